@@ -1,0 +1,53 @@
+# One vocabulary for people, hooks and workflows. Every target that needs packages makes .venv first.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+export UV_CACHE_DIR ?= $(HOME)/.cache/ontime/uv
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+UV := .venv/bin/uv
+
+.PHONY: help setup setup-spark lock repro test test-all lint verify s3 mlflow bench clean
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+setup: .venv/.ready ## make .venv from the locks
+
+.venv/.ready: requirements.txt requirements-test.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(UV) pip install --quiet --python .venv --require-hashes -r requirements.txt -r requirements-test.txt
+	$(UV) pip install --quiet --python .venv --no-deps --editable .
+	touch $@
+
+setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
+	$(UV) pip install --quiet --python .venv --require-hashes -r requirements-spark.txt
+
+lock: setup ## remake the locks from pyproject.toml
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline pyproject.toml -o requirements.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
+
+repro: setup ## run what changed of the graph: raw tables to champion
+	dvc repro
+
+test: setup ## the fast tests and those that start real servers
+	pytest -n 2 -m "not rehearsal"
+
+lint: setup ## format, lint and types
+	ruff format --check .
+	ruff check .
+	mypy
+
+verify: setup ## prove that dvc.lock is what the code produces, in changed environments
+	ontime verify
+
+s3: setup ## start an S3 server on loopback and point .dvc/config.local at it
+	ontime s3
+
+mlflow: setup ## open the tracking user interface
+	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+clean: ## remove what can be made again
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache dvc_plots

@@ -1,0 +1,1 @@
+"""Reproducible machine learning by DVC and GitOps."""

@@ -1,0 +1,70 @@
+"""`ontime …`: one command per stage and per operation; a command's module is imported only when it runs."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from ontime.environment import end_with_parent, pin
+from ontime.errors import OntimeError
+
+COMMANDS = {
+    "ingest": "ontime.data_processing.ingest",
+    "validate": "ontime.data_processing.validate",
+    "featurize": "ontime.data_processing.featurize",
+    "split": "ontime.data_processing.split",
+    "train": "ontime.model_training.train",
+    "evaluate": "ontime.model_evaluation.evaluate",
+    "baselines": "ontime.model_evaluation.baselines",
+    "select": "ontime.model_evaluation.select",
+    "export": "ontime.model_deployment.export",
+    "init": "ontime.repository.initialize",
+    "tune": "ontime.model_training.tune",
+    "verify": "ontime.model_deployment.verify",
+    "cache": "ontime.repository.cache",
+    "lock": "ontime.repository.lock",
+    "s3": "ontime.repository.s3",
+}
+
+
+class _Commands(click.Group):
+    """The commands of `COMMANDS`, each the object `command` of its module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    """Run a stage of the graph or an operation of the repository, from its top folder."""
+
+
+def main() -> Any:
+    """Entry point: exit status 0, 1 for a problem told in one line, 2 for wrong usage, 130 when interrupted."""
+    end_with_parent()
+    pin()
+    try:
+        return commands(standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except OntimeError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {place}{error.strerror or error}")
+    except MemoryError:
+        sys.exit("error: out of memory; close other programs or use a machine with more")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""One feature table per partition, each computed on its own: on one machine or on a cluster, the same bytes.
+
+In: raw tables. Out: `data/processed/features/<partition>.parquet` and `feature_layout.json`, the roles of the columns.
+"""
+
+from pathlib import Path
+
+import click
+
+from ontime import paths
+from ontime.datasets import dataset_of
+from ontime.datasets.layout import Layout
+from ontime.datasets.schema import load_schemas
+from ontime.engine import run_tasks
+from ontime.files import partitions, replacing, write_json, write_parquet
+from ontime.params import Data, check, load_params
+
+
+@click.command(name="featurize")
+def command() -> None:
+    """Write what is known of each row at its cutoff."""
+    params = load_params()
+    dataset = dataset_of(params.data.source)
+    options = check(dataset.Options, params.data.options, "params.yaml: data.options")
+    layout = dataset.layout(options, load_schemas(paths.SCHEMA))
+    with replacing(paths.FEATURES) as folder:
+        folder.mkdir()
+        featurize(paths.RAW, folder, params.data, layout, params.engine.backend)
+    write_json(paths.FEATURE_LAYOUT, layout.as_json())
+
+
+def featurize(raw: Path, folder: Path, data: Data, layout: Layout, backend: str) -> None:
+    """Write the features of every partition of `raw` into `folder`, spread by `backend`."""
+    table = dataset_of(data.source).PARTITIONED_TABLE
+    names = partitions(raw / table)
+    run_tasks(
+        featurize_partition,
+        [(raw.absolute(), name, folder.absolute() / f"{name}.parquet", data, layout) for name in names],
+        backend,
+    )
+
+
+def featurize_partition(raw: Path, partition: str, output: Path, data: Data, layout: Layout) -> None:
+    """Read one partition, compute its features and write them to `output`."""
+    dataset = dataset_of(data.source)
+    options = check(dataset.Options, data.options, "params.yaml: data.options")
+    write_parquet(dataset.features(raw, partition, options, layout), output)

@@ -1,0 +1,24 @@
+"""Raw tables as parquet, one folder per table, from the pinned package or a fork's own file.
+
+In: what `data.source` names. Out: `data/raw/<table>/<partition>.parquet`, values and columns untouched.
+"""
+
+import click
+
+from ontime import paths
+from ontime.datasets import dataset_of
+from ontime.datasets.schema import load_schemas
+from ontime.files import replacing, write_parquet
+from ontime.params import check, load_params
+
+
+@click.command(name="ingest")
+def command() -> None:
+    """Write the raw tables as parquet."""
+    params = load_params()
+    dataset = dataset_of(params.data.source)
+    options = check(dataset.Options, params.data.options, "params.yaml: data.options")
+    tables = dataset.read_tables(params.data.source, options, load_schemas(paths.SCHEMA))
+    with replacing(paths.RAW) as folder:
+        for table, partition, frame in tables:
+            write_parquet(frame, folder / table / f"{partition}.parquet")

@@ -1,0 +1,79 @@
+"""Training, validation and test rows, and the vocabulary of the training rows.
+
+In: `data/processed/features/` and `feature_layout.json`. Out: `{train,validation,test}.parquet` with labelled rows
+alone, and `vocabulary.json`. By time, so that a model is judged on what came later, or stratified with a seed.
+"""
+
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+
+from ontime import paths
+from ontime.datasets.layout import TARGET, Layout
+from ontime.errors import OntimeError
+from ontime.files import partitions, read_json, read_parquet, write_json, write_parquet
+from ontime.params import Split, load_params
+
+PARTS = ("train", "validation", "test")
+
+
+@click.command(name="split")
+def command() -> None:
+    """Write training, validation and test rows and the vocabulary."""
+    params = load_params()
+    layout = Layout(**read_json(paths.FEATURE_LAYOUT))
+    frames = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in partitions(paths.FEATURES)]
+    rows = pd.concat(frames, ignore_index=True)
+    part = assign_parts(rows, layout, params.split)
+    selected = {name: rows[(part == name) & rows[TARGET].notna()] for name in PARTS}
+    for name, frame in selected.items():
+        if frame[TARGET].nunique() < 2:
+            raise OntimeError(f"params.yaml: split: {name} has {len(frame)} rows, not both classes; move the boundaries")
+    for name, frame in selected.items():
+        write_parquet(frame, paths.split_rows(name))
+    write_json(paths.VOCABULARY, vocabulary_of(selected["train"], layout, params.split.min_category_rows))
+
+
+def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray[Any, Any]:
+    """Name of the part that each row belongs to.
+
+    Returns:
+        Array (rows,) of `train`, `validation` or `test`.
+    """
+    if split.by == "time":
+        if layout.time is None:
+            raise OntimeError("params.yaml: split.by: time needs data.options.time; or use stratified")
+        try:
+            boundaries = [pd.Timestamp(str(text)) for text in (split.validation_from, split.test_from)]
+        except ValueError as error:
+            raise OntimeError(f"params.yaml: split: not an ISO 8601 time: {error}") from None
+        validation, test = (b.tz_localize("UTC") if b.tzinfo is None else b for b in boundaries)
+        time = rows[layout.time]
+        return np.select([(time < validation).to_numpy(), (time < test).to_numpy()], PARTS[:2], PARTS[2])
+    parts = np.full(len(rows), PARTS[0], dtype=object)
+    random = np.random.default_rng(split.seed)
+    for value in (0, 1):
+        members = random.permutation(np.flatnonzero((rows[TARGET] == value).fillna(False)))
+        test = round(len(members) * split.test_fraction)
+        validation = round(len(members) * split.validation_fraction)
+        parts[members[:test]] = PARTS[2]
+        parts[members[test : test + validation]] = PARTS[1]
+    return parts
+
+
+def vocabulary_of(train: pd.DataFrame, layout: Layout, min_category_rows: int) -> dict[str, Any]:
+    """Content of `vocabulary.json`: the features in the matrix's order and the categories of the training rows.
+
+    Categories are ordered by their share of events (then by name), so that a tree can split them as a number
+    (Fisher 1958, "On grouping for maximum homogeneity"); rarer ones than `min_category_rows` count as unknown.
+    """
+    categories = {}
+    for name in layout.categories:
+        groups = train.groupby(name)[TARGET].agg(["size", "sum"]).reset_index()
+        groups = groups[groups["size"] >= min_category_rows]
+        share = (groups["sum"] / groups["size"]).astype("float64")
+        categories[name] = groups.assign(share=share).sort_values(["share", name])[name].astype(str).tolist()
+    missing = [name for name in layout.features if train[name].isna().any()]
+    return {"numbers": layout.numbers, "categories": categories, "may_be_missing": missing}

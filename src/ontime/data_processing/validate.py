@@ -1,0 +1,142 @@
+"""Raw tables against their schemas; a violation stops the graph.
+
+In: `data/raw` and `data/schema`. Out: `data/processed/validation.json`: rows, missing values and ranges per table.
+Checks run by pandera, a partition at a time; keys are compared across all partitions of a table.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import pandas as pd
+import pandera.pandas as pa
+
+from ontime import paths
+from ontime.datasets.schema import Column, TableSchema, load_schemas
+from ontime.errors import OntimeError
+from ontime.files import partitions, read_parquet, write_json
+from ontime.params import load_params
+
+SAMPLES = 3
+
+
+@click.command(name="validate")
+def command() -> None:
+    """Check the raw tables against data/schema and write what they hold."""
+    load_params()
+    schemas = load_schemas(paths.SCHEMA)
+    reports, problems = {}, []
+    for table, schema in schemas.items():
+        frames = {name: read_parquet(paths.RAW / table / f"{name}.parquet") for name in partitions(paths.RAW / table)}
+        problems += [f"{table}.{problem}" for problem in violations(frames, schema)]
+        reports[table] = describe(pd.concat(frames.values(), ignore_index=True), schema) if not problems else {}
+    if problems:
+        raise OntimeError("\nerror: ".join(problems))
+    write_json(paths.VALIDATION_REPORT, reports)
+
+
+def violations(frames: dict[str, pd.DataFrame], schema: TableSchema) -> list[str]:
+    """One line per broken rule: column, rule, count and a sample.
+
+    Args:
+        frames: the table's rows by partition.
+    """
+    if not sum(map(len, frames.values())):
+        return ["(table): has no rows"]
+    found: dict[tuple[str, str], list[str]] = {}
+    for partition, frame in frames.items():
+        for column, rule, sample in _violations_of(frame, schema):
+            found.setdefault((column, rule), []).append(f"{sample} ({partition})" if sample else "")
+    lines = []
+    for (column, rule), samples in found.items():
+        shown = ", ".join(sample for sample in samples[:SAMPLES] if sample)
+        lines.append(f"{column}: {rule}" + (f": {len(samples)} rows, for example {shown}" if shown else ""))
+    if schema.primaryKey and not lines:
+        keys = pd.concat([frame[schema.primaryKey] for frame in frames.values()])
+        repeated = keys[keys.duplicated(keep="first")]
+        if len(repeated):
+            shown = ", ".join(str(tuple(map(str, row))) for row in repeated.head(SAMPLES).itertuples(index=False))
+            lines.append(f"({', '.join(schema.primaryKey)}): duplicated key: {len(repeated)} rows, for example {shown}")
+    return lines
+
+
+def _violations_of(frame: pd.DataFrame, schema: TableSchema) -> Iterator[tuple[str, str, str]]:
+    names = [column.name for column in schema.fields]
+    yield from ((name, "column is missing", "") for name in names if name not in frame)
+    yield from ((str(name), "column is not in the schema", "") for name in frame if name not in names)
+    for column in schema.fields:
+        if column.name not in frame:
+            continue
+        values = frame[column.name]
+        wrong = ~_has_type(values, column.type) & values.notna()
+        if wrong.any():
+            yield from ((column.name, f"type {column.type}", f"{value!r}") for value in values[wrong])
+            continue
+        try:
+            _pandera_schema(column).validate(frame[[column.name]], lazy=True)
+        except pa.errors.SchemaErrors as error:
+            for case in error.failure_cases.itertuples(index=False):
+                yield column.name, _rule_name(column, str(case.check)), f"{case.failure_case}"
+
+
+def _pandera_schema(column: Column) -> pa.DataFrameSchema:
+    limits = column.constraints
+    checks = []
+    if limits.minimum is not None:
+        checks.append(pa.Check.ge(limits.minimum))
+    if limits.maximum is not None:
+        checks.append(pa.Check.le(limits.maximum))
+    if limits.enum is not None:
+        checks.append(pa.Check.isin(limits.enum))
+    if limits.pattern is not None:
+        checks.append(pa.Check.str_matches(limits.pattern))
+    return pa.DataFrameSchema(
+        {column.name: pa.Column(None, checks=checks, nullable=not limits.required, unique=limits.unique)}
+    )
+
+
+def _rule_name(column: Column, check: str) -> str:
+    limits = column.constraints
+    if check.startswith("greater_than"):
+        return f"minimum {limits.minimum:g}"
+    if check.startswith("less_than"):
+        return f"maximum {limits.maximum:g}"
+    if check.startswith("isin"):
+        return f"enum {limits.enum}"
+    if check.startswith("str_matches"):
+        return f"pattern {limits.pattern}"
+    return {"not_nullable": "required", "field_uniqueness": "unique"}.get(check, check)
+
+
+def _has_type(values: "pd.Series[Any]", kind: str) -> "pd.Series[bool]":
+    """For each value whether it has the type; a number stored as text has not."""
+    types = pd.api.types
+    whole = pd.Series(True, index=values.index)
+    if kind == "boolean":
+        return whole if types.is_bool_dtype(values) else values.isin([True, False])
+    if kind == "datetime":
+        return whole if types.is_datetime64_any_dtype(values) else ~whole
+    numeric = types.is_numeric_dtype(values) and not types.is_bool_dtype(values)
+    if kind == "string":
+        return values.map(lambda value: isinstance(value, str)).astype(bool)
+    if not numeric:
+        return ~whole
+    if kind == "integer":
+        return pd.Series((values % 1 == 0).to_numpy(dtype=bool, na_value=False), index=values.index)
+    return whole
+
+
+def describe(frame: pd.DataFrame, schema: TableSchema) -> dict[str, Any]:
+    """Rows, and for each column how many values are missing and, for numbers and times, the least and greatest."""
+    columns: dict[str, Any] = {}
+    for column in schema.fields:
+        values = frame[column.name]
+        summary: dict[str, Any] = {"missing": int(values.isna().sum())}
+        if column.type in ("integer", "number", "datetime") and values.notna().any():
+            low, high = values.min(), values.max()
+            ends = (low.isoformat(), high.isoformat()) if column.type == "datetime" else (float(low), float(high))
+            summary |= {"minimum": ends[0], "maximum": ends[1]}
+        elif column.type == "string":
+            summary["distinct"] = int(values.nunique())
+        columns[column.name] = summary
+    return {"rows": len(frame), "columns": columns}

@@ -1,0 +1,43 @@
+"""The process environment that makes every x86-64 Linux machine compute the same bytes.
+
+numpy, OpenBLAS, glibc and TensorFlow choose code by the processor they find, and most read their switches
+once, when they load; so a command starts itself again with all of them fixed before it imports any.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PINNED = {
+    "CUDA_VISIBLE_DEVICES": "-1",
+    # libm's fused multiply-add variants of exp, log and pow round differently from its plain ones
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4",
+    "KERAS_BACKEND": "tensorflow",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENBLAS_CORETYPE": "Haswell",
+    # a threaded BLAS splits sums by the number of cores
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+}
+_PR_SET_PDEATHSIG = 1
+
+
+def pin() -> None:
+    """Start this command again unless every variable of `PINNED` has its value already."""
+    if any(os.environ.get(name) != value for name, value in PINNED.items()):
+        os.environ.update(PINNED)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def end_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies, so that a killed `dvc repro` leaves no writer behind."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def threads() -> int:
+    """Number of threads or worker processes to use: OMP_NUM_THREADS, else the cores this process may run on."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else len(os.sched_getaffinity(0))

@@ -1,0 +1,1 @@
+"""Estimators, their training, tracking and tuning."""

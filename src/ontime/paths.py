@@ -1,0 +1,25 @@
+"""Where the graph reads and writes, relative to the checkout; `dvc.yaml` names the same places."""
+
+from pathlib import Path
+
+SCHEMA = Path("data/schema")
+EXTERNAL = Path("data/external")
+RAW = Path("data/raw")
+PROCESSED = Path("data/processed")
+VALIDATION_REPORT = PROCESSED / "validation.json"
+FEATURES = PROCESSED / "features"
+FEATURE_LAYOUT = PROCESSED / "feature_layout.json"
+VOCABULARY = PROCESSED / "vocabulary.json"
+TRAINING_RUNS = Path("models/training_runs")
+SELECTION = Path("models/selection.json")
+CHAMPION = Path("models/champion")
+
+
+def split_rows(part: str) -> Path:
+    """Parquet file with the rows of `train`, `validation` or `test`."""
+    return PROCESSED / f"{part}.parquet"
+
+
+def training_run(model: str) -> Path:
+    """Folder of one model's run: model/, config/, metadata/, metrics/ and plots/."""
+    return TRAINING_RUNS / model
