@@ -1,0 +1,115 @@
+"""The Keras family: scaling and one-hot codes inside, dense relu layers, a sigmoid, adam.
+
+Weights are those of the epoch with the least validation loss. One thread and batches of at most 256 rows keep
+Eigen from splitting sums by the number of cores or the size of the cache.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ontime import params
+from ontime.encoder import Encoder
+from ontime.files import replacing, write_text
+from ontime.model_training.estimators import History, Labels, Matrix
+
+ARCHITECTURE = "model_architecture.json"
+WEIGHTS = "model.weights.h5"
+SCALED_LIMIT = 5.0
+"""Numbers are cut at this many standard deviations."""
+PREDICTION_ROWS = 4096
+
+
+def fit_neural_network(
+    train: tuple[Matrix, Labels],
+    validation: tuple[Matrix, Labels],
+    encoder: Encoder,
+    settings: params.NeuralNetwork,
+    seed: int,
+    progress: bool,
+) -> tuple[keras.Model, History]:
+    """Train with a checkpoint on the best validation loss.
+
+    Returns:
+        The model and its history: losses by epoch.
+    """
+    _one_thread()
+    keras.utils.set_random_seed(seed)
+    model = build_network(train[0], encoder, settings.hidden_units)
+    model.compile(
+        optimizer=keras.optimizers.Adam(settings.learning_rate), loss="binary_crossentropy", jit_compile=False
+    )
+    best = keras.callbacks.EarlyStopping(
+        monitor="val_loss", patience=settings.patience, restore_best_weights=True, start_from_epoch=0
+    )
+    record = model.fit(
+        *train,
+        validation_data=validation,
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        callbacks=[best],
+        verbose=1 if progress else 0,
+    ).history
+    history = [
+        {"step": float(epoch), "train_log_loss": float(seen), "validation_log_loss": float(unseen)}
+        for epoch, (seen, unseen) in enumerate(zip(record["loss"], record["val_loss"], strict=True), start=1)
+    ]
+    return model, history
+
+
+def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int]) -> keras.Model:
+    """Untrained network for an encoded matrix; mean and spread of the numbers are taken from `matrix`."""
+    count = len(encoder.numbers)
+    inputs = keras.Input((len(encoder.features),), name="features")
+    parts = []
+    if count:
+        numbers = matrix[:, :count].astype(np.float64)
+        known = np.isfinite(numbers).any(axis=0)
+        mean = np.where(known, np.nanmean(numbers[:, :], axis=0, where=np.isfinite(numbers) | ~known), 0.0)
+        variance = np.where(known, np.nanvar(numbers, axis=0, where=np.isfinite(numbers) | ~known), 1.0)
+        spread = np.sqrt(np.where(variance > 0, variance, 1.0))
+        scaled = keras.layers.Rescaling(
+            scale=(1 / spread).astype(np.float32).tolist(), offset=(-mean / spread).astype(np.float32).tolist()
+        )(inputs[:, :count])
+        scaled = keras.ops.where(keras.ops.isnan(scaled), 0.0, scaled)
+        parts.append(keras.ops.clip(scaled, -SCALED_LIMIT, SCALED_LIMIT))
+    for place, size in enumerate(encoder.category_sizes, start=count):
+        parts.append(keras.ops.one_hot(keras.ops.cast(inputs[:, place], "int32"), size))
+    hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    for layer, units in enumerate(hidden_units, start=1):
+        hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)
+    output = keras.layers.Dense(1, activation="sigmoid", name="probability")(hidden)
+    return keras.Model(inputs, output, name="neural_network")
+
+
+def save_network(model: keras.Model, folder: Path) -> None:
+    """Write the architecture as JSON and the weights as HDF5: unlike a .keras archive they hold no date."""
+    write_text(folder / ARCHITECTURE, model.to_json(indent=2) + "\n")
+    with replacing(folder / WEIGHTS) as temporary:
+        named = temporary.with_name(f"{temporary.name}.weights.h5")
+        model.save_weights(named)
+        named.rename(temporary)
+
+
+def load_network(folder: Path) -> keras.Model:
+    """Read a saved network."""
+    _one_thread()
+    model = keras.models.model_from_json((folder / ARCHITECTURE).read_text(encoding="utf-8"))
+    model.load_weights(folder / WEIGHTS)
+    return model
+
+
+def network_probability(model: keras.Model, matrix: Matrix) -> npt.NDArray[np.float64]:
+    """Probability of the event: float64 (rows,)."""
+    predicted: Any = model.predict(matrix, batch_size=PREDICTION_ROWS, verbose=0)
+    return np.asarray(predicted[:, 0], dtype=np.float64)
+
+
+def _one_thread() -> None:
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()

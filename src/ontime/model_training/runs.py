@@ -1,0 +1,73 @@
+"""A training run on disk: the fitted model of one family, saved, loaded and asked for probabilities."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+
+from ontime import paths
+from ontime.datasets.layout import TARGET
+from ontime.encoder import Encoder
+from ontime.errors import OntimeError
+from ontime.files import read_json, read_parquet, replacing
+from ontime.model_training.estimators import Labels, Matrix, probability_of
+
+FAMILIES = ("logistic_regression", "random_forest", "gradient_boosting", "neural_network")
+NETWORK = "neural_network"
+MODEL_FILE = "model.joblib"
+
+Predict = Callable[[Matrix], npt.NDArray[np.float64]]
+
+
+def check_family(name: str) -> str:
+    """The name itself, if it is a model family."""
+    if name not in FAMILIES:
+        raise OntimeError(f"unknown model {name!r}; known: {', '.join(FAMILIES)}")
+    return name
+
+
+def load_encoder() -> Encoder:
+    """The encoder of `vocabulary.json`."""
+    return Encoder.from_vocabulary(read_json(paths.VOCABULARY))
+
+
+def load_rows(part: str, encoder: Encoder) -> tuple[Matrix, Labels]:
+    """Encoded matrix float32 (rows, features) and labels int8 (rows,) of `train`, `validation` or `test`."""
+    rows = read_parquet(paths.split_rows(part), columns=[*encoder.features, TARGET])
+    columns = {name: rows[name].to_numpy() for name in encoder.features}
+    return encoder.transform(columns), rows[TARGET].to_numpy(dtype=np.int8)
+
+
+def save_model(name: str, model: Any, folder: Path) -> None:
+    """Write the model of one family into its own folder."""
+    if name == NETWORK:
+        from ontime.model_training.neural_network import save_network
+
+        folder.mkdir(parents=True, exist_ok=True)
+        save_network(model, folder)
+        return
+    with replacing(folder / MODEL_FILE) as temporary:
+        joblib.dump(model, temporary)
+
+
+def load_model(name: str, folder: Path) -> Any:
+    """Read the model of one family."""
+    if not folder.is_dir():
+        raise OntimeError(f"{folder}: not found; run `dvc repro` (or `dvc pull`) first")
+    if name == NETWORK:
+        from ontime.model_training.neural_network import load_network
+
+        return load_network(folder)
+    return joblib.load(folder / MODEL_FILE)
+
+
+def predictor(name: str, model: Any) -> Predict:
+    """Function from an encoded matrix (rows, features) to probabilities float64 (rows,)."""
+    if name == NETWORK:
+        from ontime.model_training.neural_network import network_probability
+
+        return lambda matrix: network_probability(model, matrix)
+    return lambda matrix: probability_of(model, matrix)

@@ -1,0 +1,126 @@
+"""MLflow: parameters, losses by step, plots, the model with signature and example, data hash and git commit.
+
+A by-product: nothing in the graph reads it, and a server that does not answer costs a warning, not the run.
+`MLFLOW_TRACKING_URI` says where to (default `sqlite:///mlflow.db`); `ONTIME_TRACKING=off` leaves it out.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+
+from ontime.encoder import Encoder
+from ontime.model_training.runs import NETWORK, Labels, Matrix, Predict
+
+EXPERIMENT = "ontime"
+EXAMPLE_ROWS = 5
+
+
+def track(
+    name: str,
+    model: Any,
+    predict: Predict,
+    parameters: dict[str, Any],
+    metadata: dict[str, Any],
+    history: list[dict[str, float]],
+    encoder: Encoder,
+    validation: tuple[Matrix, Labels],
+) -> None:
+    """Record one training run; a failure to do so is told in one line on standard error."""
+    if os.environ.get("ONTIME_TRACKING") == "off":
+        return
+    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    # by default an absent server is asked for several minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _record(name, model, predict, parameters, metadata, history, encoder, validation)
+    except Exception as error:  # tracking must never fail a run
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        sys.stderr.write(f"warning: MLflow at {os.environ['MLFLOW_TRACKING_URI']}: run not recorded: {reason}\n")
+
+
+def _record(
+    name: str,
+    model: Any,
+    predict: Predict,
+    parameters: dict[str, Any],
+    metadata: dict[str, Any],
+    history: list[dict[str, float]],
+    encoder: Encoder,
+    validation: tuple[Matrix, Labels],
+) -> None:
+    import mlflow
+    from mlflow.models import infer_signature
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    mlflow.set_experiment(EXPERIMENT)
+    with mlflow.start_run(run_name=name):
+        mlflow.log_params(parameters)
+        mlflow.set_tags({"git_commit": _git("rev-parse", "HEAD"), "git_dirty": str(bool(_git("status", "--porcelain")))})
+        mlflow.log_params({"training_data_sha256": metadata["training_data_sha256"]})
+        mlflow.log_dict({"features": encoder.features, **metadata}, "training.json")
+        for row in history:
+            mlflow.log_metrics({key: value for key, value in row.items() if key != "step"}, step=int(row["step"]))
+        probability = predict(validation[0])
+        mlflow.log_metrics(_summary(validation[1], probability))
+        for title, figure in _figures(name, history, validation[1], probability).items():
+            mlflow.log_figure(figure, f"plots/{title}.png")
+        example = validation[0][:EXAMPLE_ROWS]
+        signature = infer_signature(example, probability[:EXAMPLE_ROWS])
+        if name == NETWORK:
+            from mlflow import keras as flavor
+
+            flavor.log_model(model, name="model", signature=signature, input_example=example)
+        else:
+            from mlflow import sklearn as flavor
+
+            flavor.log_model(
+                model, name="model", signature=signature, input_example=example, skops_trusted_types=_trusted(model)
+            )
+
+
+def _summary(labels: Labels, probability: Any) -> dict[str, float]:
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    return {
+        "validation_roc_auc": float(roc_auc_score(labels, probability)),
+        "validation_log_loss_end": float(log_loss(labels, probability)),
+    }
+
+
+def _figures(name: str, history: list[dict[str, float]], labels: Labels, probability: Any) -> dict[str, Any]:
+    from matplotlib.figure import Figure
+    from sklearn.metrics import roc_curve
+
+    learning, roc = Figure(figsize=(6, 4)), Figure(figsize=(5, 5))
+    axes = learning.subplots()
+    for key in [key for key in history[0] if key != "step"]:
+        axes.plot([row["step"] for row in history], [row[key] for row in history], marker=".", label=key)
+    axes.set(title=f"{name}: log loss by step", xlabel="step", ylabel="log loss")
+    axes.legend()
+    axes = roc.subplots()
+    false, true, _ = roc_curve(labels, probability)
+    axes.plot(false, true)
+    axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
+    axes.set(title=f"{name}: ROC on validation", xlabel="false positive rate", ylabel="true positive rate")
+    return {"learning_curve": learning, "roc": roc}
+
+
+def _trusted(model: Any) -> list[str]:
+    """The types in the model that skops does not know; they come from this process's own training."""
+    import skops.io
+
+    return list(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
