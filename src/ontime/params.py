@@ -108,6 +108,9 @@ class Train(Section):
     neural_network: NeuralNetwork
 
 
+MODEL_FAMILIES = tuple(name for name in Train.model_fields if name != "seed")
+
+
 class Decision(Section):
     """What the two kinds of mistake cost, in one unit; the threshold minimises the sum on validation."""
 
@@ -199,3 +202,12 @@ def _section_at(model: type[Section], loc: tuple[int | str, ...]) -> type[Sectio
         if isinstance(annotation, type) and issubclass(annotation, Section):
             model = annotation
     return model
+
+
+def check_family(name: str) -> str:
+    """The name itself, if it is a model family."""
+    if name not in MODEL_FAMILIES:
+        close = difflib.get_close_matches(name, MODEL_FAMILIES, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(MODEL_FAMILIES)}"
+        raise OntimeError(f"unknown model {name}; {hint}")
+    return name

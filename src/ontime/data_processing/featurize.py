@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from ontime import paths
-from ontime.datasets import dataset_of
 from ontime.datasets.layout import Layout
+from ontime.datasets.registry import dataset_of
 from ontime.datasets.schema import load_schemas
 from ontime.engine import run_tasks
 from ontime.files import partitions, replacing, write_json, write_parquet

@@ -6,7 +6,7 @@ In: what `data.source` names. Out: `data/raw/<table>/<partition>.parquet`, value
 import click
 
 from ontime import paths
-from ontime.datasets import dataset_of
+from ontime.datasets.registry import dataset_of
 from ontime.datasets.schema import load_schemas
 from ontime.files import replacing, write_parquet
 from ontime.params import check, load_params

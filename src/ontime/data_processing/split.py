@@ -30,7 +30,9 @@ def command() -> None:
     selected = {name: rows[(part == name) & rows[TARGET].notna()] for name in PARTS}
     for name, frame in selected.items():
         if frame[TARGET].nunique() < 2:
-            raise OntimeError(f"params.yaml: split: {name} has {len(frame)} rows, not both classes; move the boundaries")
+            raise OntimeError(
+                f"params.yaml: split: {name} has {len(frame)} rows, not both classes; move the boundaries"
+            )
     for name, frame in selected.items():
         write_parquet(frame, paths.split_rows(name))
     write_json(paths.VOCABULARY, vocabulary_of(selected["train"], layout, params.split.min_category_rows))

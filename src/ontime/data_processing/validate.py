@@ -15,7 +15,6 @@ from ontime import paths
 from ontime.datasets.schema import Column, TableSchema, load_schemas
 from ontime.errors import OntimeError
 from ontime.files import partitions, read_parquet, write_json
-from ontime.params import load_params
 
 SAMPLES = 3
 
@@ -23,7 +22,6 @@ SAMPLES = 3
 @click.command(name="validate")
 def command() -> None:
     """Check the raw tables against data/schema and write what they hold."""
-    load_params()
     schemas = load_schemas(paths.SCHEMA)
     reports, problems = {}, []
     for table, schema in schemas.items():

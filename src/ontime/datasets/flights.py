@@ -300,7 +300,9 @@ def _weather(rows: pd.DataFrame, cutoff: Array, weather: pd.DataFrame) -> dict[s
         known = hourly["known"].to_numpy()[place]
         then = np.searchsorted(known, known - 180)
         exact = known[then] == known - 180
-        change[place] = np.where(exact, tenths.to_numpy()[place].round() - tenths.to_numpy()[place][then].round(), np.nan)
+        change[place] = np.where(
+            exact, tenths.to_numpy()[place].round() - tenths.to_numpy()[place][then].round(), np.nan
+        )
         total = np.concatenate([[0], np.cumsum(hourly["hundredths"].to_numpy()[place])])
         rain[place] = total[1:] - total[np.searchsorted(known, known - 360, "right")]
     hourly = hourly.assign(pressure_change_3h=change / 10, precip_6h=rain / 100)

@@ -88,7 +88,9 @@ def _type_of(values: "pd.Series[Any]") -> FieldType:
         return "datetime"
     if pd.api.types.is_numeric_dtype(values):
         known = values.dropna()
-        return "integer" if pd.api.types.is_integer_dtype(values) or (len(known) and (known % 1 == 0).all()) else "number"
+        return (
+            "integer" if pd.api.types.is_integer_dtype(values) or (len(known) and (known % 1 == 0).all()) else "number"
+        )
     known = values.dropna()
     if len(known) and known.isin([True, False]).all():
         return "boolean"

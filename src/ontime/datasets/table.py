@@ -156,5 +156,7 @@ def binary_target(values: "pd.Series[Any]", positive: Any) -> "pd.Series[Any]":
         found = f"{', '.join(classes[:5])}{', …' if len(classes) > 5 else ''}"
         raise OntimeError(f"target {values.name}: has {len(classes)} values ({found}); it must have two")
     if not event.any():
-        raise OntimeError(f"params.yaml: data.options.positive: no {positive!r} in {values.name}; found {', '.join(classes)}")
+        raise OntimeError(
+            f"params.yaml: data.options.positive: no {positive!r} in {values.name}; found {', '.join(classes)}"
+        )
     return event.astype("Int8").mask(values.isna())

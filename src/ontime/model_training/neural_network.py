@@ -37,7 +37,7 @@ def fit_neural_network(
     Returns:
         The model and its history: losses by epoch.
     """
-    _one_thread()
+    _make_deterministic()
     keras.utils.set_random_seed(seed)
     model = build_network(train[0], encoder, settings.hidden_units)
     model.compile(
@@ -97,7 +97,7 @@ def save_network(model: keras.Model, folder: Path) -> None:
 
 def load_network(folder: Path) -> keras.Model:
     """Read a saved network."""
-    _one_thread()
+    _make_deterministic()
     model = keras.models.model_from_json((folder / ARCHITECTURE).read_text(encoding="utf-8"))
     model.load_weights(folder / WEIGHTS)
     return model
@@ -109,7 +109,8 @@ def network_probability(model: keras.Model, matrix: Matrix) -> npt.NDArray[np.fl
     return np.asarray(predicted[:, 0], dtype=np.float64)
 
 
-def _one_thread() -> None:
+def _make_deterministic() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
+    keras.config.disable_interactive_logging()

@@ -15,18 +15,10 @@ from ontime.errors import OntimeError
 from ontime.files import read_json, read_parquet, replacing
 from ontime.model_training.estimators import Labels, Matrix, probability_of
 
-FAMILIES = ("logistic_regression", "random_forest", "gradient_boosting", "neural_network")
 NETWORK = "neural_network"
 MODEL_FILE = "model.joblib"
 
 Predict = Callable[[Matrix], npt.NDArray[np.float64]]
-
-
-def check_family(name: str) -> str:
-    """The name itself, if it is a model family."""
-    if name not in FAMILIES:
-        raise OntimeError(f"unknown model {name!r}; known: {', '.join(FAMILIES)}")
-    return name
 
 
 def load_encoder() -> Encoder:

@@ -64,7 +64,9 @@ def _record(
     mlflow.set_experiment(EXPERIMENT)
     with mlflow.start_run(run_name=name):
         mlflow.log_params(parameters)
-        mlflow.set_tags({"git_commit": _git("rev-parse", "HEAD"), "git_dirty": str(bool(_git("status", "--porcelain")))})
+        mlflow.set_tags(
+            {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": str(bool(_git("status", "--porcelain")))}
+        )
         mlflow.log_params({"training_data_sha256": metadata["training_data_sha256"]})
         mlflow.log_dict({"features": encoder.features, **metadata}, "training.json")
         for row in history:
@@ -76,15 +78,27 @@ def _record(
         example = validation[0][:EXAMPLE_ROWS]
         signature = infer_signature(example, probability[:EXAMPLE_ROWS])
         if name == NETWORK:
-            from mlflow import keras as flavor
+            from mlflow import tensorflow as flavor
 
-            flavor.log_model(model, name="model", signature=signature, input_example=example)
+            flavor.log_model(
+                model, name="model", signature=signature, input_example=example, **_without_inference(metadata)
+            )
         else:
             from mlflow import sklearn as flavor
 
             flavor.log_model(
-                model, name="model", signature=signature, input_example=example, skops_trusted_types=_trusted(model)
+                model,
+                name="model",
+                signature=signature,
+                input_example=example,
+                skops_trusted_types=_trusted(model),
+                **_without_inference(metadata),
             )
+
+
+def _without_inference(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The model's packages as they are known; MLflow would load the model in another process to find out."""
+    return {"pip_requirements": [f"{name}=={number}" for name, number in metadata["packages"].items()]}
 
 
 def _summary(labels: Labels, probability: Any) -> dict[str, float]:

@@ -18,14 +18,13 @@ from ontime.model_training.runs import (
     NETWORK,
     Labels,
     Matrix,
-    check_family,
     load_encoder,
     load_rows,
     predictor,
     save_model,
 )
 from ontime.model_training.tracking import track
-from ontime.params import Train, load_params
+from ontime.params import Train, check_family, load_params
 
 PACKAGES = {NETWORK: ("keras", "numpy", "tensorflow-cpu")}
 SKLEARN_PACKAGES = ("numpy", "scikit-learn", "scipy")
@@ -53,7 +52,16 @@ def command(model: str) -> None:
     write_json(run / "config" / "parameters.json", {"seed": settings.seed, **parameters})
     write_json(run / "metadata" / "training.json", metadata)
     write_text(run / "metrics" / "history.csv", history_csv(history))
-    track(model, fitted, predictor(model, fitted), parameters | {"seed": settings.seed}, metadata, history, encoder, validation)
+    track(
+        model,
+        fitted,
+        predictor(model, fitted),
+        parameters | {"seed": settings.seed},
+        metadata,
+        history,
+        encoder,
+        validation,
+    )
 
 
 def fit(

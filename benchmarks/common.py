@@ -1,0 +1,60 @@
+"""What benchmarks share: a function measured in a process of its own, a table, and the last line printed."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Wall seconds of a task, peak resident MiB of its process (not of processes it started), and its result."""
+
+    seconds: float
+    peak_mib: float
+    result: Any
+
+
+def measure(script: str, task: str, *arguments: Any, env: Mapping[str, str] | None = None) -> Measured:
+    """Run `task` of `script` in a new process; the script hands its command line to `run_task`.
+
+    Linux counts the memory of the process that starts another as part of its peak, so a script imports
+    what is heavy inside its tasks.
+    """
+    child = subprocess.run(
+        [sys.executable, script, task, json.dumps(arguments)],
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return Measured(**json.loads(child.stdout.splitlines()[-1]))
+
+
+def run_task(tasks: Mapping[str, Callable[..., Any]], command_line: Sequence[str]) -> None:
+    """In the child: call the task that the command line names and print what `measure` reads."""
+    task, arguments = command_line
+    started = time.perf_counter()
+    result = tasks[task](*json.loads(arguments))
+    seconds = time.perf_counter() - started
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak_mib": peak_mib, "result": result}))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print columns as wide as their widest cell, the first one left-aligned."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, *rows]:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join([row[0].ljust(widths[0]), *cells[1:]]), flush=True)
+
+
+def finish(figure: Any, goal: Any, ok: bool) -> NoReturn:
+    """Print the result as the last line, one JSON object, and exit with status 1 if the goal is missed."""
+    print(json.dumps({"figure": figure, "goal": goal, "ok": ok}))
+    sys.exit(0 if ok else 1)

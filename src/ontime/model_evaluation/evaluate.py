@@ -1,0 +1,77 @@
+"""One training run judged on validation and test: metrics, slices, curves, importance.
+
+In: the run's model, validation and test rows, costs. Out: `metrics/{validation,test}.json`, `metrics/slices.csv` and
+`plots/*.csv` of the run. The threshold is chosen on validation; the test rows are read here and by `baselines` alone.
+"""
+
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+from sklearn.metrics import log_loss
+
+from ontime import paths
+from ontime.encoder import Encoder
+from ontime.files import read_parquet, replacing, write_json, write_text
+from ontime.model_evaluation.metrics import DIGITS, best_threshold, by_slice, curves, summarize
+from ontime.model_training.runs import Labels, Matrix, Predict, load_encoder, load_model, load_rows, predictor
+from ontime.params import Params, check_family, load_params
+
+IMPORTANCE_ROWS = 5000
+
+
+@click.command(name="evaluate")
+@click.argument("model")
+def command(model: str) -> None:
+    """Judge one training run on validation and test."""
+    check_family(model)
+    params = load_params()
+    run = paths.training_run(model)
+    evaluate(run, predictor(model, load_model(model, run / "model")), load_encoder(), params)
+
+
+def evaluate(run: Path, predict: Predict, encoder: Encoder, params: Params) -> None:
+    """Write what a model's probabilities are worth into the folder of its run."""
+    matrix, labels = load_rows("validation", encoder)
+    probability = predict(matrix)
+    threshold = best_threshold(labels, probability, params.decision)
+    validation = summarize(labels, probability, threshold, params.decision)
+    write_json(run / "metrics" / "validation.json", {**validation, "threshold": threshold})
+    importance = permutation_importance(predict, matrix, labels, encoder.features, params.train.seed)
+
+    matrix, labels = load_rows("test", encoder)
+    probability = predict(matrix)
+    write_json(run / "metrics" / "test.json", summarize(labels, probability, threshold, params.decision))
+    rows = read_parquet(paths.split_rows("test"), columns=params.evaluate.slices)
+    slices = by_slice(rows, params.evaluate.slices, labels, probability, threshold, params.decision)
+    write_csv(slices, run / "metrics" / "slices.csv")
+    with replacing(run / "plots") as folder:
+        for name, curve in {**curves(labels, probability), "importance": importance}.items():
+            write_csv(curve, folder / f"{name}.csv")
+
+
+def permutation_importance(
+    predict: Predict, matrix: Matrix, labels: Labels, names: list[str], seed: int
+) -> pd.DataFrame:
+    """How much the log loss rises when one feature's values are shuffled among the rows; greatest first.
+
+    Breiman 2001, "Random forests", on at most 5,000 rows. scikit-learn's own takes an estimator, which a Keras
+    model is not.
+    """
+    random = np.random.default_rng(seed)
+    chosen = random.permutation(len(labels))[:IMPORTANCE_ROWS]
+    matrix, labels = matrix[chosen], labels[chosen]
+    base = log_loss(labels, predict(matrix), labels=[0, 1])
+    rises = []
+    for place in range(len(names)):
+        shuffled = matrix.copy()
+        shuffled[:, place] = random.permutation(shuffled[:, place])
+        rises.append(log_loss(labels, predict(shuffled), labels=[0, 1]) - base)
+    table = pd.DataFrame({"feature": names, "log_loss_increase": np.round(rises, DIGITS)})
+    return table.sort_values("log_loss_increase", ascending=False, kind="stable", ignore_index=True)
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame with a header, lines ended as on Linux, numbers as Python writes them."""
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
