@@ -29,25 +29,25 @@ class Data(Section):
     """Which dataset: a package that `ontime.datasets` knows, or a CSV or parquet file, and its own options."""
 
     source: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any]
 
 
 class Engine(Section):
     """How partitions are spread: a joblib backend."""
 
-    backend: Literal["loky", "spark", "sequential"] = "loky"
+    backend: Literal["loky", "spark", "sequential"]
 
 
 class Split(Section):
     """By time (rows before `validation_from` train, rows from `test_from` on test) or stratified with a seed."""
 
     by: Literal["time", "stratified"]
-    validation_from: str | None = None
-    test_from: str | None = None
-    validation_fraction: Fraction = 0.15
-    test_fraction: Fraction = 0.15
-    seed: int = 0
-    min_category_rows: Count = 100
+    validation_from: str | None
+    test_from: str | None
+    validation_fraction: Fraction
+    test_fraction: Fraction
+    seed: Annotated[int, Field(ge=0)]
+    min_category_rows: Count
 
     @model_validator(mode="after")
     def _boundaries(self) -> "Split":

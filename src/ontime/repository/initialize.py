@@ -1,0 +1,158 @@
+"""A fork's own table: from a file and a target column to a champion.
+
+In: a CSV or parquet file. Out: `data/schema/table.yaml` inferred from it, `params.yaml` and the artifact's name in
+`dvc.yaml` edited in place, and the graph run. A file from outside the checkout is copied to `data/external` and
+tracked by DVC.
+"""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+from ruamel.yaml import YAML
+
+from ontime import paths
+from ontime.datasets.schema import TableSchema, infer_schema
+from ontime.datasets.table import PARTITIONED_TABLE, binary_target, layout, parse_times, read_source
+from ontime.datasets.table import Options as TableOptions
+from ontime.errors import OntimeError
+from ontime.files import replacing
+from ontime.params import PARAMS_FILE, Params, check
+
+DVC_FILE = Path("dvc.yaml")
+VALIDATION_FROM, TEST_FROM = 0.70, 0.85
+MOST_SLICES = 2
+MOST_SLICE_VALUES = 20
+MOST_CATEGORY_ROWS, LEAST_CATEGORY_ROWS = 100, 5
+ROWS_PER_CATEGORY_ROW = 1000
+MOST_LEAF_ROWS = 50
+
+
+@click.command(name="init")
+@click.option("--source", required=True, help="A .csv, .csv.gz or .parquet file: a path or an address.")
+@click.option("--target", required=True, help="The column to predict; it has two values.")
+@click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
+@click.option("--time", help="A column of times to split by (default: a stratified split).")
+@click.option("--key", multiple=True, help="A column that names a row; repeat for several.")
+@click.option("--exclude", multiple=True, help="A column that is no feature; repeat for several.")
+@click.option("--name", help="Name of the model (default: the file's).")
+@click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
+def command(
+    source: str,
+    target: str,
+    positive: str | None,
+    time: str | None,
+    key: tuple[str, ...],
+    exclude: tuple[str, ...],
+    name: str | None,
+    run: bool,
+) -> None:
+    """Point the repository at a table of your own, and run the graph."""
+    frame, digest = read_source(source)
+    for column in [target, *([time] if time else []), *key, *exclude]:
+        if column not in frame:
+            raise OntimeError(f"{source}: no column {column}; it has {', '.join(frame.columns)}")
+    event = positive_value(frame[target], positive)
+    options = {
+        "target": target,
+        "positive": event,
+        "time": time,
+        "key": list(key),
+        "exclude": list(exclude),
+        "sha256": digest,
+    }
+    schema = infer_schema(frame, list(key))
+    roles = layout(check(TableOptions, options, "options"), {PARTITIONED_TABLE: check(TableSchema, schema, "schema")})
+    labels = binary_target(frame[target], event)
+    yaml = YAML()
+    yaml.width = 120
+    params = yaml.load(PARAMS_FILE)
+    adapt(params, frame, labels, roles.categories, time)
+    params["data"] = {"source": keep_source(source), "options": options}
+    params["export"]["name"] = name or re.sub(r"[^a-z0-9]+", "-", Path(source).name.split(".")[0].lower()).strip("-")
+    check(Params, plain(params), str(PARAMS_FILE))
+    graph = yaml.load(DVC_FILE)
+    (artifact,) = graph["artifacts"].values()
+    artifact["desc"] = f"Probability that {target} is {event}, as ONNX with its manifest and golden records"
+    graph["artifacts"] = {params["export"]["name"]: artifact}
+    with replacing(paths.SCHEMA) as folder:
+        folder.mkdir()
+        yaml.dump(schema, folder / f"{PARTITIONED_TABLE}.yaml")
+    for path, content in ((PARAMS_FILE, params), (DVC_FILE, graph)):
+        with replacing(path) as temporary:
+            yaml.dump(content, temporary)
+    click.echo(f"{len(frame)} rows, {len(roles.features)} features, {target} is {event!r} in {labels.mean():.1%}")
+    click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
+    if run and subprocess.run(["dvc", "repro"], check=False).returncode:
+        raise OntimeError("the graph stopped; mend what it says above and run `dvc repro`")
+
+
+def positive_value(values: "pd.Series[Any]", wanted: str | None) -> Any:
+    """The target's value that counts as the event, with the type that it has in the table."""
+    counts = values.value_counts()
+    if len(counts) != 2:
+        found = f"{', '.join(map(str, counts.index[:5]))}{', …' if len(counts) > 5 else ''}"
+        raise OntimeError(f"target {values.name}: has {len(counts)} values ({found}); it must have two")
+    classes = {str(value): plain(value) for value in counts.index}
+    if wanted is not None:
+        if wanted not in classes:
+            raise OntimeError(f"--positive {wanted}: no such value in {values.name}; found {', '.join(sorted(classes))}")
+        return classes[wanted]
+    for usual in ("1", "1.0", "True"):
+        if usual in classes:
+            return classes[usual]
+    return plain(counts.sort_index().idxmin())
+
+
+def adapt(
+    params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", categories: list[str], time: str | None
+) -> None:
+    """Set what depends on the table's size and columns: the split, rare categories, leaf sizes, slices."""
+    split = params["split"]
+    split["by"] = "time" if time else "stratified"
+    split["validation_from"] = split["test_from"] = None
+    if time:
+        moments = parse_times(frame[time]).dropna().sort_values()
+        for name, share in (("validation_from", VALIDATION_FROM), ("test_from", TEST_FROM)):
+            split[name] = moments.iloc[int(len(moments) * share)].isoformat()
+    rows = int(labels.notna().sum())
+    split["min_category_rows"] = min(MOST_CATEGORY_ROWS, max(LEAST_CATEGORY_ROWS, rows // ROWS_PER_CATEGORY_ROW))
+    leaf = min(MOST_LEAF_ROWS, max(1, rows // ROWS_PER_CATEGORY_ROW))
+    for family in ("random_forest", "gradient_boosting"):
+        params["train"][family]["min_samples_leaf"] = leaf
+    slices = [name for name in categories if frame[name].nunique() <= MOST_SLICE_VALUES][:MOST_SLICES]
+    params["evaluate"]["slices"] = slices
+    params["evaluate"]["baseline_group"] = slices[:1]
+
+
+def keep_source(source: str) -> str:
+    """The source as `params.yaml` names it: an address as it is, a file relative to the checkout."""
+    if "://" in source:
+        return source
+    path, here = Path(source).resolve(), Path.cwd()
+    if path.is_relative_to(here):
+        return str(path.relative_to(here))
+    kept = paths.EXTERNAL / path.name
+    with replacing(kept) as temporary:
+        shutil.copyfile(path, temporary)
+    if subprocess.run(["dvc", "add", "--quiet", str(kept)], check=False).returncode:
+        raise OntimeError(f"{kept}: DVC could not track it")
+    return str(kept)
+
+
+def plain(value: Any) -> Any:
+    """Python's own types in place of numpy's and ruamel.yaml's."""
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    if hasattr(value, "item"):
+        return value.item()
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value

