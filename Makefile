@@ -17,12 +17,12 @@ setup: .venv/.ready ## make .venv from the locks
 .venv/.ready: requirements.txt requirements-test.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(UV) pip install --quiet --python .venv --require-hashes -r requirements.txt -r requirements-test.txt
+	$(UV) pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements.txt -r requirements-test.txt
 	$(UV) pip install --quiet --python .venv --no-deps --editable .
 	touch $@
 
 setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
-	$(UV) pip install --quiet --python .venv --require-hashes -r requirements-spark.txt
+	$(UV) pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements-spark.txt
 
 lock: setup ## remake the locks from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline pyproject.toml -o requirements.txt

@@ -1,7 +1,9 @@
 """`ontime …`: one command per stage and per operation; a command's module is imported only when it runs."""
 
-import importlib
+import ast
+import importlib.util
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -39,6 +41,17 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by the first sentences of their modules, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _summary(module)) for name, module in COMMANDS.items()])
+
+
+def _summary(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    source = Path(str(spec.origin)).read_text(encoding="utf-8") if spec else ""
+    return (ast.get_docstring(ast.parse(source)) or "").splitlines()[0]
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
