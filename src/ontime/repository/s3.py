@@ -22,7 +22,7 @@ from ontime.files import read_json, write_json
 FOLDER = Path(".s3")
 STATE = FOLDER / "server.json"
 REMOTE, BUCKET = "models", "ontime-models"
-START_SECONDS = 60
+START_SECONDS, STOP_SECONDS = 60, 5
 PORTS = (
     "master.port",
     "master.port.grpc",
@@ -96,10 +96,21 @@ def stop() -> None:
     state = read_json(STATE)
     command_line = Path(f"/proc/{state['pid']}/cmdline")
     if command_line.exists() and b"weed" in command_line.read_bytes():
-        os.kill(state["pid"], signal.SIGTERM)
+        end_server(state["pid"])
     for option in ("endpointurl", "access_key_id", "secret_access_key"):
         subprocess.run(["dvc", "remote", "modify", "--local", "--unset", REMOTE, option], check=False, capture_output=True)
     click.echo("stopped; data stays in .s3")
+
+
+def end_server(pid: int) -> None:
+    """Ask the server to stop; after some seconds, make it."""
+    os.kill(pid, signal.SIGTERM)
+    end = time.monotonic() + STOP_SECONDS
+    while Path(f"/proc/{pid}").exists():
+        if time.monotonic() > end:
+            os.kill(pid, signal.SIGKILL)
+            return
+        time.sleep(0.1)
 
 
 def _point_remote(state: dict[str, str | int]) -> None:
