@@ -13,27 +13,34 @@ from typing import Any, NoReturn
 
 @dataclass(frozen=True)
 class Measured:
-    """Wall seconds of a task, peak resident MiB of its process (not of processes it started), and its result."""
+    """Wall seconds of a task, peak resident MiB of its process (not of processes it started), and its result.
+
+    `cpu_seconds` counts the processes that it started and the start of Python, and varies less on a busy machine.
+    """
 
     seconds: float
+    cpu_seconds: float
     peak_mib: float
     result: Any
 
 
-def measure(script: str, task: str, *arguments: Any, env: Mapping[str, str] | None = None) -> Measured:
-    """Run `task` of `script` in a new process; the script hands its command line to `run_task`.
+def measure(module: str, task: str, *arguments: Any, env: Mapping[str, str] | None = None) -> Measured:
+    """Run `task` of `module` in a new process; the module hands its command line to `run_task`.
 
-    Linux counts the memory of the process that starts another as part of its peak, so a script imports
+    Linux counts the memory of the process that starts another as part of its peak, so a module imports
     what is heavy inside its tasks.
     """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     child = subprocess.run(
-        [sys.executable, script, task, json.dumps(arguments)],
+        [sys.executable, "-m", module, task, json.dumps(arguments)],
         env={**os.environ, **(env or {})},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    return Measured(**json.loads(child.stdout.splitlines()[-1]))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Measured(cpu_seconds=cpu_seconds, **json.loads(child.stdout.splitlines()[-1]))
 
 
 def run_task(tasks: Mapping[str, Callable[..., Any]], command_line: Sequence[str]) -> None:

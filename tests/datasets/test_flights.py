@@ -332,64 +332,66 @@ def alter_later_weather(weather: pd.DataFrame, cutoff: int, random: Any) -> pd.D
     return weather.assign(**{name: values[name] for name in OBSERVED})
 
 
-class Surroundings:
-    """One flight, the flights and the weather of the days around it."""
+class Moment:
+    """The flights scheduled in one minute, so with one cutoff, and the flights and the weather of the days before."""
 
-    def __init__(self, tables: Tables, timed: pd.DataFrame, flight: Row, options: flights.Options) -> None:
-        self.tables, self.options, self.flight = tables, options, flight
-        self.cutoff = flight["sched"] - options.cutoff_minutes
-        self.near = slice_by_date(timed, flight["date"], before=2, after=0)
+    def __init__(self, tables: Tables, timed: pd.DataFrame, sched: int, options: flights.Options) -> None:
+        self.tables, self.options = tables, options
+        self.cutoff = sched - options.cutoff_minutes
+        own = timed[timed["sched"] == sched]
+        self.near = slice_by_date(timed, own["date"].iloc[0], before=2, after=0)
+        self.own = (self.near["sched"] == sched).to_numpy()
+        self.key = own[flights.KEY]
         started = epoch_minutes(tables["weather"]["time_hour"])
-        self.weather = tables["weather"][(started - flight["sched"]).abs() < 3 * DAY]
+        self.weather = tables["weather"][(started - sched).abs() < 3 * DAY]
 
     def features(self, near: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
-        """This flight's features, were these the flights and the weather."""
+        """These flights' features, were these the flights and the weather around them."""
         planes, airports = self.tables["planes"], self.tables["airports"]
         rows = near[self.tables["flights"].columns]
         frame = flights.compute_features(rows, rows[:0], weather, planes, airports, self.options)
-        key = [self.flight[name] for name in flights.KEY]
-        return frame[(frame[flights.KEY] == key).all(axis=1)]
+        return frame.merge(self.key, on=flights.KEY)
 
 
 @pytest.fixture(scope="module")
-def thirty(raw_tables: Tables, timed: pd.DataFrame, flight_options: flights.Options) -> list[Surroundings]:
-    """Thirty flights over the year in the second half of the day, ten of them cancelled."""
-    afternoon = timed[(timed["hour"] >= 12) & timed["tailnum"].notna() & (timed["date"] < "2013-12-30")]
-    cancelled = afternoon["departure"].isna()
-    flown, grounded = afternoon[~cancelled].sample(20, random_state=3), afternoon[cancelled].sample(10, random_state=4)
-    chosen = pd.concat([flown, grounded]).to_dict("records")
-    return [Surroundings(raw_tables, timed, flight, flight_options) for flight in chosen]
+def moments(raw_tables: Tables, timed: pd.DataFrame, flight_options: flights.Options) -> list[Moment]:
+    """Ten minutes over the year with at least three flights each, five of them with a cancelled one."""
+    afternoon = timed[(timed["hour"] >= 12) & (timed["date"] < "2013-12-30")]
+    counts = afternoon.groupby("sched")["departure"].agg(["size", "count"]).query("size >= 3")
+    cancelled = counts["count"] < counts["size"]
+    chosen = [*counts[~cancelled].sample(5, random_state=3).index, *counts[cancelled].sample(5, random_state=4).index]
+    return [Moment(raw_tables, timed, sched, flight_options) for sched in chosen]
 
 
 def test_nothing_at_or_after_the_cutoff_changes_a_feature(
-    raw_tables: Tables, thirty: list[Surroundings], layout: Layout
+    raw_tables: Tables, moments: list[Moment], layout: Layout
 ) -> None:
+    assert sum(moment.own.sum() for moment in moments) >= 30
     random = np.random.default_rng(5)
-    for place in thirty:
-        near, cutoff = place.near, place.cutoff
+    for moment in moments:
+        near, cutoff = moment.near, moment.cutoff
         altered = with_event_times(alter_later(near, raw_tables["airports"], cutoff, random), raw_tables["airports"])
         for event in ("departure", "arrival"):
             before, after = near[event].to_numpy(), altered[event].to_numpy()
             assert np.array_equal(before[before < cutoff], after[after < cutoff])
             assert np.sum(before >= cutoff) > 50
-        own = (altered[flights.KEY] == [place.flight[name] for name in flights.KEY]).all(axis=1).to_numpy()
-        assert not altered[own]["dep_delay"].equals(near[own]["dep_delay"])
-        weather = alter_later_weather(place.weather, cutoff, random)
-        unaltered = place.features(near, place.weather)
-        assert columns_that_differ(place.features(altered, weather), unaltered, layout) == {}
+        assert (altered["dep_delay"].to_numpy() != near["dep_delay"].to_numpy())[moment.own].all()
+        weather = alter_later_weather(moment.weather, cutoff, random)
+        unaltered = moment.features(near, moment.weather)
+        assert columns_that_differ(moment.features(altered, weather), unaltered, layout) == {}
 
 
-def test_what_is_known_at_the_cutoff_changes_features(thirty: list[Surroundings], layout: Layout) -> None:
-    for place in thirty[::5]:
-        near, weather, cutoff = place.near, place.weather, place.cutoff
+def test_what_is_known_at_the_cutoff_changes_features(moments: list[Moment], layout: Layout) -> None:
+    for moment in moments[::3]:
+        near, weather, cutoff = moment.near, moment.weather, moment.cutoff
         departed, arrived = near["departure"] < cutoff, near["arrival"] < cutoff
         ended = epoch_minutes(weather["time_hour"]) + 60 <= cutoff
         grounded = near.assign(**{name: near[name].mask(departed) for name in OUTCOMES})
         later = near.assign(arr_delay=near["arr_delay"] + 5 * arrived)
         warmer = weather.assign(temp=weather["temp"] + 5 * ended)
-        unaltered = place.features(near, weather)
+        unaltered = moment.features(near, weather)
         by_departures, by_arrivals, by_weather = (
-            set(columns_that_differ(place.features(*changed), unaltered, layout))
+            set(columns_that_differ(moment.features(*changed), unaltered, layout))
             for changed in ((grounded, weather), (later, weather), (near, warmer))
         )
         assert {"origin_departure_delay_120m", "origin_overdue", "origin_overdue_minutes"} <= by_departures
@@ -463,11 +465,34 @@ def test_an_arrival_within_the_look_back_counts_although_its_departure_lies_befo
     assert np.isnan(found["same_flight_departure_delay"])
 
 
+def test_of_two_events_in_one_minute_the_one_scheduled_later_counts(
+    raw_tables: Tables, flight_options: flights.Options
+) -> None:
+    together = [leg(8, delay=120), leg(9, delay=60), leg(14)]
+    for rows in (together, [together[1], together[0], together[2]]):
+        assert last_row(raw_tables, flight_options, rows)["previous_departure_delay"] == 60
+
+
+def test_of_two_legs_scheduled_in_one_minute_the_larger_flight_number_counts(
+    raw_tables: Tables, flight_options: flights.Options
+) -> None:
+    together = [leg(8, delay=7, carrier="UA", flight=5), leg(8, delay=9, carrier="AA", flight=6), leg(14)]
+    assert last_row(raw_tables, flight_options, together)["previous_leg_delay"] == 9
+
+
 def test_an_unknown_tail_number_is_not_an_aircraft(raw_tables: Tables, flight_options: flights.Options) -> None:
     found = last_row(raw_tables, flight_options, [leg(8, tailnum=None), leg(14, tailnum=None)])
     aircraft = [name for name in found if name.startswith(("aircraft_", "previous_"))]
     assert len(aircraft) == 12
     assert all(np.isnan(found[name]) for name in aircraft)
+
+
+def test_wind_above_200_mph_is_missing_not_a_value(raw_tables: Tables, flight_options: flights.Options) -> None:
+    for speed, known in ((200.0, True), (1048.0, False)):
+        weather = raw_tables["weather"].assign(wind_speed=speed)
+        found = last_row({**raw_tables, "weather": weather}, flight_options, [leg(14)])
+        assert (found["wind_speed"] == speed) == known
+        assert not np.isnan(found["temp"])
 
 
 def test_months_computed_one_at_a_time_equal_the_whole(

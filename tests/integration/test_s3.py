@@ -1,0 +1,77 @@
+"""A real S3 server on loopback as the DVC remote: versions of data and models pushed, pulled and refused."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ontime.repository import s3
+from tests.checkouts import commit, git, run, small_fork
+
+pytestmark = pytest.mark.integration
+OUTPUT = "data/raw"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A small fork with its raw and feature tables made, its remote served on loopback."""
+    top = small_fork(tmp_path_factory.mktemp("s3") / "checkout")
+    run("dvc", "repro", "featurize", cwd=top)
+    commit(top, "features")
+    run("ontime", "s3", cwd=top)
+    yield top
+    run("ontime", "s3", "--off", cwd=top)
+
+
+def clone(checkout: Path, target: Path) -> Path:
+    """A clean clone that knows the server."""
+    subprocess.run(["git", "clone", "--quiet", str(checkout), str(target)], check=True)
+    (target / ".dvc" / "config.local").write_bytes((checkout / ".dvc" / "config.local").read_bytes())
+    return target
+
+
+def test_pushed_data_is_pulled_into_a_clean_clone(checkout: Path, tmp_path: Path) -> None:
+    run("dvc", "push", cwd=checkout)
+    missing = json.loads(run("dvc", "data", "status", "--not-in-remote", "--json", cwd=checkout).stdout)
+    assert not missing.get("not_in_remote")
+    fresh = clone(checkout, tmp_path / "clone")
+    run("dvc", "pull", OUTPUT, cwd=fresh)
+    for path in (checkout / OUTPUT).rglob("*.parquet"):
+        assert (fresh / path.relative_to(checkout)).read_bytes() == path.read_bytes()
+
+
+def test_an_earlier_version_comes_back_from_the_remote(checkout: Path, tmp_path: Path) -> None:
+    fresh = clone(checkout, tmp_path / "clone")
+    table = fresh / "data" / "external" / "tumours.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:300]))
+    init = ("ontime", "init", "--source", "data/external/tumours.csv", "--target", "target", "--no-run")
+    run(*init, cwd=fresh)
+    run("dvc", "repro", "ingest", cwd=fresh)
+    commit(fresh, "fewer rows")
+    run("dvc", "push", OUTPUT, cwd=fresh)
+    later = (fresh / OUTPUT / "table" / "table.parquet").read_bytes()
+    git(fresh, "checkout", "--quiet", "HEAD~1")
+    run("dvc", "pull", OUTPUT, cwd=fresh)
+    earlier = (fresh / OUTPUT / "table" / "table.parquet").read_bytes()
+    assert earlier == (checkout / OUTPUT / "table" / "table.parquet").read_bytes() != later
+
+
+def test_wrong_credentials_are_refused_in_a_line(checkout: Path, tmp_path: Path) -> None:
+    fresh = clone(checkout, tmp_path / "clone")
+    run("dvc", "remote", "modify", "--local", s3.REMOTE, "secret_access_key", "wrong", cwd=fresh)
+    refused = run("dvc", "pull", OUTPUT, cwd=fresh, check=False)
+    assert refused.returncode != 0
+    assert "Forbidden" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (fresh / OUTPUT).exists()
+
+
+def test_a_server_that_is_down_is_named(checkout: Path, tmp_path: Path) -> None:
+    fresh = clone(checkout, tmp_path / "clone")
+    run("dvc", "remote", "modify", "--local", s3.REMOTE, "endpointurl", "http://127.0.0.1:9", cwd=fresh)
+    refused = run("dvc", "pull", OUTPUT, cwd=fresh, check=False)
+    assert refused.returncode != 0
+    assert "Could not connect to the endpoint URL" in refused.stderr
+    assert "Traceback" not in refused.stderr
