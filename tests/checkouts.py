@@ -12,8 +12,9 @@ BIN = Path(sys.executable).parent
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's variables with the interpreter's own programs first on PATH, and no tracking."""
-    return {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ONTIME_TRACKING": "off", **changes}
+    """This process's variables with its own programs first on PATH and the checkout's own code; no tracking."""
+    path = f"{BIN}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "ONTIME_TRACKING": "off", "PYTHONPATH": "src", **changes}
 
 
 def run(*command: str, cwd: Path, check: bool = True, **changes: str) -> "subprocess.CompletedProcess[str]":

@@ -116,7 +116,7 @@ def command(stages: tuple[str, ...]) -> None:
         with tempfile.TemporaryDirectory(prefix="ontime-verify-") as top:
             copy = Path(top) / variation.folder / "checkout"
             copy_checkout(checkout, copy, [name for name in locked if name in stages], locked)
-            environment = environment_of(variation, Path(top))
+            environment = environment_of(variation, Path(top), copy)
             click.echo(f"{variation.name}: running {', '.join(stages) or 'the whole graph'} without cache", err=True)
             count = 0
             for stage, output, same in compare(copy, locked, stages, environment, variation.umask):
@@ -177,8 +177,8 @@ def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Mapping
     subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
 
 
-def environment_of(variation: Variation, top: Path) -> dict[str, str]:
-    """Variables of the changed environment; what is not named keeps its value, as it would on another machine."""
+def environment_of(variation: Variation, top: Path, copy: Path) -> dict[str, str]:
+    """Variables of the changed environment, in which the copy's own code runs; what is not named keeps its value."""
     home = top / "home" / variation.variables["USER"]
     home.mkdir(parents=True)
     return {
@@ -190,7 +190,7 @@ def environment_of(variation: Variation, top: Path) -> dict[str, str]:
         "ONTIME_TRACKING": "off",
         "ONTIME_VARIATION_DAYS": str(variation.days),
         "ONTIME_VARIATION_LISTING": variation.listing,
-        "PYTHONPATH": str(SHUFFLE),
+        "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{SHUFFLE}",
         "TMPDIR": str(home),
     }
 
