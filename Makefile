@@ -49,5 +49,8 @@ s3: setup ## start an S3 server on loopback and point .dvc/config.local at it
 mlflow: setup ## open the tracking user interface
 	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
 
+bench: setup ## the benchmarks, each against a named rival in the same run
+	for name in features own_tables pipeline tidymodels_recipe; do python -m benchmarks.$$name || exit 1; done
+
 clean: ## remove what can be made again
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache dvc_plots

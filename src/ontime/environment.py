@@ -29,7 +29,7 @@ def pin() -> None:
     """Start this command again unless every variable of `PINNED` has its value already."""
     if any(os.environ.get(name) != value for name, value in PINNED.items()):
         os.environ.update(PINNED)
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same command again
 
 
 def end_with_parent() -> None:

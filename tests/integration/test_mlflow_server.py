@@ -22,10 +22,27 @@ def server(tmp_path: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    store = ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--artifacts-destination", str(tmp_path / "kept")]
+    store = [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path}/mlflow.db",
+        "--artifacts-destination",
+        str(tmp_path / "kept"),
+    ]
     with (tmp_path / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *store, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
+            [
+                sys.executable,
+                "-m",
+                "mlflow",
+                "server",
+                *store,
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--workers",
+                "1",
+            ],
             env=environment(MLFLOW_DISABLE_TELEMETRY="true"),
             stdout=log,
             stderr=log,
@@ -47,9 +64,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 def test_training_is_recorded_with_parameters_losses_plots_model_and_commit(server: str, tmp_path: Path) -> None:
     checkout = small_fork(tmp_path / "checkout")
     run("dvc", "repro", "split", cwd=checkout)
-    done = run(
-        "ontime", "train", "gradient_boosting", cwd=checkout, ONTIME_TRACKING="on", MLFLOW_TRACKING_URI=server
-    )
+    done = run("ontime", "train", "gradient_boosting", cwd=checkout, ONTIME_TRACKING="on", MLFLOW_TRACKING_URI=server)
     assert "warning" not in done.stderr
     from mlflow import MlflowClient
 
@@ -58,9 +73,10 @@ def test_training_is_recorded_with_parameters_losses_plots_model_and_commit(serv
     (found,) = client.search_runs([experiment.experiment_id])
     assert found.data.params["learning_rate"] == "0.05"
     assert len(found.data.params["training_data_sha256"]) == 64
-    assert found.data.tags["git_commit"] == subprocess.check_output(
-        ["git", "rev-parse", "HEAD"], cwd=checkout, text=True
-    ).strip()
+    assert (
+        found.data.tags["git_commit"]
+        == subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=checkout, text=True).strip()
+    )
     assert len(client.get_metric_history(found.info.run_id, "validation_log_loss")) > 10
     assert {entry.path for entry in client.list_artifacts(found.info.run_id, "plots")} == {
         "plots/learning_curve.png",

@@ -51,9 +51,9 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray
             boundaries = [pd.Timestamp(str(text)) for text in (split.validation_from, split.test_from)]
         except ValueError as error:
             raise OntimeError(f"params.yaml: split: not an ISO 8601 time: {error}") from None
-        validation, test = (b.tz_localize("UTC") if b.tzinfo is None else b for b in boundaries)
+        first, second = (moment.tz_localize("UTC") if moment.tzinfo is None else moment for moment in boundaries)
         time = rows[layout.time]
-        return np.select([(time < validation).to_numpy(), (time < test).to_numpy()], PARTS[:2], PARTS[2])
+        return np.select([(time < first).to_numpy(), (time < second).to_numpy()], PARTS[:2], PARTS[2])
     parts = np.full(len(rows), PARTS[0], dtype=object)
     random = np.random.default_rng(split.seed)
     for value in (0, 1):

@@ -209,7 +209,8 @@ def compute_features(
         **{name: rows["tailnum"].map(known[name]) for name in ("manufacturer", "engine")},
     )
     frame[TARGET] = (rows["arr_delay"] >= options.late_minutes).astype("Int8").mask(rows["arr_delay"].isna())
-    return frame[wanted].reset_index(drop=True)
+    chosen: pd.DataFrame = frame[wanted].reset_index(drop=True)
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,7 @@ def _weather(rows: pd.DataFrame, cutoff: Array, weather: pd.DataFrame) -> dict[s
     hourly["hundredths"] = (hourly["precip"].fillna(0) * 100).round().astype(np.int64)
     tenths = hourly["pressure"] * 10
     change, rain = np.full(len(hourly), np.nan), np.zeros(len(hourly))
-    for _, place in hourly.groupby("origin").indices.items():
+    for place in hourly.groupby("origin").indices.values():
         known = hourly["known"].to_numpy()[place]
         then = np.searchsorted(known, known - 180)
         exact = known[then] == known - 180
@@ -321,11 +322,11 @@ def _weather(rows: pd.DataFrame, cutoff: Array, weather: pd.DataFrame) -> dict[s
 def _group(rows: pd.DataFrame, columns: list[str]) -> Array:
     """Number of each row's group, above its minutes, so that group and minute sort as one integer; -1: missing."""
     number = rows.groupby(columns, sort=False).ngroup().fillna(-1).to_numpy().astype(np.int64)
-    return np.where(number < 0, -1, number << 32)
+    return np.asarray(np.where(number < 0, -1, number << 32))
 
 
 def _ratio(total: Array, count: Array) -> Array:
-    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0))
 
 
 def _trailing(history: _History) -> dict[str, Array]:
@@ -411,7 +412,7 @@ def _previous_departure(history: _History) -> dict[str, Array]:
 
 
 def _previous_leg(history: _History) -> dict[str, Array]:
-    """The aircraft's last leg scheduled in the 48 hours before this one, departed or not, and its delay at the cutoff."""
+    """The aircraft's last leg scheduled in the 48 hours before, departed or not, and its delay at the cutoff."""
     rows = history.rows
     group = _group(rows, ["tailnum"])
     everything = np.ones(len(rows), dtype=bool)

@@ -5,6 +5,7 @@ fsspec) and the schema that `ontime init` wrote. Out: its rows with the target a
 are number features, texts are categories, times other than the one to split by become days since 1970.
 """
 
+import gzip
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
@@ -65,9 +66,9 @@ def read_source(source: str) -> tuple[pd.DataFrame, str]:
         if name.endswith(".parquet"):
             frame = pd.read_parquet(io.BytesIO(content))
         else:
-            compression = "gzip" if name.endswith(".gz") else None
-            frame = pd.read_csv(io.BytesIO(content), compression=compression, low_memory=False)
-    except (ValueError, OSError, pd.errors.ParserError) as error:
+            text = gzip.decompress(content) if name.endswith(".gz") else content
+            frame = pd.read_csv(io.BytesIO(text), low_memory=False)
+    except (ValueError, OSError, EOFError, pd.errors.ParserError) as error:
         raise OntimeError(f"data.source: {source}: not readable: {' '.join(str(error).split()):.200}") from None
     if frame.empty:
         raise OntimeError(f"data.source: {source}: the table has no rows")
@@ -159,4 +160,5 @@ def binary_target(values: "pd.Series[Any]", positive: Any) -> "pd.Series[Any]":
         raise OntimeError(
             f"params.yaml: data.options.positive: no {positive!r} in {values.name}; found {', '.join(classes)}"
         )
-    return event.astype("Int8").mask(values.isna())
+    target: pd.Series[Any] = event.astype("Int8").mask(values.isna())
+    return target

@@ -18,7 +18,8 @@ from ontime.errors import OntimeError
 from ontime.files import read_json, read_parquet, replacing, sha256, write_json, write_text
 from ontime.model_deployment.model_card import model_card
 from ontime.model_deployment.onnx_export import INPUT, OUTPUT, onnx_probability, to_onnx
-from ontime.model_training.runs import Matrix, Predict, load_encoder, load_model, load_rows, predictor
+from ontime.model_training.estimators import Matrix
+from ontime.model_training.runs import Predict, load_encoder, load_model, load_rows, predictor
 from ontime.params import load_params
 
 TOLERANCE = 1e-5

@@ -123,7 +123,7 @@ def command(stages: tuple[str, ...]) -> None:
                 if not same:
                     raise OntimeError(
                         f"stage {stage}: {output} is not what {LOCK} says ({variation.name}): "
-                        "run `dvc repro` and commit dvc.lock if the code or data changed; else the stage is not reproducible"
+                        "run `dvc repro` and commit dvc.lock if code or data changed; else it is not reproducible"
                     )
                 count += 1
             click.echo(f"{variation.name}: {count} outputs identical to {LOCK}")
@@ -140,7 +140,10 @@ def read_lock(path: Path) -> dict[str, dict[str, Any]]:
     stages: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(text)["stages"]
     made_by = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
     order = TopologicalSorter(
-        {name: [made_by[dep["path"]] for dep in stage["deps"] if dep["path"] in made_by] for name, stage in stages.items()}
+        {
+            name: [made_by[dep["path"]] for dep in stage["deps"] if dep["path"] in made_by]
+            for name, stage in stages.items()
+        }
     )
     return {name: stages[name] for name in order.static_order()}
 

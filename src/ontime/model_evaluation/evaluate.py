@@ -15,10 +15,12 @@ from ontime import paths
 from ontime.encoder import Encoder
 from ontime.files import read_parquet, replacing, write_json, write_text
 from ontime.model_evaluation.metrics import DIGITS, best_threshold, by_slice, curves, summarize
-from ontime.model_training.runs import Labels, Matrix, Predict, load_encoder, load_model, load_rows, predictor
+from ontime.model_training.estimators import Labels, Matrix
+from ontime.model_training.runs import Predict, load_encoder, load_model, load_rows, predictor
 from ontime.params import Params, check_family, load_params
 
 IMPORTANCE_ROWS = 5000
+SHOWN_FEATURES = 20
 
 
 @click.command(name="evaluate")
@@ -47,7 +49,7 @@ def evaluate(run: Path, predict: Predict, encoder: Encoder, params: Params) -> N
     slices = by_slice(rows, params.evaluate.slices, labels, probability, threshold, params.decision)
     write_csv(slices, run / "metrics" / "slices.csv")
     with replacing(run / "plots") as folder:
-        for name, curve in {**curves(labels, probability), "importance": importance}.items():
+        for name, curve in {**curves(labels, probability), "importance": importance.head(SHOWN_FEATURES)}.items():
             write_csv(curve, folder / f"{name}.csv")
 
 

@@ -18,6 +18,8 @@ Labels = npt.NDArray[np.int8]
 
 CALIBRATION_BINS = 10
 CURVE_POINTS = 200
+SLICE_ROWS = 50
+"""A slice with fewer rows gets no ROC AUC."""
 DIGITS = 6
 
 
@@ -96,7 +98,7 @@ def by_slice(
 ) -> pd.DataFrame:
     """Rows, share of events, ROC AUC, mean probability and cost for each value of each column; most rows first.
 
-    ROC AUC is missing where a slice has one class alone.
+    ROC AUC is missing where a slice has fewer than 50 rows or one class alone.
     """
     found: list[Mapping[str, Any]] = []
     for column in columns:
@@ -104,8 +106,8 @@ def by_slice(
         names, counts = np.unique(values.astype(str), return_counts=True)
         for name in names[np.argsort(-counts, kind="stable")]:
             part = values == name
-            both = 0 < labels[part].sum() < part.sum()
-            score = float(metrics.roc_auc_score(labels[part], probability[part])) if both else None
+            enough = part.sum() >= SLICE_ROWS and 0 < labels[part].sum() < part.sum()
+            score = float(metrics.roc_auc_score(labels[part], probability[part])) if enough else None
             found.append(
                 {
                     "slice": f"{column}={name}",

@@ -11,9 +11,9 @@ import sys
 import warnings
 from typing import Any
 
-
 from ontime.encoder import Encoder
-from ontime.model_training.runs import NETWORK, Labels, Matrix, Predict
+from ontime.model_training.estimators import Labels, Matrix
+from ontime.model_training.runs import NETWORK, Predict
 
 EXPERIMENT = "ontime"
 EXAMPLE_ROWS = 5

@@ -14,15 +14,8 @@ import click
 from ontime import paths
 from ontime.encoder import Encoder
 from ontime.files import sha256, write_json, write_text
-from ontime.model_training.runs import (
-    NETWORK,
-    Labels,
-    Matrix,
-    load_encoder,
-    load_rows,
-    predictor,
-    save_model,
-)
+from ontime.model_training.estimators import Labels, Matrix
+from ontime.model_training.runs import NETWORK, load_encoder, load_rows, predictor, save_model
 from ontime.model_training.tracking import track
 from ontime.params import Train, check_family, load_params
 

@@ -27,7 +27,9 @@ def command() -> None:
         click.echo(f"removed {path.parent.name}{path.name}: its content has another hash")
     click.echo(f"{len(objects)} objects, {len(corrupted)} corrupted")
     if corrupted:
-        raise OntimeError("the cache had corrupted objects; get them back with `dvc pull`, or `dvc repro` makes them again")
+        raise OntimeError(
+            "the cache had corrupted objects; get them back with `dvc pull`, or `dvc repro` makes them again"
+        )
 
 
 def intact(path: Path) -> bool:

@@ -70,6 +70,7 @@ def command(
     labels = binary_target(frame[target], event)
     yaml = YAML()
     yaml.width = 120
+    yaml.indent(mapping=2, sequence=4, offset=2)
     params = yaml.load(PARAMS_FILE)
     adapt(params, frame, labels, roles.categories, time)
     params["data"] = {"source": keep_source(source), "options": options}
@@ -100,7 +101,9 @@ def positive_value(values: "pd.Series[Any]", wanted: str | None) -> Any:
     classes = {str(value): plain(value) for value in counts.index}
     if wanted is not None:
         if wanted not in classes:
-            raise OntimeError(f"--positive {wanted}: no such value in {values.name}; found {', '.join(sorted(classes))}")
+            raise OntimeError(
+                f"--positive {wanted}: no such value in {values.name}; found {', '.join(sorted(classes))}"
+            )
         return classes[wanted]
     for usual in ("1", "1.0", "True"):
         if usual in classes:
@@ -108,9 +111,7 @@ def positive_value(values: "pd.Series[Any]", wanted: str | None) -> Any:
     return plain(counts.sort_index().idxmin())
 
 
-def adapt(
-    params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", categories: list[str], time: str | None
-) -> None:
+def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", categories: list[str], time: str | None) -> None:
     """Set what depends on the table's size and columns: the split, rare categories, leaf sizes, slices."""
     split = params["split"]
     split["by"] = "time" if time else "stratified"

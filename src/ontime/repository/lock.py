@@ -50,7 +50,9 @@ def sides(text: str) -> tuple[str, str]:
         elif marker:
             expected, following = after[marker]
             if part != expected:
-                raise OntimeError(f"{LOCK}: conflict markers do not match up; take one side: git checkout --ours {LOCK}")
+                raise OntimeError(
+                    f"{LOCK}: conflict markers do not match up; take one side: git checkout --ours {LOCK}"
+                )
             part = following
         else:
             if part in ("both", "ours"):

@@ -84,7 +84,12 @@ def start(folder: Path, access_key_id: str | None = None, secret_access_key: str
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-    state = {"pid": process.pid, "port": flags["s3.port"], "access_key_id": access, "secret_access_key": secret}
+    state: dict[str, str | int] = {
+        "pid": process.pid,
+        "port": flags["s3.port"],
+        "access_key_id": access,
+        "secret_access_key": secret,
+    }
     _wait_and_make_bucket(process, state, folder)
     return state
 
@@ -98,7 +103,9 @@ def stop() -> None:
     if command_line.exists() and b"weed" in command_line.read_bytes():
         end_server(state["pid"])
     for option in ("endpointurl", "access_key_id", "secret_access_key"):
-        subprocess.run(["dvc", "remote", "modify", "--local", "--unset", REMOTE, option], check=False, capture_output=True)
+        subprocess.run(
+            ["dvc", "remote", "modify", "--local", "--unset", REMOTE, option], check=False, capture_output=True
+        )
     click.echo("stopped; data stays in .s3")
 
 
@@ -123,7 +130,7 @@ def _point_remote(state: dict[str, str | int]) -> None:
         subprocess.run(["dvc", "remote", "modify", "--local", REMOTE, option, value], check=True)
 
 
-def _address(port: int) -> str:
+def _address(port: str | int) -> str:
     return f"http://127.0.0.1:{port}"
 
 

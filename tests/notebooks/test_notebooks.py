@@ -1,0 +1,64 @@
+"""Notebooks run from top to bottom on what the graph made, and carry neither outputs nor traces of a machine."""
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from ontime import paths
+from ontime.files import read_json
+from tests.checkouts import TOP
+
+NOTEBOOKS = sorted((TOP / "notebooks").glob("*.ipynb"))
+CELL_SECONDS = 300
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+READS = {
+    "exploration": [paths.VALIDATION_REPORT, paths.FEATURES, paths.FEATURE_LAYOUT, paths.split_rows("train")],
+    "error_analysis": [paths.FEATURE_LAYOUT, paths.VOCABULARY, paths.split_rows("validation"), paths.SELECTION],
+}
+
+
+def absent(name: str) -> list[Path]:
+    """What a notebook reads and the graph has not made here."""
+    wanted = list(READS[name])
+    if paths.SELECTION in wanted and (TOP / paths.SELECTION).exists():
+        run = paths.training_run(read_json(TOP / paths.SELECTION)["champion"])
+        wanted += [run / part for part in ("model", "metrics/test.json", "metrics/slices.csv", "plots")]
+    return [path for path in wanted if not (TOP / path).exists()]
+
+
+def test_each_notebook_is_known() -> None:
+    assert {path.stem for path in NOTEBOOKS} == set(READS)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs_at_the_top_of_the_checkout(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing := absent(path.stem):
+        pytest.skip(f"{missing[0]} not found; run `make repro` or `dvc pull`")
+    # the kernel named python3 of this virtual environment, not one in the user's home
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+    notebook: Any = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook, kernel_name="python3", timeout=CELL_SECONDS, resources={"metadata": {"path": str(TOP)}}
+    )
+    client.execute()
+    assert any(output for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_carries_no_output_and_no_trace_of_a_machine(path: Path) -> None:
+    notebook: Any = nbformat.read(path, as_version=4)
+    ran = [
+        cell.id
+        for cell in notebook.cells
+        if cell.cell_type == "code" and (cell.outputs or cell.execution_count is not None)
+    ]
+    assert not ran, f"{path.name}: clear the outputs of all cells before the commit; found some in {', '.join(ran)}"
+    assert notebook.metadata == METADATA, f"{path.name}: metadata of the notebook differs from {METADATA}"
+    assert not [cell.id for cell in notebook.cells if cell.metadata], f"{path.name}: a cell has metadata"
