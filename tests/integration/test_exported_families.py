@@ -1,0 +1,23 @@
+"""Every family's ONNX graph against the trained model, on the whole test set that the graph made."""
+
+import numpy as np
+import pytest
+
+from ontime import paths
+from ontime.model_deployment.onnx_export import onnx_probability, to_onnx
+from ontime.model_training.runs import load_encoder, load_model, load_rows, predictor
+from ontime.params import MODEL_FAMILIES
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not paths.CHAMPION.is_dir(), reason="needs the graph's outputs: make repro"),
+]
+
+
+@pytest.mark.parametrize("family", MODEL_FAMILIES)
+def test_onnx_and_trained_model_agree_to_a_millionth(family: str) -> None:
+    encoder = load_encoder()
+    matrix, _ = load_rows("test", encoder)
+    model = load_model(family, paths.training_run(family) / "model")
+    exported = onnx_probability(to_onnx(family, model, len(encoder.features)), matrix)
+    assert np.abs(exported - predictor(family, model)(matrix)).max() <= 1e-6
