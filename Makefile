@@ -7,7 +7,7 @@ export UV_CACHE_DIR ?= $(HOME)/.cache/ontime/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 UV := .venv/bin/uv
 
-.PHONY: help setup setup-spark lock repro test test-all lint verify s3 mlflow bench clean
+.PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow bench clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -24,7 +24,7 @@ setup: .venv/.ready ## make .venv from the locks
 setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
 	$(UV) pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements-spark.txt
 
-lock: setup ## remake the locks from pyproject.toml
+requirements: setup ## remake the locks from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
