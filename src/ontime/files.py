@@ -21,16 +21,20 @@ def replacing(path: Path) -> Iterator[Path]:
     Works for a file and for a folder (create it inside the block). What an interrupted run left is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary, replaced = (path.with_name(f".{path.name}{ending}.partial") for ending in ("", ".old"))
     _remove(temporary)
+    _remove(replaced)
     try:
         yield temporary
         if path.is_dir():
-            shutil.rmtree(path)
+            path.rename(replaced)
         temporary.replace(path)
     except BaseException:
+        if replaced.exists() and not path.exists():
+            replaced.rename(path)
         _remove(temporary)
         raise
+    _remove(replaced)
 
 
 def _remove(path: Path) -> None:
@@ -93,7 +97,7 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> "pd.DataFrame"
         return pd.read_parquet(path, columns=columns)
     except FileNotFoundError:
         raise OntimeError(f"{path}: not found; run `dvc repro` (or `dvc pull`) first") from None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise OntimeError(f"{path}: not a readable parquet file: {str(error).splitlines()[0]}") from None
 
 

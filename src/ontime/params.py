@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -185,22 +185,26 @@ def check(model: type[SectionType], content: Any, where: str) -> SectionType:
 
 def _explain(model: type[Section], problem: Any, where: str) -> str:
     place = ".".join(str(part) for part in problem["loc"])
+    where = f"{where}: {place}" if place else where
     if problem["type"] == "extra_forbidden":
         known = list(_section_at(model, problem["loc"][:-1]).model_fields)
         close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-        return f"{where}: {place}: unknown key; {hint}"
+        return f"{where}: unknown key; {hint}"
     if problem["type"] == "missing":
-        return f"{where}: {place}: missing"
+        return f"{where}: missing"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {place}: {message[:1].lower()}{message[1:]}, found {problem['input']!r:.60}"
+    return f"{where}: {message[:1].lower()}{message[1:]}, found {problem['input']!r:.60}"
 
 
 def _section_at(model: type[Section], loc: tuple[int | str, ...]) -> type[Section]:
     for part in loc:
-        annotation = model.model_fields[str(part)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, Section):
-            model = annotation
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        for kind in (annotation, *get_args(annotation)):
+            if isinstance(kind, type) and issubclass(kind, Section):
+                model = kind
     return model
 
 

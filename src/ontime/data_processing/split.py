@@ -42,7 +42,7 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray
     """Name of the part that each row belongs to.
 
     Returns:
-        Array (rows,) of `train`, `validation` or `test`.
+        Array (rows,) of `train`, `validation` or `test`; empty where the time to split by is missing.
     """
     if split.by == "time":
         if layout.time is None:
@@ -51,17 +51,18 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray
             boundaries = [pd.Timestamp(str(text)) for text in (split.validation_from, split.test_from)]
         except ValueError as error:
             raise OntimeError(f"params.yaml: split: not an ISO 8601 time: {error}") from None
-        first, second = (moment.tz_localize("UTC") if moment.tzinfo is None else moment for moment in boundaries)
+        validation, test = (b.tz_localize("UTC") if b.tzinfo is None else b for b in boundaries)
         time = rows[layout.time]
-        return np.select([(time < first).to_numpy(), (time < second).to_numpy()], PARTS[:2], PARTS[2])
+        conditions = [time < validation, time < test, time >= test]
+        return np.select([condition.to_numpy() for condition in conditions], PARTS, "")
     parts = np.full(len(rows), PARTS[0], dtype=object)
     random = np.random.default_rng(split.seed)
     for value in (0, 1):
         members = random.permutation(np.flatnonzero((rows[TARGET] == value).fillna(False)))
-        test = round(len(members) * split.test_fraction)
-        validation = round(len(members) * split.validation_fraction)
-        parts[members[:test]] = PARTS[2]
-        parts[members[test : test + validation]] = PARTS[1]
+        first = round(len(members) * split.test_fraction)
+        second = first + round(len(members) * split.validation_fraction)
+        parts[members[:first]] = PARTS[2]
+        parts[members[first:second]] = PARTS[1]
     return parts
 
 
@@ -70,12 +71,14 @@ def vocabulary_of(train: pd.DataFrame, layout: Layout, min_category_rows: int) -
 
     Categories are ordered by their share of events (then by name), so that a tree can split them as a number
     (Fisher 1958, "On grouping for maximum homogeneity"); rarer ones than `min_category_rows` count as unknown.
+    A number that every training row lacks is left out.
     """
+    numbers = [name for name in layout.numbers if train[name].notna().any()]
     categories = {}
     for name in layout.categories:
         groups = train.groupby(name)[TARGET].agg(["size", "sum"]).reset_index()
         groups = groups[groups["size"] >= min_category_rows]
         share = (groups["sum"] / groups["size"]).astype("float64")
         categories[name] = groups.assign(share=share).sort_values(["share", name])[name].astype(str).tolist()
-    missing = [name for name in layout.features if train[name].isna().any()]
-    return {"numbers": layout.numbers, "categories": categories, "may_be_missing": missing}
+    missing = [name for name in [*numbers, *categories] if train[name].isna().any()]
+    return {"numbers": numbers, "categories": categories, "may_be_missing": missing}

@@ -4,17 +4,22 @@ In: `data/raw` and `data/schema`. Out: `data/processed/validation.json`: rows, m
 Checks run by pandera, a partition at a time; keys are compared across all partitions of a table.
 """
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import click
+import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 
 from ontime import paths
 from ontime.datasets.schema import Column, TableSchema, load_schemas
 from ontime.errors import OntimeError
 from ontime.files import partitions, read_parquet, write_json
+
+# pandera imports pyspark where that is installed, which warns of pandas 3
+warnings.filterwarnings("ignore", category=FutureWarning, module="pyspark")
+import pandera.pandas as pa  # noqa: E402
 
 SAMPLES = 3
 
@@ -49,13 +54,19 @@ def violations(frames: dict[str, pd.DataFrame], schema: TableSchema) -> list[str
     for (column, rule), samples in found.items():
         shown = ", ".join(sample for sample in samples[:SAMPLES] if sample)
         lines.append(f"{column}: {rule}" + (f": {len(samples)} rows, for example {shown}" if shown else ""))
-    if schema.primaryKey and not lines:
-        keys = pd.concat([frame[schema.primaryKey] for frame in frames.values()])
-        repeated = keys[keys.duplicated(keep="first")]
-        if len(repeated):
-            shown = ", ".join(str(tuple(map(str, row))) for row in repeated.head(SAMPLES).itertuples(index=False))
-            lines.append(f"({', '.join(schema.primaryKey)}): duplicated key: {len(repeated)} rows, for example {shown}")
+    if not lines:
+        for name in [column.name for column in schema.fields if column.constraints.unique]:
+            lines += _repeated(pd.concat([frame[[name]] for frame in frames.values()]).dropna())
+        if schema.primaryKey:
+            lines += _repeated(pd.concat([frame[schema.primaryKey] for frame in frames.values()]))
     return lines
+
+
+def _repeated(keys: pd.DataFrame) -> Iterator[str]:
+    repeated = keys[keys.duplicated(keep="first")]
+    if len(repeated):
+        shown = ", ".join(str(tuple(map(str, row))) for row in repeated.head(SAMPLES).itertuples(index=False))
+        yield f"({', '.join(map(str, keys.columns))}): duplicated key: {len(repeated)} rows, for example {shown}"
 
 
 def _violations_of(frame: pd.DataFrame, schema: TableSchema) -> Iterator[tuple[str, str, str]]:
@@ -88,9 +99,7 @@ def _pandera_schema(column: Column) -> pa.DataFrameSchema:
         checks.append(pa.Check.isin(limits.enum))
     if limits.pattern is not None:
         checks.append(pa.Check.str_matches(limits.pattern))
-    return pa.DataFrameSchema(
-        {column.name: pa.Column(None, checks=checks, nullable=not limits.required, unique=limits.unique)}
-    )
+    return pa.DataFrameSchema({column.name: pa.Column(None, checks=checks, nullable=not limits.required)})
 
 
 def _rule_name(column: Column, check: str) -> str:
@@ -103,7 +112,7 @@ def _rule_name(column: Column, check: str) -> str:
         return f"enum {limits.enum}"
     if check.startswith("str_matches"):
         return f"pattern {limits.pattern}"
-    return {"not_nullable": "required", "field_uniqueness": "unique"}.get(check, check)
+    return "required" if check == "not_nullable" else check
 
 
 def _has_type(values: "pd.Series[Any]", kind: str) -> "pd.Series[bool]":
@@ -121,7 +130,7 @@ def _has_type(values: "pd.Series[Any]", kind: str) -> "pd.Series[bool]":
         return ~whole
     if kind == "integer":
         return pd.Series((values % 1 == 0).to_numpy(dtype=bool, na_value=False), index=values.index)
-    return whole
+    return values.abs() != np.inf
 
 
 def describe(frame: pd.DataFrame, schema: TableSchema) -> dict[str, Any]:

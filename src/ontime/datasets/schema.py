@@ -42,7 +42,7 @@ class TableSchema(Section):
     """One table: its columns in any order, and the columns whose values together are unique."""
 
     fields: Annotated[list[Column], Field(min_length=1)]
-    primaryKey: list[str] = []  # noqa: N815 - the standard's spelling
+    primaryKey: list[str] = Field(default_factory=list)  # noqa: N815 - the standard's spelling
 
     def of_type(self, *types: FieldType) -> list[str]:
         """Names of the columns that have one of the types."""

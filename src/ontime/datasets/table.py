@@ -8,6 +8,7 @@ are number features, texts are categories, times other than the one to split by 
 import gzip
 import hashlib
 import io
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from ontime.datasets.layout import TARGET, Layout
 from ontime.datasets.schema import TableSchema
@@ -38,8 +40,8 @@ class Options(Section):
     target: str
     positive: str | int | float | bool
     time: str | None = None
-    key: list[str] = []
-    exclude: list[str] = []
+    key: list[str] = Field(default_factory=list)
+    exclude: list[str] = Field(default_factory=list)
     sha256: str | None = None
 
 
@@ -55,24 +57,30 @@ def read_source(source: str) -> tuple[pd.DataFrame, str]:
     try:
         with fsspec.open(source, "rb") as stream:
             content = stream.read()
-    except FileNotFoundError:
-        raise OntimeError(f"data.source: {source}: not found") from None
+    except FileNotFoundError as error:
+        if error.__cause__ is None:
+            raise OntimeError(f"data.source: {source}: not found") from None
+        # fsspec says the same where a web server refuses or does not answer
+        raise OntimeError(f"data.source: {source}: cannot be read: {_one_line(error.__cause__)}") from None
     except ImportError as error:
         raise OntimeError(f"data.source: {source}: {error}") from None
     except Exception as error:  # each store raises its own classes; the person needs the reason in one line
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise OntimeError(f"data.source: {source}: cannot be read: {reason:.200}") from None
+        raise OntimeError(f"data.source: {source}: cannot be read: {_one_line(error)}") from None
     try:
         if name.endswith(".parquet"):
             frame = pd.read_parquet(io.BytesIO(content))
         else:
             text = gzip.decompress(content) if name.endswith(".gz") else content
             frame = pd.read_csv(io.BytesIO(text), low_memory=False)
-    except (ValueError, OSError, EOFError, pd.errors.ParserError) as error:
-        raise OntimeError(f"data.source: {source}: not readable: {' '.join(str(error).split()):.200}") from None
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        raise OntimeError(f"data.source: {source}: not readable: {_one_line(error)}") from None
     if frame.empty:
         raise OntimeError(f"data.source: {source}: the table has no rows")
     return frame.rename(columns=str), hashlib.sha256(content).hexdigest()
+
+
+def _one_line(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
 def read_tables(
@@ -82,8 +90,8 @@ def read_tables(
     frame, digest = read_source(source)
     if options.sha256 and digest != options.sha256:
         raise OntimeError(
-            f"data.source: {source}: its SHA-256 is {digest[:12]}…, data.options.sha256 says {options.sha256[:12]}…: "
-            "restore the file, or take the new content with `ontime init`"
+            f"data.source: {source}: not the content that data.options.sha256 pins: "
+            f"restore the file, or take the new content by setting it to {digest}"
         )
     if PARTITIONED_TABLE not in schemas:
         raise OntimeError(f"data/schema/{PARTITIONED_TABLE}.yaml: not found; write it with `ontime init`")
@@ -160,5 +168,5 @@ def binary_target(values: "pd.Series[Any]", positive: Any) -> "pd.Series[Any]":
         raise OntimeError(
             f"params.yaml: data.options.positive: no {positive!r} in {values.name}; found {', '.join(classes)}"
         )
-    target: pd.Series[Any] = event.astype("Int8").mask(values.isna())
-    return target
+    labels: pd.Series[Any] = event.astype("Int8").mask(values.isna())
+    return labels

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from ontime import paths
 from ontime.errors import OntimeError
@@ -123,7 +124,8 @@ def command(stages: tuple[str, ...]) -> None:
                 if not same:
                     raise OntimeError(
                         f"stage {stage}: {output} is not what {LOCK} says ({variation.name}): "
-                        "run `dvc repro` and commit dvc.lock if code or data changed; else it is not reproducible"
+                        "run `dvc repro` and commit dvc.lock if the code or data changed; "
+                        "else the stage is not reproducible"
                     )
                 count += 1
             click.echo(f"{variation.name}: {count} outputs identical to {LOCK}")
@@ -137,7 +139,12 @@ def read_lock(path: Path) -> dict[str, dict[str, Any]]:
         raise OntimeError(f"{path.name}: not found; run `dvc repro` first") from None
     if "\n<<<<<<< " in f"\n{text}":
         raise OntimeError(f"{path.name}: has merge conflict markers; resolve it with `ontime lock`")
-    stages: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(text)["stages"]
+    try:
+        stages: dict[str, dict[str, Any]] = dict(YAML(typ="safe", pure=True).load(text)["stages"])
+    except (YAMLError, TypeError, KeyError):
+        raise OntimeError(
+            f"{path.name}: not a lock file; restore it with git, or remove it and run `dvc repro`"
+        ) from None
     made_by = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
     order = TopologicalSorter(
         {

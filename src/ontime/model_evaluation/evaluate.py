@@ -13,6 +13,7 @@ from sklearn.metrics import log_loss
 
 from ontime import paths
 from ontime.encoder import Encoder
+from ontime.errors import OntimeError
 from ontime.files import read_parquet, replacing, write_json, write_text
 from ontime.model_evaluation.metrics import DIGITS, best_threshold, by_slice, curves, summarize
 from ontime.model_training.estimators import Labels, Matrix
@@ -29,8 +30,12 @@ def command(model: str) -> None:
     """Judge one training run on validation and test."""
     check_family(model)
     params = load_params()
+    encoder = load_encoder()
+    for name in params.evaluate.slices:
+        if name not in encoder.features:
+            raise OntimeError(f"params.yaml: evaluate.slices: no column {name} among the features")
     run = paths.training_run(model)
-    evaluate(run, predictor(model, load_model(model, run / "model")), load_encoder(), params)
+    evaluate(run, predictor(model, load_model(model, run / "model")), encoder, params)
 
 
 def evaluate(run: Path, predict: Predict, encoder: Encoder, params: Params) -> None:

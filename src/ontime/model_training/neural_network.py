@@ -68,9 +68,9 @@ def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int]) -> 
     parts = []
     if count:
         numbers = matrix[:, :count].astype(np.float64)
-        known = np.isfinite(numbers).any(axis=0)
-        mean = np.where(known, np.nanmean(numbers[:, :], axis=0, where=np.isfinite(numbers) | ~known), 0.0)
-        variance = np.where(known, np.nanvar(numbers, axis=0, where=np.isfinite(numbers) | ~known), 1.0)
+        numbers[:, ~np.isfinite(numbers).any(axis=0)] = 0.0
+        mean = np.nanmean(numbers, axis=0, where=np.isfinite(numbers))
+        variance = np.nanvar(numbers, axis=0, where=np.isfinite(numbers))
         spread = np.sqrt(np.where(variance > 0, variance, 1.0))
         scaled = keras.layers.Rescaling(
             scale=(1 / spread).astype(np.float32).tolist(), offset=(-mean / spread).astype(np.float32).tolist()

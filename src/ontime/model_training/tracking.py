@@ -6,6 +6,7 @@ A by-product: nothing in the graph reads it, and a server that does not answer c
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -43,7 +44,9 @@ def track(
             _record(name, model, predict, parameters, metadata, history, encoder, validation)
     except Exception as error:  # tracking must never fail a run
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        sys.stderr.write(f"warning: MLflow at {os.environ['MLFLOW_TRACKING_URI']}: run not recorded: {reason}\n")
+        line = f"warning: MLflow at {os.environ['MLFLOW_TRACKING_URI']}: run not recorded: {reason}\n"
+        # an address may hold a password
+        sys.stderr.write(re.sub(r"//[^/@\s]*@", "//", line))
 
 
 def _record(

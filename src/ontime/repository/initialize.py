@@ -73,7 +73,7 @@ def command(
     yaml.indent(mapping=2, sequence=4, offset=2)
     params = yaml.load(PARAMS_FILE)
     adapt(params, frame, labels, roles.categories, time)
-    params["data"] = {"source": keep_source(source), "options": options}
+    params["data"]["source"], params["data"]["options"] = keep_source(source), options
     params["export"]["name"] = name or re.sub(r"[^a-z0-9]+", "-", Path(source).name.split(".")[0].lower()).strip("-")
     check(Params, plain(params), str(PARAMS_FILE))
     graph = yaml.load(DVC_FILE)
@@ -118,6 +118,8 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", categories
     split["validation_from"] = split["test_from"] = None
     if time:
         moments = parse_times(frame[time]).dropna().sort_values()
+        if not pd.api.types.is_datetime64_any_dtype(moments) or moments.empty:
+            raise OntimeError(f"--time {time}: not every value is an ISO 8601 date or time")
         for name, share in (("validation_from", VALIDATION_FROM), ("test_from", TEST_FROM)):
             split[name] = moments.iloc[int(len(moments) * share)].isoformat()
     rows = int(labels.notna().sum())
@@ -126,8 +128,9 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", categories
     for family in ("random_forest", "gradient_boosting"):
         params["train"][family]["min_samples_leaf"] = leaf
     slices = [name for name in categories if frame[name].nunique() <= MOST_SLICE_VALUES][:MOST_SLICES]
-    params["evaluate"]["slices"] = slices
-    params["evaluate"]["baseline_group"] = slices[:1]
+    # in place, so that the lists keep their form
+    params["evaluate"]["slices"][:] = slices
+    params["evaluate"]["baseline_group"][:] = slices[:1]
 
 
 def keep_source(source: str) -> str:

@@ -71,7 +71,7 @@ def merge(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
 
 def _stages(text: str) -> dict[str, Any]:
     try:
-        stages: dict[str, Any] = YAML(typ="safe", pure=True).load(text)["stages"]
+        stages = dict(YAML(typ="safe", pure=True).load(text)["stages"])
     except (YAMLError, TypeError, KeyError) as error:
         raise OntimeError(f"{LOCK}: a side of the conflict is no lock; take one: git checkout --ours {LOCK}") from error
     return stages

@@ -52,7 +52,9 @@ def command(off: bool) -> None:
     write_json(STATE, state)
     STATE.chmod(0o600)
     _point_remote(state)
-    click.echo(f"S3 at {_address(state['port'])}, bucket {BUCKET}, process {state['pid']}; stop it: ontime s3 --off")
+    click.echo(
+        f"S3 at {_address(int(state['port']))}, bucket {BUCKET}, process {state['pid']}; stop it: ontime s3 --off"
+    )
 
 
 def start(folder: Path, access_key_id: str | None = None, secret_access_key: str | None = None) -> dict[str, str | int]:
