@@ -1,0 +1,108 @@
+"""Parts by time or stratified, and the vocabulary of the training rows."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ontime.data_processing.split import PARTS, assign_parts, vocabulary_of
+from ontime.datasets.layout import TARGET, Layout
+from ontime.errors import OntimeError
+from ontime.params import Split, check
+
+LAYOUT = Layout(key=["row"], time="when", numbers=["size"], categories=["kind"])
+
+
+def split_of(**changes: Any) -> Split:
+    settings = {
+        "by": "time",
+        "validation_from": "2013-03-01",
+        "test_from": "2013-04-01T00:00:00+02:00",
+        "validation_fraction": 0.2,
+        "test_fraction": 0.1,
+        "seed": 0,
+        "min_category_rows": 2,
+    }
+    return check(Split, settings | changes, "split")
+
+
+def labelled(rows: int, events: int, missing: int = 0) -> pd.DataFrame:
+    labels = [1] * events + [0] * (rows - events - missing) + [None] * missing
+    return pd.DataFrame({"row": range(rows), TARGET: pd.Series(labels, dtype="Int8")})
+
+
+def test_boundaries_belong_to_the_later_part_and_are_utc_unless_they_say_more() -> None:
+    moments = ["2013-02-28T23:59:59.999999", "2013-03-01", "2013-03-31T21:59:59", "2013-03-31T22:00:00", "2014-01-01"]
+    rows = pd.DataFrame({"when": pd.to_datetime(moments, utc=True, format="ISO8601")})
+    expected = ["train", "validation", "validation", "test", "test"]
+    assert assign_parts(rows, LAYOUT, split_of()).tolist() == expected
+
+
+def test_a_row_without_a_time_is_in_no_part() -> None:
+    rows = pd.DataFrame({"when": pd.to_datetime(pd.Series(["2013-01-01", None]), utc=True)})
+    first, second = assign_parts(rows, LAYOUT, split_of())
+    assert first == "train"
+    assert second not in ("train", "validation", "test")
+
+
+def test_a_split_by_time_needs_a_time() -> None:
+    rows, layout = labelled(4, 2), Layout(key=["row"], time=None, numbers=[], categories=[])
+    with pytest.raises(OntimeError, match=r"split\.by: time needs data\.options\.time; or use stratified"):
+        assign_parts(rows, layout, split_of())
+
+
+def test_a_boundary_that_is_no_time_is_one_line() -> None:
+    rows = pd.DataFrame({"when": pd.to_datetime(["2013-01-01"], utc=True)})
+    with pytest.raises(OntimeError, match=r"^params\.yaml: split: not an ISO 8601 time: [^\n]+$"):
+        assign_parts(rows, LAYOUT, split_of(validation_from="autumn", test_from="winter"))
+
+
+def test_each_class_is_divided_by_the_fractions() -> None:
+    rows = labelled(1010, 200, missing=10)
+    parts = assign_parts(rows, LAYOUT, split_of(by="stratified"))
+    known, labels = parts[:1000], rows[TARGET][:1000].to_numpy(dtype=int)
+    counts = {name: [int(((known == name) & (labels == value)).sum()) for value in (0, 1)] for name in PARTS}
+    assert counts == {"train": [560, 140], "validation": [160, 40], "test": [80, 20]}
+
+
+def test_the_seed_alone_decides_who_goes_where() -> None:
+    rows = labelled(300, 100)
+    parts = [assign_parts(rows, LAYOUT, split_of(by="stratified", seed=seed)) for seed in (0, 0, 1)]
+    assert (parts[0] == parts[1]).all()
+    assert (parts[0] != parts[2]).any()
+
+
+def train_rows() -> pd.DataFrame:
+    kinds = ["often"] * 4 + ["never"] * 3 + ["half"] * 4 + ["also half"] * 2 + ["rare"] + [None] * 2
+    labels = [1, 1, 1, 0, 0, 0, 0, 1, 0, 1, 0, 1, 0, 1, 1, 0]
+    return pd.DataFrame({"kind": kinds, TARGET: pd.Series(labels, dtype="Int8"), "size": [1.0] * 15 + [np.nan]})
+
+
+def test_categories_are_ordered_by_their_share_of_events_then_by_name() -> None:
+    vocabulary = vocabulary_of(train_rows(), LAYOUT, 2)
+    assert vocabulary["categories"] == {"kind": ["never", "also half", "half", "often"]}
+    assert vocabulary["numbers"] == ["size"]
+
+
+def test_categories_with_fewer_rows_than_the_least_are_left_out() -> None:
+    assert vocabulary_of(train_rows(), LAYOUT, 4)["categories"] == {"kind": ["half", "often"]}
+    assert "rare" in vocabulary_of(train_rows(), LAYOUT, 1)["categories"]["kind"]
+    assert vocabulary_of(train_rows(), LAYOUT, 100)["categories"] == {"kind": []}
+
+
+def test_the_vocabulary_says_which_features_may_be_missing() -> None:
+    assert vocabulary_of(train_rows(), LAYOUT, 1)["may_be_missing"] == ["size", "kind"]
+    assert vocabulary_of(train_rows().dropna(), LAYOUT, 1)["may_be_missing"] == []
+
+
+def test_a_number_that_every_training_row_lacks_is_left_out() -> None:
+    rows = train_rows().assign(empty=np.nan)
+    layout = Layout(key=["row"], time="when", numbers=["empty", "size"], categories=["kind"])
+    vocabulary = vocabulary_of(rows, layout, 1)
+    assert (vocabulary["numbers"], vocabulary["may_be_missing"]) == (["size"], ["size", "kind"])
+
+
+def test_the_order_of_rows_changes_no_vocabulary() -> None:
+    rows = train_rows()
+    assert vocabulary_of(rows.sample(frac=1, random_state=3), LAYOUT, 1) == vocabulary_of(rows, LAYOUT, 1)

@@ -1,0 +1,113 @@
+"""Schema files: what they may say, what is inferred, and where a mistake in one is."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from ontime.datasets.schema import TableSchema, infer_schema, load_schemas
+from ontime.errors import OntimeError
+from ontime.params import check
+
+
+def test_a_folder_of_files_becomes_schemas_by_table(tmp_path: Path) -> None:
+    (tmp_path / "b.yaml").write_text("fields: [{name: x, type: integer}]\nprimaryKey: [x]\n")
+    (tmp_path / "a.yaml").write_text("fields: [{name: y, type: string, constraints: {enum: [p, q], required: true}}]\n")
+    (tmp_path / "notes.txt").write_text("not a schema")
+    schemas = load_schemas(tmp_path)
+    assert list(schemas) == ["a", "b"]
+    assert schemas["b"].primaryKey == ["x"]
+    assert schemas["a"].primaryKey == []
+    assert schemas["a"].fields[0].constraints.enum == ["p", "q"]
+    assert not schemas["b"].fields[0].constraints.required
+
+
+def test_columns_are_found_by_their_types_in_order() -> None:
+    types = {"a": "integer", "b": "string", "c": "number", "d": "integer"}
+    schema = check(TableSchema, {"fields": [{"name": name, "type": kind} for name, kind in types.items()]}, "here")
+    assert schema.of_type("integer", "number") == ["a", "c", "d"]
+    assert schema.of_type("datetime") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("fields: [", "not YAML"),
+        ("", "valid dictionary"),
+        ("fields: []\n", "fields: list should have at least 1 item"),
+        ("fields: [{name: x}]\n", "fields.0.type: missing"),
+        ("fields: [{name: x, type: text}]\n", "fields.0.type: input should be 'integer', 'number'"),
+        ("fields: [{name: x, type: string, title: X}]\n", "fields.0.title: unknown key; "),
+        ("fields: [{name: x, type: string, constraint: {}}]\n", "fields.0.constraint: unknown key; did you mean cons"),
+        (
+            "fields: [{name: x, type: number, constraints: {minimun: 1}}]\n",
+            "fields.0.constraints.minimun: unknown key; did you mean minimum?",
+        ),
+        ("fields: [{name: x, type: number}]\nprimarykey: [x]\n", "primarykey: unknown key; did you mean primaryKey?"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_file_and_place(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "table.yaml"
+    path.write_text(text)
+    with pytest.raises(OntimeError) as error:
+        load_schemas(tmp_path)
+    assert str(error.value).startswith(f"{path}: {reason}" if text else f"{path}: input should be a {reason}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_without_schemas_says_how_to_write_one(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(OntimeError, match="no schema file; write one with `ontime init`"):
+            load_schemas(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, 2, 3], "integer"),
+        ([1.0, None, 3.0], "integer"),
+        ([1.0, 2.5], "number"),
+        ([np.inf, 1.0], "number"),
+        ([None, None], "string"),
+        ([np.nan, np.nan], "number"),
+        ([True, False], "boolean"),
+        ([True, None], "boolean"),
+        (["a", None], "string"),
+        (["1", "2"], "string"),
+        (["True", "False"], "string"),
+        (["2013-01-01", None], "datetime"),
+        (["2013-01-01T05:00:00Z", "2013-01-01 05:00"], "datetime"),
+        (["2013-01-01", "yesterday"], "string"),
+        (["2013-1-1"], "string"),
+        (["20130101"], "string"),
+        ([datetime.date(2013, 1, 1), None], "datetime"),
+        (pd.to_datetime(pd.Series(["2013-01-01", None])), "datetime"),
+        (pd.to_datetime(["2013-01-01"], utc=True), "datetime"),
+        (pd.array([1, None], dtype="Int64"), "integer"),
+        (pd.array([True, None], dtype="boolean"), "boolean"),
+    ],
+)
+def test_types_are_inferred_from_the_values(values: Any, kind: str) -> None:
+    frame = pd.DataFrame({"x": values})
+    (field,) = infer_schema(frame, [])["fields"]
+    assert field["type"] == kind
+    assert ("constraints" in field) == bool(frame["x"].notna().all())
+
+
+def test_an_inferred_schema_is_a_valid_file(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+    content = infer_schema(frame, ["a"])
+    YAML().dump(content, tmp_path / "table.yaml")
+    assert load_schemas(tmp_path)["table"] == check(TableSchema, content, "here")
+    assert content == {
+        "fields": [
+            {"name": "a", "type": "integer", "constraints": {"required": True}},
+            {"name": "b", "type": "string"},
+        ],
+        "primaryKey": ["a"],
+    }
+    assert "primaryKey" not in infer_schema(frame, [])

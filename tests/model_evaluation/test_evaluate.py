@@ -1,0 +1,107 @@
+"""What is written about one run, and that the threshold comes from validation."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ontime.cli import commands
+from ontime.datasets.layout import TARGET
+from ontime.errors import OntimeError
+from ontime.files import read_json, sha256, write_parquet
+from ontime.model_evaluation.evaluate import permutation_importance, write_csv
+from ontime.model_training.estimators import Matrix
+from ontime.params import MODEL_FAMILIES
+
+RUN = Path("models/training_runs/logistic_regression")
+
+
+@pytest.fixture
+def copy(fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What `evaluate logistic_regression` reads, to be changed."""
+    for name in (Path("data/processed"), RUN):
+        shutil.copytree(fork / name, tmp_path / name)
+    shutil.copyfile(fork / "params.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def evaluate() -> dict[str, str]:
+    """Run the command and return the hash of every file of the run."""
+    commands.main(["evaluate", "logistic_regression"], standalone_mode=False)
+    return {str(path.relative_to(RUN)): sha256(path) for path in RUN.rglob("*") if path.is_file()}
+
+
+def test_evaluating_again_writes_the_same_bytes(copy: Path) -> None:
+    before = {str(path.relative_to(copy / RUN)): sha256(path) for path in (copy / RUN).rglob("*") if path.is_file()}
+    assert evaluate() == before
+
+
+def test_the_threshold_and_validation_metrics_do_not_depend_on_test_rows(copy: Path) -> None:
+    before = evaluate()
+    test = copy / "data" / "processed" / "test.parquet"
+    rows = pd.read_parquet(test)
+    write_parquet(rows.assign(**{TARGET: (1 - rows[TARGET]).astype("Int8")}), test)
+    after = evaluate()
+    for name in ("metrics/validation.json", "plots/importance.csv"):
+        assert after[name] == before[name]
+    for name in ("metrics/test.json", "metrics/slices.csv", "plots/roc.csv"):
+        assert after[name] != before[name]
+
+
+def test_the_cost_of_mistakes_moves_the_threshold(copy: Path) -> None:
+    evaluate()
+    before = read_json(RUN / "metrics" / "validation.json")["threshold"]
+    params = copy / "params.yaml"
+    params.write_text(params.read_text().replace("missed_event_cost: 3.0", "missed_event_cost: 0.3"))
+    evaluate()
+    assert read_json(RUN / "metrics" / "validation.json")["threshold"] > before
+
+
+def test_a_slice_that_is_no_feature_is_one_line(copy: Path) -> None:
+    params = copy / "params.yaml"
+    params.write_text(params.read_text().replace("slices: [depot, ", "slices: [depott, "))
+    with pytest.raises(OntimeError, match=r"^params\.yaml: evaluate\.slices: no column depott among the features$"):
+        evaluate()
+
+
+@pytest.mark.parametrize("name", MODEL_FAMILIES)
+def test_each_run_has_metrics_slices_and_curves(fork: Path, name: str) -> None:
+    run = fork / "models" / "training_runs" / name
+    validation, test = (read_json(run / "metrics" / f"{part}.json") for part in ("validation", "test"))
+    assert set(validation) == {*test, "threshold"}
+    slices = pd.read_csv(run / "metrics" / "slices.csv")
+    assert set(slices["slice"]) == {
+        *(f"depot={value}" for value in ("north", "south", "east", "(missing)")),
+        "service=day",
+        "service=night",
+    }
+    assert slices["rows"].sum() == 2 * test["rows"]
+    plots = sorted(path.name for path in (run / "plots").iterdir())
+    assert plots == ["calibration.csv", "importance.csv", "precision_recall.csv", "roc.csv"]
+
+
+def test_importance_is_the_rise_of_the_loss_when_a_feature_is_shuffled() -> None:
+    random = np.random.default_rng(0)
+    matrix = random.random((400, 3)).astype(np.float32)
+    labels = (matrix[:, 1] > 0.5).astype(np.int8)
+
+    def predict(asked: Matrix) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.where(asked[:, 1] > 0.5, 0.9, 0.1) + 0.05 * asked[:, 2].astype(np.float64)
+
+    untouched = matrix.copy()
+    table = permutation_importance(predict, matrix, labels, ["none", "all", "little"], 0)
+    assert table["feature"].tolist()[0] == "all"
+    assert table.set_index("feature")["log_loss_increase"]["none"] == 0
+    assert table["log_loss_increase"][0] == pytest.approx(np.log(0.9 / 0.1) / 2, rel=0.15)
+    np.testing.assert_array_equal(matrix, untouched)
+    again = permutation_importance(predict, matrix, labels, ["none", "all", "little"], 0)
+    pd.testing.assert_frame_equal(table, again)
+
+
+def test_a_table_is_written_with_plain_numbers_and_lines(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"name": ["a,b", "c"], "value": [0.1, None], "count": [1, 2]}, index=[5, 6])
+    write_csv(frame, tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_bytes() == b'name,value,count\n"a,b",0.1,1\nc,,2\n'

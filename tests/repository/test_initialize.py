@@ -1,0 +1,191 @@
+"""A fork for its own table: files edited in place, and tables that are refused before anything is written."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from ontime.cli import commands
+from ontime.datasets.schema import load_schemas
+from ontime.errors import OntimeError
+from ontime.params import load_params
+from ontime.repository.initialize import plain, positive_value
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def graph(tmp_path: Path, copy_graph: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    monkeypatch.chdir(copy_graph(folder))
+    return folder
+
+
+def init(source: str, *arguments: str) -> None:
+    commands.main(["init", "--source", source, "--no-run", *arguments], standalone_mode=False)
+
+
+def yaml(path: Path) -> Any:
+    return YAML(typ="safe", pure=True).load(path)
+
+
+def comments(path: Path) -> list[str]:
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip().startswith("#")]
+
+
+def test_parameters_schema_and_artifact_are_edited_in_place(graph: Path, parcels: pd.DataFrame) -> None:
+    before = yaml(graph / "params.yaml")
+    parcels.to_csv("my_Parcels.2024.csv", index=False)
+    init("my_Parcels.2024.csv", "--target", "late", "--time", "sent", "--key", "parcel")
+    params = load_params(graph / "params.yaml")
+    assert params.data.source == "my_Parcels.2024.csv"
+    assert params.data.options == {
+        "target": "late",
+        "positive": "yes",
+        "time": "sent",
+        "key": ["parcel"],
+        "exclude": [],
+        "sha256": hashlib.sha256((graph / "my_Parcels.2024.csv").read_bytes()).hexdigest(),
+    }
+    assert params.split.by == "time"
+    assert (params.split.validation_from, params.split.test_from) == (
+        "2024-01-11T19:00:00+00:00",
+        "2024-01-14T02:30:00+00:00",
+    )
+    assert params.split.min_category_rows == 5
+    assert params.evaluate.slices == ["depot", "service"]
+    assert params.evaluate.baseline_group == ["depot"]
+    assert params.export.name == "my-parcels"
+    for section in ("engine", "decision", "select", "tune"):
+        assert yaml(graph / "params.yaml")[section] == before[section]
+    (schema,) = load_schemas(graph / "data" / "schema").values()
+    assert [column.name for column in schema.fields] == list(parcels.columns)
+    assert schema.primaryKey == ["parcel"]
+    assert schema.of_type("datetime") == ["sent"]
+    assert schema.of_type("boolean") == ["fragile"]
+
+
+def test_comments_and_the_rest_of_the_graph_are_kept(graph: Path, parcels: pd.DataFrame) -> None:
+    before = yaml(graph / "dvc.yaml")
+    parcels.to_csv("t.csv", index=False)
+    init("t.csv", "--target", "late", "--name", "parcel-delay")
+    assert comments(graph / "params.yaml") == comments(ROOT / "params.yaml")
+    assert comments(graph / "dvc.yaml") == comments(ROOT / "dvc.yaml")
+    after = yaml(graph / "dvc.yaml")
+    (artifact,) = after["artifacts"].items()
+    assert artifact[0] == "parcel-delay"
+    assert artifact[1]["desc"].startswith("Probability that late is yes")
+    assert artifact[1]["path"] == "models/champion"
+    for part in ("stages", "plots"):
+        assert after[part] == before[part]
+
+
+def test_doing_it_again_changes_no_byte(graph: Path, parcels: pd.DataFrame) -> None:
+    parcels.to_csv("t.csv", index=False)
+    names = ("params.yaml", "dvc.yaml", "data/schema/table.yaml")
+    init("t.csv", "--target", "late", "--time", "sent")
+    before = [(graph / name).read_bytes() for name in names]
+    init("t.csv", "--target", "late", "--time", "sent")
+    assert [(graph / name).read_bytes() for name in names] == before
+
+
+def test_without_a_time_the_split_is_stratified(graph: Path, parcels: pd.DataFrame) -> None:
+    parcels.to_parquet("t.parquet", index=False)
+    init("t.parquet", "--target", "late", "--exclude", "sent", "--exclude", "parcel")
+    params = load_params(graph / "params.yaml")
+    assert (params.split.by, params.split.validation_from, params.split.test_from) == ("stratified", None, None)
+    assert params.data.options["exclude"] == ["sent", "parcel"]
+
+
+def test_a_table_from_elsewhere_is_copied_and_tracked(
+    graph: Path, tmp_path: Path, parcels: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin")
+    subprocess.run(["dvc", "init", "--quiet", "--no-scm"], check=True)
+    parcels.to_csv(tmp_path / "outside.csv", index=False)
+    init(str(tmp_path / "outside.csv"), "--target", "late")
+    assert load_params(graph / "params.yaml").data.source == "data/external/outside.csv"
+    assert (graph / "data" / "external" / "outside.csv").read_bytes() == (tmp_path / "outside.csv").read_bytes()
+    assert (graph / "data" / "external" / "outside.csv.dvc").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--target", "lates"], "t.csv: no column lates; it has parcel, sent, weight, fragile, depot, service, late"),
+        (["--target", "late", "--time", "then"], "t.csv: no column then; "),
+        (["--target", "late", "--key", "id"], "t.csv: no column id; "),
+        (["--target", "late", "--exclude", "id"], "t.csv: no column id; "),
+        (["--target", "depot"], "target depot: has 3 values (north, "),
+        (["--target", "weight"], "target weight: has "),
+        (["--target", "late", "--positive", "maybe"], "--positive maybe: no such value in late; found no, yes"),
+        (["--target", "late", "--time", "weight"], "data.options.time: weight is not a datetime"),
+        (["--target", "late", "--name", "Not A Name"], "params.yaml: export.name: "),
+    ],
+)
+def test_what_does_not_fit_the_table_is_refused_and_nothing_written(
+    graph: Path, parcels: pd.DataFrame, arguments: list[str], reason: str
+) -> None:
+    parcels.to_csv("t.csv", index=False)
+    with pytest.raises(OntimeError) as error:
+        init("t.csv", *arguments)
+    assert reason in str(error.value)
+    assert "\n" not in str(error.value)
+    for name in ("params.yaml", "dvc.yaml"):
+        assert (graph / name).read_bytes() == (ROOT / name).read_bytes()
+    assert list(load_schemas(graph / "data" / "schema")) == list(load_schemas(ROOT / "data" / "schema"))
+
+
+def test_a_time_that_is_no_date_is_refused(graph: Path, parcels: pd.DataFrame) -> None:
+    parcels.assign(sent=["2024-02-30"] + ["2024-03-01"] * (len(parcels) - 1)).to_csv("t.csv", index=False)
+    with pytest.raises(OntimeError, match="sent"):
+        init("t.csv", "--target", "late", "--time", "sent")
+    assert (graph / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+
+
+def test_times_that_are_all_the_same_are_refused(graph: Path, parcels: pd.DataFrame) -> None:
+    parcels.assign(sent="2024-03-01").to_csv("t.csv", index=False)
+    with pytest.raises(OntimeError, match="validation_from must be before test_from"):
+        init("t.csv", "--target", "late", "--time", "sent")
+    assert (graph / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+
+
+def test_an_absent_table_is_refused(graph: Path) -> None:
+    with pytest.raises(OntimeError, match=r"absent\.csv: not found"):
+        init("absent.csv", "--target", "late")
+    assert (graph / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "expected"),
+    [
+        ([0, 1, 1], None, 1),
+        ([1.0, 0.0, None], None, 1.0),
+        ([True, False, None], None, True),
+        (["a", "b", "b"], None, "a"),
+        (["b", "a"], None, "a"),
+        (["a", "b", "b"], "b", "b"),
+        ([0, 1], "0", 0),
+        ([2, 3, 3], "3", 3),
+    ],
+)
+def test_the_event_is_the_wanted_or_the_usual_or_the_rarer_value(
+    values: list[Any], wanted: str | None, expected: Any
+) -> None:
+    found = positive_value(pd.Series(values, name="late"), wanted)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+def test_plain_content_has_pythons_own_types() -> None:
+    content = plain({"a": np.int64(1), "b": [np.float32(0.5), np.bool_(True)], "c": None, 1: "x"})
+    assert content == {"a": 1, "b": [0.5, True], "c": None, "1": "x"}
+    assert [type(value) for value in (content["a"], *content["b"])] == [int, float, bool]

@@ -1,0 +1,109 @@
+"""A conflicted `dvc.lock` made whole: two-sided and diff3 markers, and markers that do not match."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from ontime.cli import commands
+from ontime.errors import OntimeError
+from ontime.repository.lock import merge, sides
+
+
+def lock_of(**hashes: str) -> str:
+    stages = "".join(
+        f"  {name}:\n    cmd: {name}\n    outs:\n    - path: {name}\n      md5: '{md5}'\n"
+        for name, md5 in hashes.items()
+    )
+    return f"schema: '2.0'\nstages:\n{stages}"
+
+
+def git(folder: Path, *arguments: str, check: bool = True) -> None:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=check, capture_output=True)
+
+
+def resolved(folder: Path) -> dict[str, str]:
+    commands.main(["lock"], standalone_mode=False)
+    content = YAML(typ="safe", pure=True).load(folder / "dvc.lock")
+    assert content["schema"] == "2.0"
+    return {name: stage["outs"][0]["md5"] for name, stage in content["stages"].items()}
+
+
+@pytest.mark.parametrize("style", ["merge", "diff3", "zdiff3"])
+def test_a_conflict_of_git_keeps_every_stage_and_ours_where_both_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, style: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    git(tmp_path, "init", "--quiet")
+    lock = tmp_path / "dvc.lock"
+    for branch, hashes in {
+        "main": {"a": "1", "b": "1", "c": "1"},
+        "theirs": {"a": "2", "b": "1", "c": "1", "new": "2"},
+        "ours": {"a": "3", "b": "1", "c": "3"},
+    }.items():
+        if branch != "main":
+            git(tmp_path, "switch", "--quiet", "main")
+        git(tmp_path, "switch", "--quiet", "-c", branch, check=branch != "main")
+        lock.write_text(lock_of(**hashes))
+        git(tmp_path, "add", "dvc.lock")
+        git(tmp_path, "commit", "--quiet", "-m", branch)
+    git(tmp_path, "-c", f"merge.conflictStyle={style}", "merge", "theirs", check=False)
+    assert "<<<<<<< " in lock.read_text()
+    assert ("||||||| " in lock.read_text()) == (style != "merge")
+    assert resolved(tmp_path) == {"a": "3", "b": "1", "c": "3", "new": "2"}
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".git"] == ["dvc.lock"]
+
+
+def test_a_lock_without_markers_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.lock").write_text("# mine\n" + lock_of(a="1"))
+    commands.main(["lock"], standalone_mode=False)
+    assert (tmp_path / "dvc.lock").read_text() == "# mine\n" + lock_of(a="1")
+    assert capsys.readouterr().out == "dvc.lock: no conflict markers, nothing changed\n"
+
+
+def test_both_sides_are_taken_apart() -> None:
+    two = "a\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> x\nd\n<<<<<<< HEAD\n=======\ne\n>>>>>>> x\n"
+    assert sides(two) == ("a\nb\nd\n", "a\nc\nd\ne\n")
+    three = "a\n<<<<<<< HEAD\nb\n||||||| base\no\n=======\nc\n>>>>>>> x\n=======\n"
+    assert sides(three) == ("a\nb\n=======\n", "a\nc\n=======\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<<<<<<< HEAD\na\n",
+        "<<<<<<< HEAD\na\n=======\nb\n",
+        "<<<<<<< HEAD\na\n>>>>>>> x\n",
+        "a\n>>>>>>> x\n",
+        "||||||| base\na\n",
+        "<<<<<<< HEAD\n<<<<<<< HEAD\n=======\n>>>>>>> x\n",
+        "<<<<<<< HEAD\n||||||| a\n||||||| a\n=======\n>>>>>>> x\n",
+    ],
+)
+def test_markers_that_do_not_match_up_are_refused_and_the_file_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    with pytest.raises(OntimeError, match=r"^dvc\.lock: conflict markers do not match up; take one side: git checkout"):
+        sides(text)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.lock").write_text(text + "<<<<<<< HEAD\n")
+    with pytest.raises(OntimeError):
+        commands.main(["lock"], standalone_mode=False)
+    assert (tmp_path / "dvc.lock").read_text() == text + "<<<<<<< HEAD\n"
+
+
+@pytest.mark.parametrize("side", ["stages: [\n", "just text\n", "schema: '2.0'\n", "schema: '2.0'\nstages:\n"])
+def test_a_side_that_is_no_lock_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.lock").write_text(f"<<<<<<< HEAD\n{lock_of(a='1')}=======\n{side}>>>>>>> x\n")
+    with pytest.raises(OntimeError, match=r"^dvc\.lock: a side of the conflict is no lock; [^\n]+$"):
+        commands.main(["lock"], standalone_mode=False)
+
+
+def test_a_merge_keeps_the_stages_of_both() -> None:
+    assert merge({"a": 1, "b": 1}, {"b": 2, "c": 2}) == {"schema": "2.0", "stages": {"b": 1, "c": 2, "a": 1}}

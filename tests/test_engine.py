@@ -1,0 +1,46 @@
+"""Tasks spread over processes give what one process gives, in the order of the tasks."""
+
+import os
+
+import pytest
+
+from ontime.engine import run_tasks
+from ontime.environment import PINNED
+from ontime.errors import OntimeError
+from ontime.params import check_family
+
+
+@pytest.fixture(autouse=True)
+def two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+
+
+@pytest.mark.parametrize("backend", ["sequential", "loky"])
+def test_results_come_in_the_order_of_the_tasks(backend: str) -> None:
+    assert run_tasks(divmod, [(number, 7) for number in range(20)], backend) == [divmod(n, 7) for n in range(20)]
+
+
+@pytest.mark.parametrize("backend", ["sequential", "loky"])
+def test_no_tasks_have_no_results(backend: str) -> None:
+    assert run_tasks(divmod, [], backend) == []
+
+
+@pytest.mark.parametrize("backend", ["sequential", "loky"])
+def test_a_task_that_fails_tells_its_own_reason(backend: str) -> None:
+    with pytest.raises(OntimeError, match=r"^unknown model zzz; "):
+        run_tasks(check_family, [("random_forest",), ("zzz",)], backend)
+
+
+def test_loky_runs_tasks_in_other_processes() -> None:
+    assert os.getpid() not in run_tasks(os.getpid, [(), ()], "loky")
+    assert set(run_tasks(os.getpid, [(), ()], "sequential")) == {os.getpid()}
+
+
+def test_workers_inherit_the_pinned_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True)
+    for name, value in PINNED.items():
+        monkeypatch.setenv(name, value)
+    assert dict(zip(PINNED, run_tasks(os.getenv, [(name,) for name in PINNED], "loky"), strict=True)) == PINNED
+    get_reusable_executor().shutdown(wait=True)

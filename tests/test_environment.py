@@ -1,0 +1,109 @@
+"""The pinned variables reach the interpreter before it starts, and a command ends with its parent."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ontime.environment import PINNED, threads
+
+PIN = """
+import json, os, sys
+from ontime.environment import pin
+with open(os.environ["STARTS"], "a") as log:
+    log.write(".")
+pin()
+state = {
+    "variables": dict(os.environ),
+    "arguments": sys.argv,
+    "optimize": sys.flags.optimize,
+    "hash_randomization": sys.flags.hash_randomization,
+    "pid": os.getpid(),
+}
+print(json.dumps(state))
+"""
+
+
+def run_pinned(tmp_path: Path, variables: dict[str, str]) -> tuple[dict[str, object], int, int]:
+    """What a process says of itself after `pin`, its process id from outside, and how often it started."""
+    script, starts = tmp_path / "a script.py", tmp_path / "starts"
+    script.write_text(PIN)
+    process = subprocess.Popen(
+        [sys.executable, "-O", script, "--flag", "a value", ""],
+        env={**variables, "STARTS": str(starts)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    return json.loads(output), process.pid, len(starts.read_text())
+
+
+def test_a_process_starts_itself_again_with_every_variable_and_its_arguments(tmp_path: Path) -> None:
+    others = {name: value for name, value in os.environ.items() if name not in PINNED}
+    changed = {**others, "PYTHONHASHSEED": "random", "TF_ENABLE_ONEDNN_OPTS": "1", "KEPT": "as it was"}
+    state, pid, starts = run_pinned(tmp_path, changed)
+    assert isinstance(state["variables"], dict)
+    assert {name: state["variables"].get(name) for name in PINNED} == PINNED
+    assert state["variables"]["KEPT"] == "as it was"
+    assert state["arguments"] == [str(tmp_path / "a script.py"), "--flag", "a value", ""]
+    assert (state["optimize"], state["hash_randomization"]) == (1, 0)
+    assert (state["pid"], starts) == (pid, 2)
+
+
+def test_a_process_that_is_pinned_already_does_not_start_again(tmp_path: Path) -> None:
+    _, _, starts = run_pinned(tmp_path, {**os.environ, **PINNED})
+    assert starts == 1
+
+
+def test_a_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    parent = (
+        "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); import time; time.sleep(60)"
+    )
+    child = (
+        "import time\nfrom ontime.environment import end_with_parent\n"
+        "end_with_parent()\nprint('ready', flush=True)\ntime.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent, sys.executable, "-c", child], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+    end = time.monotonic() + 10
+    while running(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    if running(pid):
+        os.kill(pid, signal.SIGKILL)
+        pytest.fail("the child outlived its parent")
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("1", 1), ("3", 3)])
+def test_threads_are_those_that_openmp_is_told(monkeypatch: pytest.MonkeyPatch, wanted: str, expected: int) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    assert threads() == expected
+
+
+@pytest.mark.parametrize("wanted", ["", "0", "-2", "many", "1,2"])
+def test_threads_are_else_the_cores_this_process_may_use(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert threads() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert threads() == len(allowed)
