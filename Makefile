@@ -30,6 +30,7 @@ requirements: setup ## remake the locks from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
 
 repro: setup ## run what changed of the graph: raw tables to champion
+	ontime lock
 	dvc repro
 
 test: setup ## the fast tests and those that start real servers

@@ -1,11 +1,11 @@
-"""Tables to test on: the default dataset's from its package, and a fork's; tests need neither `data/raw` nor `dvc pull`."""
+"""Tables, rows and a graph to test on; tests need neither `data/raw` nor `dvc pull`."""
 
 import contextlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
+from threadpoolctl import threadpool_limits
 
 from ontime.cli import commands
 from ontime.datasets import flights
@@ -51,6 +52,13 @@ for family in MODEL_FAMILIES:
     (folder / f"{family}.csv").write_text(history_csv(history))
     (folder / f"{family}.onnx").write_bytes(to_onnx(family, model, len(encoder.features)))
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Fits in this process use one thread: tables are small, and other tests need the cores."""
+    with threadpool_limits(1, user_api="openmp"):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -178,7 +186,10 @@ def graph_run(
         run_command("init", "--source", "parcels.csv", *columns, "--no-run")
         make_small(Path("params.yaml"))
         per_family = [(name, family) for family in MODEL_FAMILIES for name in ("train", "evaluate")]
-        first, last = [("ingest",), ("validate",), ("featurize",), ("split",)], [("baselines",), ("select",), ("export",)]
+        first, last = (
+            [("ingest",), ("validate",), ("featurize",), ("split",)],
+            [("baselines",), ("select",), ("export",)],
+        )
         for arguments in [*first, *per_family, *last]:
             reads["@".join(arguments)] = run_and_watch(*arguments)
     return folder, reads
@@ -218,9 +229,7 @@ class Encoded:
 def encoded() -> Encoded:
     """Rows with missing numbers, a constant one, missing and unknown codes, and a target that follows."""
     random = np.random.default_rng(3)
-    encoder = Encoder(
-        tuple(f"number_{place}" for place in range(9)), {"kind": tuple("abcdefgh"), "place": ("a",)}
-    )
+    encoder = Encoder(tuple(f"number_{place}" for place in range(9)), {"kind": tuple("abcdefgh"), "place": ("a",)})
 
     def rows(count: int) -> tuple[Matrix, Labels]:
         numbers = random.normal(size=(count, 9)) * np.logspace(-2, 4, 9)
@@ -231,14 +240,14 @@ def encoded() -> Encoded:
         labels = (random.random(count) < 1 / (1 + np.exp(-score))).astype(np.int8)
         return np.column_stack([numbers, codes]).astype(np.float32), labels
 
-    return Encoded(encoder, rows(5000), rows(1000))
+    return Encoded(encoder, rows(3000), rows(1000))
 
 
 @pytest.fixture(scope="session")
 def fitted_folders(tmp_path_factory: pytest.TempPathFactory, encoded: Encoded) -> list[Path]:
     """Every family fitted and converted in a process of its own, once with each of `THREADS`."""
     top = tmp_path_factory.mktemp("fitted")
-    names = {"numbers": encoded.encoder.numbers, "kinds": encoded.encoder.categories["kind"]}
+    names: dict[str, Any] = {"numbers": encoded.encoder.numbers, "kinds": encoded.encoder.categories["kind"]}
     (x, y), (x_validation, y_validation) = encoded.train, encoded.validation
     np.savez(top / "rows.npz", x=x, y=y, x_validation=x_validation, y_validation=y_validation, **names)
     shutil.copyfile(ROOT / "params.yaml", top / "params.yaml")
@@ -249,7 +258,13 @@ def fitted_folders(tmp_path_factory: pytest.TempPathFactory, encoded: Encoded) -
         folders[-1].mkdir()
         subprocess.run(
             [sys.executable, "-c", FIT_EVERY_FAMILY, top / "rows.npz", top / "params.yaml", folders[-1]],
-            env={**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONHASHSEED": str(threads)},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": str(threads),
+                # threads that wait for work must not keep the cores that others need
+                "OMP_WAIT_POLICY": "PASSIVE",
+                "PYTHONHASHSEED": str(threads),
+            },
             check=True,
             stderr=subprocess.DEVNULL,
         )

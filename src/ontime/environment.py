@@ -11,6 +11,9 @@ import sys
 
 PINNED = {
     "CUDA_VISIBLE_DEVICES": "-1",
+    # TensorFlow multiplies matrices by oneDNN's kernels even with oneDNN optimizations off
+    "DNNL_MAX_CPU_ISA": "AVX2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
     # libm's fused multiply-add variants of exp, log and pow round differently from its plain ones
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4",
     "KERAS_BACKEND": "tensorflow",

@@ -30,19 +30,21 @@ def test_killed_repro_is_finished_by_the_next_one_with_the_same_hashes(tmp_path:
     wanted = locked_hashes(checkout)
     forget_everything(checkout)
     moments = random.Random(20130101)
-    kills = completed = 0
+    printed = tmp_path / "printed.txt"
+    kills = completed = mended = 0
     while kills < KILLS:
-        process = subprocess.Popen(
-            ["dvc", "repro"],
-            cwd=checkout,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        mended += "half written" in run("ontime", "lock", cwd=checkout).stdout
+        with printed.open("wb") as output:
+            process = subprocess.Popen(
+                ["dvc", "repro"],
+                cwd=checkout,
+                env=environment(),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         try:
-            printed, _ = process.communicate(timeout=moments.uniform(0.1, LONGEST_SECONDS))
+            process.wait(timeout=moments.uniform(0.1, LONGEST_SECONDS))
         except subprocess.TimeoutExpired:
             kills += 1
             if kills % 2:
@@ -51,12 +53,13 @@ def test_killed_repro_is_finished_by_the_next_one_with_the_same_hashes(tmp_path:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             continue
-        assert process.returncode == 0, f"after {kills} kills: {printed}"
+        assert process.returncode == 0, f"after {kills} kills: {printed.read_text()}"
         assert locked_hashes(checkout) == wanted
         completed += 1
         forget_everything(checkout)
     time.sleep(1)
+    run("ontime", "lock", cwd=checkout)
     run("dvc", "repro", cwd=checkout)
     assert locked_hashes(checkout) == wanted
     assert not list(checkout.rglob(".*.partial"))
-    print(f"{kills} kills, {completed + 1} runs finished, all hashes equal")
+    print(f"{kills} kills, {mended} left half a lock file, {completed + 1} runs finished, all hashes equal")

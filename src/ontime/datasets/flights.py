@@ -170,15 +170,12 @@ def compute_features(
     departed = rows["dep_time"].notna().to_numpy()
     departure = np.where(departed, sched + rows["dep_delay"].fillna(0).to_numpy(), sched).astype(np.int64)
     first_known = (sched[wanted].min(initial=1 << 40)) - options.cutoff_minutes - LOOKBACK_MINUTES
-    seen = wanted | (np.maximum(sched, departure) >= first_known)
-    rows, wanted, sched, departed, departure = (
-        rows[seen].reset_index(drop=True),
-        wanted[seen],
-        sched[seen],
-        departed[seen],
-        departure[seen],
-    )
     arrived, arrival = _arrivals(rows, sched, departure, airports)
+    seen = wanted | (np.maximum.reduce([sched, departure, arrival]) >= first_known)
+    rows, wanted, sched, departed, departure, arrived, arrival = (
+        rows[seen].reset_index(drop=True),
+        *(values[seen] for values in (wanted, sched, departed, departure, arrived, arrival)),
+    )
     history = _History(
         rows=rows,
         sched=sched,

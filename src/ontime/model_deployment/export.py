@@ -18,6 +18,7 @@ from ontime.errors import OntimeError
 from ontime.files import read_json, read_parquet, replacing, sha256, write_json, write_text
 from ontime.model_deployment.model_card import model_card
 from ontime.model_deployment.onnx_export import INPUT, OUTPUT, onnx_probability, to_onnx
+from ontime.model_evaluation.select import BASELINES
 from ontime.model_training.estimators import Matrix
 from ontime.model_training.runs import Predict, load_encoder, load_model, load_rows, predictor
 from ontime.params import load_params
@@ -43,7 +44,7 @@ def command() -> None:
     vocabulary = read_json(paths.VOCABULARY)
     metrics = {part: read_json(run / "metrics" / f"{part}.json") for part in ("validation", "test")}
     threshold = metrics["validation"].pop("threshold")
-    baselines = read_json(paths.training_run("baselines") / "metrics" / "test.json")
+    baselines = {name: read_json(paths.training_run(name) / "metrics" / "test.json") for name in BASELINES}
     training = read_json(run / "metadata" / "training.json")
     training["parameters"] = read_json(run / "config" / "parameters.json")
     golden = golden_records(encoder, predict, params.export.golden_records, params.train.seed)

@@ -80,6 +80,7 @@ VARIATIONS = (
             "OPENBLAS_CORETYPE": "Zen",
             "OPENBLAS_NUM_THREADS": "2",
             "DNNL_MAX_CPU_ISA": "SSE41",
+            "ONEDNN_MAX_CPU_ISA": "SSE41",
         },
     ),
     Variation(

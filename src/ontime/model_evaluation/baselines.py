@@ -1,6 +1,7 @@
 """Two answers that need no model, judged like one: always the base rate, and the past rate of the row's group.
 
-In: train, validation and test rows, `evaluate.baseline_group`. Out: `models/training_runs/baselines/metrics/`.
+In: train, validation and test rows, `evaluate.baseline_group`. Out: `metrics/{validation,test}.json`
+of the runs `base_rate` and `group_rate`.
 """
 
 import click
@@ -12,6 +13,7 @@ from ontime.datasets.layout import TARGET
 from ontime.errors import OntimeError
 from ontime.files import read_parquet, write_json
 from ontime.model_evaluation.metrics import Labels, Probability, best_threshold, summarize
+from ontime.model_evaluation.select import BASELINES
 from ontime.params import load_params
 
 PRIOR_ROWS = 20
@@ -24,16 +26,13 @@ def command() -> None:
     params = load_params()
     group = params.evaluate.baseline_group
     train = _rows("train", group)
-    found: dict[str, dict[str, object]] = {"validation": {}, "test": {}}
-    for name, columns in {"base_rate": [], "group_rate": group}.items():
+    for name, columns in zip(BASELINES, ([], group), strict=True):
         validation = _rows("validation", group)
         threshold = best_threshold(_labels(validation), past_rate(train, validation, columns), params.decision)
-        for part in found:
+        for part in ("validation", "test"):
             rows = _rows(part, group)
             summary = summarize(_labels(rows), past_rate(train, rows, columns), threshold, params.decision)
-            found[part][name] = summary
-    for part, summaries in found.items():
-        write_json(paths.training_run("baselines") / "metrics" / f"{part}.json", summaries)
+            write_json(paths.training_run(name) / "metrics" / f"{part}.json", summary)
 
 
 def past_rate(train: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> Probability:

@@ -13,6 +13,8 @@ from ontime.errors import OntimeError
 from ontime.files import read_json, write_json
 from ontime.params import MODEL_FAMILIES, load_params
 
+BASELINES = ("base_rate", "group_rate")
+"""Answers that need no model, judged in runs of these names."""
 LESS_IS_BETTER = {"log_loss", "brier_score"}
 
 
@@ -20,8 +22,10 @@ LESS_IS_BETTER = {"log_loss", "brier_score"}
 def command() -> None:
     """Choose the champion by its validation metric."""
     metric = load_params().select.metric
-    runs = {name: read_json(paths.training_run(name) / "metrics" / "validation.json") for name in MODEL_FAMILIES}
-    baselines = read_json(paths.training_run("baselines") / "metrics" / "validation.json")
+    runs, baselines = (
+        {name: read_json(paths.training_run(name) / "metrics" / "validation.json") for name in names}
+        for names in (MODEL_FAMILIES, BASELINES)
+    )
     write_json(paths.SELECTION, select(runs, baselines, metric))
 
 

@@ -1,9 +1,15 @@
-"""A `dvc.lock` with merge conflict markers, made whole again.
+"""What a merge or a killed process left in DVC's lock files, made whole again.
+
+DVC writes `dvc.lock` and its list of running processes in place; a kill in between leaves half a file. Then
+`dvc.lock` comes back from the last commit, and the list, which says nothing once its processes are gone, is removed.
+With merge conflict markers it is put together from both sides.
 
 The lock follows from code, parameters and data, which git merges; so the two sides are put together stage by stage,
 ours first, and `dvc repro` then runs what neither side fits (or takes it from the run cache).
 """
 
+import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +21,58 @@ from ontime.errors import OntimeError
 from ontime.files import replacing
 
 LOCK = Path("dvc.lock")
+RUNNING = Path(".dvc/tmp/rwlock")
 
 
 @click.command(name="lock")
 def command() -> None:
-    """Resolve merge conflicts in dvc.lock; run `dvc repro` afterwards."""
+    """Mend dvc.lock after a merge or a kill; run `dvc repro` afterwards."""
+    if RUNNING.exists() and not _is_json(RUNNING):
+        RUNNING.unlink()
+        click.echo(f"{RUNNING}: half written, removed")
     try:
         text = LOCK.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise OntimeError(f"{LOCK}: not found; run `dvc repro`") from None
+        click.echo(f"{LOCK}: not there yet, nothing to mend")
+        return
     if "<<<<<<< " not in text:
-        click.echo(f"{LOCK}: no conflict markers, nothing changed")
+        if _is_lock(text):
+            click.echo(f"{LOCK}: in order")
+        else:
+            restore()
         return
     ours, theirs = sides(text)
     yaml = YAML()
     with replacing(LOCK) as temporary:
         yaml.dump(merge(_stages(ours), _stages(theirs)), temporary)
     click.echo(f"{LOCK}: resolved; now run `dvc repro` and commit")
+
+
+def restore() -> None:
+    """Take `dvc.lock` from the last commit, or remove it where there is none."""
+    done = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
+    if done.returncode:
+        LOCK.unlink()
+        click.echo(f"{LOCK}: half written, removed; now run `dvc repro`")
+        return
+    with replacing(LOCK) as temporary:
+        temporary.write_bytes(done.stdout)
+    click.echo(f"{LOCK}: half written, restored from the last commit; now run `dvc repro`")
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True
+
+
+def _is_lock(text: str) -> bool:
+    try:
+        return isinstance(YAML(typ="safe", pure=True).load(text)["stages"], dict)
+    except (YAMLError, TypeError, KeyError):
+        return False
 
 
 def sides(text: str) -> tuple[str, str]:
