@@ -63,7 +63,38 @@ def test_a_lock_without_markers_is_left_as_it_is(
     (tmp_path / "dvc.lock").write_text("# mine\n" + lock_of(a="1"))
     commands.main(["lock"], standalone_mode=False)
     assert (tmp_path / "dvc.lock").read_text() == "# mine\n" + lock_of(a="1")
-    assert capsys.readouterr().out == "dvc.lock: no conflict markers, nothing changed\n"
+    assert capsys.readouterr().out == "dvc.lock: in order\n"
+
+
+def test_half_a_lock_comes_back_from_the_last_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    git(tmp_path, "init", "--quiet")
+    lock = tmp_path / "dvc.lock"
+    lock.write_text(lock_of(a="1", b="2"))
+    git(tmp_path, "add", "dvc.lock")
+    git(tmp_path, "commit", "--quiet", "-m", "lock")
+    for half in ("", lock_of(a="1", b="2")[:10]):
+        lock.write_text(half)
+        assert resolved(tmp_path) == {"a": "1", "b": "2"}
+
+
+def test_half_a_lock_that_was_never_committed_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.lock").write_text("")
+    commands.main(["lock"], standalone_mode=False)
+    assert not (tmp_path / "dvc.lock").exists()
+
+
+def test_half_a_list_of_running_processes_is_removed_and_a_whole_one_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    running = tmp_path / ".dvc" / "tmp" / "rwlock"
+    running.parent.mkdir(parents=True)
+    for content, kept in (("{}", True), ("", False), ('{"read": ', False)):
+        running.write_text(content)
+        commands.main(["lock"], standalone_mode=False)
+        assert running.exists() == kept
 
 
 def test_both_sides_are_taken_apart() -> None:
