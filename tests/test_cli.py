@@ -107,7 +107,6 @@ def test_wrong_usage_is_status_2(ontime: Ontime, arguments: list[str]) -> None:
         (["train", "random_forrest"], "error: unknown model random_forrest; did you mean random_forest?\n"),
         (["ingest"], "error: params.yaml: not found; run this in the repository's top folder\n"),
         (["select"], "error: params.yaml: not found; run this in the repository's top folder\n"),
-        (["lock"], "error: dvc.lock: not found; run `dvc repro`\n"),
         (["verify"], "error: dvc.lock: not found; run `dvc repro` first\n"),
         (["validate"], "error: data/schema: no schema file; write one with `ontime init`\n"),
         (["s3", "--off"], "error: no S3 server was started in this checkout\n"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ontime.params import load_params
 from tests.checkouts import environment, run, small_fork
 
 pytestmark = pytest.mark.integration
@@ -71,7 +72,8 @@ def test_training_is_recorded_with_parameters_losses_plots_model_and_commit(serv
     client = MlflowClient(server)
     experiment = client.get_experiment_by_name("ontime")
     (found,) = client.search_runs([experiment.experiment_id])
-    assert found.data.params["learning_rate"] == "0.05"
+    settings = load_params(checkout / "params.yaml").train.gradient_boosting
+    assert found.data.params["learning_rate"] == str(settings.learning_rate)
     assert len(found.data.params["training_data_sha256"]) == 64
     assert (
         found.data.tags["git_commit"]

@@ -66,6 +66,14 @@ def test_a_lock_without_markers_is_left_as_it_is(
     assert capsys.readouterr().out == "dvc.lock: in order\n"
 
 
+def test_a_lock_that_is_not_there_yet_is_no_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands.main(["lock"], standalone_mode=False)
+    assert capsys.readouterr().out == "dvc.lock: not there yet, nothing to mend\n"
+
+
 def test_half_a_lock_comes_back_from_the_last_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     git(tmp_path, "init", "--quiet")
