@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ontime.repository.checkout import listed_files
+
 TOP = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
@@ -34,17 +36,9 @@ def run(*command: str, cwd: Path, check: bool = True, **changes: str) -> "subpro
 
 def copy_checkout(target: Path) -> Path:
     """What git tracks here, with changes not yet committed, as a git repository of its own; no data, no cache."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (TOP / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(TOP / name, target / name)
+    for name in sorted(listed_files(TOP)):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(TOP / name, target / name)
     git(target, "init", "--quiet", "--initial-branch=main")
     commit(target, "copy")
     return target

@@ -36,6 +36,11 @@ def test_loky_runs_tasks_in_other_processes() -> None:
     assert set(run_tasks(os.getpid, [(), ()], "sequential")) == {os.getpid()}
 
 
+def test_a_worker_that_is_killed_is_told_with_what_to_do() -> None:
+    with pytest.raises(OntimeError, match=r"^engine\.backend: loky: a worker process was killed, .* OMP_NUM_THREADS"):
+        run_tasks(os._exit, [(9,), (9,)], "loky")
+
+
 def test_workers_inherit_the_pinned_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     from joblib.externals.loky import get_reusable_executor
 

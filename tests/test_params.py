@@ -133,6 +133,8 @@ def test_several_mistakes_are_all_told(content: dict[str, Any], refused: Callabl
     [
         ({"test_from": "2013-10-01T04:00:00Z"}, "validation_from must be before test_from"),
         ({"validation_from": "2013-12-01T04:00:00Z"}, "validation_from must be before test_from"),
+        ({"validation_from": "2013-10-31T23:30:00-05:00"}, "validation_from must be before test_from"),
+        ({"validation_from": "autumn", "test_from": "winter"}, "not an ISO 8601 time: autumn"),
         ({"validation_from": None}, "by: time needs validation_from and test_from"),
         ({"test_from": ""}, "by: time needs validation_from and test_from"),
         ({"validation_fraction": 0.5, "test_fraction": 0.5}, "leave nothing to train on"),

@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from ontime.cli import COMMANDS, commands
 from ontime.errors import OntimeError
 from ontime.params import Params, check_family
+from ontime.repository.checkout import listed_files
 from tests.checkouts import TOP
 
 THIS = Path(__file__).resolve()
@@ -104,14 +105,7 @@ def has_parameter(name: str) -> bool:
 @functools.cache
 def known_paths() -> set[str]:
     """Paths in git with all folders above them, and those that the graph makes."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    files = {name for name in listed.stdout.split("\0") if name and (TOP / name).exists()} | graph_outputs()
+    files = listed_files(TOP) | graph_outputs()
     return files | {str(folder) for name in files for folder in Path(name).parents if folder.name}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from ontime.environment import PINNED, threads
 from ontime.errors import OntimeError
@@ -21,8 +22,14 @@ def run_tasks(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], ba
     """
     if backend == "spark":
         _register_spark()
-    with joblib.parallel_config(backend=backend, n_jobs=threads(), inner_max_num_threads=None):
-        return list(joblib.Parallel()(joblib.delayed(function)(*task) for task in tasks))
+    try:
+        with joblib.parallel_config(backend=backend, n_jobs=threads(), inner_max_num_threads=None):
+            return list(joblib.Parallel()(joblib.delayed(function)(*task) for task in tasks))
+    except TerminatedWorkerError:
+        raise OntimeError(
+            f"engine.backend: {backend}: a worker process was killed, most often for want of memory; "
+            "set OMP_NUM_THREADS to fewer workers"
+        ) from None
 
 
 def _register_spark() -> None:

@@ -1,6 +1,7 @@
 """`params.yaml`, typed: a misspelt key, a wrong type or a value out of range is an error that names its place."""
 
 import difflib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -38,6 +39,19 @@ class Engine(Section):
     backend: Literal["loky", "spark", "sequential"]
 
 
+def moment(text: str | None) -> datetime:
+    """The time that ISO 8601 text names; UTC where it has no offset.
+
+    Raises:
+        ValueError: it names none.
+    """
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise ValueError(f"not an ISO 8601 time: {text}") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 class Split(Section):
     """By time (rows before `validation_from` train, rows from `test_from` on test) or stratified with a seed."""
 
@@ -53,7 +67,7 @@ class Split(Section):
     def _boundaries(self) -> "Split":
         if self.by == "time" and not (self.validation_from and self.test_from):
             raise ValueError("by: time needs validation_from and test_from, as ISO 8601 times")
-        if self.by == "time" and str(self.validation_from) >= str(self.test_from):
+        if self.by == "time" and moment(self.validation_from) >= moment(self.test_from):
             raise ValueError("validation_from must be before test_from")
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("validation_fraction and test_fraction leave nothing to train on")

@@ -52,12 +52,6 @@ def test_a_split_by_time_needs_a_time() -> None:
         assign_parts(rows, layout, split_of())
 
 
-def test_a_boundary_that_is_no_time_is_one_line() -> None:
-    rows = pd.DataFrame({"when": pd.to_datetime(["2013-01-01"], utc=True)})
-    with pytest.raises(OntimeError, match=r"^params\.yaml: split: not an ISO 8601 time: [^\n]+$"):
-        assign_parts(rows, LAYOUT, split_of(validation_from="autumn", test_from="winter"))
-
-
 def test_each_class_is_divided_by_the_fractions() -> None:
     rows = labelled(1010, 200, missing=10)
     parts = assign_parts(rows, LAYOUT, split_of(by="stratified"))

@@ -150,7 +150,7 @@ def test_what_a_table_holds_is_described_by_type() -> None:
             "none": [np.nan] * 3,
         }
     )
-    assert describe(frame, schema_of(id="integer", kind="string", when="datetime", none="number")) == {
+    assert describe([frame], schema_of(id="integer", kind="string", when="datetime", none="number")) == {
         "rows": 3,
         "columns": {
             "id": {"missing": 0, "minimum": 1.0, "maximum": 3.0},

@@ -225,7 +225,7 @@ def expect_previous(flight: Row, near: Row, same: Row, cutoff: int) -> Row:
         found["previous_leg_gap_minutes"] = sched - near["sched"][leg]
         found["previous_leg_distance_miles"] = near["distance"][leg]
         found["previous_leg_departed"] = departed
-        found["previous_leg_delay"] = near["dep_delay"][leg] if departed else waited if waited > 0 else np.nan
+        found["previous_leg_delay"] = near["dep_delay"][leg] if departed else waited if 0 < waited <= 360 else np.nan
 
     last = latest(near, left & same_number, "departure", "sched")
     if last is not None:
@@ -478,6 +478,15 @@ def test_of_two_legs_scheduled_in_one_minute_the_larger_flight_number_counts(
 ) -> None:
     together = [leg(8, delay=7, carrier="UA", flight=5), leg(8, delay=9, carrier="AA", flight=6), leg(14)]
     assert last_row(raw_tables, flight_options, together)["previous_leg_delay"] == 9
+
+
+@pytest.mark.parametrize(("scheduled_hour", "delay"), [(6, 360), (5, None)])
+def test_a_leg_that_waits_for_more_than_six_hours_has_no_known_delay(
+    raw_tables: Tables, flight_options: flights.Options, scheduled_hour: int, delay: int | None
+) -> None:
+    found = last_row(raw_tables, flight_options, [leg(scheduled_hour, delay=None), leg(14)])
+    assert found["previous_leg_departed"] == 0
+    assert found["previous_leg_delay"] == delay or (delay is None and np.isnan(found["previous_leg_delay"]))
 
 
 def test_an_unknown_tail_number_is_not_an_aircraft(raw_tables: Tables, flight_options: flights.Options) -> None:

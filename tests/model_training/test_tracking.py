@@ -9,7 +9,7 @@ import pytest
 
 from ontime.model_training.estimators import fit_logistic_regression
 from ontime.model_training.runs import predictor
-from ontime.model_training.tracking import track
+from ontime.model_training.tracking import TrainingRun, track
 from ontime.params import LogisticRegression
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ def run(encoded: "Encoded", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     settings = LogisticRegression(C=0.1, max_iter=50)
     model, history = fit_logistic_regression(encoded.train, encoded.validation, encoded.encoder, settings, 0, False)
     return {
-        "name": "logistic_regression",
-        "model": model,
-        "predict": predictor("logistic_regression", model),
-        "parameters": {**settings.model_dump(), "seed": 0},
-        "metadata": METADATA,
-        "history": history,
+        "run": TrainingRun(
+            name="logistic_regression",
+            model=model,
+            predict=predictor("logistic_regression", model),
+            parameters={**settings.model_dump(), "seed": 0},
+            metadata=METADATA,
+            history=history,
+        ),
         "encoder": encoded.encoder,
         "validation": encoded.validation,
     }
@@ -81,7 +83,7 @@ def test_a_run_is_recorded_with_parameters_losses_plots_and_signed_model(
     assert found.info.status == "FINISHED"
     assert found.info.run_name == "logistic_regression"
     assert found.data.params == {"C": "0.1", "max_iter": "50", "seed": "0", "training_data_sha256": "0" * 64}
-    history = run["history"][0]
+    history = run["run"].history[0]
     assert found.data.metrics["train_log_loss"] == pytest.approx(history["train_log_loss"])
     assert found.data.metrics["validation_log_loss_end"] == pytest.approx(history["validation_log_loss"])
     (point,) = client.get_metric_history(found.info.run_id, "validation_log_loss")

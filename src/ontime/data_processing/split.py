@@ -14,7 +14,7 @@ from ontime import paths
 from ontime.datasets.layout import TARGET, Layout
 from ontime.errors import OntimeError
 from ontime.files import partitions, read_json, read_parquet, write_json, write_parquet
-from ontime.params import Split, load_params
+from ontime.params import Split, load_params, moment
 
 PARTS = ("train", "validation", "test")
 
@@ -47,11 +47,7 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray
     if split.by == "time":
         if layout.time is None:
             raise OntimeError("params.yaml: split.by: time needs data.options.time; or use stratified")
-        try:
-            boundaries = [pd.Timestamp(str(text)) for text in (split.validation_from, split.test_from)]
-        except ValueError as error:
-            raise OntimeError(f"params.yaml: split: not an ISO 8601 time: {error}") from None
-        validation, test = (b.tz_localize("UTC") if b.tzinfo is None else b for b in boundaries)
+        validation, test = (pd.Timestamp(moment(text)) for text in (split.validation_from, split.test_from))
         time = rows[layout.time]
         conditions = [time < validation, time < test, time >= test]
         return np.select([condition.to_numpy() for condition in conditions], PARTS, "")

@@ -2,8 +2,9 @@
 
 In: the package's five tables. Out: one row per flight with what is known at the cutoff
 (`cutoff_minutes` before the scheduled departure) and, for flights that arrived, whether they were late.
-An event at minute t is known at a cutoff strictly later than t. Times are whole minutes since the epoch,
-UTC; every sum is of integers followed by one division, so no result depends on the order of rows.
+An event at minute t is known at a cutoff strictly later than t, an hour's weather from its end on. Times are whole
+minutes since the epoch, UTC; every sum is of integers followed by one division, so no result depends on the order
+of rows.
 """
 
 import importlib.util
@@ -409,14 +410,18 @@ def _previous_departure(history: _History) -> dict[str, Array]:
 
 
 def _previous_leg(history: _History) -> dict[str, Array]:
-    """The aircraft's last leg scheduled in the 48 hours before, departed or not, and its delay at the cutoff."""
+    """The aircraft's last leg scheduled in the 48 hours before, departed or not, and its delay at the cutoff.
+
+    A leg that has waited for longer than six hours has no known delay: it may have been cancelled.
+    """
     rows = history.rows
     group = _group(rows, ["tailnum"])
     everything = np.ones(len(rows), dtype=bool)
     event, found = _last_event(group, everything, history.sched, rows["flight"].to_numpy(), history.sched)
     departed = history.departed[event] & (history.departure[event] < history.cutoff)
     waiting = history.cutoff - history.sched[event]
-    delay = np.where(departed, history.departure_delay[event], np.where(waiting > 0, waiting, np.nan))
+    overdue = (waiting > 0) & (waiting <= OVERDUE_LIMIT_MINUTES)
+    delay = np.where(departed, history.departure_delay[event], np.where(overdue, waiting, np.nan))
     return {
         "previous_leg_gap_minutes": np.where(found, history.sched - history.sched[event], np.nan),
         "previous_leg_distance_miles": np.where(found, rows["distance"].to_numpy()[event], np.nan),

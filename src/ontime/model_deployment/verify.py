@@ -22,6 +22,7 @@ from ruamel.yaml.error import YAMLError
 
 from ontime import paths
 from ontime.errors import OntimeError
+from ontime.repository.checkout import listed_files
 
 LOCK = Path("dvc.lock")
 SHUFFLE = Path(__file__).parent / "variation"
@@ -162,15 +163,7 @@ def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Mapping
     Args:
         stages: those to run alone, whose inputs are copied too; empty for the whole graph.
     """
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=checkout,
-        capture_output=True,
-        check=False,
-    )
-    if listed.returncode:
-        raise OntimeError(f"{checkout}: not a git repository")
-    names = {name for name in listed.stdout.decode().split("\0") if name}
+    names = listed_files(checkout)
     external = checkout / paths.EXTERNAL
     names |= {str(path.relative_to(checkout)) for path in external.rglob("*") if path.is_file()}
     for stage in stages:
@@ -181,7 +174,7 @@ def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Mapping
             found = source.rglob("*") if source.is_dir() else [source]
             names |= {str(path.relative_to(checkout)) for path in found if path.is_file()}
     for name in sorted(names, reverse=True):
-        if (checkout / name).is_file() and not name.startswith(".dvc/config.local"):
+        if not name.startswith(".dvc/config.local"):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(checkout / name, copy / name)
             os.utime(copy / name, (0, 0))

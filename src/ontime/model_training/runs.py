@@ -21,14 +21,14 @@ MODEL_FILE = "model.joblib"
 Predict = Callable[[Matrix], npt.NDArray[np.float64]]
 
 
-def load_encoder() -> Encoder:
+def load_encoder(checkout: Path = Path()) -> Encoder:
     """The encoder of `vocabulary.json`."""
-    return Encoder.from_vocabulary(read_json(paths.VOCABULARY))
+    return Encoder.from_vocabulary(read_json(checkout / paths.VOCABULARY))
 
 
-def load_rows(part: str, encoder: Encoder) -> tuple[Matrix, Labels]:
+def load_rows(part: str, encoder: Encoder, checkout: Path = Path()) -> tuple[Matrix, Labels]:
     """Encoded matrix float32 (rows, features) and labels int8 (rows,) of `train`, `validation` or `test`."""
-    rows = read_parquet(paths.split_rows(part), columns=[*encoder.features, TARGET])
+    rows = read_parquet(checkout / paths.split_rows(part), columns=[*encoder.features, TARGET])
     columns = {name: rows[name].to_numpy() for name in encoder.features}
     return encoder.transform(columns), rows[TARGET].to_numpy(dtype=np.int8)
 

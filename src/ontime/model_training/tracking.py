@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 from ontime.encoder import Encoder
@@ -20,16 +21,19 @@ EXPERIMENT = "ontime"
 EXAMPLE_ROWS = 5
 
 
-def track(
-    name: str,
-    model: Any,
-    predict: Predict,
-    parameters: dict[str, Any],
-    metadata: dict[str, Any],
-    history: list[dict[str, float]],
-    encoder: Encoder,
-    validation: tuple[Matrix, Labels],
-) -> None:
+@dataclass(frozen=True)
+class TrainingRun:
+    """What one training made: the fitted model, how it predicts, and what it was made of."""
+
+    name: str
+    model: Any
+    predict: Predict
+    parameters: dict[str, Any]
+    metadata: dict[str, Any]
+    history: list[dict[str, float]]
+
+
+def track(run: TrainingRun, encoder: Encoder, validation: tuple[Matrix, Labels]) -> None:
     """Record one training run; a failure to do so is told in one line on standard error."""
     if os.environ.get("ONTIME_TRACKING") == "off":
         return
@@ -41,7 +45,7 @@ def track(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _record(name, model, predict, parameters, metadata, history, encoder, validation)
+            _record(run, encoder, validation)
     except Exception as error:  # tracking must never fail a run
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         line = f"warning: MLflow at {os.environ['MLFLOW_TRACKING_URI']}: run not recorded: {reason}\n"
@@ -49,53 +53,44 @@ def track(
         sys.stderr.write(re.sub(r"//[^/@\s]*@", "//", line))
 
 
-def _record(
-    name: str,
-    model: Any,
-    predict: Predict,
-    parameters: dict[str, Any],
-    metadata: dict[str, Any],
-    history: list[dict[str, float]],
-    encoder: Encoder,
-    validation: tuple[Matrix, Labels],
-) -> None:
+def _record(run: TrainingRun, encoder: Encoder, validation: tuple[Matrix, Labels]) -> None:
     import mlflow
     from mlflow.models import infer_signature
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     mlflow.set_experiment(EXPERIMENT)
-    with mlflow.start_run(run_name=name):
-        mlflow.log_params(parameters)
+    with mlflow.start_run(run_name=run.name):
+        mlflow.log_params(run.parameters)
         mlflow.set_tags(
             {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": str(bool(_git("status", "--porcelain")))}
         )
-        mlflow.log_params({"training_data_sha256": metadata["training_data_sha256"]})
-        mlflow.log_dict({"features": encoder.features, **metadata}, "training.json")
-        for row in history:
+        mlflow.log_params({"training_data_sha256": run.metadata["training_data_sha256"]})
+        mlflow.log_dict({"features": encoder.features, **run.metadata}, "training.json")
+        for row in run.history:
             mlflow.log_metrics({key: value for key, value in row.items() if key != "step"}, step=int(row["step"]))
-        probability = predict(validation[0])
+        probability = run.predict(validation[0])
         mlflow.log_metrics(_summary(validation[1], probability))
-        for title, figure in _figures(name, history, validation[1], probability).items():
+        for title, figure in _figures(run.name, run.history, validation[1], probability).items():
             mlflow.log_figure(figure, f"plots/{title}.png")
         example = validation[0][:EXAMPLE_ROWS]
         signature = infer_signature(example, probability[:EXAMPLE_ROWS])
-        if name == NETWORK:
+        if run.name == NETWORK:
             from mlflow import tensorflow as flavor
 
             flavor.log_model(
-                model, name="model", signature=signature, input_example=example, **_without_inference(metadata)
+                run.model, name="model", signature=signature, input_example=example, **_without_inference(run.metadata)
             )
         else:
             from mlflow import sklearn as flavor
 
             flavor.log_model(
-                model,
+                run.model,
                 name="model",
                 signature=signature,
                 input_example=example,
-                skops_trusted_types=_trusted(model),
-                **_without_inference(metadata),
+                skops_trusted_types=_trusted(run.model),
+                **_without_inference(run.metadata),
             )
 
 

@@ -16,7 +16,7 @@ from ontime.encoder import Encoder
 from ontime.files import sha256, write_json, write_text
 from ontime.model_training.estimators import Labels, Matrix
 from ontime.model_training.runs import NETWORK, load_encoder, load_rows, predictor, save_model
-from ontime.model_training.tracking import track
+from ontime.model_training.tracking import TrainingRun, track
 from ontime.params import Train, check_family, load_params
 
 PACKAGES = {NETWORK: ("keras", "numpy", "tensorflow-cpu")}
@@ -45,16 +45,10 @@ def command(model: str) -> None:
     write_json(run / "config" / "parameters.json", {"seed": settings.seed, **parameters})
     write_json(run / "metadata" / "training.json", metadata)
     write_text(run / "metrics" / "history.csv", history_csv(history))
-    track(
-        model,
-        fitted,
-        predictor(model, fitted),
-        parameters | {"seed": settings.seed},
-        metadata,
-        history,
-        encoder,
-        validation,
+    tracked = TrainingRun(
+        model, fitted, predictor(model, fitted), parameters | {"seed": settings.seed}, metadata, history
     )
+    track(tracked, encoder, validation)
 
 
 def fit(

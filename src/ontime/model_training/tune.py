@@ -4,19 +4,19 @@ In: training and validation rows, `tune`. Each trial is one joblib task (`engine
 log loss; Bergstra and Bengio 2012, "Random search for hyper-parameter optimization".
 """
 
+from pathlib import Path
 from typing import Any
 
 import click
-from ruamel.yaml import YAML
 from sklearn.metrics import log_loss
 from sklearn.model_selection import ParameterSampler
 
 from ontime.engine import run_tasks
 from ontime.errors import OntimeError
-from ontime.files import replacing
 from ontime.model_training.runs import load_encoder, load_rows, predictor
 from ontime.model_training.train import fit
 from ontime.params import PARAMS_FILE, Train, check, check_family, load_params
+from ontime.yaml_files import editing
 
 
 @click.command(name="tune")
@@ -31,13 +31,14 @@ def command(model: str, trials: int | None) -> None:
         raise OntimeError(f"params.yaml: tune.space.{model}: missing; list the values to try")
     drawn = list(ParameterSampler(space, trials or params.tune.trials, random_state=params.tune.seed))
     candidates = [{}, *({name: settings[name] for name in space} for settings in drawn)]
-    tasks = [(model, with_settings(params.train, model, settings)) for settings in candidates]
+    tasks = [(Path.cwd(), model, with_settings(params.train, model, settings)) for settings in candidates]
     losses = run_tasks(validation_loss, tasks, params.engine.backend)
     for loss, settings in sorted(zip(losses, candidates, strict=True), key=lambda pair: pair[0]):
         click.echo(f"{loss:.6f}  {settings or 'as in params.yaml'}")
     best = candidates[losses.index(min(losses))]
     if best:
-        write_settings(model, best)
+        with editing(PARAMS_FILE) as content:
+            content["train"][model].update(best)
         click.echo(f"{PARAMS_FILE}: train.{model} updated; run `dvc repro`")
     else:
         click.echo(f"{PARAMS_FILE}: already the best, nothing changed")
@@ -50,19 +51,9 @@ def with_settings(train: Train, model: str, settings: dict[str, Any]) -> Train:
     return check(Train, content, f"params.yaml: tune.space.{model}")
 
 
-def validation_loss(model: str, settings: Train) -> float:
-    """Validation log loss of one fit."""
-    encoder = load_encoder()
-    train, validation = load_rows("train", encoder), load_rows("validation", encoder)
+def validation_loss(checkout: Path, model: str, settings: Train) -> float:
+    """Validation log loss of one fit on the rows of a checkout."""
+    encoder = load_encoder(checkout)
+    train, validation = (load_rows(part, encoder, checkout) for part in ("train", "validation"))
     fitted, _ = fit(model, train, validation, encoder, settings)
     return float(log_loss(validation[1], predictor(model, fitted)(validation[0])))
-
-
-def write_settings(model: str, settings: dict[str, Any]) -> None:
-    """Replace hyperparameters in `params.yaml` and keep its comments and order."""
-    yaml = YAML()
-    yaml.width = 120
-    content = yaml.load(PARAMS_FILE)
-    content["train"][model].update(settings)
-    with replacing(PARAMS_FILE) as temporary:
-        yaml.dump(content, temporary)

@@ -13,7 +13,6 @@ from typing import Any
 
 import click
 import pandas as pd
-from ruamel.yaml import YAML
 
 from ontime import paths
 from ontime.datasets.schema import TableSchema, infer_schema
@@ -22,6 +21,7 @@ from ontime.datasets.table import Options as TableOptions
 from ontime.errors import OntimeError
 from ontime.files import replacing
 from ontime.params import PARAMS_FILE, Params, check
+from ontime.yaml_files import yaml_for_people
 
 DVC_FILE = Path("dvc.yaml")
 VALIDATION_FROM, TEST_FROM = 0.70, 0.85
@@ -68,9 +68,7 @@ def command(
     schema = infer_schema(frame, list(key))
     roles = layout(check(TableOptions, options, "options"), {PARTITIONED_TABLE: check(TableSchema, schema, "schema")})
     labels = binary_target(frame[target], event)
-    yaml = YAML()
-    yaml.width = 120
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml = yaml_for_people()
     params = yaml.load(PARAMS_FILE)
     adapt(params, frame, labels, roles.categories, time)
     params["data"]["source"], params["data"]["options"] = keep_source(source), options
