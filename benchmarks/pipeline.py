@@ -59,7 +59,7 @@ def call_stages(copy: str, commands: Sequence[str]) -> dict[str, float]:
     for command in commands:
         started = time.perf_counter()
         name, *arguments = command.split()[1:]
-        importlib.import_module(cli.COMMANDS[name]).command.callback(*arguments)
+        importlib.import_module(cli.STAGES[name]).command.callback(*arguments)
         seconds[command] = time.perf_counter() - started
     return seconds
 

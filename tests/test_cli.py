@@ -14,7 +14,7 @@ import click
 import pandas as pd
 import pytest
 
-from ontime.cli import COMMANDS, commands, main
+from ontime.cli import all_commands, commands, main
 from ontime.environment import PINNED
 
 ROOT = Path(__file__).parents[1]
@@ -69,14 +69,14 @@ def fork(tmp_path: Path) -> Path:
 def test_help_lists_every_command_with_what_it_does(ontime: Ontime) -> None:
     done = ontime("--help")
     assert (done.status, done.stderr) == (0, "")
-    for name in COMMANDS:
+    for name in all_commands():
         (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == [name]]
         assert len(line.split()) > 2
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", all_commands())
 def test_each_command_is_in_its_module_under_its_own_name(name: str) -> None:
-    command = importlib.import_module(COMMANDS[name]).command
+    command = importlib.import_module(all_commands()[name]).command
     assert isinstance(command, click.Command)
     assert command.name == name
     assert command is commands.get_command(click.Context(commands), name)

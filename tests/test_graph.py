@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from ontime.cli import COMMANDS
+from ontime.cli import STAGES
 from ontime.params import Params, Section
 
 ROOT = Path(__file__).parents[1]
@@ -104,14 +104,14 @@ def test_every_stage_runs_one_command_of_ontime(stages: dict[str, Stage]) -> Non
     for name, stage in stages.items():
         program, command, *item = stage.command.split()
         assert program == "ontime", name
-        assert command in COMMANDS, name
+        assert command in STAGES, name
         assert name == "@".join([command, *item])
 
 
 def test_every_stage_lists_exactly_the_modules_that_it_can_import(stages: dict[str, Stage]) -> None:
     problems = []
     for name, stage in stages.items():
-        needed = closure("ontime.cli", COMMANDS[stage.command.split()[1]])
+        needed = closure("ontime.cli", STAGES[stage.command.split()[1]])
         listed = {path for path in stage.files if path.startswith("src/")}
         problems += [f"stage {name}: {path} is imported and not in deps" for path in sorted(needed - listed)]
         problems += [f"stage {name}: {path} is in deps and not imported" for path in sorted(listed - needed)]

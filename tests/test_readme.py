@@ -19,7 +19,7 @@ from dvc.cli import DvcParserError
 from dvc.cli.parser import get_main_parser
 from ruamel.yaml import YAML
 
-from ontime.cli import COMMANDS, commands
+from ontime.cli import all_commands, commands
 from ontime.errors import OntimeError
 from ontime.params import Params, check_family
 from ontime.repository.checkout import listed_files
@@ -135,7 +135,7 @@ def check_ontime(arguments: list[str]) -> None:
     name, *rest = arguments
     if name in ("-h", "--help"):
         return
-    assert name in COMMANDS, f"no command {name}"
+    assert name in all_commands(), f"no command {name}"
     command = commands.get_command(click.Context(commands), name)
     assert command is not None
     try:
@@ -197,14 +197,14 @@ def read_by_the_code(variable: str) -> bool:
     return any(re.search(rf"\b{variable}\b", path.read_text(encoding="utf-8")) for path in sources if path != THIS)
 
 
-def all_commands() -> Iterator[Any]:
+def written_commands() -> Iterator[Any]:
     """Each command line of each page, once per page."""
     for page in PAGES:
         for line in dict.fromkeys(command_lines(page)):
             yield pytest.param(line, id=f"{page.relative_to(TOP)}: {line}")
 
 
-@pytest.mark.parametrize("line", all_commands())
+@pytest.mark.parametrize("line", written_commands())
 def test_command_exists_with_its_options(line: str) -> None:
     words = shlex.split(line, comments=True)
     while ASSIGNMENT.fullmatch(words[0]):
@@ -244,7 +244,7 @@ def test_code_within_sentences_names_what_exists(page: Path) -> None:
     for span in spans(page):
         if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", span) and not read_by_the_code(span):
             wrong.append(f"{span}: no such environment variable")
-        if re.fullmatch(r"ontime \w+", span) and span.split()[1] not in COMMANDS:
+        if re.fullmatch(r"ontime \w+", span) and span.split()[1] not in all_commands():
             wrong.append(f"{span}: no such command")
         section, is_file = span.partition(".")[0], any(path.endswith(f"/{span}") for path in known_paths())
         if re.fullmatch(r"[a-z_]+(\.\w+)+", span) and section in Params.model_fields and not is_file:

@@ -11,7 +11,7 @@ import click
 from ontime.environment import end_with_parent, pin
 from ontime.errors import OntimeError
 
-COMMANDS = {
+STAGES = {
     "ingest": "ontime.data_processing.ingest",
     "validate": "ontime.data_processing.validate",
     "featurize": "ontime.data_processing.featurize",
@@ -21,33 +21,34 @@ COMMANDS = {
     "baselines": "ontime.model_evaluation.baselines",
     "select": "ontime.model_evaluation.select",
     "export": "ontime.model_deployment.export",
-    "init": "ontime.repository.initialize",
-    "tune": "ontime.model_training.tune",
-    "verify": "ontime.model_deployment.verify",
-    "cache": "ontime.repository.cache",
-    "lock": "ontime.repository.lock",
-    "s3": "ontime.repository.s3",
 }
 
 
+def all_commands() -> dict[str, str]:
+    """Module of each command; running a stage never reads the list of operations."""
+    operations: dict[str, str] = importlib.import_module("ontime.operations").OPERATIONS
+    return STAGES | operations
+
+
 class _Commands(click.Group):
-    """The commands of `COMMANDS`, each the object `command` of its module."""
+    """Stages and operations, each the object `command` of its module."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return list(COMMANDS)
+        return list(all_commands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
-        if cmd_name not in COMMANDS:
+        module = STAGES.get(cmd_name) or all_commands().get(cmd_name)
+        if module is None:
             return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        command: click.Command = importlib.import_module(module).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by the first sentences of their modules, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, _summary(module)) for name, module in COMMANDS.items()])
+            formatter.write_dl([(name, _summary(module)) for name, module in all_commands().items()])
 
 
 def _summary(module: str) -> str:
@@ -63,7 +64,8 @@ def commands() -> None:
 
 def main() -> Any:
     """Entry point: exit status 0, 1 for a problem told in one line, 2 for wrong usage, 130 when interrupted."""
-    end_with_parent()
+    if sys.argv[1:2] and sys.argv[1] in STAGES:
+        end_with_parent()
     pin()
     try:
         return commands(standalone_mode=False)

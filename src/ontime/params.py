@@ -146,10 +146,11 @@ class Select(Section):
 
 
 class Export(Section):
-    """Name of the model as the registry and the service know it, and how many golden records it carries."""
+    """The model as registry and service know it: its name, golden records, and what its page asks for."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     golden_records: Count
+    page_features: list[str]
 
 
 class Tune(Section):

@@ -85,6 +85,12 @@ def test_categories_with_fewer_rows_than_the_least_are_left_out() -> None:
     assert vocabulary_of(train_rows(), LAYOUT, 100)["categories"] == {"kind": []}
 
 
+def test_the_typical_row_has_medians_and_the_most_frequent_categories() -> None:
+    rows = train_rows()
+    typical = vocabulary_of(rows, LAYOUT, 1)["typical"]
+    assert typical == {"size": rows["size"].median(), "kind": rows["kind"].mode().min()}
+
+
 def test_the_vocabulary_says_which_features_may_be_missing() -> None:
     assert vocabulary_of(train_rows(), LAYOUT, 1)["may_be_missing"] == ["size", "kind"]
     assert vocabulary_of(train_rows().dropna(), LAYOUT, 1)["may_be_missing"] == []

@@ -13,7 +13,7 @@ from ontime.cli import commands
 from ontime.encoder import Encoder
 from ontime.errors import OntimeError
 from ontime.files import read_json, sha256
-from ontime.model_deployment.export import check_parity
+from ontime.model_deployment.export import check_parity, page_features
 from ontime.model_deployment.onnx_export import onnx_probability
 
 
@@ -38,7 +38,7 @@ def test_the_manifest_describes_every_file_but_itself(champion: Path, manifest: 
     }
 
 
-def test_the_manifest_says_what_the_model_is(fork: Path, manifest: dict[str, Any]) -> None:
+def test_the_manifest_says_what_the_model_is(fork: Path, champion: Path, manifest: dict[str, Any]) -> None:
     selection = read_json(fork / "models" / "selection.json")
     run = fork / "models" / "training_runs" / selection["champion"]
     validation = read_json(run / "metrics" / "validation.json")
@@ -46,12 +46,14 @@ def test_the_manifest_says_what_the_model_is(fork: Path, manifest: dict[str, Any
     assert manifest["threshold"] == validation.pop("threshold")
     assert manifest["metrics"] == {"validation": validation, "test": read_json(run / "metrics" / "test.json")}
     assert manifest["training_data_sha256"] == sha256(fork / "data" / "processed" / "train.parquet")
+    typical = read_json(champion / "vocabulary.json")["typical"]
     assert manifest["features"] == [
-        {"name": "weight", "type": "number", "may_be_missing": True},
-        {"name": "fragile", "type": "number", "may_be_missing": True},
-        {"name": "depot", "type": "category", "may_be_missing": True},
-        {"name": "service", "type": "category", "may_be_missing": False},
+        {"name": "weight", "type": "number", "may_be_missing": True, "typical": typical["weight"]},
+        {"name": "fragile", "type": "number", "may_be_missing": True, "typical": typical["fragile"]},
+        {"name": "depot", "type": "category", "may_be_missing": True, "typical": typical["depot"]},
+        {"name": "service", "type": "category", "may_be_missing": False, "typical": typical["service"]},
     ]
+    assert manifest["page_features"] == ["depot", "service", "weight", "fragile"]
     assert re.fullmatch(r"\d+\.\d+\.\d+", manifest["packages"]["onnxruntime"])
 
 
@@ -64,6 +66,13 @@ def test_golden_records_replay_through_the_exported_files_alone(champion: Path, 
     columns = {name: [record[name] for record in golden["records"]] for name in encoder.features}
     found = onnx_probability((champion / "model.onnx").read_bytes(), encoder.transform(columns))
     assert np.abs(found - np.array(golden["probabilities"])).max() <= manifest["golden_tolerance"]
+
+
+def test_a_page_feature_that_the_model_lacks_is_refused() -> None:
+    encoder = Encoder(("size",), {"kind": ("a",)})
+    assert page_features(["kind", "size"], encoder) == ["kind", "size"]
+    with pytest.raises(OntimeError, match=r"^params\.yaml: export\.page_features: colour is no feature of the model$"):
+        page_features(["size", "colour"], encoder)
 
 
 def test_golden_records_are_rows_of_validation(fork: Path, champion: Path) -> None:

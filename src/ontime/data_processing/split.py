@@ -67,7 +67,8 @@ def vocabulary_of(train: pd.DataFrame, layout: Layout, min_category_rows: int) -
 
     Categories are ordered by their share of events (then by name), so that a tree can split them as a number
     (Fisher 1958, "On grouping for maximum homogeneity"); rarer ones than `min_category_rows` count as unknown.
-    A number that every training row lacks is left out.
+    A number that every training row lacks is left out. `typical` is the row that explanations start from: each
+    number's median and each category's most frequent value.
     """
     numbers = [name for name in layout.numbers if train[name].notna().any()]
     categories = {}
@@ -77,4 +78,8 @@ def vocabulary_of(train: pd.DataFrame, layout: Layout, min_category_rows: int) -
         share = (groups["sum"] / groups["size"]).astype("float64")
         categories[name] = groups.assign(share=share).sort_values(["share", name])[name].astype(str).tolist()
     missing = [name for name in [*numbers, *categories] if train[name].isna().any()]
-    return {"numbers": numbers, "categories": categories, "may_be_missing": missing}
+    typical: dict[str, Any] = {name: float(train[name].median()) for name in numbers}
+    for name in categories:
+        counts = train[name].value_counts()
+        typical[name] = None if counts.empty else min(counts.index[counts == counts.max()])
+    return {"numbers": numbers, "categories": categories, "may_be_missing": missing, "typical": typical}

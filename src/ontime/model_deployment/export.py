@@ -64,6 +64,7 @@ def command() -> None:
                 "output": OUTPUT,
                 "files": describe_files(folder),
                 "features": describe_features(vocabulary),
+                "page_features": page_features(params.export.page_features, encoder),
                 "threshold": threshold,
                 "golden_tolerance": TOLERANCE,
                 "training_data_sha256": training["training_data_sha256"],
@@ -120,7 +121,19 @@ def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def describe_features(vocabulary: dict[str, Any]) -> list[dict[str, Any]]:
-    """Name, type and whether it may be missing, for each column of the matrix in order."""
+    """Name, type, whether it may be missing and its typical value, for each column of the matrix in order."""
     missing = set(vocabulary["may_be_missing"])
     kinds = {**dict.fromkeys(vocabulary["numbers"], "number"), **dict.fromkeys(vocabulary["categories"], "category")}
-    return [{"name": name, "type": kind, "may_be_missing": name in missing} for name, kind in kinds.items()]
+    typical = vocabulary["typical"]
+    return [
+        {"name": name, "type": kind, "may_be_missing": name in missing, "typical": typical[name]}
+        for name, kind in kinds.items()
+    ]
+
+
+def page_features(names: list[str], encoder: Encoder) -> list[str]:
+    """The features that the service's page asks for, checked."""
+    for name in names:
+        if name not in encoder.features:
+            raise OntimeError(f"params.yaml: export.page_features: {name} is no feature of the model")
+    return names

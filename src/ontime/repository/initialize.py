@@ -15,6 +15,7 @@ import click
 import pandas as pd
 
 from ontime import paths
+from ontime.datasets.layout import Layout
 from ontime.datasets.schema import TableSchema, infer_schema
 from ontime.datasets.table import PARTITIONED_TABLE, binary_target, layout, parse_times, read_source
 from ontime.datasets.table import Options as TableOptions
@@ -26,6 +27,7 @@ from ontime.yaml_files import yaml_for_people
 DVC_FILE = Path("dvc.yaml")
 VALIDATION_FROM, TEST_FROM = 0.70, 0.85
 MOST_SLICES = 2
+MOST_PAGE_FEATURES = 10
 MOST_SLICE_VALUES = 20
 MOST_CATEGORY_ROWS, LEAST_CATEGORY_ROWS = 100, 5
 ROWS_PER_CATEGORY_ROW = 1000
@@ -70,7 +72,7 @@ def command(
     labels = binary_target(frame[target], event)
     yaml = yaml_for_people()
     params = yaml.load(PARAMS_FILE)
-    adapt(params, frame, labels, roles.categories, time)
+    adapt(params, frame, labels, roles, time)
     params["data"]["source"], params["data"]["options"] = keep_source(source), options
     params["export"]["name"] = name or re.sub(r"[^a-z0-9]+", "-", Path(source).name.split(".")[0].lower()).strip("-")
     check(Params, plain(params), str(PARAMS_FILE))
@@ -109,8 +111,8 @@ def positive_value(values: "pd.Series[Any]", wanted: str | None) -> Any:
     return plain(counts.sort_index().idxmin())
 
 
-def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", categories: list[str], time: str | None) -> None:
-    """Set what depends on the table's size and columns: the split, rare categories, leaf sizes, slices."""
+def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout, time: str | None) -> None:
+    """Set what depends on the table's size and columns: split, rare categories, leaf sizes, slices, page."""
     split = params["split"]
     split["by"] = "time" if time else "stratified"
     split["validation_from"] = split["test_from"] = None
@@ -125,8 +127,10 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", categories
     leaf = min(MOST_LEAF_ROWS, max(1, rows // ROWS_PER_CATEGORY_ROW))
     for family in ("random_forest", "gradient_boosting"):
         params["train"][family]["min_samples_leaf"] = leaf
-    slices = [name for name in categories if frame[name].nunique() <= MOST_SLICE_VALUES][:MOST_SLICES]
+    slices = [name for name in roles.categories if frame[name].nunique() <= MOST_SLICE_VALUES][:MOST_SLICES]
     # in place, so that the lists keep their form
+    numbers = [name for name in roles.numbers if frame[name].notna().any()]
+    params["export"]["page_features"][:] = [*roles.categories, *numbers][:MOST_PAGE_FEATURES]
     params["evaluate"]["slices"][:] = slices
     params["evaluate"]["baseline_group"][:] = slices[:1]
 
