@@ -61,7 +61,15 @@ def test_a_row_encodes_alike_alone_and_among_others(encoder: Encoder) -> None:
     np.testing.assert_array_equal(np.concatenate(alone), encoder.transform(columns))
 
 
+def test_records_encode_like_columns(encoder: Encoder) -> None:
+    records = [(1, 2.5, "a", "x"), (None, 1, "b", None), (0.1, None, None, ""), (7, 16777217, "A", "y")]
+    columns = {name: [record[place] for record in records] for place, name in enumerate(encoder.features)}
+    np.testing.assert_array_equal(encoder.transform_records(records), encoder.transform(columns))
+    np.testing.assert_array_equal(encoder.transform_records(records[:1]), encoder.transform_records(records)[:1])
+
+
 def test_no_rows_make_an_empty_matrix(encoder: Encoder) -> None:
+    assert encoder.transform_records([]).shape == (0, 4)
     assert encoder.transform({name: [] for name in encoder.features}).shape == (0, 4)
 
 

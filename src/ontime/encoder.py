@@ -7,6 +7,7 @@ A missing number is NaN. Needs numpy alone.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,14 @@ class Encoder:
         """Number of codes of each category feature."""
         return [len(values) + FIRST_CATEGORY for values in self.categories.values()]
 
+    @cached_property
+    def codes(self) -> list[dict[str, int]]:
+        """For each category feature the code of each known value."""
+        return [
+            {value: code for code, value in enumerate(values, start=FIRST_CATEGORY)}
+            for values in self.categories.values()
+        ]
+
     def transform(self, columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
         """Encode columns of equal length.
 
@@ -51,9 +60,30 @@ class Encoder:
         matrix = np.empty((rows, len(self.features)), dtype=np.float32)
         for place, name in enumerate(self.numbers):
             matrix[:, place] = np.asarray(columns[name], dtype=np.float64)
-        for place, (name, values) in enumerate(self.categories.items(), start=len(self.numbers)):
-            codes = {value: code for code, value in enumerate(values, start=FIRST_CATEGORY)}
+        for place, (name, codes) in enumerate(zip(self.categories, self.codes, strict=True), start=len(self.numbers)):
             matrix[:, place] = [
                 codes.get(value, UNKNOWN) if isinstance(value, str) else MISSING for value in columns[name]
             ]
         return matrix
+
+    def transform_records(self, records: Sequence[Sequence[Any]]) -> npt.NDArray[np.float32]:
+        """Encode records of equal length, which for a few rows is faster than columns.
+
+        Args:
+            records: for each row the values in the order of `features`; None where missing.
+
+        Returns:
+            float32 matrix (rows, features), the same as `transform` of the columns.
+        """
+        count = len(self.numbers)
+        encoded = [
+            [
+                *record[:count],
+                *(
+                    MISSING if value is None else codes.get(value, UNKNOWN)
+                    for codes, value in zip(self.codes, record[count:], strict=True)
+                ),
+            ]
+            for record in records
+        ]
+        return np.array(encoded, dtype=np.float64).reshape(len(records), len(self.features)).astype(np.float32)
