@@ -7,4 +7,6 @@ OPERATIONS = {
     "cache": "ontime.repository.cache",
     "lock": "ontime.repository.lock",
     "s3": "ontime.repository.s3",
+    "sign": "ontime.model_deployment.signing",
+    "serve": "ontime.model_deployment.service.server",
 }

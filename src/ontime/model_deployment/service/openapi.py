@@ -1,0 +1,97 @@
+"""The OpenAPI 3.1 document of the service, from the same types that read its requests."""
+
+from typing import Any
+
+import msgspec
+
+from ontime.model_deployment.service.protocol import (
+    ErrorResponse,
+    InferRequest,
+    InferResponse,
+    PredictResponse,
+    Protocol,
+)
+from ontime.model_deployment.service.settings import Settings
+
+REFUSALS = {
+    "400": "a field is missing, extra, of the wrong type or shape; the answer names it",
+    "404": "another model or version",
+    "408": "the body did not arrive in time",
+    "413": "too large a body, or too many rows",
+    "415": "another content type",
+    "429": "too many rows wait; Retry-After says when to come back",
+}
+
+
+def openapi(protocol: Protocol, settings: Settings) -> dict[str, Any]:
+    """The whole document, as plain content."""
+    model = protocol.model
+    types = [protocol.predict_request, PredictResponse, InferRequest, InferResponse, ErrorResponse]
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    predict_request, predict_response, infer_request, infer_response, error = schemas
+    rows = components["PredictRequest"]["properties"]["instances"]
+    rows.update(minItems=1, maxItems=settings.max_rows)
+    _require_one(components["PredictRequest"])
+    refusals = {status: _response(text, error) for status, text in REFUSALS.items()}
+    example = {feature["name"]: feature["typical"] for feature in model.manifest["features"]}
+    predict = {
+        "summary": "Probabilities of records, TensorFlow Serving's form",
+        "requestBody": _body(predict_request, {"instances": [example]}),
+        "responses": {"200": _response("a probability per row", predict_response), **refusals},
+    }
+    infer = {
+        "summary": "Probabilities and decisions, Open Inference Protocol",
+        "description": "Binary tensors are accepted too: application/octet-stream with the JSON part's length in "
+        "Inference-Header-Content-Length.",
+        "requestBody": _body(infer_request, {"inputs": _tensors(example)}),
+        "responses": {"200": _response("the outputs that were asked for", infer_response), **refusals},
+    }
+    any_object = {"type": "object"}
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "const": model.name}}
+    version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string", "const": model.version}}
+    missing = {"404": refusals["404"]}
+
+    def get(summary: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
+        return {"summary": summary, "responses": {"200": _response(summary, any_object), **(more or {})}}
+
+    draining = {"503": _response("stopping", any_object)}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": f"{model.name} {model.version}",
+            "version": model.version,
+            "description": f"Model SHA-256 {model.digest}, git commit {model.git_commit}.",
+        },
+        "paths": {
+            "/v1/models/{name}:predict": {"parameters": [name], "post": predict},
+            "/v1/models/{name}/versions/{version}:predict": {"parameters": [name, version], "post": predict},
+            "/v1/models/{name}": {"parameters": [name], "get": get("State of the model", missing)},
+            "/v2/models/{name}/infer": {"parameters": [name], "post": infer},
+            "/v2/models/{name}/versions/{version}/infer": {"parameters": [name, version], "post": infer},
+            "/v2/models/{name}": {"parameters": [name], "get": get("Inputs and outputs", missing)},
+            "/v2/models/{name}/ready": {"parameters": [name], "get": get("Readiness of the model", missing | draining)},
+            "/v2": {"get": get("Server metadata")},
+            "/v2/health/live": {"get": get("Liveness")},
+            "/v2/health/ready": {"get": get("Readiness", draining)},
+        },
+        "components": {"schemas": components},
+    }
+
+
+def _require_one(schema: dict[str, Any]) -> None:
+    schema["oneOf"] = [{"required": ["instances"]}, {"required": ["inputs"]}]
+
+
+def _body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+def _response(text: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _tensors(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "shape": [1], "datatype": "BYTES" if isinstance(value, str) else "FP32", "data": [value]}
+        for name, value in record.items()
+    ]

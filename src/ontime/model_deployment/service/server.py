@@ -1,0 +1,104 @@
+"""Runs the service: settings, a verified model, the metrics' port, and an end that drops no request."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import uvicorn
+from prometheus_client import start_http_server
+
+from ontime.errors import OntimeError
+from ontime.model_deployment.service.app import Service, make_app
+from ontime.model_deployment.service.model import load_model
+from ontime.model_deployment.service.settings import Settings, load_settings
+
+FINISH_SECONDS = 30
+
+
+class Server(uvicorn.Server):
+    """uvicorn that, asked to stop, first says so to every client and then ends with status 0."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self.service = service
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on SIGTERM and SIGINT; a second one ends at once."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.drain)
+        yield
+
+    def drain(self) -> None:
+        """Answer what comes with `Connection: close`, then close the listener and finish what is in flight."""
+        if self.service.draining:
+            self.should_exit = self.force_exit = True
+            return
+        self.service.draining = True
+        asyncio.get_running_loop().call_later(self.service.settings.drain_seconds, self.stop)
+
+    def stop(self) -> None:
+        """Close the listener."""
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say where the service listens, once it does."""
+        await super().startup(sockets)
+        port = self.servers[0].sockets[0].getsockname()[1]
+        settings, model = self.service.settings, self.service.model
+        metrics = self.service.metrics
+        try:
+            metrics_server, _ = start_http_server(settings.metrics_port, settings.host, metrics.registry)
+        except OSError as error:
+            raise OntimeError(f"port {settings.metrics_port} on {settings.host}: {error.strerror}") from None
+        self.service.log.write(
+            "ready",
+            model=model.name,
+            model_version=model.version,
+            sha256=model.digest,
+            host=settings.host,
+            port=port,
+            metrics_port=metrics_server.server_port,
+        )
+        self.service.log.flush()
+
+
+@click.command(name="serve")
+def command() -> None:
+    """Serve the signed champion; ONTIME_SERVICE_… variables configure it."""
+    serve(load_settings())
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM.
+
+    Raises:
+        OntimeError: the model is not what was signed, or a port is taken.
+    """
+    service = Service(load_model(settings), settings)
+    config = uvicorn.Config(
+        make_app(service),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        server_header=False,
+        log_level="warning",
+        timeout_graceful_shutdown=FINISH_SECONDS,
+    )
+    server = Server(config, service)
+    try:
+        server.run()
+    except SystemExit:
+        # uvicorn has told why on standard error
+        sys.exit(1)
+    finally:
+        service.log.flush()

@@ -1,0 +1,124 @@
+"""Signatures of a model folder by OpenSSF model signing: made at release, checked before anything is loaded.
+
+In: the champion's folder and a key (or, keyless, an OIDC token). Out: one signature file beside the folder,
+which names the SHA-256 of every file in it. The graph signs nothing, for ECDSA signatures differ each time.
+"""
+
+from pathlib import Path
+
+import click
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ontime import paths
+from ontime.errors import OntimeError
+from ontime.files import replacing
+
+SIGNATURE = paths.CHAMPION.with_name(f"{paths.CHAMPION.name}.sig")
+PRIVATE_KEY, PUBLIC_KEY = Path(".keys/model.key"), Path(".keys/model.pub")
+
+
+@click.command(name="sign")
+@click.option("--model", type=click.Path(path_type=Path), default=paths.CHAMPION, show_default=True)
+@click.option("--signature", type=click.Path(path_type=Path), default=SIGNATURE, show_default=True)
+@click.option(
+    "--key", type=click.Path(path_type=Path), default=PRIVATE_KEY, show_default=True, help="Private key, PEM."
+)
+@click.option("--new-key", is_flag=True, help="Make the key pair first, unless it is there.")
+@click.option("--keyless", is_flag=True, help="Sign with this job's OIDC token (Sigstore) in place of a key.")
+def command(model: Path, signature: Path, key: Path, new_key: bool, keyless: bool) -> None:
+    """Sign the champion's folder."""
+    if not (model / "manifest.json").is_file():
+        raise OntimeError(f"{model}: no model there; run `dvc repro` (or `dvc pull`) first")
+    if new_key and not key.exists():
+        make_key(key)
+    sign(model, signature, None if keyless else key)
+    click.echo(f"signed {model}: {signature}")
+
+
+def make_key(private: Path) -> None:
+    """Write a P-256 key pair, the public half beside the private one with the ending .pub."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    private.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(private) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+    with replacing(private.with_suffix(".pub")) as temporary:
+        temporary.write_bytes(
+            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
+
+
+def sign(model: Path, signature: Path, private_key: Path | None) -> None:
+    """Sign every file of a folder; without a key, by the OIDC token of the job that runs this.
+
+    Raises:
+        OntimeError: the key cannot be read, or no token is there.
+    """
+    from model_signing.signing import Config
+
+    config = Config().set_hashing_config(_hashing())
+    try:
+        if private_key is None:
+            config.use_sigstore_signer(use_ambient_credentials=True)
+        else:
+            config.use_elliptic_key_signer(private_key=private_key)
+        with replacing(signature) as temporary:
+            config.sign(model, temporary)
+    except FileNotFoundError as error:
+        raise OntimeError(f"{error.filename}: not found; make a key with `ontime sign --new-key`") from None
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise OntimeError(f"{private_key or 'keyless'}: cannot sign with it: {_line(error)}") from None
+
+
+def verify(
+    model: Path, signature: Path, public_key: Path | None = None, identity: str = "", identity_provider: str = ""
+) -> None:
+    """Check that a folder holds the signed bytes and nothing else.
+
+    Args:
+        public_key: whose signature is wanted; or, keyless, `identity` and the `identity_provider` that vouches for it.
+
+    Raises:
+        OntimeError: the signature is absent, broken or somebody else's, or a file is changed, absent or extra.
+    """
+    from model_signing.verifying import Config
+
+    if not model.is_dir():
+        raise OntimeError(f"{model}: not found")
+    if not signature.is_file():
+        raise OntimeError(f"{signature}: no signature; sign the model with `ontime sign`")
+    config = Config().set_hashing_config(_hashing())
+    try:
+        if public_key is not None:
+            config.use_elliptic_key_verifier(public_key=public_key)
+        else:
+            config.use_sigstore_verifier(identity=identity, oidc_issuer=identity_provider)
+        config.verify(model, signature)
+    except FileNotFoundError as error:
+        raise OntimeError(f"{error.filename}: not found") from None
+    except InvalidSignature:
+        raise OntimeError(f"{signature}: not signed by {public_key or identity}, or changed since") from None
+    except Exception as error:  # whatever a broken signature file makes its readers raise
+        reason = _line(error)
+        if reason.startswith("Signature mismatch: "):
+            raise OntimeError(f"{model}: not what was signed: {reason.removeprefix('Signature mismatch: ')}") from None
+        raise OntimeError(f"{signature}: not signed by {public_key or identity}, or changed since: {reason}") from None
+
+
+def _hashing() -> "object":
+    from model_signing.hashing import Config
+
+    # by default files named .git* could be added unseen
+    return (
+        Config().use_file_serialization(hashing_algorithm="sha256").set_ignored_paths(paths=[], ignore_git_paths=False)
+    )
+
+
+def _line(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
