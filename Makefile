@@ -6,8 +6,9 @@ UV_VERSION := 0.13.9
 export UV_CACHE_DIR ?= $(HOME)/.cache/ontime/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 UV := .venv/bin/uv
+BENCHMARKS := features own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow bench clean
+.PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow serve bench clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -50,8 +51,12 @@ s3: setup ## start an S3 server on loopback and point .dvc/config.local at it
 mlflow: setup ## open the tracking user interface
 	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
 
+serve: setup ## sign the champion with a key of this checkout and serve it on port 8080
+	ontime sign --new-key
+	ONTIME_SERVICE_PUBLIC_KEY=.keys/model.pub ontime serve
+
 bench: setup ## the benchmarks, each against a named rival in the same run
-	for name in features own_tables pipeline tidymodels_recipe; do python -m benchmarks.$$name || exit 1; done
+	status=0; for name in $(BENCHMARKS); do python -m benchmarks.$$name || status=1; done; exit $$status
 
 clean: ## remove what can be made again
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache dvc_plots

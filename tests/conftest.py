@@ -202,6 +202,18 @@ def fork(graph_run: tuple[Path, dict[str, set[str]]]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def signed(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> Path:
+    """A folder with the fork's champion in `model/`, its signature `model.sig` and the keys; tests only read it."""
+    from ontime.model_deployment.signing import make_key, sign
+
+    top = tmp_path_factory.mktemp("signed")
+    shutil.copytree(fork / "models" / "champion", top / "model")
+    make_key(top / "model.key")
+    sign(top / "model", top / "model.sig", top / "model.key")
+    return top
+
+
+@pytest.fixture(scope="session")
 def parameters_read() -> Callable[..., set[str]]:
     """A function that runs a command of `ontime` in this process and folder and returns the parameters it read."""
     return run_and_watch

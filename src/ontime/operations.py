@@ -9,4 +9,6 @@ OPERATIONS = {
     "s3": "ontime.repository.s3",
     "sign": "ontime.model_deployment.signing",
     "serve": "ontime.model_deployment.service.server",
+    "report": "ontime.model_evaluation.report",
+    "comment": "ontime.repository.pull_request",
 }

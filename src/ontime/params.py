@@ -145,6 +145,27 @@ class Select(Section):
     metric: Literal["roc_auc", "pr_auc", "log_loss", "brier_score"]
 
 
+class Tolerance(Section):
+    """How much worse than its base a metric may be: the larger of the two, in its unit and as a share of the base."""
+
+    absolute: Annotated[float, Field(ge=0)]
+    relative: Annotated[float, Field(ge=0)]
+
+
+class Gate(Section):
+    """When a pull request fails: a validation metric of the champion is worse than allowed, beyond chance.
+
+    The worsening's interval at `confidence` comes from `resamples` paired bootstrap resamples of the rows.
+    """
+
+    metrics: dict[Literal["roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000"], Tolerance]
+    slices: Tolerance
+    slice_rows: Count
+    confidence: Fraction
+    resamples: Annotated[int, Field(ge=100)]
+    seed: Annotated[int, Field(ge=0)]
+
+
 class Export(Section):
     """The model as registry and service know it: its name, golden records, and what its page asks for."""
 
@@ -171,6 +192,7 @@ class Params(Section):
     decision: Decision
     evaluate: Evaluate
     select: Select
+    gate: Gate
     export: Export
     tune: Tune
 

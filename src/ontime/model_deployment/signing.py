@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ontime import paths
 from ontime.errors import OntimeError
-from ontime.files import replacing
+from ontime.files import read_json, replacing, sha256
 
 SIGNATURE = paths.CHAMPION.with_name(f"{paths.CHAMPION.name}.sig")
 PRIVATE_KEY, PUBLIC_KEY = Path(".keys/model.key"), Path(".keys/model.pub")
@@ -58,9 +58,13 @@ def sign(model: Path, signature: Path, private_key: Path | None) -> None:
     """Sign every file of a folder; without a key, by the OIDC token of the job that runs this.
 
     Raises:
-        OntimeError: the key cannot be read, or no token is there.
+        OntimeError: a file is not what the manifest says, the key cannot be read, or no token is there.
     """
     from model_signing.signing import Config
+
+    for name, described in read_json(model / "manifest.json")["files"].items():
+        if not (model / name).is_file() or sha256(model / name) != described["sha256"]:
+            raise OntimeError(f"{model / name}: not what manifest.json says; run `dvc repro` or `dvc checkout`")
 
     config = Config().set_hashing_config(_hashing())
     try:

@@ -1,7 +1,8 @@
 """One training run judged on validation and test: metrics, slices, curves, importance.
 
-In: the run's model, validation and test rows, costs. Out: `metrics/{validation,test}.json`, `metrics/slices.csv` and
-`plots/*.csv` of the run. The threshold is chosen on validation; the test rows are read here and by `baselines` alone.
+In: the run's model, validation and test rows, costs. Out: `metrics/{validation,test}.json`, `metrics/slices.csv`,
+`plots/*.csv` and `predictions/{validation,test}.parquet` of the run. The threshold is chosen on validation; the test
+rows are read here and by `baselines` alone.
 """
 
 from pathlib import Path
@@ -12,10 +13,11 @@ import pandas as pd
 from sklearn.metrics import log_loss
 
 from ontime import paths
+from ontime.datasets.layout import TARGET
 from ontime.encoder import Encoder
 from ontime.errors import OntimeError
-from ontime.files import read_parquet, replacing, write_json, write_text
-from ontime.model_evaluation.metrics import DIGITS, best_threshold, by_slice, curves, summarize
+from ontime.files import read_json, read_parquet, replacing, write_json, write_parquet, write_text
+from ontime.model_evaluation.metrics import DIGITS, Probability, best_threshold, by_slice, curves, summarize
 from ontime.model_training.estimators import Labels, Matrix
 from ontime.model_training.runs import Predict, load_encoder, load_model, load_rows, predictor
 from ontime.params import Params, check_family, load_params
@@ -45,17 +47,30 @@ def evaluate(run: Path, predict: Predict, encoder: Encoder, params: Params) -> N
     threshold = best_threshold(labels, probability, params.decision)
     validation = summarize(labels, probability, threshold, params.decision)
     write_json(run / "metrics" / "validation.json", {**validation, "threshold": threshold})
+    predictions = {"validation": probability}
     importance = permutation_importance(predict, matrix, labels, encoder.features, params.train.seed)
 
     matrix, labels = load_rows("test", encoder)
     probability = predict(matrix)
     write_json(run / "metrics" / "test.json", summarize(labels, probability, threshold, params.decision))
+    predictions["test"] = probability
     rows = read_parquet(paths.split_rows("test"), columns=params.evaluate.slices)
     slices = by_slice(rows, params.evaluate.slices, labels, probability, threshold, params.decision)
     write_csv(slices, run / "metrics" / "slices.csv")
     with replacing(run / "plots") as folder:
         for name, curve in {**curves(labels, probability), "importance": importance.head(SHOWN_FEATURES)}.items():
             write_csv(curve, folder / f"{name}.csv")
+    with replacing(run / "predictions") as folder:
+        folder.mkdir()
+        for part, probability in predictions.items():
+            write_parquet(with_probability(part, probability, params.evaluate.slices), folder / f"{part}.parquet")
+
+
+def with_probability(part: str, probability: Probability, slices: list[str]) -> pd.DataFrame:
+    """Key, slices and target of the rows of a part with their probabilities, float32."""
+    key = read_json(paths.FEATURE_LAYOUT)["key"]
+    rows = read_parquet(paths.split_rows(part), columns=list(dict.fromkeys([*key, *slices, TARGET])))
+    return rows.assign(probability=probability.astype(np.float32))
 
 
 def permutation_importance(

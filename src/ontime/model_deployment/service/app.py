@@ -71,8 +71,8 @@ class Service:
         share = self.settings.prediction_log_share
         if share < 1 and self._random.random() >= share:
             return
-        threshold = self.model.threshold
-        for row, value in zip(matrix, probability.tolist(), strict=True):
+        decisions = self.model.decide(probability).tolist()
+        for row, value, decision in zip(matrix, probability.tolist(), decisions, strict=True):
             record = self.protocol.record_of(row)
             for name in self.settings.prediction_log_redact:
                 record.pop(name, None)
@@ -82,7 +82,7 @@ class Service:
                 model=self.model.name,
                 model_version=self.model.version,
                 probability=value,
-                decision=value >= threshold,
+                decision=decision,
                 features=record,
             )
         self.flush_soon()

@@ -39,6 +39,10 @@ class Model:
         (probability,) = self.session.run([self.manifest["output"]], {self.manifest["input"]: matrix})
         return np.asarray(probability)
 
+    def decide(self, probability: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Whether each probability (rows,) is at the threshold or above."""
+        return probability.astype(np.float64) >= self.threshold
+
     @property
     def numbers(self) -> int:
         """How many of the first columns are numbers; codes of categories follow."""

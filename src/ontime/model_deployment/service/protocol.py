@@ -392,7 +392,7 @@ class Protocol:
         """The JSON of a version 2 answer, and the binary tensors that follow it."""
         tensors, blobs = [], []
         for name, binary in wanted.outputs:
-            values = probability if name == PROBABILITY else probability >= np.float32(self.model.threshold)
+            values = probability if name == PROBABILITY else self.model.decide(probability)
             tensor = OutputTensor(name, [len(probability)], OUTPUT_TYPES[name])  # type: ignore[arg-type]
             if binary:
                 blobs.append(values.astype("<f4" if name == PROBABILITY else "?").tobytes())

@@ -60,11 +60,13 @@ def load_settings() -> Settings:
     Raises:
         OntimeError: a variable that is unknown or has a value that its field may not have.
     """
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    known = [name.upper() for name in Settings.model_fields]
     for name in os.environ:
-        if name.startswith(PREFIX) and name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            raise OntimeError(f"{name}: unknown; {f'did you mean {close[0]}?' if close else 'see settings.py'}")
+        field = name.removeprefix(PREFIX)
+        if name.startswith(PREFIX) and field not in known:
+            close = difflib.get_close_matches(field, known, n=1)
+            hint = f"did you mean {PREFIX}{close[0]}?" if close else f"known: {', '.join(known)}"
+            raise OntimeError(f"{name}: unknown; {hint}")
     try:
         settings = Settings()
     except ValidationError as error:

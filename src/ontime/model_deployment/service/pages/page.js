@@ -16,7 +16,7 @@ async function predict(about, instances) {
   return answer.predictions;
 }
 
-function field(feature) {
+function field(feature, given) {
   const label = document.createElement("label");
   label.append(words(feature.name));
   let input;
@@ -31,7 +31,7 @@ function field(feature) {
     input.required = !feature.may_be_missing;
   }
   input.name = feature.name;
-  input.value = feature.typical ?? "";
+  input.value = given ?? feature.typical ?? "";
   label.append(input);
   return label;
 }
@@ -67,6 +67,8 @@ async function update(about, form) {
     return row;
   });
   document.getElementById("reasons").replaceChildren(...rows);
+  const query = new URLSearchParams(changed.map((feature) => [feature.name, record[feature.name] ?? ""]));
+  history.replaceState(null, "", changed.length ? `?${query}` : location.pathname);
 }
 
 async function start() {
@@ -76,7 +78,8 @@ async function start() {
   show("version", `version ${about.version}, commit ${about.git_commit.slice(0, 12)}`);
   const form = document.getElementById("form");
   const byName = Object.fromEntries(about.features.map((feature) => [feature.name, feature]));
-  form.append(...about.page_features.map((name) => field(byName[name])));
+  const given = new URLSearchParams(location.search);
+  form.append(...about.page_features.map((name) => field(byName[name], given.get(name))));
   const refresh = () => update(about, form).catch((error) => show("error", error.message));
   form.addEventListener("input", refresh);
   form.addEventListener("submit", (event) => event.preventDefault());

@@ -1,0 +1,150 @@
+"""Whether a champion is worse than another on the same rows, beyond what is allowed and beyond chance.
+
+In: two sets of predictions with key, target and slices. Out: for each metric the two values and the interval of the
+worsening, by a paired bootstrap: both models are judged on the same resampled rows, so what the rows have in common
+cancels (Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn import metrics as sklearn_metrics
+
+from ontime.datasets.layout import TARGET
+from ontime.errors import OntimeError
+from ontime.model_evaluation.metrics import SLICE_ROWS, Labels, Probability, cost_per_1000
+from ontime.params import Decision, Gate, Tolerance
+
+LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One metric of base and head; the worsening (positive is worse) lies in `low` to `high` at the confidence."""
+
+    name: str
+    base: float
+    head: float
+    low: float
+    high: float
+    allowed: float
+
+    @property
+    def regressed(self) -> bool:
+        """Even the least worsening that the rows support is more than is allowed."""
+        return self.low > self.allowed
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A champion's validation rows with `probability` and its threshold."""
+
+    rows: pd.DataFrame
+    threshold: float
+
+
+def paired(base: Predictions, head: Predictions, slices: list[str]) -> tuple[pd.DataFrame, int]:
+    """Rows that both have, with `base` and `head` probabilities, and how many only one of them has.
+
+    Raises:
+        OntimeError: no row is in both.
+    """
+    key = [name for name in head.rows.columns if name not in {TARGET, "probability", *slices}]
+    key = [name for name in key if name in base.rows.columns] or ["row"]
+    left, right = (frame.reset_index(names="row") if key == ["row"] else frame for frame in (base.rows, head.rows))
+    both = right.rename(columns={"probability": "head"}).merge(
+        left[[*key, "probability"]].rename(columns={"probability": "base"}), on=key, validate="one_to_one"
+    )
+    if both.empty:
+        raise OntimeError("gate: base and head have no validation row in common; compare the metrics by hand")
+    return both, len(left) + len(right) - 2 * len(both)
+
+
+def judge(
+    both: pd.DataFrame, base_threshold: float, head_threshold: float, decision: Decision, gate: Gate
+) -> list[Judged]:
+    """Every metric of the gate on the paired rows."""
+    labels = both[TARGET].to_numpy(dtype=np.int8)
+    probabilities = (both["base"].to_numpy(dtype=np.float64), both["head"].to_numpy(dtype=np.float64))
+    thresholds = (base_threshold, head_threshold)
+    found = []
+    for name, tolerance in gate.metrics.items():
+
+        def values(rows: npt.NDArray[np.int64], name: str = name) -> tuple[float, float]:
+            first, second = (
+                _score(name, labels[rows], probability[rows], threshold, decision)
+                for probability, threshold in zip(probabilities, thresholds, strict=True)
+            )
+            return first, second
+
+        found.append(_judged(name, values, len(labels), tolerance, name in LESS_IS_BETTER, gate))
+    return found
+
+
+def judge_slices(both: pd.DataFrame, slices: list[str], gate: Gate) -> list[Judged]:
+    """ROC AUC of every slice with rows enough, on the paired rows."""
+    found = []
+    for column, value, part in _slices(both, slices, gate.slice_rows):
+        labels = part[TARGET].to_numpy(dtype=np.int8)
+        base, head = part["base"].to_numpy(dtype=np.float64), part["head"].to_numpy(dtype=np.float64)
+
+        def values(
+            rows: npt.NDArray[np.int64],
+            labels: Labels = labels,
+            base: Probability = base,
+            head: Probability = head,
+        ) -> tuple[float, float]:
+            return _roc_auc(labels[rows], base[rows]), _roc_auc(labels[rows], head[rows])
+
+        found.append(_judged(f"{column}={value}", values, len(labels), gate.slices, False, gate))
+    return found
+
+
+def _slices(both: pd.DataFrame, slices: list[str], least_rows: int) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    for column in slices:
+        for value, part in both.groupby(column, sort=True):
+            events = int(part[TARGET].sum())
+            if len(part) >= max(least_rows, SLICE_ROWS) and 0 < events < len(part):
+                yield column, str(value), part
+
+
+def _judged(
+    name: str,
+    values: Callable[[npt.NDArray[np.int64]], tuple[float, float]],
+    rows: int,
+    tolerance: Tolerance,
+    less_is_better: bool,
+    gate: Gate,
+) -> Judged:
+    base, head = values(np.arange(rows))
+    sign = 1 if less_is_better else -1
+    random = np.random.default_rng(gate.seed)
+    worse = []
+    for _ in range(gate.resamples):
+        first, second = values(random.integers(0, rows, rows))
+        worse.append(sign * (second - first))
+    tail = (1 - gate.confidence) / 2
+    low, high = np.nanquantile(worse, [tail, 1 - tail])
+    allowed = max(tolerance.absolute, tolerance.relative * abs(base))
+    return Judged(name, base, head, float(low), float(high), allowed)
+
+
+def _score(name: str, labels: Labels, probability: Probability, threshold: float, decision: Decision) -> float:
+    scores: Mapping[str, Callable[[], float]] = {
+        "roc_auc": lambda: _roc_auc(labels, probability),
+        "pr_auc": lambda: float(sklearn_metrics.average_precision_score(labels, probability)),
+        "log_loss": lambda: float(sklearn_metrics.log_loss(labels, probability, labels=[0, 1])),
+        "brier_score": lambda: float(sklearn_metrics.brier_score_loss(labels, probability)),
+        "cost_per_1000": lambda: cost_per_1000(labels, probability >= threshold, decision),
+    }
+    return scores[name]()
+
+
+def _roc_auc(labels: Labels, probability: Probability) -> float:
+    """ROC AUC; NaN where a resample has one class alone."""
+    if labels.min() == labels.max():
+        return float("nan")
+    return float(sklearn_metrics.roc_auc_score(labels, probability))

@@ -1,0 +1,311 @@
+"""The service as a process: real clients, broken ones, and a stop that drops nothing."""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+
+from ontime.files import read_json
+from ontime.model_deployment.signing import make_key
+from tests.checkouts import environment
+from tests.services import Running, start
+
+pytestmark = pytest.mark.integration
+MUTATIONS = int(os.environ.get("ONTIME_MUTATIONS", "5000"))
+STOPS = int(os.environ.get("ONTIME_STOPS", "3"))
+LASTING_REQUESTS = int(os.environ.get("ONTIME_REQUESTS", "20000"))
+
+
+@pytest.fixture(scope="module")
+def running(signed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One service for the tests that leave it as it is."""
+    found = start(signed, tmp_path_factory.mktemp("log") / "service.log", BODY_SECONDS="1", PREDICTION_LOG_SHARE="0.01")
+    yield found
+    found.process.terminate()
+    assert found.process.wait(timeout=20) == 0
+
+
+@pytest.fixture(scope="module")
+def golden(signed: Path) -> dict[str, Any]:
+    """Records and their probabilities."""
+    content: dict[str, Any] = read_json(signed / "model" / "golden.json")
+    return content
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_tritonclient_gets_the_golden_probabilities(running: Running, golden: dict[str, Any], binary: bool) -> None:
+    import tritonclient.http as triton
+
+    records, inputs = golden["records"], []
+    with triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client:
+        assert client.is_server_live()
+        assert client.is_server_ready()
+        assert client.is_model_ready("parcels")
+        for tensor in client.get_model_metadata("parcels")["inputs"]:
+            values = [record[tensor["name"]] for record in records]
+            if tensor["datatype"] == "BYTES":
+                array = np.array([value or "" for value in values], dtype=np.object_)
+            else:
+                array = np.array(values, dtype=np.float32)
+            inputs.append(triton.InferInput(tensor["name"], [len(records)], tensor["datatype"]))
+            inputs[-1].set_data_from_numpy(array, binary_data=binary)
+        outputs = [triton.InferRequestedOutput("probability", binary_data=binary)]
+        found = client.infer("parcels", inputs, outputs=outputs, request_id="7")
+        assert found.get_response()["id"] == "7"
+        np.testing.assert_allclose(found.as_numpy("probability"), golden["probabilities"], rtol=0, atol=1e-6)
+
+
+def test_the_tensorflow_serving_form_gets_the_golden_probabilities(running: Running, golden: dict[str, Any]) -> None:
+    body = json.dumps({"signature_name": "serving_default", "instances": golden["records"]}).encode()
+    # the example client of TensorFlow Serving's documentation sends no content type of its own
+    request = urllib.request.Request(f"{running.url}/v1/models/parcels:predict", body, {"Content-Type": ""})  # noqa: S310
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - a loopback address
+        np.testing.assert_allclose(json.load(answer)["predictions"], golden["probabilities"], rtol=0, atol=1e-6)
+
+
+def raw(running: Running, content: bytes, wait: float = 5) -> bytes:
+    """Send bytes as they are and read until the other side closes or `wait` seconds pass."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=wait) as connection:
+        connection.sendall(content)
+        received = b""
+        try:
+            while piece := connection.recv(65536):
+                received += piece
+        except TimeoutError:
+            pass
+    return received
+
+
+def test_a_client_that_sends_its_body_too_slowly_is_answered_and_closed(running: Running) -> None:
+    head = b"POST /v2/models/parcels/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"
+    started = time.monotonic()
+    answer = raw(running, head)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"body: expected within 1 seconds" in answer
+    assert time.monotonic() - started < 4
+
+
+def test_a_body_in_pieces_without_length_is_read(running: Running, golden: dict[str, Any]) -> None:
+    body = json.dumps({"instances": golden["records"][:3]}).encode()
+    pieces = [body[place : place + 50] for place in range(0, len(body), 50)]
+    answer = httpx2.post(f"{running.url}/v1/models/parcels:predict", content=iter(pieces))
+    assert answer.json()["predictions"] == pytest.approx(golden["probabilities"][:3], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"POST /v2/models/parcels/infer HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
+    ],
+)
+def test_what_is_no_http_is_refused_and_harms_nobody(running: Running, content: bytes) -> None:
+    answer = raw(running, content, wait=1.5)
+    assert not answer or answer.startswith(b"HTTP/1.1 400 ")
+    assert httpx2.get(f"{running.url}/v2/health/ready").status_code == 200
+
+
+def test_metrics_are_on_a_port_of_their_own(running: Running) -> None:
+    assert "ontime_model_info" in httpx2.get(f"http://127.0.0.1:{running.metrics_port}/metrics").text
+    assert httpx2.get(f"{running.url}/metrics").status_code == 404
+
+
+def mutated(
+    moments: random.Random, seeds: list[tuple[str, dict[str, str], bytes]]
+) -> tuple[str, dict[str, str], bytes]:
+    """One request of the seeds with some of its bytes changed, removed, repeated or replaced."""
+    path, headers, body = moments.choice(seeds)
+    content = bytearray(body)
+    for _ in range(moments.randint(1, 6)):
+        place = moments.randrange(len(content) + 1)
+        kind = moments.randrange(5)
+        if kind == 0 and content:
+            content[place % len(content)] = moments.randrange(256)
+        elif kind == 1:
+            del content[place : place + moments.randint(1, 40)]
+        elif kind == 2:
+            content[place:place] = content[place : place + moments.randint(1, 80)]
+        elif kind == 3:
+            tokens = [b"null", b"NaN", b"-1", b"1e999", b"[]", b"{}", b'""', b"true", b"\xff", b"18446744073709551616"]
+            content[place : place + moments.randint(0, 8)] = moments.choice(tokens)
+        else:
+            content[place:place] = struct.pack("<I", moments.choice([0, 1, 0xFFFFFFFF, 0x7FFFFFFF]))
+    if "inference-header-content-length" in headers and moments.random() < 0.3:
+        headers = {**headers, "inference-header-content-length": str(moments.randint(-5, len(content) + 5))}
+    return path, headers, bytes(content)
+
+
+async def send_all(running: Running, requests: list[tuple[str, dict[str, str], bytes]]) -> dict[int, int]:
+    """Send requests over 8 connections; how often each status came."""
+    counts: dict[int, int] = {}
+    waiting = iter(requests)
+
+    async def worker(client: httpx2.AsyncClient) -> None:
+        for path, headers, body in waiting:
+            answer = await client.post(path, headers=headers, content=body)
+            counts[answer.status_code] = counts.get(answer.status_code, 0) + 1
+            assert answer.status_code < 500, (path, headers, body, answer.text)
+
+    async with httpx2.AsyncClient(base_url=running.url, timeout=30) as client:
+        await asyncio.gather(*(worker(client) for _ in range(8)))
+    return counts
+
+
+def test_mutated_requests_are_never_an_error_of_the_service_and_leave_its_memory_flat(
+    running: Running, golden: dict[str, Any]
+) -> None:
+    records = golden["records"][:3]
+    names = list(records[0])
+    texts = {"depot", "service"}
+    inputs: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "shape": [3],
+            "datatype": "BYTES" if name in texts else "FP32",
+            "data": [record[name] for record in records],
+        }
+        for name in names
+    ]
+    blobs = [
+        b"".join(struct.pack("<I", len(record[name] or "")) + (record[name] or "").encode() for record in records)
+        if name in texts
+        else np.array([record[name] for record in records], dtype="<f4").tobytes()
+        for name in names
+    ]
+    with_sizes = [
+        {
+            **{key: value for key, value in tensor.items() if key != "data"},
+            "parameters": {"binary_data_size": len(blob)},
+        }
+        for tensor, blob in zip(inputs, blobs, strict=True)
+    ]
+    header = json.dumps({"inputs": with_sizes}).encode()
+    infer, predict = "/v2/models/parcels/infer", "/v1/models/parcels:predict"
+    seeds: list[tuple[str, dict[str, str], bytes]] = [
+        (predict, {}, json.dumps({"instances": records}).encode()),
+        (predict, {}, json.dumps({"inputs": {name: [record[name] for record in records] for name in names}}).encode()),
+        (infer, {}, json.dumps({"inputs": inputs, "id": "a", "outputs": [{"name": "probability"}]}).encode()),
+        (infer, {"inference-header-content-length": str(len(header))}, header + b"".join(blobs)),
+    ]
+    assert asyncio.run(send_all(running, seeds)) == {200: 4}
+    moments = random.Random(20130101)
+    counts = asyncio.run(send_all(running, [mutated(moments, seeds) for _ in range(MUTATIONS // 2)]))
+    before = running.memory_mib()
+    more = asyncio.run(send_all(running, [mutated(moments, seeds) for _ in range(MUTATIONS // 2)]))
+    growth = running.memory_mib() - before
+    print(f"{MUTATIONS} mutated requests: {counts}, then {more}; memory grew by {growth:.1f} MiB of {before:.0f}")
+    assert counts.get(400, 0) > MUTATIONS / 10
+    assert growth < 10
+
+
+def test_memory_stays_flat_over_many_requests(running: Running, golden: dict[str, Any]) -> None:
+    body = json.dumps({"instances": golden["records"]}).encode()
+    requests: list[tuple[str, dict[str, str], bytes]] = [("/v1/models/parcels:predict", {}, body)] * (
+        LASTING_REQUESTS // 2
+    )
+    asyncio.run(send_all(running, requests))
+    before = running.memory_mib()
+    assert asyncio.run(send_all(running, requests)) == {200: LASTING_REQUESTS // 2}
+    growth = running.memory_mib() - before
+    print(f"{LASTING_REQUESTS} requests: memory grew by {growth:.1f} MiB of {before:.0f}")
+    assert growth < 10
+
+
+def test_a_stop_under_sixteen_connections_drops_no_request(
+    signed: Path, golden: dict[str, Any], tmp_path: Path
+) -> None:
+    body = json.dumps({"instances": golden["records"][:1]}).encode()
+    answered = 0
+    for number in range(STOPS):
+        running = start(signed, tmp_path / f"{number}.log", DRAIN_SECONDS="1", ACCESS_LOG="false")
+        answered += asyncio.run(load_until_stopped(running, body))
+        assert running.process.wait(timeout=20) == 0
+    print(f"{STOPS} stops under 16 connections: {answered} requests, none failed")
+
+
+async def load_until_stopped(running: Running, body: bytes) -> int:
+    """Requests on 16 connections; SIGTERM half a second later; how many were answered, and none otherwise than by 200.
+
+    A client that was told `Connection: close` opens no new connection, as a load balancer that sees "not ready".
+    """
+    head = b"POST /v1/models/parcels:predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+    async def worker() -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        count = 0
+        while True:
+            writer.write(head + body)
+            headers = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert headers.startswith(b"http/1.1 200 "), headers
+            await reader.readexactly(int(headers.split(b"content-length: ")[1].split(b"\r\n")[0]))
+            count += 1
+            if b"connection: close" in headers:
+                writer.close()
+                return count
+
+    async def stop() -> None:
+        await asyncio.sleep(0.5)
+        running.process.send_signal(signal.SIGTERM)
+
+    *counts, _ = await asyncio.gather(*(worker() for _ in range(16)), stop())
+    return sum(count for count in counts if count)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("model.onnx", lambda path: path.write_bytes(path.read_bytes()[:-1] + b"x"), "not what was signed"),
+        ("model.sig", lambda path: path.unlink(), "no signature; sign the model"),
+        ("model.pub", lambda path: make_key(path.with_suffix(".key")), "not signed by"),
+    ],
+)
+def test_a_model_that_nobody_signed_is_not_served(
+    signed: Path, tmp_path: Path, name: str, change: Callable[[Path], None], reason: str
+) -> None:
+    shutil.copytree(signed, tmp_path / "changed")
+    change(next((tmp_path / "changed").rglob(name)))
+    with pytest.raises(AssertionError, match=f"did not start: error: .*{reason}"):
+        start(tmp_path / "changed", tmp_path / "service.log")
+
+
+def test_a_port_that_is_taken_is_told(signed: Path, running: Running, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"(?s)did not start: .*address already in use"):
+        start(signed, tmp_path / "service.log", PORT=str(running.port))
+    with pytest.raises(AssertionError, match=r"(?s)did not start: .*error: port \d+ on 127\.0\.0\.1: Address already"):
+        start(signed, tmp_path / "service.log", METRICS_PORT=str(running.metrics_port))
+
+
+def test_generated_requests_keep_to_the_openapi_document(running: Running) -> None:
+    done = subprocess.run(
+        [
+            "schemathesis",
+            "run",
+            f"{running.url}/openapi.json",
+            "--checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+            "--max-examples=40",
+            "--seed=1",
+            "--generation-database=none",
+            "--no-color",
+        ],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]

@@ -1,0 +1,102 @@
+"""Requests of one turn of the event loop run together; each gets its own rows, or the reason that none came."""
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+from ontime.model_deployment.service.batching import Batcher, Probability, QueueFullError
+from ontime.model_deployment.service.model import Matrix
+
+
+class Recorder:
+    """A model that says a row's first number and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.threads: set[str] = set()
+
+    def __call__(self, matrix: Matrix) -> Probability:
+        self.rows.append(len(matrix))
+        self.threads.add(threading.current_thread().name)
+        if (matrix == -1).any():
+            raise ValueError("a run that fails")
+        return matrix[:, 0]
+
+
+def rows(first: int, count: int = 1) -> Matrix:
+    return np.arange(first, first + count, dtype=np.float32).reshape(-1, 1)
+
+
+def test_requests_of_one_turn_run_together_and_get_their_own_rows() -> None:
+    predict = Recorder()
+
+    async def main() -> list[Probability]:
+        batcher = Batcher(predict, 100, 1000)
+        return await asyncio.gather(*(batcher.probability(rows(first, 3)) for first in range(0, 30, 10)))
+
+    found = asyncio.run(main())
+    assert predict.rows == [9]
+    assert [list(part) for part in found] == [[0, 1, 2], [10, 11, 12], [20, 21, 22]]
+
+
+def test_a_batch_has_no_more_rows_than_allowed() -> None:
+    predict = Recorder()
+
+    async def main() -> None:
+        batcher = Batcher(predict, 10, 1000)
+        await asyncio.gather(*(batcher.probability(rows(0, count)) for count in (4, 4, 4, 10, 1)))
+        assert batcher.rows == 0
+
+    asyncio.run(main())
+    assert predict.rows == [8, 4, 10, 1]
+
+
+def test_a_large_request_leaves_the_event_loop_free() -> None:
+    predict = Recorder()
+
+    async def main() -> list[float]:
+        found = await Batcher(predict, 10, 1000).probability(rows(0, 11))
+        return list(found)
+
+    assert asyncio.run(main()) == list(range(11))
+    assert threading.current_thread().name not in predict.threads
+
+
+def test_a_run_that_fails_is_told_to_every_request_in_it_and_to_none_after() -> None:
+    async def main() -> list[object]:
+        batcher = Batcher(Recorder(), 100, 1000)
+        failed = await asyncio.gather(*(batcher.probability(rows(first)) for first in (-1, 5)), return_exceptions=True)
+        assert batcher.rows == 0
+        return [*failed, list(await batcher.probability(rows(7)))]
+
+    first, second, after = asyncio.run(main())
+    assert isinstance(first, ValueError)
+    assert isinstance(second, ValueError)
+    assert after == [7]
+
+
+def test_a_request_that_is_given_up_harms_no_other() -> None:
+    async def main() -> list[float]:
+        batcher = Batcher(Recorder(), 100, 1000)
+        given_up = asyncio.ensure_future(batcher.probability(rows(1)))
+        kept = asyncio.ensure_future(batcher.probability(rows(2)))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        return list(await kept)
+
+    assert asyncio.run(main()) == [2]
+
+
+def test_more_waiting_rows_than_allowed_are_refused() -> None:
+    async def main() -> None:
+        batcher = Batcher(Recorder(), 100, 10)
+        waiting = asyncio.ensure_future(batcher.probability(rows(0, 8)))
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFullError):
+            await batcher.probability(rows(0, 3))
+        await waiting
+        assert len(await batcher.probability(rows(0, 10))) == 10
+
+    asyncio.run(main())

@@ -1,0 +1,139 @@
+"""One comment for each pull request, changed in place, and only its own."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ontime.errors import OntimeError
+from tests.conftest import run_command
+
+MARKER = "<!-- ontime report -->"
+
+
+class GitHub(ThreadingHTTPServer):
+    """What the REST API does with comments, two to a page, and what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.comments: list[dict[str, Any]] = []
+        self.asked: list[tuple[str, str]] = []
+        self.status = 200
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Requests on comments."""
+
+    server: GitHub
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def answer(self, content: Any, **headers: str) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(self.server.status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def body(self) -> str:
+        text: str = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"]
+        return text
+
+    def do_GET(self) -> None:
+        assert self.headers["Authorization"] == "Bearer secret"
+        place = int(self.path.rpartition("&page=")[2]) if "&page=" in self.path else 1
+        self.server.asked.append(("GET", self.path))
+        shown = self.server.comments[2 * place - 2 : 2 * place]
+        if 2 * place < len(self.server.comments):
+            base = self.path.partition("&page=")[0]
+            self.answer(shown, Link=f'<{self.server.url}{base}&page={place + 1}>; rel="next"')
+        else:
+            self.answer(shown)
+
+    def do_POST(self) -> None:
+        self.server.asked.append(("POST", self.path))
+        self.server.comments.append({"id": len(self.server.comments) + 1, "body": self.body(), "html_url": "made"})
+        self.answer(self.server.comments[-1])
+
+    def do_PATCH(self) -> None:
+        self.server.asked.append(("PATCH", self.path))
+        found = self.server.comments[int(self.path.rpartition("/")[2]) - 1]
+        found |= {"body": self.body(), "html_url": "changed"}
+        self.answer(found)
+
+
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
+    server = GitHub()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("GITHUB_API_URL", server.url)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "team/model")
+    monkeypatch.setenv("GITHUB_TOKEN", "secret")
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    path = tmp_path / "report.md"
+    path.write_text(f"{MARKER}\n\n## Gate passed\n")
+    return path
+
+
+def comment(report: Path) -> None:
+    run_command("comment", "--pull-request", "7", "--file", str(report))
+
+
+def test_the_first_report_makes_a_comment_and_the_next_one_changes_it(github: GitHub, report: Path) -> None:
+    others = [{"id": place + 1, "body": f"words {place} {MARKER}", "html_url": ""} for place in range(4)]
+    github.comments += others
+    comment(report)
+    assert [kind for kind, _ in github.asked] == ["GET", "GET", "POST"]
+    assert github.comments[-1]["body"] == report.read_text()
+    report.write_text(f"{MARKER}\n\n## Gate failed\n")
+    comment(report)
+    assert github.asked[-1] == ("PATCH", "/repos/team/model/issues/comments/5")
+    assert len(github.comments) == 5
+    assert github.comments[-1]["body"] == report.read_text()
+
+
+def test_a_long_report_is_cut(github: GitHub, report: Path) -> None:
+    report.write_text(f"{MARKER}\n" + "x" * 70_000)
+    comment(report)
+    assert len(github.comments[-1]["body"]) < 65_100
+    assert github.comments[-1]["body"].endswith("(cut)\n")
+
+
+def test_a_refusal_is_one_line_without_the_token(github: GitHub, report: Path) -> None:
+    github.status = 403
+    with pytest.raises(OntimeError) as error:
+        comment(report)
+    assert "403 Forbidden" in str(error.value)
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_absent_or_foreign_is_told(github: GitHub, report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OntimeError, match="not found; run `ontime report` first"):
+        comment(report.with_name("none.md"))
+    report.write_text("## Not a report\n")
+    with pytest.raises(OntimeError, match="does not begin with its marker"):
+        comment(report)
+    monkeypatch.delenv("GITHUB_TOKEN")
+    with pytest.raises(OntimeError, match="GITHUB_TOKEN: not set"):
+        comment(report)
+    assert not github.comments
