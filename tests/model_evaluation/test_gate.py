@@ -89,7 +89,8 @@ def test_rows_are_paired_by_their_key_in_any_order(gate: Gate) -> None:
     base, head = predictions(), predictions(noise=0.3)
     shuffled = replace(head, rows=head.rows.sample(frac=1, random_state=1, ignore_index=True))
     first, second = judged(base, head, gate), judged(base, shuffled, gate)
-    assert [(m.base, m.head) for m in first] == pytest.approx([(m.base, m.head) for m in second])
+    for one, other in zip(first, second, strict=True):
+        assert (one.base, one.head) == pytest.approx((other.base, other.head))
 
 
 def test_rows_of_one_side_alone_are_counted_and_not_judged() -> None:

@@ -69,15 +69,27 @@ def sign(model: Path, signature: Path, private_key: Path | None) -> None:
     config = Config().set_hashing_config(_hashing())
     try:
         if private_key is None:
-            config.use_sigstore_signer(use_ambient_credentials=True)
+            config.use_sigstore_signer(identity_token=_token())
         else:
             config.use_elliptic_key_signer(private_key=private_key)
         with replacing(signature) as temporary:
             config.sign(model, temporary)
     except FileNotFoundError as error:
         raise OntimeError(f"{error.filename}: not found; make a key with `ontime sign --new-key`") from None
-    except (ValueError, TypeError, RuntimeError) as error:
+    except OntimeError:
+        raise
+    except Exception as error:  # keys, and for a keyless signature the network, fail in many ways
         raise OntimeError(f"{private_key or 'keyless'}: cannot sign with it: {_line(error)}") from None
+
+
+def _token() -> str:
+    """The OIDC token of this job, for Sigstore."""
+    from id import detect_credential
+
+    token: str | None = detect_credential("sigstore")
+    if token is None:
+        raise OntimeError("keyless: no OIDC token here; run this in a workflow with `id-token: write`, or give a key")
+    return token
 
 
 def verify(

@@ -49,7 +49,9 @@ def test_a_signed_model_with_other_golden_probabilities_is_not_served(
         load_model(changed)
 
 
-def test_a_row_has_the_same_probability_alone_and_among_others_but_for_the_last_bits(model: Model, golden: dict[str, Any]) -> None:
+def test_a_row_has_the_same_probability_alone_and_among_others_but_for_the_last_bits(
+    model: Model, golden: dict[str, Any]
+) -> None:
     matrix = model.encoder.transform_records([list(record.values()) for record in golden["records"]])
     together = model.probability(matrix)
     alone = np.concatenate([model.probability(matrix[row : row + 1]) for row in range(len(matrix))])

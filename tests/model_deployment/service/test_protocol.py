@@ -167,7 +167,7 @@ def tensor(**changes: Any) -> list[dict[str, Any]]:
         ({"inputs": tensor(datatype="BYTES")}, "weight: expected a number's datatype such as FP32, found BYTES"),
         ({"inputs": tensor(datatype="FLOAT")}, "inputs[0].datatype: invalid enum value 'FLOAT'"),
         ({"inputs": tensor(datatype="INT32", data=[2.5])}, "weight: expected whole numbers for datatype INT32"),
-        ({"inputs": tensor(shape=[2])}, "fragile: expected shape [2] or [2, 1], found [1]"),
+        ({"inputs": tensor(shape=[2])}, "weight: expected 2 values for shape [2], found 1"),
         ({"inputs": tensor(shape=[-1])}, "inputs[0].shape[0]: expected `int` >= 0"),
         ({"inputs": tensor(shape=[])}, "inputs[0].shape: expected `array` of length >= 1"),
         ({"inputs": tensor(shape=[1, 2], data=[1, 2])}, "weight: expected shape [1] or [1, 1], found [1, 2]"),

@@ -448,7 +448,7 @@ def _infer_with_nan(content: Any) -> InferRequest:
 
 def _place(error: Exception, where: str) -> str:
     reason, _, place = str(error).partition(" - at `$")
-    name = ".".join(part for part in (where, place.rstrip("`").removeprefix(".")) if part)
+    name = (where + place.rstrip("`")).removeprefix(".")
     return f"{name}: {reason[:1].lower()}{reason[1:]}" if name else f"{reason[:1].lower()}{reason[1:]}"
 
 
