@@ -291,7 +291,7 @@ def test_a_port_that_is_taken_is_told(signed: Path, running: Running, tmp_path: 
         start(signed, tmp_path / "service.log", METRICS_PORT=str(running.metrics_port))
 
 
-def test_generated_requests_keep_to_the_openapi_document(running: Running) -> None:
+def test_generated_requests_keep_to_the_openapi_document(running: Running, tmp_path: Path) -> None:
     done = subprocess.run(
         [
             "schemathesis",
@@ -303,6 +303,7 @@ def test_generated_requests_keep_to_the_openapi_document(running: Running) -> No
             "--generation-database=none",
             "--no-color",
         ],
+        cwd=tmp_path,
         env=environment(),
         capture_output=True,
         text=True,

@@ -3,6 +3,7 @@
 const REASONS = 3;
 const show = (id, text) => { document.getElementById(id).textContent = text; };
 const percent = (value) => `${(100 * value).toFixed(1)} %`;
+const shown = (value) => (typeof value === "number" ? Number(value.toPrecision(6)) : value) ?? "";
 const words = (name) => name.replaceAll("_", " ");
 
 async function predict(about, instances) {
@@ -31,7 +32,7 @@ function field(feature, given) {
     input.required = !feature.may_be_missing;
   }
   input.name = feature.name;
-  input.value = given ?? feature.typical ?? "";
+  input.value = given ?? shown(feature.typical);
   label.append(input);
   return label;
 }
@@ -39,7 +40,7 @@ function field(feature, given) {
 function valueOf(feature, form) {
   const text = form.elements[feature.name].value;
   if (text === "") return null;
-  return feature.type === "category" ? text : Number(text);
+  return feature.type === "category" ? text : Math.fround(Number(text));
 }
 
 async function update(about, form) {
@@ -60,14 +61,14 @@ async function update(about, form) {
     .slice(0, REASONS);
   const rows = reasons.map(({ feature, moved }) => {
     const row = document.createElement("tr");
-    row.insertCell().textContent = `${words(feature.name)}: ${record[feature.name] ?? "not known"}`;
+    row.insertCell().textContent = `${words(feature.name)}: ${shown(record[feature.name]) === "" ? "not known" : shown(record[feature.name])}`;
     const cell = row.insertCell();
     cell.textContent = `${moved < 0 ? "−" : "+"}${(100 * Math.abs(moved)).toFixed(1)} points`;
     cell.className = moved < 0 ? "less" : "more";
     return row;
   });
   document.getElementById("reasons").replaceChildren(...rows);
-  const query = new URLSearchParams(changed.map((feature) => [feature.name, record[feature.name] ?? ""]));
+  const query = new URLSearchParams(changed.map((feature) => [feature.name, shown(record[feature.name])]));
   history.replaceState(null, "", changed.length ? `?${query}` : location.pathname);
 }
 
