@@ -29,12 +29,25 @@ from ontime.engine import run_tasks
 from ontime.environment import end_with_parent
 from ontime.errors import OntimeError
 from ontime.files import partitions, read_json, replacing, sha256
+from ontime.model_deployment.parquet_columns import append_columns
 from ontime.model_deployment.service.model import Matrix, Model, open_session, replay
 from ontime.model_deployment.signing import verify
 from ontime.params import Engine, load_params
 
-ADDED = ("probability", "decision", "model_version")
-BATCH_ROWS = 1 << 17
+BATCH_ROWS = 20_000
+"""At once in the matrix. A power of two would put all features of a row into one place of the processor's cache."""
+ADDED = pa.schema(
+    {"probability": pa.float32(), "decision": pa.bool_(), "model_version": pa.dictionary(pa.int32(), pa.string())}
+)
+WRITER = {
+    "version": "2.6",
+    "data_page_version": "1.0",
+    "compression": "zstd",
+    "compression_level": 3,
+    "use_dictionary": ["model_version"],
+    "store_schema": False,
+}
+"""As `files.write_parquet` does; probabilities hardly repeat."""
 VERIFIED_FILES = ("model.onnx", "vocabulary.json", "golden.json")
 
 
@@ -212,11 +225,10 @@ def score_partition(source: Path, target: Path, job: Job) -> Scored:
     model = load(job.model, job.manifest_sha256, job.model_version)
     with reading(source):
         # the bytes of one open file, whatever takes its name meanwhile
-        content = pa.memory_map(str(source))
-        input_sha256 = sha256_of(content.read_buffer()).hexdigest()
-        metadata = pq.read_metadata(content)
+        content = pa.memory_map(str(source)).read_buffer()
+        metadata = pq.read_metadata(pa.BufferReader(content))
     made_of = {
-        "ontime.input_sha256": input_sha256,
+        "ontime.input_sha256": sha256_of(content).hexdigest(),
         "ontime.manifest_sha256": job.manifest_sha256,
         "ontime.missing": job.missing,
         "ontime.model_sha256": model.digest,
@@ -225,9 +237,12 @@ def score_partition(source: Path, target: Path, job: Job) -> Scored:
     if recorded(target) == made_of:
         return Scored(metadata.num_rows, 0, made=False)
     check_columns(source, metadata.schema.to_arrow_schema(), model.encoder)
-    # distinct texts and their places are all that is needed of a category, and faster to read and to write
-    parquet = pq.ParquetFile(content, metadata=metadata, read_dictionary=list(model.encoder.categories))
-    unanswered = write(source, target, parquet, model, job.missing, made_of)
+    # distinct texts and their places are all that is needed of a category
+    categories = list(model.encoder.categories)
+    parquet = pq.ParquetFile(pa.BufferReader(content), metadata=metadata, read_dictionary=categories)
+    scores, unanswered = score_rows(source, parquet, model, job.missing)
+    with replacing(target) as temporary, temporary.open("wb") as stream:
+        stream.writelines(append_columns(memoryview(content), memoryview(scores), made_of))
     return Scored(metadata.num_rows, unanswered, made=True)
 
 
@@ -248,9 +263,9 @@ def reading(path: Path) -> Iterator[None]:
         raise OntimeError(f"{path}: not a readable parquet file: {str(error).splitlines()[0]}") from None
 
 
-def read_batches(path: Path, parquet: Any) -> Iterator[pa.RecordBatch]:
-    """The rows of an open parquet file, at most `BATCH_ROWS` at a time."""
-    batches = parquet.iter_batches(BATCH_ROWS, use_threads=False)
+def read_batches(path: Path, parquet: Any, group: int, features: list[str]) -> Iterator[pa.RecordBatch]:
+    """The features of a row group's rows, at most `BATCH_ROWS` at a time."""
+    batches = parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=features, use_threads=False)
     while True:
         with reading(path):
             batch = next(batches, None)
@@ -276,7 +291,7 @@ def check_columns(path: Path, schema: pa.Schema, encoder: Encoder) -> None:
         more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
         raise OntimeError(f"{path}: no column {', '.join(absent[:5])}{more}; the model needs it")
     for name, count in found.items():
-        if name in ADDED:
+        if name in ADDED.names:
             raise OntimeError(f"{path}: column {name} is there already; rename it")
         if count > 1:
             raise OntimeError(f"{path}: column {name} is there {count} times")
@@ -300,22 +315,23 @@ def is_text(kind: pa.DataType) -> bool:
     return any((pa.types.is_string(kind), pa.types.is_large_string(kind), pa.types.is_string_view(kind)))
 
 
-def write(source: Path, target: Path, parquet: Any, model: Model, missing: str, notes: dict[str, str]) -> int:
-    """Score a partition in batches to a whole file, or to none; return how many rows have no probability."""
+def score_rows(source: Path, parquet: Any, model: Model, missing: str) -> tuple[pa.Buffer, int]:
+    """A parquet file in memory with what scoring adds to each row group, and how many rows have no probability."""
     seen = Seen(model)
-    added = zip(ADDED, (pa.float32(), pa.bool_(), pa.dictionary(pa.int32(), pa.string())), strict=True)
-    schema = pa.schema([*parquet.schema_arrow, *added])
-    with replacing(target) as temporary:
-        with pq.ParquetWriter(temporary, schema, **writer_options(schema, model.encoder)) as writer:
-            for batch in read_batches(source, parquet):
+    scores = pa.BufferOutputStream()
+    with pq.ParquetWriter(scores, ADDED, **WRITER) as writer:
+        for group in range(parquet.num_row_groups):
+            answers = []
+            for batch in read_batches(source, parquet, group, model.encoder.features):
                 columns = encode(batch, model.encoder)
                 incomplete = seen.look(columns)
                 if not seen.refused(missing):
-                    writer.write_batch(answer(batch, schema, model, columns, incomplete))
-            writer.add_key_value_metadata(notes)
-        if seen.refused(missing):
-            raise OntimeError(f"{source}: {seen.reason()}")
-    return seen.unanswered
+                    answers.append(answer(columns, incomplete, model))
+            table = pa.Table.from_batches(answers, ADDED)
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
+    if seen.refused(missing):
+        raise OntimeError(f"{source}: {seen.reason()}")
+    return scores.getvalue(), seen.unanswered
 
 
 class Seen:
@@ -360,22 +376,6 @@ class Seen:
         )
 
 
-def writer_options(schema: pa.Schema, encoder: Encoder) -> dict[str, Any]:
-    """Every option of the parquet writer that changes bytes.
-
-    Numbers are written plainly, without bounds and by a fast codec: dictionaries, bounds and zstd would save a third of
-    the space for a seventh of a run's time.
-    """
-    return {
-        "version": "2.6",
-        "data_page_version": "1.0",
-        "compression": "snappy",
-        "use_dictionary": [field.name for field in schema if is_text(field.type)],
-        "write_statistics": [name for name in schema.names if name not in encoder.numbers],
-        "store_schema": False,
-    }
-
-
 def encode(batch: pa.RecordBatch, encoder: Encoder) -> Matrix:
     """What `Encoder.transform` makes of the batch's columns, transposed, by Arrow's arrays instead of Python's lists.
 
@@ -411,11 +411,9 @@ def category_codes(column: pa.Array, codes: dict[str, int]) -> npt.NDArray[np.fl
     return by_place
 
 
-def answer(
-    batch: pa.RecordBatch, schema: pa.Schema, model: Model, columns: Matrix, incomplete: npt.NDArray[np.bool_]
-) -> pa.RecordBatch:
-    """The batch with the model's columns; empty ones where `incomplete`."""
+def answer(columns: Matrix, incomplete: npt.NDArray[np.bool_], model: Model) -> pa.RecordBatch:
+    """What scoring adds to a batch; no probability and no decision where `incomplete`."""
     probability = model.probability(np.ascontiguousarray(columns.T))
-    version = pa.DictionaryArray.from_arrays(np.zeros(batch.num_rows, dtype=np.int32), [model.version])
-    added = [pa.array(probability, mask=incomplete), pa.array(model.decide(probability), mask=incomplete), version]
-    return pa.RecordBatch.from_arrays([*batch.columns, *added], schema=schema)
+    version = pa.DictionaryArray.from_arrays(np.zeros(len(probability), dtype=np.int32), [model.version])
+    values = [pa.array(probability, mask=incomplete), pa.array(model.decide(probability), mask=incomplete), version]
+    return pa.RecordBatch.from_arrays(values, schema=ADDED)
