@@ -5,6 +5,8 @@ PYTHON ?= python3.11
 UV_VERSION := 0.13.9
 export UV_CACHE_DIR ?= $(HOME)/.cache/ontime/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# OpenMP threads that wait must not keep the cores that other processes need
+export OMP_WAIT_POLICY ?= PASSIVE
 UV := .venv/bin/uv
 BENCHMARKS := features own_tables pipeline scoring serving tidymodels_recipe
 
