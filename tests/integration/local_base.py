@@ -1,0 +1,64 @@
+"""The image's base where a test runs: the one that the Dockerfile pins, or where it cannot be pulled a stand-in.
+
+The stand-in is Debian's own Python, made from the machine's package sources, with the machine's certificates; so it
+differs from the pinned base in where the interpreter lies and in what else there is. Only tests build on it.
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.checkouts import TOP
+
+NAME = "localhost/ontime-base:local"
+PACKAGES = "python3,python3-pip,ca-certificates"
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
+PULL_SECONDS, MAKE_SECONDS = 60, 300
+
+
+def find_base(tool: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """Name of a base image in the tool's store; skips the test where there is none."""
+    text = (TOP / "deployment" / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    (pinned,) = re.findall(r"^ARG BASE=(\S+)$", text, re.MULTILINE)
+    # a tag beside a digest is for readers; not every version of the tools takes both
+    pinned = re.sub(r":[^@/]+@", "@", f"docker.io/library/{pinned}")
+    try:
+        subprocess.run([tool, "pull", "--quiet", pinned], env=environment, check=True, timeout=PULL_SECONDS)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        archive = make_base(folder)
+        variables = [f"--change=ENV {name}={CERTIFICATES}" for name in ("PIP_CERT", "SSL_CERT_FILE")]
+        subprocess.run([tool, "import", *variables, archive, NAME], env=environment, check=True)
+        return NAME
+    return pinned
+
+
+def make_base(folder: Path) -> Path:
+    """Archive of a root filesystem with Python 3.11 and pip."""
+    sources = next((path for path in SOURCES if path.is_file()), None)
+    if shutil.which("mmdebstrap") is None or sources is None:
+        pytest.skip("the base image can be neither pulled nor, without mmdebstrap and apt sources, be made")
+    archive = folder / "base.tar"
+    if archive.exists():
+        return archive
+    subprocess.run(
+        [
+            "mmdebstrap",
+            "--quiet",
+            "--variant=minbase",
+            f"--include={PACKAGES}",
+            f"--customize-hook=upload {CERTIFICATES} {CERTIFICATES}",
+            # Debian's mark that pip must not install; it is asked to install elsewhere
+            '--customize-hook=rm -f "$1/usr/lib/python3.11/EXTERNALLY-MANAGED"',
+            "bookworm",
+            archive,
+            sources,
+        ],
+        check=True,
+        timeout=MAKE_SECONDS,
+    )
+    return archive

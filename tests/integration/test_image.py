@@ -1,0 +1,340 @@
+"""The image, built twice and run as a cluster runs it: no root, no capabilities, a read-only root filesystem."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ontime.files import read_json, sha256
+from ontime.model_deployment.signing import make_key, sign
+from tests.checkouts import TOP, copy_checkout, environment, git
+from tests.integration.local_base import find_base
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("image")]
+NAME = "localhost/ontime"
+TAG = f"{NAME}:1.2.3"
+START_SECONDS = 60
+LARGEST_MB = 120
+HARDENED = (
+    *("--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
+    *("--user=10001:10001", "--pids-limit=64", "--memory=256m"),
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """One build: the name by digest that the command printed, and all that it printed."""
+
+    checkout: Path
+    reference: str
+    text: str
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, str]]]:
+    """Variables with which Podman keeps its images apart from the machine's own, twice."""
+    if shutil.which("podman") is None:
+        pytest.skip("podman is not installed (Debian and Ubuntu: apt-get install podman)")
+    tops = [tmp_path_factory.mktemp("podman") for _ in range(2)]
+    found = [new_store(top) for top in tops]
+    yield found
+    for top, variables in zip(tops, found, strict=True):
+        for command in (["rm", "--all", "--force", "--time=0"], ["image", "unmount", "--all", "--force"]):
+            run(variables, *command, check=False)
+        shutil.rmtree(top, ignore_errors=True)
+
+
+def new_store(top: Path) -> dict[str, str]:
+    """Variables of a store in a folder."""
+    (top / "storage.conf").write_text(
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{top}/images"\nrunroot = "{top}/run"\n'
+    )
+    # limits that a process without CAP_SYS_RESOURCE may set, and no systemd
+    runtime = "runc" if shutil.which("runc") else "crun"
+    (top / "containers.conf").write_text(
+        '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n'
+        f'[engine]\ncgroup_manager = "cgroupfs"\nruntime = "{runtime}"\nevents_logger = "file"\n'
+    )
+    return environment(CONTAINERS_CONF=str(top / "containers.conf"), CONTAINERS_STORAGE_CONF=str(top / "storage.conf"))
+
+
+@pytest.fixture(scope="module")
+def podman(stores: list[dict[str, str]]) -> dict[str, str]:
+    """Variables of the store that the image is run from."""
+    return stores[0]
+
+
+@pytest.fixture(scope="module")
+def bases(stores: list[dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Name of the base image in each store."""
+    folder = tmp_path_factory.mktemp("base")
+    return [find_base("podman", folder, store) for store in stores]
+
+
+def build(checkout: Path, base: str, variables: dict[str, str], umask: int, *options: str) -> Built:
+    """Run `ontime image` in a checkout."""
+    command = ["-m", "ontime.cli", "image", f"--name={NAME}", "--version=1.2.3", f"--base={base}"]
+    done = subprocess.run(
+        [sys.executable, *command, *options],
+        cwd=checkout,
+        env=variables,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        umask=umask,
+    )
+    return Built(checkout, done.stdout.splitlines()[-1], done.stdout)
+
+
+@pytest.fixture(scope="module")
+def checkouts(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> list[Path]:
+    """Two copies of one commit in two folders, with the small fork's champion, signed once."""
+    first = copy_checkout(tmp_path_factory.mktemp("one") / "checkout")
+    shutil.copytree(fork / "models" / "champion", first / "models" / "champion")
+    make_key(first / ".keys" / "model.key")
+    sign(first / "models" / "champion", first / "models" / "champion.sig", first / ".keys" / "model.key")
+    second = tmp_path_factory.mktemp("another") / "deeper" / "copy"
+    shutil.copytree(first, second, copy_function=shutil.copyfile)
+    for path in [*second.glob("src/ontime/**/*"), *second.glob("models/**/*")]:
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    return [first, second]
+
+
+@pytest.fixture(scope="module")
+def builds(stores: list[dict[str, str]], bases: list[str], checkouts: list[Path]) -> list[Built]:
+    """Two builds at different times, each in a store of its own with nothing from an earlier build."""
+    first = build(checkouts[0], bases[0], {**stores[0], "TZ": "UTC"}, umask=0o022)
+    second = build(checkouts[1], bases[1], {**stores[1], "TZ": "Asia/Tokyo", "LC_ALL": "C"}, umask=0o077)
+    return [first, second]
+
+
+@pytest.fixture(scope="module")
+def image(builds: list[Built]) -> str:
+    """The image in the first store."""
+    assert builds[0].reference.startswith(f"{NAME}@sha256:")
+    return TAG
+
+
+@pytest.fixture(scope="module")
+def members(podman: dict[str, str], image: str, tmp_path_factory: pytest.TempPathFactory) -> list[tarfile.TarInfo]:
+    """Files of the image's root filesystem as they lie in its layers."""
+    folder = tmp_path_factory.mktemp("layers")
+    run(podman, "push", "--quiet", image, f"dir:{folder}")
+    manifest = read_json(folder / "manifest.json")
+    found = []
+    for layer in manifest["layers"]:
+        with tarfile.open(folder / layer["digest"].removeprefix("sha256:")) as archive:
+            found += archive.getmembers()
+    return found
+
+
+def run(variables: dict[str, str], *arguments: str | Path, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Run Podman and keep what it prints."""
+    done = subprocess.run(["podman", *arguments], env=variables, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@dataclass(frozen=True)
+class Running:
+    """A container of the image: its name, its ports on loopback, and how long it took to be ready."""
+
+    name: str
+    port: int
+    metrics_port: int
+    seconds: float
+
+    def ask(self, path: str, port: int | None = None, content: Any = None) -> bytes:
+        """The body of an answer with status 200 to a GET or, with content, to a POST of JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=5)
+        with contextlib.closing(connection):
+            if content is None:
+                connection.request("GET", path)
+            else:
+                connection.request("POST", path, json.dumps(content), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            body = answer.read()
+        assert answer.status == 200, body
+        return body
+
+
+@contextlib.contextmanager
+def running(variables: dict[str, str], image: str, *options: str) -> Iterator[Running]:
+    """Run the image as a cluster would and wait until it is ready."""
+    ports = ("--publish=127.0.0.1::8080", "--publish=127.0.0.1::9090")
+    started = time.monotonic()
+    name = run(variables, "run", "--detach", *HARDENED, *ports, *options, image).stdout.strip()
+    try:
+        published = [int(run(variables, "port", name, port).stdout.rpartition(":")[2]) for port in ("8080", "9090")]
+        while True:
+            found = Running(name, published[0], published[1], time.monotonic() - started)
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                found.ask("/v2/health/ready")
+                break
+            told = run(variables, "logs", name)
+            assert found.seconds < START_SECONDS, told.stdout + told.stderr
+            time.sleep(0.02)
+        yield found
+    finally:
+        run(variables, "rm", "--force", "--time=0", name)
+
+
+@pytest.fixture(scope="module")
+def service(podman: dict[str, str], image: str) -> Iterator[Running]:
+    """The image at work."""
+    with running(podman, image) as found:
+        yield found
+
+
+def test_two_builds_in_two_folders_have_the_same_digest(builds: list[Built]) -> None:
+    assert builds[0].reference == builds[1].reference
+
+
+def test_the_image_is_small(builds: list[Built]) -> None:
+    total = next(line.split() for line in builds[0].text.splitlines() if line.startswith("image"))
+    assert total[2:] == ["MB", "compressed"]
+    assert float(total[1]) < LARGEST_MB
+
+
+def test_a_golden_record_gets_the_probability_that_it_was_released_with(
+    service: Running, checkouts: list[Path]
+) -> None:
+    champion = checkouts[0] / "models" / "champion"
+    manifest, golden = read_json(champion / "manifest.json"), read_json(champion / "golden.json")
+    content = {"instances": golden["records"][:1]}
+    found = json.loads(service.ask(f"/v1/models/{manifest['name']}:predict", content=content))
+    assert found["predictions"] == pytest.approx(golden["probabilities"][:1], abs=manifest["golden_tolerance"])
+
+
+def test_the_service_tells_what_it_was_built_of(
+    service: Running, checkouts: list[Path], podman: dict[str, str]
+) -> None:
+    head = git(checkouts[0], "rev-parse", "HEAD").strip()
+    digest = sha256(checkouts[0] / "models" / "champion" / "model.onnx")
+    told = service.ask("/metrics", service.metrics_port).decode()
+    (line,) = [line for line in told.splitlines() if line.startswith("ontime_model_info{")]
+    for value in (f'git_commit="{head}"', 'version="1.2.3"', f'sha256="{digest}"'):
+        assert value in line
+    labels = json.loads(run(podman, "inspect", "--format={{json .Config.Labels}}", service.name).stdout)
+    assert labels["org.opencontainers.image.revision"] == head
+    assert labels["org.opencontainers.image.version"] == "1.2.3"
+    assert labels["io.ontime.model.sha256"] == digest
+
+
+def test_the_service_is_the_only_process_and_did_not_start_itself_again(
+    service: Running, podman: dict[str, str]
+) -> None:
+    pid = run(podman, "inspect", "--format={{.State.Pid}}", service.name).stdout.strip()
+    command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    assert command == [b"/opt/ontime/bin/python", b"-m", b"ontime.cli", b"serve"]
+    status = Path(f"/proc/{pid}/status").read_text()
+    assert "CapEff:\t0000000000000000" in status
+    assert "Uid:\t10001\t10001\t10001\t10001" in status
+    assert not Path(f"/proc/{pid}/task/{pid}/children").read_text()
+
+
+def test_the_health_check_passes_while_the_service_is_ready(service: Running, podman: dict[str, str]) -> None:
+    text = (TOP / "deployment" / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^HEALTHCHECK .*?CMD (\[.*\])$", text, re.MULTILINE)
+    assert run(podman, "exec", service.name, *json.loads(command), check=False).returncode == 0
+    refused = run(podman, "exec", "--env=ONTIME_SERVICE_PORT=1", service.name, *json.loads(command), check=False)
+    assert refused.returncode == 1
+
+
+def test_it_writes_json_lines_and_nothing_else(service: Running, podman: dict[str, str]) -> None:
+    told = run(podman, "logs", service.name)
+    assert told.stderr == ""
+    assert {json.loads(line)["event"] for line in told.stdout.splitlines()} >= {"ready"}
+
+
+def test_it_stops_with_status_0_when_asked(podman: dict[str, str], image: str) -> None:
+    with running(podman, image, "--env=ONTIME_SERVICE_DRAIN_SECONDS=0") as found:
+        run(podman, "kill", f"--signal={signal.SIGTERM.name}", found.name)
+        assert run(podman, "wait", found.name).stdout.strip() == "0"
+
+
+def test_a_model_with_a_flipped_byte_does_not_start(
+    podman: dict[str, str], image: str, checkouts: list[Path], tmp_path: Path
+) -> None:
+    shutil.copytree(checkouts[0] / "models" / "champion", tmp_path / "champion")
+    content = bytearray((tmp_path / "champion" / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "champion" / "model.onnx").write_bytes(content)
+    for path in [tmp_path, *tmp_path.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    mount = f"--volume={tmp_path}/champion:/models/champion:ro"
+    done = run(podman, "run", "--rm", *HARDENED, mount, image, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: /models/champion: not what was signed")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_there_is_no_shell_package_manager_or_compiler_in_it(members: list[tarfile.TarInfo]) -> None:
+    programs = {
+        member.name for member in members if member.isfile() and member.mode & 0o111 and ".so" not in member.name
+    }
+    assert {Path(name).name for name in programs} == {"python3.11"}
+    names = {Path(member.name).name for member in members}
+    assert not names & {"sh", "bash", "dash", "busybox", "apt", "dpkg", "pip", "setuptools", "ensurepip", "gcc", "ld"}
+
+
+def test_nobody_may_write_to_it_and_nothing_runs_as_root(members: list[tarfile.TarInfo]) -> None:
+    for member in members:
+        assert (member.uid, member.gid, member.mtime) == (0, 0, 0), member.name
+        assert not member.mode & 0o6000, member.name
+        assert member.issym() or not member.mode & 0o022, member.name
+
+
+def test_every_module_is_compiled_and_nothing_that_trains_is_there(members: list[tarfile.TarInfo]) -> None:
+    names = {member.name for member in members if member.isfile()}
+    modules = {name for name in names if name.endswith(".py")}
+    assert {f"{Path(name).parent}/__pycache__/{Path(name).stem}.cpython-311.pyc" for name in modules} <= names
+    packages = {name.partition("/site-packages/")[2].partition("/")[0] for name in names}
+    assert not packages & {"dvc", "mlflow", "pandas", "pyarrow", "sklearn", "tensorflow"}
+
+
+def test_a_pushed_image_has_the_digest_that_was_told(
+    podman: dict[str, str], bases: list[str], builds: list[Built], tmp_path: Path
+) -> None:
+    if shutil.which("docker-registry") is None:
+        pytest.skip("docker-registry is not installed")
+    address = f"127.0.0.1:{free_port()}"
+    (tmp_path / "registry.yml").write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\nhttp: {{addr: {address}}}\n"
+    )
+    (tmp_path / "registries.conf").write_text(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n')
+    variables = {**podman, "CONTAINERS_REGISTRIES_CONF": str(tmp_path / "registries.conf")}
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            ["docker-registry", "serve", tmp_path / "registry.yml"], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+    try:
+        pushed = build(builds[0].checkout, bases[0], variables, 0o022, f"--name={address}/ontime", "--push")
+        name, _, digest = pushed.reference.partition("@")
+        assert digest == builds[0].reference.partition("@")[2]
+        run(variables, "pull", "--quiet", f"{name}@{digest}")
+    finally:
+        server.terminate()
+        server.wait()
