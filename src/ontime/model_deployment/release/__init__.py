@@ -1,0 +1,1 @@
+"""Versions, stages and what runs where, as annotated tags and release files in git."""

@@ -1,0 +1,73 @@
+"""The grammar of the registry's tags: GTO's, in the one form of each that is made here.
+
+`NAME@v1.2.0` registers the commit it is on as a version; `NAME#production#3` assigns the version of its commit to a
+stage. GTO (https://github.com/iterative/gto) has more: `NAME@v1.2.0!` withdraws, `NAME#production!#4` unassigns.
+"""
+
+from dataclasses import dataclass
+
+from gto.constants import COUNTER, NAME, STAGE, VERSION, Action
+from gto.tag import parse_name
+from gto.versions import SemVer
+
+from ontime.errors import OntimeError
+
+
+@dataclass(frozen=True)
+class Event:
+    """One annotated tag of the registry."""
+
+    tag: str
+    action: Action
+    commit: str
+    time: int
+    """Seconds since 1970, the tagger's."""
+    number: int = 0
+    version: str = ""
+    stage: str = ""
+
+
+def read_event(tag: str, name: str, commit: str, time: int) -> Event | None:
+    """The event that an annotated tag is; None if GTO reads none of this artifact in it."""
+    parsed = parse_name(tag, raise_on_fail=False)
+    if parsed.get(NAME) != name:
+        return None
+    number, version, stage = parsed.get(COUNTER, 0), parsed.get(VERSION, ""), parsed.get(STAGE, "")
+    return Event(tag, parsed["action"], commit, time, number, version, stage)
+
+
+def check_tag_name(tag: str, name: str) -> None:
+    """Refuse a tag's name that neither registers nor assigns a version of the artifact, or does so in another form."""
+    event = read_event(tag, name, "", 0)
+    if event is None and parse_name(tag, raise_on_fail=False):
+        raise OntimeError(f"{tag}: of another artifact; this repository releases {name}")
+    if event is None or tag not in (registering(name, event.version), assigning(name, event.stage, event.number)):
+        raise OntimeError(f"{tag}: neither {name}@vMAJOR.MINOR.PATCH nor {name}#STAGE#NUMBER")
+    if event.version:
+        check_version(event.version)
+
+
+def registering(name: str, version: str) -> str:
+    """Name of the tag that registers a version."""
+    return f"{name}@{version}"
+
+
+def assigning(name: str, stage: str, number: int) -> str:
+    """Name of the tag that assigns a stage."""
+    return f"{name}#{stage}#{number}"
+
+
+def is_version(version: str) -> bool:
+    """Whether text is a version: v and a semantic one, without build metadata, which no image tag can hold."""
+    return str(parse_name(f"name@{version}", raise_on_fail=False).get(VERSION)) == version and "+" not in version
+
+
+def check_version(version: str) -> None:
+    """Refuse a malformed version."""
+    if not is_version(version):
+        raise OntimeError(f"{version}: no version; expected vMAJOR.MINOR.PATCH, as in v1.2.0")
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Whether a version is above another one."""
+    return bool(SemVer(version) > SemVer(than))

@@ -1,0 +1,341 @@
+"""Repositories to release from, made without running a graph, and a registry to push images to."""
+
+import gzip
+import hashlib
+import http.server
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+import requests
+
+from ontime.model_deployment.release.commands import command
+from ontime.model_deployment.release.commit_checks import folder_md5
+from ontime.model_deployment.release.release_file import Release, path_of, render
+from tests.checkouts import git
+
+NAME = "flight-delay"
+IMAGE = "registry.example/team/ontime"
+STAGES = ("staging", "production")
+GRAPH = f"""\
+artifacts:
+  {NAME}:
+    path: models/champion
+    type: model
+stages:
+  export:
+    cmd: export
+    deps: [code.txt]
+    outs: [models/champion]
+"""
+START_SECONDS = 30
+
+
+def digest_of(text: str) -> str:
+    """A digest that no image has."""
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def isolated(home: Path) -> dict[str, str]:
+    """Variables with which git and DVC see no settings but a repository's own."""
+    home.mkdir(parents=True, exist_ok=True)
+    return {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "DVC_NO_ANALYTICS": "1",
+    }
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A checkout on main, the bare repository that it pushes to, and a folder as its DVC remote."""
+
+    checkout: Path
+    origin: Path
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """The champion's files by commit."""
+
+    def git(self, *arguments: str) -> str:
+        """Run git in the checkout, without the end of the last line."""
+        return git(self.checkout, *arguments).removesuffix("\n")
+
+    def clone(self, target: Path) -> "Repository":
+        """Another checkout of the same origin, with the same DVC cache."""
+        git(target.parent, "clone", "--quiet", str(self.origin), str(target))
+        identify(target)
+        shutil.copytree(self.checkout / ".dvc" / "cache", target / ".dvc" / "cache")
+        return Repository(target, self.origin, self.files)
+
+    def make_model(self, text: str, pushed: bool = True) -> str:
+        """Change the code, make a model of it as `dvc repro` and `dvc push` would, commit; the commit."""
+        (self.checkout / "code.txt").write_text(text)
+        files = champion(text)
+        lock(self.checkout, files)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", f"Model of {text}")
+        commit = self.git("rev-parse", "HEAD")
+        self.files[commit] = files
+        if pushed:
+            self.git("push", "--quiet", "origin", "HEAD:main")
+        return commit
+
+    def publish(self, stage: str, version: str, commit: str | None = None, **changes: str) -> Release:
+        """Commit a release file to main and push it, without asking anybody."""
+        commit = commit or self.git("rev-parse", f"{NAME}@{version}^{{commit}}")
+        found = json.loads(self.files[commit]["manifest.json"])["files"]["model.onnx"]["sha256"]
+        facts = {"image": IMAGE, "digest": digest_of(version), "model_sha256": found, **changes}
+        release = Release(version=version, commit=commit, **facts)
+        (self.checkout / path_of(stage)).write_text(render(release))
+        self.git("commit", "--quiet", "--all", "--message", f"{stage} {version}")
+        self.git("push", "--quiet", "origin", "HEAD:main")
+        return release
+
+    def tag(self, tag: str, commit: str = "HEAD", seconds: int | None = None) -> None:
+        """An annotated tag, made by hand, at a time or after every other one."""
+        if seconds is None:
+            times = self.git("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags").split()
+            seconds = max([int(time.time()), *(int(one) + 1 for one in times)])
+        subprocess.run(
+            ["git", "tag", "--annotate", "--message=by hand", tag, f"{commit}^{{}}"],
+            cwd=self.checkout,
+            env={**os.environ, "GIT_COMMITTER_DATE": f"@{seconds} +0000"},
+            check=True,
+        )
+
+    def state(self) -> dict[str, str]:
+        """Everything that a refused command must leave as it was: refs of both repositories and changed files."""
+        refs = "for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/tags", "refs/ontime"
+        return {
+            "checkout": self.git(*refs),
+            "origin": git(self.origin, *refs),
+            "files": self.git("status", "--porcelain"),
+        }
+
+
+def make_repository(top: Path) -> Repository:
+    """A repository with one model on main, nothing registered, nothing released."""
+    origin, checkout = top / "origin.git", top / "checkout"
+    git(top, "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
+    git(top, "init", "--quiet", "--initial-branch=main", str(checkout))
+    identify(checkout)
+    git(checkout, "remote", "add", "origin", str(origin))
+    for name, text in {
+        ".dvc/config": f"[core]\n    remote = store\n['remote \"store\"']\n    url = {top / 'store'}\n",
+        ".dvc/.gitignore": "/cache\n/tmp\n/config.local\n",
+        ".gitignore": "/models/champion\n",
+        ".gto": f"stages: [{', '.join(STAGES)}]\n",
+        "dvc.yaml": GRAPH,
+        **{str(path_of(stage)): render(None) for stage in STAGES},
+    }.items():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text(text)
+    repository = Repository(checkout, origin)
+    repository.make_model("first")
+    git(checkout, "fetch", "--quiet", "origin")
+    return repository
+
+
+def identify(checkout: Path) -> None:
+    """Give a checkout an author."""
+    git(checkout, "config", "user.name", "test")
+    git(checkout, "config", "user.email", "test@example.invalid")
+
+
+def champion(text: str) -> dict[str, bytes]:
+    """Files of a champion whose model is the text."""
+    files = {"golden.json": b"{}\n", "model.onnx": f"model of {text}".encode()}
+    described = {name: {"sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()}
+    files["manifest.json"] = json.dumps({"name": NAME, "files": described}).encode()
+    return files
+
+
+def lock(checkout: Path, files: Mapping[str, bytes]) -> None:
+    """Write `dvc.lock` for the code as it is and put the champion into DVC's cache and remote."""
+    code = (checkout / "code.txt").read_bytes()
+    listing = [{"md5": md5(files[name]), "relpath": name} for name in sorted(files)]
+    folder = folder_md5(dict(files))
+    objects = {md5(content): content for content in files.values()}
+    objects[f"{folder}.dir"] = json.dumps(listing, sort_keys=True).encode()
+    for top in (checkout / ".dvc" / "cache", checkout.parent / "store"):
+        for name, content in objects.items():
+            path = top / "files" / "md5" / name[:2] / name[2:]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.write_bytes(content)
+    size = sum(len(content) for content in files.values())
+    (checkout / "dvc.lock").write_text(
+        "schema: '2.0'\nstages:\n  export:\n    cmd: export\n    deps:\n"
+        f"    - path: code.txt\n      hash: md5\n      md5: {md5(code)}\n      size: {len(code)}\n    outs:\n"
+        f"    - path: models/champion\n      hash: md5\n      md5: {folder}.dir\n"
+        f"      size: {size}\n      nfiles: {len(files)}\n"
+    )
+
+
+def md5(content: bytes) -> str:
+    """MD5 as DVC uses it."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+@contextmanager
+def registry_server(folder: Path) -> Iterator[str]:
+    """Host and port of an image registry on loopback: Debian's docker-registry, or else a stand-in for tests."""
+    if shutil.which("docker-registry"):
+        yield from _docker_registry(folder)
+        return
+    with stand_in(type("Handler", (StandIn,), {"objects": {}})) as host:
+        yield host
+
+
+@contextmanager
+def stand_in(handler: type["StandIn"]) -> Iterator[str]:
+    """Host and port of a server that answers as a handler does."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _docker_registry(folder: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    settings = {
+        "version": 0.1,
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
+        "http": {"addr": host},
+    }
+    (folder / "registry.yml").write_text(json.dumps(settings))
+    with (folder / "registry.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(folder / "registry.yml")], stdout=log, stderr=log, cwd=folder
+        )
+    try:
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                _session().get(f"http://{host}/v2/", timeout=1)
+                break
+            except requests.RequestException:
+                assert process.poll() is None and time.monotonic() < end, (folder / "registry.log").read_text()
+                time.sleep(0.05)
+        yield host
+    finally:
+        process.terminate()
+        process.wait(timeout=START_SECONDS)
+
+
+class StandIn(http.server.BaseHTTPRequestHandler):
+    """As much of the distribution API as pushing and pulling by digest takes."""
+
+    objects: dict[str, tuple[str, bytes]]
+
+    def do_GET(self) -> None:
+        """What was pushed, by its path."""
+        kind, content = self.objects.get(self.path, ("", b""))
+        status = 200 if kind or self.path == "/v2/" else 404
+        self._answer(status, content, {"Content-Type": kind})
+
+    def do_POST(self) -> None:
+        """Begin an upload."""
+        self._answer(202, b"", {"Location": f"{self.path}one"})
+
+    def do_PUT(self) -> None:
+        """Keep a blob or a manifest."""
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        place = re.sub(r"/uploads/.*|/manifests/.*", "/", self.path)
+        place += digest if "/uploads/" in self.path else f"manifests/{digest}"
+        self.objects[place] = (self.headers.get("Content-Type", "application/octet-stream"), content)
+        self._answer(201, b"", {"Docker-Content-Digest": digest})
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
+        """Say nothing."""
+
+    def _answer(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def push_image(host: str, name: str, files: Mapping[str, bytes], labels: Mapping[str, str]) -> str:
+    """Push an image with two layers, the files in the last one; its digest."""
+    layers = [_layer({"etc/runtime": b"runtime"}), _layer(files)]
+    config = {"architecture": "amd64", "os": "linux", "config": {"Labels": dict(labels)}, "rootfs": {"type": "layers"}}
+    parts = [json.dumps(config).encode(), *layers]
+    kinds = ["container.image.v1+json", *["image.rootfs.diff.tar.gzip"] * len(layers)]
+    described = []
+    with _session() as session:
+        for kind, content in zip(kinds, parts, strict=True):
+            digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+            begun = session.post(f"http://{host}/v2/{name}/blobs/uploads/")
+            place = urljoin(f"http://{host}", begun.headers["Location"])
+            session.put(place, params={"digest": digest}, data=content).raise_for_status()
+            described.append({"mediaType": f"application/vnd.docker.{kind}", "digest": digest, "size": len(content)})
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "config": described[0],
+            "layers": described[1:],
+        }
+        content = json.dumps(manifest).encode()
+        answer = session.put(
+            f"http://{host}/v2/{name}/manifests/1", data=content, headers={"Content-Type": str(manifest["mediaType"])}
+        )
+        answer.raise_for_status()
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _layer(files: Mapping[str, bytes]) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return gzip.compress(archive.getvalue(), mtime=0)
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
+def enter(top: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """Make a repository, go to its checkout, and see no settings but its own."""
+    for name, value in isolated(top / "home").items():
+        monkeypatch.setenv(name, value)
+    repository = make_repository(top)
+    monkeypatch.chdir(repository.checkout)
+    return repository
+
+
+def release(*arguments: str) -> str:
+    """Run `ontime release` in this process and folder; what it printed, without the end of the last line."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        command.main(list(arguments), standalone_mode=False)
+    return printed.getvalue().removesuffix("\n")
