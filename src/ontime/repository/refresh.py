@@ -1,0 +1,46 @@
+"""New data for the graph: what `.dvc` files import is fetched anew, and a table's new content is pinned.
+
+In: `params.yaml` and the `.dvc` files in git. Out: both, edited in place where the source has changed since. The graph
+does not run; `dvc exp run` or `dvc repro` does that next.
+"""
+
+import subprocess
+from pathlib import Path
+
+import click
+from ruamel.yaml import YAML
+
+from ontime.errors import OntimeError
+from ontime.params import PARAMS_FILE, load_params
+from ontime.repository.checkout import listed_files
+from ontime.yaml_files import editing
+
+
+@click.command(name="refresh")
+def command() -> None:
+    """Take the data source's present content."""
+    imported = sorted(name for name in listed_files(Path.cwd()) if name.endswith(".dvc") and is_import(Path(name)))
+    for name in imported:
+        if subprocess.run(["dvc", "update", "--quiet", name], check=False).returncode:
+            raise OntimeError(f"{name}: cannot be updated; DVC says above why")
+        click.echo(f"{name}: up to date")
+    data = load_params().data
+    pinned = data.options.get("sha256")
+    if pinned is None:
+        if not imported:
+            click.echo(f"{data.source}: pinned with the package that has it; nothing to fetch")
+        return
+    from ontime.datasets.table import read_source
+
+    _, found = read_source(data.source)
+    if found == pinned:
+        click.echo(f"{data.source}: no new content")
+        return
+    with editing(PARAMS_FILE) as params:
+        params["data"]["options"]["sha256"] = found
+    click.echo(f"{data.source}: new content, pinned as {found}")
+
+
+def is_import(path: Path) -> bool:
+    """Whether a `.dvc` file says where its data comes from."""
+    return "deps" in (YAML(typ="safe", pure=True).load(path) or {})

