@@ -1,0 +1,238 @@
+"""The workflows as files: pinned actions, few permissions, bounded time, and no text of others in a shell."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.checkouts import BIN, TOP
+
+GITHUB = TOP / ".github"
+WORKFLOWS = sorted([*(GITHUB / "workflows").glob("*.yml"), *(GITHUB / "actions").glob("*/action.yml")])
+NAMES = [path.stem for path in WORKFLOWS if path.parent.name == "workflows"]
+PINS = {
+    "actions/attest": ("f7c74d28b9d84cb8768d0b8ca14a4bac6ef463e6", "v4.2.0"),
+    "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
+    "actions/create-github-app-token": ("bcd2ba49218906704ab6c1aa796996da409d3eb1", "v3.2.0"),
+    "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),
+    "actions/upload-artifact": ("043fb46d1a93c77aae656e7c1c64a875d1fc6a0a", "v7.0.1"),
+    "astral-sh/setup-uv": ("20cfd1bf945f4377ade1205e4dbc17946fc9a30d", "v10.0.1"),
+    "aws-actions/configure-aws-credentials": ("e6de054238d6b7531b4efff3b6587d9aade6a06c", "v6.2.3"),
+    "docker/build-push-action": ("53b7df96c91f9c12dcc8a07bcb9ccacbed38856a", "v7.3.0"),
+    "docker/login-action": ("dbcb813823bdd20940b903addbd779551569679f", "v4.6.0"),
+    "docker/setup-buildx-action": ("37fe631027851001ddb9b187196cc803df7f5f0e", "v4.3.0"),
+    "sigstore/cosign-installer": ("6f9f17788090df1f26f669e9d70d6ae9567deba6", "v4.1.2"),
+}
+"""Commit and version of each action that may be used."""
+LOCAL = "./.github/actions/"
+USES = re.compile(r"uses: ([^@\s]+)@([0-9a-f]{40}) # (v[0-9.]+)")
+OF_OTHERS = re.compile(r"github\.event|github\.head_ref|github\.ref_name|inputs\.|secrets\.|steps\.|needs\.|vars\.")
+"""Contexts whose text others choose, or that are secret: they reach a shell as variables alone."""
+LINTERS = {
+    "actionlint": ["actionlint"],
+    "zizmor": ["zizmor", "--offline", "--persona", "pedantic", "."],
+    "check-jsonschema": [
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.github-workflows",
+        *(str(path) for path in WORKFLOWS if path.parent.name == "workflows"),
+    ],
+    "check-jsonschema, actions": [
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.github-actions",
+        *(str(path) for path in WORKFLOWS if path.parent.name != "workflows"),
+    ],
+    "check-jsonschema, dependabot": [
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.dependabot",
+        str(GITHUB / "dependabot.yml"),
+    ],
+    "shellcheck": ["shellcheck", *(str(path) for path in sorted((GITHUB / "scripts").glob("*.sh")))],
+}
+
+
+def uses_of(paths: list[Path]) -> list[tuple[str, str]]:
+    """Third-party actions and their commits, each once."""
+    found = [(name, sha) for path in paths for name, sha, _ in USES.findall(path.read_text(encoding="utf-8"))]
+    return sorted(set(found))
+
+
+def load(name: str) -> dict[str, Any]:
+    """A workflow's content; its `on`, which YAML 1.1 reads as true, is text in YAML 1.2."""
+    content: dict[str, Any] = YAML(typ="safe").load(GITHUB / "workflows" / f"{name}.yml")
+    return content
+
+
+def jobs() -> Iterator[Any]:
+    """Each job of each workflow."""
+    for name in NAMES:
+        for job, content in load(name)["jobs"].items():
+            yield pytest.param(content, id=f"{name}: {job}")
+
+
+def steps(path: Path) -> list[dict[str, Any]]:
+    """The steps of a workflow's jobs or of a composite action."""
+    content = YAML(typ="safe").load(path)
+    if "runs" in content:
+        found: list[dict[str, Any]] = content["runs"]["steps"]
+        return found
+    return [step for job in content["jobs"].values() for step in job["steps"]]
+
+
+def test_every_workflow_of_the_loop_is_here() -> None:
+    wanted = {"ci", "pull-request", "pull-request-comment", "release", "promote", "reproduce", "retrain"}
+    assert wanted <= set(NAMES)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_action_is_pinned_to_a_known_commit_with_its_version_behind(path: Path) -> None:
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if re.search(r"\buses:", line)]
+    for line in lines:
+        if LOCAL in line:
+            assert (TOP / line.split()[-1] / "action.yml").is_file()
+            continue
+        found = USES.search(line)
+        assert found, line
+        assert PINS[found[1]] == (found[2], found[3]), line
+
+
+def test_every_pinned_action_is_used() -> None:
+    assert {name for name, _ in uses_of(WORKFLOWS)} == set(PINS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workflow_may_read_the_repository_at_most(name: str) -> None:
+    assert load(name)["permissions"] in ({}, {"contents": "read"})
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_each_raised_permission_says_why(path: Path) -> None:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if re.search(r"^\s+[a-z-]+: write\b", line):
+            assert re.search(r": write # \w+", line), line
+
+
+@pytest.mark.parametrize("job", jobs())
+def test_a_job_has_a_time_limit_and_a_fixed_runner(job: dict[str, Any]) -> None:
+    assert 0 < job["timeout-minutes"] <= 330
+    assert job["runs-on"] == "ubuntu-24.04"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_no_text_of_others_is_part_of_a_script(path: Path) -> None:
+    for step in steps(path):
+        expressions = re.findall(r"\$\{\{(.*?)\}\}", step.get("run", ""))
+        assert not [one for one in expressions if OF_OTHERS.search(one)], step
+        assert not expressions or step.get("shell"), step
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_checkout_keeps_its_token_only_where_something_is_pushed(path: Path) -> None:
+    pushes = {"pull-request-comment": 1, "release": 1, "promote": 1, "retrain": 1}
+    kept = [
+        step["with"]["persist-credentials"]
+        for step in steps(path)
+        if step.get("uses", "").startswith("actions/checkout@")
+    ]
+    assert all(isinstance(one, bool) for one in kept)
+    assert sum(kept) == pushes.get(path.stem, 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_what_runs_for_a_pull_request_is_ever_cancelled(name: str) -> None:
+    concurrency = load(name)["concurrency"]
+    cancels = {"ci": "${{ github.event_name == 'pull_request' }}", "pull-request": True}
+    assert concurrency["cancel-in-progress"] == cancels.get(name, False)
+
+
+@pytest.mark.parametrize("name", ["release", "promote"])
+def test_no_release_or_promotion_waits_in_a_group_with_another(name: str) -> None:
+    # of the runs that wait in one group GitHub keeps the last
+    assert load(name)["concurrency"]["group"] == f"{name}-${{{{ github.ref }}}}"
+
+
+def test_code_of_a_pull_request_runs_without_secrets_and_may_write_nothing() -> None:
+    text = (GITHUB / "workflows" / "pull-request.yml").read_text(encoding="utf-8")
+    content = load("pull-request")
+    assert "secrets." not in text
+    assert list(content["on"]) == ["pull_request"]
+    assert content["jobs"]["pull-request"]["permissions"] == {"contents": "read", "id-token": "write"}
+    role = content["jobs"]["pull-request"]["env"]["ROLE"]
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in role
+
+
+def test_the_workflow_that_comments_runs_the_default_branchs_code_alone() -> None:
+    content = load("pull-request-comment")
+    assert content["permissions"] == {}
+    assert content["on"] == {"workflow_run": {"workflows": ["pull-request"], "types": ["completed"]}}
+    for job in content["jobs"].values():
+        assert not [step for step in job["steps"] if "ref" in step.get("with", {})]
+        assert "secrets" not in json.dumps(job)
+
+
+def test_what_may_change_an_environment_is_behind_it() -> None:
+    for name, job, environment in (
+        ("release", "image", "staging"),
+        ("release", "publish", "staging"),
+        ("promote", "promote", "${{ needs.check.outputs.stage }}"),
+        ("retrain", "retrain", "main"),
+    ):
+        assert load(name)["jobs"][job]["environment"] == environment
+    with_secrets = {
+        (name, job)
+        for name in NAMES
+        for job, content in load(name)["jobs"].items()
+        if "secrets." in json.dumps(content) and "environment" not in content
+    }
+    assert not with_secrets
+
+
+def test_no_key_of_aws_is_stored() -> None:
+    for path in WORKFLOWS:
+        text = path.read_text(encoding="utf-8").lower()
+        assert "aws-access-key-id" not in text
+        assert "aws_secret" not in text
+
+
+@pytest.mark.parametrize("path", sorted((GITHUB / "rulesets").glob("*.json")), ids=lambda path: path.stem)
+def test_a_ruleset_is_active_and_has_what_github_imports(path: Path) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content.keys() == {"name", "target", "enforcement", "conditions", "rules", "bypass_actors"}
+    assert content["enforcement"] == "active"
+    assert content["target"] in ("branch", "tag")
+    assert content["conditions"]["ref_name"]["include"]
+
+
+def test_the_checks_that_main_requires_are_jobs_of_pull_requests() -> None:
+    rules = {rule["type"]: rule for rule in json.loads((GITHUB / "rulesets" / "main.json").read_text())["rules"]}
+    required = {one["context"] for one in rules["required_status_checks"]["parameters"]["required_status_checks"]}
+    tasks = load("ci")["jobs"]["ci"]["strategy"]["matrix"]["task"]
+    assert required == {*tasks, load("pull-request")["jobs"]["pull-request"]["name"]}
+    assert "pull_request" in load("ci")["on"]
+    assert {"deletion", "non_fast_forward", "pull_request"} <= rules.keys()
+
+
+def test_the_tags_that_release_are_those_that_the_rulesets_guard() -> None:
+    for name, pattern in (("release", "*@v*"), ("promote", "*#*#*")):
+        assert load(name)["on"] == {"push": {"tags": [pattern]}}
+    final = json.loads((GITHUB / "rulesets" / "release-tags-are-final.json").read_text())
+    assert final["conditions"]["ref_name"]["include"] == ["refs/tags/*@v*", "refs/tags/*#*"]
+    assert {rule["type"] for rule in final["rules"]} == {"deletion", "non_fast_forward", "update"}
+    assert not final["bypass_actors"]
+
+
+@pytest.mark.parametrize("name", LINTERS)
+def test_a_linter_finds_nothing(name: str) -> None:
+    program = shutil.which(LINTERS[name][0], path=str(BIN)) or shutil.which(LINTERS[name][0])
+    if program is None:
+        pytest.skip(f"{LINTERS[name][0]} is not installed")
+    done = subprocess.run([program, *LINTERS[name][1:]], cwd=TOP, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
