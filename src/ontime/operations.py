@@ -9,6 +9,12 @@ OPERATIONS = {
     "s3": "ontime.repository.s3",
     "sign": "ontime.model_deployment.signing",
     "serve": "ontime.model_deployment.service.server",
+    "score": "ontime.model_deployment.batch",
+    "image": "ontime.model_deployment.image",
+    "saved-model": "ontime.model_deployment.tensorflow_serving",
+    "release": "ontime.model_deployment.release.commands",
     "report": "ontime.model_evaluation.report",
     "comment": "ontime.repository.pull_request",
+    "proof": "ontime.repository.proof",
+    "refresh": "ontime.repository.refresh",
 }

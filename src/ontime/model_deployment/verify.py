@@ -106,10 +106,29 @@ VARIATIONS = (
 )
 
 
-@click.command(name="verify")
+class _Proofs(click.Group):
+    """`verify` alone proves the lock; `verify release` walks from what a stage runs back to it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return ["release"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name != "release":
+            return None
+        from ontime.model_deployment import verify_release
+
+        return verify_release.command
+
+
+@click.group(name="verify", cls=_Proofs, invoke_without_command=True)
 @click.option("--stage", "stages", multiple=True, metavar="NAME", help="Only this stage, from the inputs as they are.")
-def command(stages: tuple[str, ...]) -> None:
+@click.pass_context
+def command(context: click.Context, stages: tuple[str, ...]) -> None:
     """Run the graph again in changed environments and compare every output with dvc.lock."""
+    if context.invoked_subcommand:
+        return
     checkout = Path.cwd()
     locked = read_lock(checkout / LOCK)
     for name in stages:

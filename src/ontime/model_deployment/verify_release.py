@@ -34,7 +34,7 @@ class Signer:
     provider: str = ""
 
 
-@click.command(name="verify-release")
+@click.command(name="release")
 @click.argument("stage")
 @click.option("--branch", default="main", show_default=True, help="The default branch.")
 @click.option("--no-registry", is_flag=True, help="Leave out the image and its signature.")
