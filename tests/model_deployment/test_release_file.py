@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from ontime.errors import OntimeError
 from ontime.model_deployment.release import release_file
 from ontime.model_deployment.release.release_file import Release, check, history, parse, path_of, ran, read, render
-from tests.checkouts import TOP
+from tests.checkouts import TOP, git
 from tests.releases import NAME, STAGES, Repository, enter
 
 RELEASE = Release(
@@ -168,6 +168,15 @@ def test_a_release_that_came_by_a_pull_request_counts_from_its_merge(repository:
     repository.git("push", "--quiet", "origin", "HEAD:main")
     (one,) = ran("staging", "main")
     assert one.commit == repository.git("rev-parse", "main")
+
+
+def test_a_clone_without_its_history_is_refused(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository.origin}", "shallow")
+    monkeypatch.chdir(tmp_path / "shallow")
+    with pytest.raises(OntimeError, match=r"^a shallow clone has no history to go by: git fetch --unshallow --tags$"):
+        release_file.history("staging", "main")
 
 
 def test_a_branch_that_is_nowhere_is_one_line(repository: Repository) -> None:

@@ -223,8 +223,12 @@ def test_a_pull_requests_branch_is_made_on_top_of_main(repository: Repository) -
     before = git(repository.origin, "rev-parse", "main")
     assert "published on promotion, commit" in release("publish", "staging", "--to-branch", "promotion")
     assert git(repository.origin, "rev-parse", "main") == git(repository.origin, "rev-parse", "promotion^") == before
-    second = repository.git("rev-parse", "HEAD")
-    assert repository.git("rev-parse", "main") == second
+    assert repository.git("rev-parse", "main") == before.strip()
+    assert release("publish", "staging", "--to-branch", "promotion") == "staging: v1.0.0 is on promotion already"
+    repository.git("push", "--quiet", "origin", "main:taken")
+    assert refused(repository, "publish", "staging", "--to-branch", "taken") == (
+        "taken: is there already, with something else; remove it or name another branch"
+    )
 
 
 def test_what_others_pushed_meanwhile_comes_first(repository: Repository, tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ def tried(*arguments: str) -> str | None:
     return None if done.returncode else done.stdout.removesuffix("\n")
 
 
-def push(*refspecs: str) -> str | None:
-    """Push to the remote, all or nothing; None if it took everything, else why it did not."""
-    done = _run(("push", "--porcelain", "--atomic", REMOTE, *refspecs))
+def push(refspec: str) -> str | None:
+    """Push to the remote; None if it took it, else why it did not."""
+    done = _run(("push", "--porcelain", REMOTE, refspec))
     if done.returncode == 0:
         return None
     told = [line.removeprefix("remote: ").strip() for line in done.stderr.splitlines() if line.startswith("remote: ")]
@@ -66,6 +66,21 @@ def tip(branch: str) -> str:
         if (commit := commit_of(reference)) is not None:
             return commit
     raise OntimeError(f"branch {branch}: neither here nor at {REMOTE}; git fetch, or name another with --branch")
+
+
+def remote_commit(reference: str) -> str | None:
+    """The commit that a branch has at the remote now, fetched; None where it is absent."""
+    listed = git("ls-remote", REMOTE, reference).split()
+    if not listed:
+        return None
+    git("fetch", "--no-tags", REMOTE, reference)
+    return listed[0]
+
+
+def check_whole() -> None:
+    """Refuse a clone without its history, in which what ran before cannot be seen."""
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        raise OntimeError("a shallow clone has no history to go by: git fetch --unshallow --tags")
 
 
 def commit_of(revision: str) -> str | None:

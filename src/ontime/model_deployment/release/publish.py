@@ -11,7 +11,17 @@ from ontime.errors import OntimeError
 from ontime.files import write_text
 from ontime.model_deployment.release import release_file
 from ontime.model_deployment.release.commit_checks import champion_files, model_sha256
-from ontime.model_deployment.release.git import REMOTE, blob_of, fetch, git, is_ancestor, push, tip, tried
+from ontime.model_deployment.release.git import (
+    REMOTE,
+    blob_of,
+    fetch,
+    git,
+    is_ancestor,
+    push,
+    remote_commit,
+    tip,
+    tried,
+)
 from ontime.model_deployment.release.registry import SHORT, Registry, read_registry
 from ontime.model_deployment.release.release_file import Release, path_of, ran, render
 from ontime.model_deployment.release.tags import Event
@@ -85,27 +95,40 @@ def publish(stage: str, branch: str, to_branch: str | None) -> str:
     base = tried("rev-parse", "--quiet", "--verify", _ref(stage))
     if base is None:
         raise OntimeError(f"{path}: not written in this checkout; run `ontime release write {stage}`")
-    text = render(release)
-    content = git("hash-object", "-w", "--stdin", content=text)
+    content = git("hash-object", "-w", "--stdin", content=render(release))
     for _ in range(ATTEMPTS):
         fetch(branch)
-        registry = read_registry()
+        registry, top = read_registry(), tip(branch)
         _check(stage, release, registry, branch)
-        top = tip(branch)
         if blob_of(top, path) == content:
             follow(branch, path)
             return f"{stage}: {release.version} is on {branch} already"
         if blob_of(top, path) != blob_of(base, path):
             raise OntimeError(f"{stage}: {_other(stage, branch)} since this was written; write it again, or leave it")
         commit = make_commit(top, path, content, message(stage, release, registry))
-        refused = push(f"{commit}:refs/heads/{to_branch or branch}")
+        if to_branch:
+            return f"{stage}: {release.version} {_propose(commit, path, to_branch)}"
+        refused = push(f"{commit}:refs/heads/{branch}")
         if refused is None:
-            if not to_branch:
-                follow(branch, path)
-            return f"{stage}: {release.version} published on {to_branch or branch}, commit {commit[:SHORT]}"
-        if to_branch or not _moved(branch, top):
-            raise OntimeError(f"{to_branch or branch}: {REMOTE} refused it: {refused}")
+            follow(branch, path)
+            return f"{stage}: {release.version} published on {branch}, commit {commit[:SHORT]}"
+        fetch(branch)
+        if tip(branch) == top:
+            raise OntimeError(f"{branch}: {REMOTE} refused it: {refused}")
     raise OntimeError(f"{branch}: moved again while {stage} was published; run it once more")
+
+
+def _propose(commit: str, path: Path, to_branch: str) -> str:
+    """Push a commit to a new branch, unless that is there with the same file; what was done."""
+    there = remote_commit(f"refs/heads/{to_branch}")
+    if there is None:
+        refused = push(f"{commit}:refs/heads/{to_branch}")
+        if refused is not None:
+            raise OntimeError(f"{to_branch}: {REMOTE} refused it: {refused}")
+        return f"published on {to_branch}, commit {commit[:SHORT]}"
+    if blob_of(there, path) != blob_of(commit, path):
+        raise OntimeError(f"{to_branch}: is there already, with something else; remove it or name another branch")
+    return f"is on {to_branch} already"
 
 
 def make_commit(parent: str, path: Path, content: str, text: str) -> str:
@@ -178,11 +201,6 @@ def _other(stage: str, branch: str) -> str:
     if newest and newest[0].release:
         return f"{newest[0].release.version} was published in commit {newest[0].commit[:SHORT]}"
     return "its file was changed by hand"
-
-
-def _moved(branch: str, top: str) -> bool:
-    fetch(branch)
-    return tip(branch) != top
 
 
 def _ref(stage: str) -> str:

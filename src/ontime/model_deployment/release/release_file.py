@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ontime.errors import OntimeError
-from ontime.model_deployment.release.git import content_of, git, tip
+from ontime.model_deployment.release.git import check_whole, content_of, git, tip
 from ontime.model_deployment.release.tags import is_version
 
 FOLDER = Path("deployment/kubernetes/releases")
@@ -146,6 +146,7 @@ def read(stage: str) -> Release | None:
 
 def history(stage: str, branch: str) -> list[Written]:
     """The stage's release file in the branch, newest first; a commit that removed it is left out."""
+    check_whole()
     path = path_of(stage)
     listed = git("log", "--first-parent", "--format=%H %ct", tip(branch), "--", str(path)).split()
     found = []
