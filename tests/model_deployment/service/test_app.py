@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 from starlette.testclient import TestClient
 
+from ontime.errors import OntimeError
 from ontime.model_deployment.service.app import Service, make_app
 from ontime.model_deployment.service.model import Model
 from ontime.model_deployment.service.settings import Settings
@@ -179,6 +180,11 @@ def test_the_prediction_log_is_sampled_and_redacted(
         found = lines(capfd.readouterr().out, "prediction")
         assert len(found) == rows
         assert all("depot" not in row["features"] and "weight" in row["features"] for row in found)
+
+
+def test_a_redacted_feature_that_the_model_lacks_stops_the_start(model: Model, settings: Settings) -> None:
+    with pytest.raises(OntimeError, match=r"PREDICTION_LOG_REDACT: the model has no feature colour"):
+        Service(model, settings.model_copy(update={"prediction_log_redact": ["colour"]}))
 
 
 def test_requests_and_unusual_values_reach_the_metrics(

@@ -9,7 +9,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from ontime.errors import OntimeError
 from ontime.model_deployment.service.batching import Batcher, Probability, QueueFullError
 from ontime.model_deployment.service.model import Matrix, Model
 from ontime.model_deployment.service.openapi import openapi
 from ontime.model_deployment.service.protocol import ErrorResponse, PredictResponse, Protocol, RefusedError
-from ontime.model_deployment.service.settings import Settings
-from ontime.model_deployment.service.telemetry import Log, Metrics
+from ontime.model_deployment.service.settings import PREFIX, Settings
+from ontime.model_deployment.service.telemetry import Log, Metrics, PredictionLine, RequestLine, now
 
 PAGES = Path(__file__).parent / "pages"
 JSON, BINARY = b"application/json", b"application/octet-stream"
@@ -53,11 +54,17 @@ class Service:
         self.batcher = Batcher(self._predict, settings.max_batch_rows, settings.max_queued_rows)
         self.metrics.in_flight.set_function(lambda: self.batcher.rows)
         self.draining = False
-        self._ids = (f"{os.urandom(6).hex()}-{number}" for number in itertools.count())
+        process = os.urandom(6).hex()
+        self._ids = (f"{process}-{number}" for number in itertools.count())
+        for name in settings.prediction_log_redact:
+            if name not in model.encoder.features:
+                raise OntimeError(f"{PREFIX}PREDICTION_LOG_REDACT: the model has no feature {name}")
+        self._redacted = [self.protocol.field_of(name) for name in settings.prediction_log_redact]
         self._random = random.Random()  # noqa: S311 - a sample, not a secret
         self._flushing = False
 
     def _predict(self, matrix: Matrix) -> Probability:
+        self.protocol.check(matrix)
         probability = self.model.probability(matrix)
         self.metrics.predictions.count(matrix, probability)
         return probability
@@ -71,19 +78,22 @@ class Service:
         share = self.settings.prediction_log_share
         if share < 1 and self._random.random() >= share:
             return
-        decisions = self.model.decide(probability).tolist()
-        for row, value, decision in zip(matrix, probability.tolist(), decisions, strict=True):
+        model, time_of_line = self.model, now()
+        for row, value in zip(matrix.tolist(), probability.tolist(), strict=True):
             record = self.protocol.record_of(row)
-            for name in self.settings.prediction_log_redact:
-                record.pop(name, None)
-            self.log.write(
-                "prediction",
-                request_id=request_id,
-                model=self.model.name,
-                model_version=self.model.version,
-                probability=value,
-                decision=decision,
-                features=record,
+            for field in self._redacted:
+                setattr(record, field, msgspec.UNSET)
+            self.log.add(
+                PredictionLine(
+                    time_of_line,
+                    "prediction",
+                    request_id,
+                    model.name,
+                    model.version,
+                    value,
+                    value >= model.threshold,
+                    record,
+                )
             )
         self.flush_soon()
 
@@ -107,13 +117,15 @@ class Inference:
         self.service, self.protocol, self.answer = service, protocol, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; `path_params` are absent where the path is the model's own."""
         service, started = self.service, time.perf_counter()
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if REQUEST_ID.fullmatch(given) else service.next_id()
         extra: Headers = []
         try:
-            check_model(service.model, scope["path_params"])
+            if "path_params" in scope:
+                check_model(service.model, scope["path_params"])
             body = await read_body(headers, receive, service.settings)
             content, extra = await self.answer(request_id, body, headers)
             status = 200
@@ -131,13 +143,8 @@ class Inference:
         seconds = time.perf_counter() - started
         service.metrics.answered(self.protocol, status, seconds)
         if service.settings.access_log:
-            service.log.write(
-                "request",
-                request_id=request_id,
-                method="POST",
-                path=scope["path"],
-                status=status,
-                milliseconds=round(seconds * 1000, 3),
+            service.log.add(
+                RequestLine(now(), "request", request_id, "POST", scope["path"], status, round(seconds * 1000, 3))
             )
             service.flush_soon()
         await send_answer(send, status, content, request_id, extra)
@@ -156,13 +163,11 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Set
         )
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise RefusedError(415, "Content-Encoding: expected none")
-    too_large = RefusedError(413, f"body: expected at most {settings.max_body_bytes} bytes")
     if (
         headers.get(b"content-length", b"0").isdigit()
         and int(headers.get(b"content-length", 0)) > settings.max_body_bytes
     ):
-        raise too_large
-    message = None
+        raise _too_large(settings)
     try:
         async with asyncio.timeout(settings.body_seconds):
             body, more = b"", True
@@ -173,10 +178,14 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Set
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
                 if len(body) > settings.max_body_bytes:
-                    raise too_large
+                    raise _too_large(settings)
     except TimeoutError:
         raise RefusedError(408, f"body: expected within {settings.body_seconds:g} seconds") from None
     return body
+
+
+def _too_large(settings: Settings) -> RefusedError:
+    return RefusedError(413, f"body: expected at most {settings.max_body_bytes} bytes")
 
 
 def check_model(model: Model, path_params: dict[str, str]) -> None:
@@ -297,13 +306,24 @@ def page(name: str) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
+class Application(Starlette):
+    """Starlette, which first looks an inference request's path up before it compares it with every route."""
+
+    inference: Mapping[str, Inference]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        endpoint = self.inference.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        await (endpoint or super().__call__)(scope, receive, send)
+
+
 def make_app(service: Service) -> Starlette:
     """All routes of the service."""
     get = Endpoints(service)
     infer, predict = Inference(service, "v2", get.infer), Inference(service, "v1", get.predict)
     v1, v2 = "/v1/models/{name}", "/v2/models/{name}"
     v1_version, v2_version = f"{v1}/versions/{{version}}", f"{v2}/versions/{{version}}"
-    return Starlette(
+    app = Application(
         routes=[
             *(Route(f"{path}/infer", infer, methods=["POST"]) for path in (v2, v2_version)),
             *(Route(f"{path}:predict", predict, methods=["POST"]) for path in (v1, v1_version)),
@@ -322,6 +342,9 @@ def make_app(service: Service) -> Starlette:
         ],
         exception_handlers={RefusedError: get.refused, HTTPException: get.http_error},
     )
+    name = service.model.name
+    app.inference = {f"/v2/models/{name}/infer": infer, f"/v1/models/{name}:predict": predict}
+    return app
 
 
 def metadata_of(model: Model) -> dict[str, Any]:

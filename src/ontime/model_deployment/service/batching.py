@@ -68,9 +68,12 @@ class Batcher:
             together = batch[0][0] if len(batch) == 1 else np.concatenate([matrix for matrix, _ in batch])
             found = self.predict(together)
         except Exception as error:  # every request that waits must be answered
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
+            if len(batch) > 1:
+                # the fault may be of one request's rows
+                for one in batch:
+                    self._run_together([one])
+            elif not batch[0][1].done():
+                batch[0][1].set_exception(error)
             return
         place = 0
         for matrix, future in batch:

@@ -9,7 +9,6 @@ missing category null (an empty text in a tensor). The same types make the OpenA
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -19,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from ontime.encoder import FIRST_CATEGORY, MISSING, Encoder
+from ontime.encoder import MISSING, Encoder
 from ontime.model_deployment.service.model import Matrix, Model
 
 FLOATS = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
@@ -53,6 +52,8 @@ NumberData = list[float | list[float | None] | None]
 """A tensor's values, flat or in rows."""
 PROBABILITY, DECISION = "probability", "decision"
 OUTPUT_TYPES = {PROBABILITY: "FP32", DECISION: "BOOL"}
+BOTH: tuple[tuple[str, bool], ...] = ((PROBABILITY, False), (DECISION, False))
+BOTH_BINARY: tuple[tuple[str, bool], ...] = ((PROBABILITY, True), (DECISION, True))
 
 
 class RefusedError(Exception):
@@ -167,7 +168,14 @@ class Protocol:
         self._texts = msgspec.json.Decoder(list[str | list[str | None] | None])
         self._booleans = msgspec.json.Decoder(list[bool | list[bool | None] | None])
         self._places = {name: place for place, name in enumerate(features)}
+        self._texts_of_codes: list[dict[float, str | None]] = [
+            dict(enumerate(("?", None, *known))) for known in self.encoder.categories.values()
+        ]
         self._sizes = np.array(self.encoder.category_sizes, dtype=np.float32)
+
+    def field_of(self, feature: str) -> str:
+        """The field of a record's struct that holds a feature."""
+        return f"f{self._places[feature]}"
 
     def read_predict(self, body: bytes) -> tuple[Matrix, bool]:
         """Matrix of a version 1 request, and whether it came as columns."""
@@ -182,9 +190,7 @@ class Protocol:
                 if len(column) != len(values[0]):
                     raise RefusedError(400, f"inputs.{name}: expected {len(values[0])} values, found {len(column)}")
             with np.errstate(over="ignore"):
-                return self._checked(
-                    self.encoder.transform(dict(zip(self.encoder.features, values, strict=True)))
-                ), True
+                return self.encoder.transform(dict(zip(self.encoder.features, values, strict=True))), True
         self._check_rows(len(rows), "instances")
         if isinstance(rows[0], list):
             return self._encoded_rows(rows), False
@@ -193,7 +199,7 @@ class Protocol:
                 raise RefusedError(400, f"instances[{place}]: expected an object like instances[0], found a list")
         with np.errstate(over="ignore"):
             matrix = self.encoder.transform_records([msgspec.structs.astuple(row) for row in rows])
-        return self._checked(matrix), False
+        return matrix, False
 
     def read_infer(self, body: bytes, header_length: int | None) -> tuple[Matrix, Wanted]:
         """Matrix of a version 2 request and how its answer is wanted.
@@ -223,7 +229,7 @@ class Protocol:
     def _wanted(self, request: InferRequest) -> Wanted:
         every = _flag(request.parameters, "binary_data_output", "parameters")
         if request.outputs is UNSET or not request.outputs:
-            outputs = tuple((name, every) for name in OUTPUT_TYPES)
+            outputs = BOTH_BINARY if every else BOTH
         else:
             outputs = tuple(
                 (output.name, _flag(output.parameters, "binary_data", f"outputs.{output.name}", every))
@@ -270,7 +276,7 @@ class Protocol:
             raise RefusedError(
                 400, f"features: expected {shape[0] * width} values for shape {shape}, found {len(flat)}"
             )
-        return self._checked_codes(flat.astype(np.float32).reshape(shape))
+        return flat.astype(np.float32).reshape(shape)
 
     def _feature_tensors(self, tensors: Sequence[InputTensor], blobs: Sequence[memoryview | None]) -> Matrix:
         found = {tensor.name: (tensor, blob) for tensor, blob in zip(tensors, blobs, strict=True)}
@@ -299,7 +305,7 @@ class Protocol:
                 raise RefusedError(400, f"{name}: expected {rows} values for shape {tensor.shape}, found {len(values)}")
             columns[name] = values
         with np.errstate(over="ignore"):
-            return self._checked(self.encoder.transform(columns))
+            return self.encoder.transform(columns)
 
     def _number_values(self, tensor: InputTensor, blob: memoryview | None) -> npt.NDArray[np.float64]:
         name, kind = tensor.name, tensor.datatype
@@ -357,10 +363,10 @@ class Protocol:
             if len(row) != width:
                 raise RefusedError(400, f"instances[{place}]: expected {width} numbers, found {len(row)}")
         with np.errstate(over="ignore"):
-            return self._checked_codes(np.array(rows, dtype=np.float64).astype(np.float32))
+            return np.array(rows, dtype=np.float64).astype(np.float32)
 
-    def _checked_codes(self, matrix: Matrix) -> Matrix:
-        """An encoded matrix whose codes of categories are codes."""
+    def check(self, matrix: Matrix) -> None:
+        """Refuse rows with a number that is infinite, a value missing that may not be, or a code that is none."""
         codes = matrix[:, self.model.numbers :]
         wrong = ~((codes >= 0) & (codes < self._sizes) & (codes % 1 == 0))
         if wrong.any():
@@ -369,47 +375,38 @@ class Protocol:
             raise RefusedError(
                 400, f"{name}: row {row}: expected a code from 0 to {size - 1}, found {codes[row, place]}"
             )
-        return self._checked(matrix)
-
-    def _checked(self, matrix: Matrix) -> Matrix:
-        """The matrix itself, if no number is infinite and none is missing that may not be."""
-        total = matrix.sum()
-        if math.isfinite(total) and not (matrix[:, self.model.numbers :] == MISSING).any():
-            return matrix
         infinite = np.isinf(matrix)
         if infinite.any():
             row, place = np.argwhere(infinite)[0]
             raise RefusedError(400, f"{self.encoder.features[place]}: row {row}: expected a finite float32 number")
         missing = np.isnan(matrix)
-        missing[:, self.model.numbers :] = matrix[:, self.model.numbers :] == MISSING
+        missing[:, self.model.numbers :] = codes == MISSING
         wrong = missing & ~self.model.may_be_missing
         if wrong.any():
             row, place = np.argwhere(wrong)[0]
             raise RefusedError(400, f"{self.encoder.features[place]}: row {row}: missing, expected a value")
-        return matrix
 
     def write_infer(self, wanted: Wanted, probability: npt.NDArray[np.float32]) -> tuple[bytes, tuple[bytes, ...]]:
         """The JSON of a version 2 answer, and the binary tensors that follow it."""
         tensors, blobs = [], []
         for name, binary in wanted.outputs:
-            values = probability if name == PROBABILITY else self.model.decide(probability)
             tensor = OutputTensor(name, [len(probability)], OUTPUT_TYPES[name])  # type: ignore[arg-type]
             if binary:
+                values = probability if name == PROBABILITY else self.model.decide(probability)
                 blobs.append(values.astype("<f4" if name == PROBABILITY else "?").tobytes())
                 tensor.parameters = {"binary_data_size": len(blobs[-1])}
+            elif name == PROBABILITY:
+                tensor.data = probability.tolist()
             else:
-                tensor.data = values.tolist()
+                tensor.data = [value >= self.model.threshold for value in probability.tolist()]
             tensors.append(tensor)
         answer = InferResponse(self.model.name, self.model.version, wanted.id, tensors)
         return msgspec.json.encode(answer), tuple(blobs)
 
-    def record_of(self, row: npt.NDArray[np.float32]) -> dict[str, Any]:
-        """Values by feature of one encoded row; an unknown category is "?"."""
-        values: list[Any] = [None if math.isnan(value) else value for value in row[: self.model.numbers].tolist()]
-        for code, known in zip(row[self.model.numbers :].tolist(), self.encoder.categories.values(), strict=True):
-            place = int(code) - FIRST_CATEGORY
-            values.append(known[place] if place >= 0 else None if code == MISSING else "?")
-        return dict(zip(self.encoder.features, values, strict=True))
+    def record_of(self, row: list[float]) -> Any:
+        """The record, a struct, of one encoded row; an unknown category is "?", a missing number stays NaN."""
+        count = self.model.numbers
+        return self.record(*row[:count], *map(dict.__getitem__, self._texts_of_codes, row[count:]))
 
 
 def _decode(decoder: "msgspec.json.Decoder[Any]", kind: Any, body: Any, where: str = "") -> Any:

@@ -1,6 +1,7 @@
 """Runs the service: settings, a verified model, the metrics' port, and an end that drops no request."""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -95,6 +96,9 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=FINISH_SECONDS,
     )
     server = Server(config, service)
+    # what was loaded stays, so the collector need not look at it again
+    gc.collect()
+    gc.freeze()
     try:
         server.run()
     except SystemExit:

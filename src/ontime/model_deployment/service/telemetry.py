@@ -2,8 +2,11 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -19,6 +22,7 @@ from ontime.model_deployment.service.model import Matrix, Model, count_unusual
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 PROBABILITIES = np.linspace(0.05, 1.0, 20)
 FLUSH_BYTES = 1 << 16
+COUNT_ROWS = 256
 
 
 class _Predictions(Collector):
@@ -30,8 +34,23 @@ class _Predictions(Collector):
         self.total = 0.0
         self.missing = np.zeros(len(model.encoder.features), dtype=np.int64)
         self.unknown = np.zeros(len(model.encoder.categories), dtype=np.int64)
+        self._waiting: list[tuple[Matrix, npt.NDArray[np.float32]]] = []
+        self._rows = 0
+        self._lock = Lock()
 
     def count(self, matrix: Matrix, probability: npt.NDArray[np.float32]) -> None:
+        """Count rows, some hundred at a time."""
+        with self._lock:
+            self._waiting.append((matrix, probability))
+            self._rows += len(matrix)
+            if self._rows >= COUNT_ROWS:
+                self._count()
+
+    def _count(self) -> None:
+        if not self._waiting:
+            return
+        matrix, probability = (np.concatenate(arrays) for arrays in zip(*self._waiting, strict=True))
+        self._waiting, self._rows = [], 0
         places = np.searchsorted(PROBABILITIES, probability.astype(np.float64), side="left")
         self.buckets += np.bincount(np.minimum(places, len(PROBABILITIES) - 1), minlength=len(PROBABILITIES))
         self.total += float(probability.sum(dtype=np.float64))
@@ -40,6 +59,8 @@ class _Predictions(Collector):
         self.unknown += unknown
 
     def collect(self) -> Iterator[Metric]:
+        with self._lock:
+            self._count()
         counts = np.cumsum(self.buckets)
         histogram = HistogramMetricFamily("ontime_predicted_probability", "Predicted probabilities, by row")
         buckets = [(f"{edge:.2f}", int(n)) for edge, n in zip(PROBABILITIES, counts, strict=True)]
@@ -95,17 +116,45 @@ class Metrics:
         children[1].observe(seconds)
 
 
+class RequestLine(msgspec.Struct, gc=False):
+    """What the log says of one request."""
+
+    time: str
+    event: str
+    request_id: str
+    method: str
+    path: str
+    status: int
+    milliseconds: float
+
+
+class PredictionLine(msgspec.Struct, gc=False):
+    """What the log says of one row; a missing number in `features` is NaN, which JSON writes as null."""
+
+    time: str
+    event: str
+    request_id: str
+    model: str
+    model_version: str
+    probability: float
+    decision: bool
+    features: Any
+
+
 class Log:
     """JSON lines on standard output, written some at a time."""
 
     def __init__(self) -> None:
         self._encode = msgspec.json.Encoder().encode_into
-        self._buffer, self._line = bytearray(), bytearray()
+        self._buffer = bytearray()
 
     def write(self, event: str, **content: Any) -> None:
         """Add one line."""
-        self._encode({"time": _now(), "event": event, **content}, self._line)
-        self._buffer += self._line
+        self.add({"time": now(), "event": event, **content})
+
+    def add(self, line: Any) -> None:
+        """Add one line that is a mapping or a struct already."""
+        self._encode(line, self._buffer, -1)
         self._buffer += b"\n"
         if len(self._buffer) > FLUSH_BYTES:
             self.flush()
@@ -118,5 +167,11 @@ class Log:
             view = view[os.write(sys.stdout.fileno(), view) :]
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def now() -> str:
+    """The time of a line: UTC, milliseconds."""
+    return _text_of(time.time_ns() // 1_000_000)
+
+
+@lru_cache(maxsize=1)
+def _text_of(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
