@@ -35,7 +35,8 @@ LEFT_OUT = shutil.ignore_patterns(
 def copy_runtime(environment: Path, root: Path) -> None:
     """Fill the folder `root`, which is made."""
     interpreter, library = Path(sys.executable).resolve(), Path(sysconfig.get_path("stdlib"))
-    shutil.copytree(library, within(root, library), ignore=LEFT_OUT)
+    # contents alone: some modules may be executed, and in the image only the interpreter is
+    shutil.copytree(library, within(root, library), ignore=LEFT_OUT, copy_function=shutil.copyfile)
     copy(interpreter, within(root, interpreter))
     loaded = libraries([interpreter, *elf_files(within(root, library)), *elf_files(environment)])
     loaded = {path for path in loaded if not path.is_relative_to(environment)}

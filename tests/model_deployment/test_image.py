@@ -192,7 +192,8 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         (top / name).touch()
     patterns = (TOP / ".dockerignore").read_text(encoding="utf-8").splitlines()
     wanted = [line for line in patterns if line and not line.startswith("#")]
-    return {name for name in exclude_paths(str(top), wanted) if (top / name).is_file()}
+    # the list itself is always sent, and used by the builder alone
+    return {name for name in exclude_paths(str(top), wanted) if (top / name).is_file()} - {".dockerignore"}
 
 
 def test_the_build_sees_the_model_and_what_the_service_imports_and_nothing_else(sent: set[str]) -> None:
