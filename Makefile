@@ -8,9 +8,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # OpenMP threads that wait must not keep the cores that other processes need
 export OMP_WAIT_POLICY ?= PASSIVE
 UV := .venv/bin/uv
+BASE ?= origin/main
 BENCHMARKS := features own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow serve bench clean
+.PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow serve image pull-request release bench clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -57,6 +58,19 @@ mlflow: setup ## open the tracking user interface
 serve: setup ## sign the champion with a key of this checkout and serve it on port 8080
 	ontime sign --new-key
 	ONTIME_SERVICE_PUBLIC_KEY=.keys/model.pub ontime serve
+
+image: setup ## sign the champion with a key of this checkout and build the service's image
+	ontime sign --new-key
+	ontime image
+
+pull-request: setup ## what a pull request must pass against BASE: the proof of dvc.lock, then the gate
+	ontime lock
+	ontime proof --base $(BASE) --output report $(PROOF)
+	ontime report --base $(BASE) --output report $(if $(IMAGE_URL),--image-url $(IMAGE_URL))
+
+release: setup ## what a release starts with: this commit's model, by its lock, from the remote
+	dvc pull models/champion
+	ontime proof
 
 bench: setup ## the benchmarks, each against a named rival in the same run
 	status=0; for name in $(BENCHMARKS); do python -m benchmarks.$$name || status=1; done; exit $$status

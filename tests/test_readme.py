@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 
 from ontime.cli import all_commands, commands
 from ontime.errors import OntimeError
+from ontime.model_deployment.service.settings import PREFIX, Settings
 from ontime.params import Params, check_family
 from ontime.repository.checkout import listed_files
 from tests.checkouts import TOP
@@ -142,7 +143,7 @@ def check_ontime(arguments: list[str]) -> None:
         given = command.make_context(name, rest).params
     except click.ClickException as error:
         pytest.fail(error.format_message())
-    if "model" in given:
+    if name in ("train", "evaluate", "tune"):
         check_family(given["model"])
     check_stages(given.get("stages", ()))
 
@@ -181,7 +182,13 @@ def check_git(arguments: list[str]) -> None:
     assert arguments[0] in done.stdout.split(), f"git has no command {arguments[0]}"
 
 
+def check_curl(arguments: list[str]) -> None:
+    (address,) = arguments
+    assert re.fullmatch(r"http://127\.0\.0\.1:8080/v[12]/models/flight-delay", address), address
+
+
 CHECKS: dict[str, Callable[[list[str]], None]] = {
+    "curl": check_curl,
     "dvc": check_dvc,
     "git": check_git,
     "make": check_make,
@@ -193,6 +200,8 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
 
 def read_by_the_code(variable: str) -> bool:
     """Whether the package, the Makefile or a dependency's own name for it reads an environment variable."""
+    if variable.removeprefix(PREFIX).lower() in Settings.model_fields:
+        return True
     sources = [*(TOP / "src").rglob("*.py"), *(TOP / "tests").rglob("*.py"), TOP / "Makefile"]
     return any(re.search(rf"\b{variable}\b", path.read_text(encoding="utf-8")) for path in sources if path != THIS)
 
