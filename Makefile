@@ -7,6 +7,8 @@ export UV_CACHE_DIR ?= $(HOME)/.cache/ontime/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # OpenMP threads that wait must not keep the cores that other processes need
 export OMP_WAIT_POLICY ?= PASSIVE
+# ONNX Runtime reports its use to its maker unless told not to
+export ORT_DISABLE_TELEMETRY ?= 1
 UV := .venv/bin/uv
 BASE ?= origin/main
 BENCHMARKS := features own_tables pipeline scoring serving tidymodels_recipe
@@ -31,7 +33,7 @@ setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
 requirements: setup ## remake the locks from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra serving --extra release --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
-	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra serving pyproject.toml -o deployment/docker/requirements.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra serving -c requirements-test.txt pyproject.toml -o deployment/docker/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
 
 repro: setup ## run what changed of the graph: raw tables to champion
@@ -39,7 +41,7 @@ repro: setup ## run what changed of the graph: raw tables to champion
 	dvc repro
 
 test: setup ## the fast tests and those that start real servers
-	pytest -n 2 -m "not rehearsal"
+	pytest -n 2 --dist loadgroup -m "not rehearsal"
 
 lint: setup ## format, lint and types
 	ruff format --check .

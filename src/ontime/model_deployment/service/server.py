@@ -81,6 +81,8 @@ def serve(settings: Settings) -> None:
     Raises:
         OntimeError: the model is not what was signed, or a port is taken.
     """
+    # the first process of a container has no default for it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     service = Service(load_model(settings), settings)
     config = uvicorn.Config(
         make_app(service),
