@@ -158,7 +158,7 @@ def test_a_problem_ends_the_process_with_its_line_and_no_traceback(tmp_path: Pat
 def test_an_interrupted_command_is_status_130_without_a_traceback(fork: Path) -> None:
     os.mkfifo(fork / "table.csv")
     with subprocess.Popen(
-        [sys.executable, "-m", "ontime.cli", "ingest"],
+        ["env", "--default-signal=INT", sys.executable, "-m", "ontime.cli", "ingest"],
         cwd=fork,
         env={**os.environ, **PINNED},
         stderr=subprocess.PIPE,

@@ -10,11 +10,10 @@ import pytest
 from tests.checkouts import TOP, git, run, small_fork
 from tests.test_readme import command_lines
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.rehearsal
 ELSEWHERE = {
     "make test": "runs this test",
     "make lint": "a step of its own",
-    "make": "lists the tasks",
     "make mlflow": "serves until it is stopped; see test_mlflow_server.py",
     "make serve": "serves until it is stopped; see test_service.py",
     "make image": "see test_image.py",
@@ -44,7 +43,7 @@ PLACEHOLDERS = {
 def steps() -> Iterator[str]:
     """Commands of the README's code blocks, a task of the Makefile as the lines of its recipe."""
     for line in command_lines(TOP / "README.md"):
-        if any(line == begin or line.startswith(f"{begin} ") for begin in ELSEWHERE):
+        if line == "make" or any(line == begin or line.startswith(f"{begin} ") for begin in ELSEWHERE):
             continue
         for placeholder, value in PLACEHOLDERS.items():
             line = line.replace(placeholder, value)

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from ontime.errors import OntimeError
+from ontime.model_deployment import signing
 from ontime.model_deployment.release import registry_image
 from ontime.model_deployment.release.registry_image import read_image
 from ontime.model_deployment.release.release_file import path_of
@@ -242,6 +243,20 @@ def test_another_key_is_not_trusted(tmp_path: Path) -> None:
     make_key(tmp_path / "other.key")
     with pytest.raises(OntimeError, match=r"^signature: models/champion\.sig: not signed by "):
         list(verify_release("staging", signer=Signer(tmp_path / "other.pub")))
+
+
+def test_a_keyless_signature_is_the_release_jobs(chain: Chain, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(signing, "verify", lambda *arguments: asked.append(arguments))
+    signer = Signer(None, "https://example.invalid/release.yml@refs/tags/{tag}", "https://issuer.example.invalid")
+    with pytest.raises(OntimeError, match=r"^signature: models/champion\.sigstore\.json is not in the image$"):
+        list(verify_release("staging", signer=signer))
+    image = {**chain.files, "models/champion.sigstore.json": b"{}"}
+    digest = push_image(host, "team/ontime", image, chain.labels)
+    chain.repository.publish("staging", "v1.0.0", image=chain.image, digest=digest)
+    assert list(verify_release("staging", signer=signer))[-1][0] == "signature"
+    identity = f"https://example.invalid/release.yml@refs/tags/{NAME}@v1.0.0"
+    assert asked[0][2:] == (None, identity, "https://issuer.example.invalid")
 
 
 def test_a_stage_without_a_release_is_one_line(chain: Chain) -> None:

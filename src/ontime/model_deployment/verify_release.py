@@ -7,7 +7,7 @@ with its labels, its model layer and its signature. Out: a line for each link th
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -19,7 +19,10 @@ from ontime.model_deployment.release.commit_checks import champion_files, check_
 from ontime.model_deployment.release.git import content_of, git, is_ancestor, tip
 from ontime.model_deployment.release.registry import SHORT, Registry, read_registry, resolve
 from ontime.model_deployment.release.release_file import Release, parse, path_of, ran
+from ontime.model_deployment.release.tags import registering
 
+KEYLESS_SIGNATURE = signing.SIGNATURE.with_suffix(".sigstore.json")
+"""Where a release job's own signature is in the image, beside the one by a key."""
 MODEL_LABEL = "io.ontime.model.sha256"
 REVISION_LABEL = "org.opencontainers.image.revision"
 VERSION_LABEL = "org.opencontainers.image.version"
@@ -45,7 +48,7 @@ class Signer:
     show_default=True,
     help="Key of the model's signature.",
 )
-@click.option("--identity", default="", help="In place of a key: who signed, keyless.")
+@click.option("--identity", default="", help="In place of a key: who signed, keyless; {tag} is the version's tag.")
 @click.option("--identity-provider", default="", help="Who vouches for the identity.")
 def command(
     stage: str, branch: str, no_registry: bool, public_key: Path, identity: str, identity_provider: str
@@ -91,7 +94,8 @@ def verify_release(stage: str, branch: str = "main", signer: Signer | None = Non
             raise OntimeError(f"model.onnx has SHA-256 {found}, the release file says {release.model_sha256}")
     yield "manifest", f"model.onnx has SHA-256 {found}"
     if signer is not None:
-        yield from _verify_image(release, files, signer)
+        identity = signer.identity.replace("{tag}", registering(registry.name, release.version))
+        yield from _verify_image(release, files, replace(signer, identity=identity))
 
 
 def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> Iterator[tuple[str, str]]:
@@ -110,7 +114,8 @@ def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> 
             if image.labels.get(label) != wanted:
                 raise OntimeError(f"{label} is {image.labels.get(label)}, not {wanted}")
     yield "labels", "commit, version and model are those of the release"
-    folder, signature = f"{paths.CHAMPION.as_posix()}/", signing.SIGNATURE.as_posix()
+    folder = f"{paths.CHAMPION.as_posix()}/"
+    signature = (KEYLESS_SIGNATURE if signer.identity else signing.SIGNATURE).as_posix()
     held = {name.removeprefix(folder): held for name, held in image.files.items() if name.startswith(folder)}
     with _link("model layer"):
         for name in sorted(held.keys() | files.keys()):

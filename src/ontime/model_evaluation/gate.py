@@ -18,6 +18,8 @@ from ontime.errors import OntimeError
 from ontime.model_evaluation.metrics import SLICE_ROWS, Labels, Probability, cost_per_1000
 from ontime.params import Decision, Gate, Tolerance
 
+PLACE = "place of the row"
+"""What pairs rows that have no key."""
 LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000"}
 
 
@@ -53,8 +55,10 @@ def paired(base: Predictions, head: Predictions, slices: list[str]) -> tuple[pd.
         OntimeError: no row is in both.
     """
     key = [name for name in head.rows.columns if name not in {TARGET, "probability", *slices}]
-    key = [name for name in key if name in base.rows.columns] or ["row"]
-    left, right = (frame.reset_index(names="row") if key == ["row"] else frame for frame in (base.rows, head.rows))
+    key = [name for name in key if name in base.rows.columns]
+    left, right = base.rows, head.rows
+    if not key:
+        key, left, right = [PLACE], left.reset_index(names=PLACE), right.reset_index(names=PLACE)
     both = right.rename(columns={"probability": "head"}).merge(
         left[[*key, "probability"]].rename(columns={"probability": "base"}), on=key, validate="one_to_one"
     )

@@ -40,7 +40,10 @@ function field(feature, given) {
 function valueOf(feature, form) {
   const text = form.elements[feature.name].value;
   if (text === "") return null;
-  return feature.type === "category" ? text : Math.fround(Number(text));
+  if (feature.type === "category") return text;
+  const number = Math.fround(Number(text));
+  // the service says what is wrong with a number that is too large
+  return Number.isFinite(number) ? number : Number(text);
 }
 
 async function update(about, form) {
