@@ -42,6 +42,7 @@ WEAK: dict[str, dict[str, Any]] = {
     "neural_network": {"epochs": 1},
 }
 """Parameters of the families that are not to be champion."""
+REPEATED = 3
 LEFT = ("mean_smoothness", "mean_symmetry")
 """Numbers that say little."""
 
@@ -450,14 +451,13 @@ class Team:
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    """A small fork with a slice of two halves, whose champion is boosting."""
+    """A small fork, whose champion is boosting, with rows enough that a slice of half of them is judged."""
     top = tmp_path_factory.mktemp("team")
     clone = small_fork(top / "clone")
     table = clone / "data" / "external" / "tumours.csv"
     header, *rows = table.read_text().splitlines()
-    table.write_text(
-        "\n".join([f"{header},clinic", *(f"{row},{'ab'[place % 2]}" for place, row in enumerate(rows)), ""])
-    )
+    with_clinic = [f"{row},{'ab'[place % 2]}" for place, row in enumerate(rows * REPEATED)]
+    table.write_text("\n".join([f"{header},clinic", *with_clinic, ""]))
     run("ontime", "init", "--source", "data/external/tumours.csv", "--target", "target", "--no-run", cwd=clone)
     for family, values in {**WEAK, "gradient_boosting": {"max_iter": 5}}.items():
         set_parameters(clone, f"train.{family}", **values)
@@ -481,7 +481,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 @pytest.fixture
 def trusted(team: Team, hub: Hub, tmp_path: Path) -> Forge:
     """The team's repository, whose branches may read the remote."""
-    git(team.clone, "switch", "--quiet", "--force-create", "change", team.graph)
+    git(team.clone, "switch", "--quiet", "--discard-changes", "--force-create", "change", team.graph)
     git(team.clone, "push", "--quiet", "--force", "origin", f"{team.graph}:refs/heads/main")
     git(team.clone, "fetch", "--quiet", "--force", "origin")
     run("dvc", "checkout", "--quiet", "--force", cwd=team.clone)
@@ -520,6 +520,7 @@ def test_a_pull_request_that_improves_is_proven_judged_and_commented_on(team: Te
 def test_a_pull_request_that_regresses_fails_and_its_comment_says_metric_and_slice(team: Team, trusted: Forge) -> None:
     numbers = json.loads((team.clone / "data" / "processed" / "feature_layout.json").read_text())["numbers"]
     set_parameters(team.clone, "data.options", exclude=[name for name in numbers if name not in LEFT])
+    set_parameters(team.clone, "export", page_features=[*LEFT, "clinic"])
     train(team)
     done, head = trusted.judge(team.clone)
     assert not done.succeeded
