@@ -5,10 +5,6 @@ PYTHON ?= python3.11
 UV_VERSION := 0.13.9
 export UV_CACHE_DIR ?= $(HOME)/.cache/ontime/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# OpenMP threads that wait must not keep the cores that other processes need
-export OMP_WAIT_POLICY ?= PASSIVE
-# ONNX Runtime reports its use to its maker unless told not to
-export ORT_DISABLE_TELEMETRY ?= 1
 UV := .venv/bin/uv
 BASE ?= origin/main
 BENCHMARKS := features own_tables pipeline scoring serving tidymodels_recipe

@@ -18,9 +18,13 @@ PINNED = {
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4",
     "KERAS_BACKEND": "tensorflow",
     "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+    # OpenMP threads that wait must not keep the cores that other processes need
+    "OMP_WAIT_POLICY": "PASSIVE",
     "OPENBLAS_CORETYPE": "Haswell",
     # a threaded BLAS splits sums by the number of cores
     "OPENBLAS_NUM_THREADS": "1",
+    # ONNX Runtime reports its use to its maker unless told not to
+    "ORT_DISABLE_TELEMETRY": "1",
     "PYTHONHASHSEED": "0",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "0",

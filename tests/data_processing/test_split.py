@@ -74,35 +74,41 @@ def train_rows() -> pd.DataFrame:
 
 
 def test_categories_are_ordered_by_their_share_of_events_then_by_name() -> None:
-    vocabulary = vocabulary_of(train_rows(), LAYOUT, 2)
+    vocabulary = vocabulary_of(train_rows(), train_rows(), LAYOUT, 2)
     assert vocabulary["categories"] == {"kind": ["never", "also half", "half", "often"]}
     assert vocabulary["numbers"] == ["size"]
 
 
 def test_categories_with_fewer_rows_than_the_least_are_left_out() -> None:
-    assert vocabulary_of(train_rows(), LAYOUT, 4)["categories"] == {"kind": ["half", "often"]}
-    assert "rare" in vocabulary_of(train_rows(), LAYOUT, 1)["categories"]["kind"]
-    assert vocabulary_of(train_rows(), LAYOUT, 100)["categories"] == {"kind": []}
+    assert vocabulary_of(train_rows(), train_rows(), LAYOUT, 4)["categories"] == {"kind": ["half", "often"]}
+    assert "rare" in vocabulary_of(train_rows(), train_rows(), LAYOUT, 1)["categories"]["kind"]
+    assert vocabulary_of(train_rows(), train_rows(), LAYOUT, 100)["categories"] == {"kind": []}
 
 
 def test_the_typical_row_has_medians_and_the_most_frequent_categories() -> None:
     rows = train_rows()
-    typical = vocabulary_of(rows, LAYOUT, 1)["typical"]
+    typical = vocabulary_of(rows, rows, LAYOUT, 1)["typical"]
     assert typical == {"size": rows["size"].median(), "kind": rows["kind"].mode().min()}
 
 
 def test_the_vocabulary_says_which_features_may_be_missing() -> None:
-    assert vocabulary_of(train_rows(), LAYOUT, 1)["may_be_missing"] == ["size", "kind"]
-    assert vocabulary_of(train_rows().dropna(), LAYOUT, 1)["may_be_missing"] == []
+    assert vocabulary_of(train_rows(), train_rows(), LAYOUT, 1)["may_be_missing"] == ["size", "kind"]
+    assert vocabulary_of(train_rows().dropna(), train_rows().dropna(), LAYOUT, 1)["may_be_missing"] == []
+
+
+def test_what_only_a_later_row_lacks_may_be_missing_too() -> None:
+    assert vocabulary_of(train_rows().dropna(), train_rows(), LAYOUT, 1)["may_be_missing"] == ["size", "kind"]
 
 
 def test_a_number_that_every_training_row_lacks_is_left_out() -> None:
     rows = train_rows().assign(empty=np.nan)
     layout = Layout(key=["row"], time="when", numbers=["empty", "size"], categories=["kind"])
-    vocabulary = vocabulary_of(rows, layout, 1)
+    vocabulary = vocabulary_of(rows, rows, layout, 1)
     assert (vocabulary["numbers"], vocabulary["may_be_missing"]) == (["size"], ["size", "kind"])
 
 
 def test_the_order_of_rows_changes_no_vocabulary() -> None:
     rows = train_rows()
-    assert vocabulary_of(rows.sample(frac=1, random_state=3), LAYOUT, 1) == vocabulary_of(rows, LAYOUT, 1)
+    assert vocabulary_of(
+        rows.sample(frac=1, random_state=3), rows.sample(frac=1, random_state=3), LAYOUT, 1
+    ) == vocabulary_of(rows, rows, LAYOUT, 1)

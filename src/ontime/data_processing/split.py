@@ -35,7 +35,7 @@ def command() -> None:
             )
     for name, frame in selected.items():
         write_parquet(frame, paths.split_rows(name))
-    write_json(paths.VOCABULARY, vocabulary_of(selected["train"], layout, params.split.min_category_rows))
+    write_json(paths.VOCABULARY, vocabulary_of(selected["train"], rows, layout, params.split.min_category_rows))
 
 
 def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray[Any, Any]:
@@ -62,13 +62,14 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray
     return parts
 
 
-def vocabulary_of(train: pd.DataFrame, layout: Layout, min_category_rows: int) -> dict[str, Any]:
+def vocabulary_of(train: pd.DataFrame, rows: pd.DataFrame, layout: Layout, min_category_rows: int) -> dict[str, Any]:
     """Content of `vocabulary.json`: the features in the matrix's order and the categories of the training rows.
 
     Categories are ordered by their share of events (then by name), so that a tree can split them as a number
     (Fisher 1958, "On grouping for maximum homogeneity"); rarer ones than `min_category_rows` count as unknown.
     A number that every training row lacks is left out. `typical` is the row that explanations start from: each
-    number's median and each category's most frequent value.
+    number's median and each category's most frequent value. `may_be_missing` has the features that any of all `rows`
+    lacks, labelled or not.
     """
     numbers = [name for name in layout.numbers if train[name].notna().any()]
     categories = {}
@@ -77,7 +78,7 @@ def vocabulary_of(train: pd.DataFrame, layout: Layout, min_category_rows: int) -
         groups = groups[groups["size"] >= min_category_rows]
         share = (groups["sum"] / groups["size"]).astype("float64")
         categories[name] = groups.assign(share=share).sort_values(["share", name])[name].astype(str).tolist()
-    missing = [name for name in [*numbers, *categories] if train[name].isna().any()]
+    missing = [name for name in [*numbers, *categories] if rows[name].isna().any()]
     typical: dict[str, Any] = {name: float(train[name].median()) for name in numbers}
     for name in categories:
         counts = train[name].value_counts()
