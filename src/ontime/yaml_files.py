@@ -1,11 +1,12 @@
 """YAML files that people keep, edited in place: comments, order, quotes and indentation stay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from ontime.files import replacing
 
@@ -27,3 +28,12 @@ def editing(path: Path) -> Iterator[Any]:
     yield content
     with replacing(path) as temporary:
         yaml.dump(content, temporary)
+
+
+def replace_mapping(parent: CommentedMap, key: str, content: Mapping[str, Any]) -> None:
+    """Put other content at a key; the blank line or comment that followed the last entry follows the new last one."""
+    new = CommentedMap(content)
+    *_, last = parent[key]
+    if after := parent[key].ca.items.get(last):
+        new.ca.items[next(reversed(new))] = after
+    parent[key] = new

@@ -78,6 +78,8 @@ def test_comments_and_the_rest_of_the_graph_are_kept(graph: Path, parcels: pd.Da
     parcels.to_csv("t.csv", index=False)
     init("t.csv", "--target", "late", "--name", "parcel-delay")
     assert comments(graph / "params.yaml") == comments(ROOT / "params.yaml")
+    blank = [(folder / "params.yaml").read_text(encoding="utf-8").count("\n\n") for folder in (graph, ROOT)]
+    assert blank[0] == blank[1]
     assert comments(graph / "dvc.yaml") == comments(ROOT / "dvc.yaml")
     after = yaml(graph / "dvc.yaml")
     (artifact,) = after["artifacts"].items()

@@ -22,7 +22,7 @@ from ontime.datasets.table import Options as TableOptions
 from ontime.errors import OntimeError
 from ontime.files import replacing
 from ontime.params import PARAMS_FILE, Params, check
-from ontime.yaml_files import yaml_for_people
+from ontime.yaml_files import replace_mapping, yaml_for_people
 
 DVC_FILE = Path("dvc.yaml")
 VALIDATION_FROM, TEST_FROM = 0.70, 0.85
@@ -73,7 +73,8 @@ def command(
     yaml = yaml_for_people()
     params = yaml.load(PARAMS_FILE)
     adapt(params, frame, labels, roles, time)
-    params["data"]["source"], params["data"]["options"] = keep_source(source), options
+    params["data"]["source"] = keep_source(source)
+    replace_mapping(params["data"], "options", options)
     params["export"]["name"] = name or re.sub(r"[^a-z0-9]+", "-", Path(source).name.split(".")[0].lower()).strip("-")
     check(Params, plain(params), str(PARAMS_FILE))
     graph = yaml.load(DVC_FILE)
