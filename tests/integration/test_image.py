@@ -20,9 +20,11 @@ from typing import Any
 import pytest
 
 from ontime.files import read_json, sha256
+from ontime.model_deployment.image import build_command
 from ontime.model_deployment.signing import make_key, sign
 from tests.checkouts import TOP, copy_checkout, environment, git
 from tests.integration.local_base import find_base
+from tests.sigstore_server import PROVIDER, sigstore_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("image")]
 NAME = "localhost/ontime"
@@ -289,6 +291,36 @@ def test_a_model_with_a_flipped_byte_does_not_start(
     assert done.returncode == 1
     assert done.stderr.startswith("error: /models/champion: not what was signed")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_image_signed_without_a_key_starts_for_its_identity_alone(
+    podman: dict[str, str], bases: list[str], checkouts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = shutil.copytree(checkouts[0], tmp_path / "checkout")
+    with sigstore_server("https://example.invalid/release.yml@refs/tags/v1") as sigstore:
+        for name, value in sigstore.variables.items():
+            monkeypatch.setenv(name, value)
+        (tmp_path / "sigstore.json").write_text(sigstore.trust_config)
+        champion = checkout / "models" / "champion"
+        sign(champion, champion.with_suffix(".sig"), None, tmp_path / "sigstore.json")
+    arguments = {"BASE": bases[0], "PUBLIC_KEY": "", "IDENTITY": sigstore.identity, "IDENTITY_PROVIDER": PROVIDER}
+
+    def keyless(**changes: str) -> "subprocess.CompletedProcess[str]":
+        command = build_command("podman", "localhost/keyless:1", {**arguments, **changes})
+        return subprocess.run(command, cwd=checkout, env=podman, capture_output=True, text=True, check=False)
+
+    refused = keyless(IDENTITY="somebody")
+    assert refused.returncode
+    assert "error: /models/champion.sig: not signed by somebody, or changed since" in refused.stderr
+    built = keyless()
+    assert built.returncode == 0, built.stderr
+    with running(podman, "localhost/keyless:1"):
+        pass
+    done = run(
+        podman, "run", "--rm", *HARDENED, "--env=ONTIME_SERVICE_IDENTITY=somebody", "localhost/keyless:1", check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("error: /models/champion.sig: not signed by somebody, or changed since")
 
 
 def test_there_is_no_shell_package_manager_or_compiler_in_it(members: list[tarfile.TarInfo]) -> None:

@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 
 from ontime.files import read_json
-from ontime.model_deployment.signing import make_key
+from ontime.model_deployment.signing import make_key, sign
 from tests.checkouts import environment
 from tests.services import Running, start
+from tests.sigstore_server import PROVIDER, sigstore_server
 
 pytestmark = pytest.mark.integration
 MUTATIONS = int(os.environ.get("ONTIME_MUTATIONS", "5000"))
@@ -282,6 +283,28 @@ def test_a_model_that_nobody_signed_is_not_served(
     change(next((tmp_path / "changed").rglob(name)))
     with pytest.raises(AssertionError, match=f"did not start: error: .*{reason}"):
         start(tmp_path / "changed", tmp_path / "service.log")
+
+
+def test_a_keyless_signature_is_taken_by_its_identity_alone(
+    signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(signed / "model", tmp_path / "model")
+    with sigstore_server("https://example.invalid/release.yml@refs/tags/v1") as sigstore:
+        for name, value in sigstore.variables.items():
+            monkeypatch.setenv(name, value)
+        (tmp_path / "sigstore.json").write_text(sigstore.trust_config)
+        sign(tmp_path / "model", tmp_path / "model.sig", None, tmp_path / "sigstore.json")
+    wanted = {
+        "PUBLIC_KEY": "",
+        "IDENTITY": sigstore.identity,
+        "IDENTITY_PROVIDER": PROVIDER,
+        "TRUST_CONFIG": str(tmp_path / "model.trust.json"),
+    }
+    found = start(tmp_path, tmp_path / "service.log", **wanted)
+    found.process.terminate()
+    assert found.process.wait(timeout=20) == 0
+    with pytest.raises(AssertionError, match=r"error: .*model\.sig: not signed by somebody, or changed since"):
+        start(tmp_path, tmp_path / "service.log", **{**wanted, "IDENTITY": "somebody"})
 
 
 def test_a_port_that_is_taken_is_told(signed: Path, running: Running, tmp_path: Path) -> None:

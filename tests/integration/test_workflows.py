@@ -25,6 +25,7 @@ from ontime.repository.checkout import listed_files
 from ontime.yaml_files import editing
 from tests.checkouts import BIN, TOP, commit, copy_checkout, git, locked_hashes, run, small_fork
 from tests.releases import NAME, Repository, digest_of, enter, registry_server, release
+from tests.sigstore_server import PROVIDER, sigstore_server
 from tests.test_workflows import WORKFLOWS, uses_of
 
 pytestmark = [
@@ -123,6 +124,8 @@ class Forge:
     hub: Hub
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    """What the jobs have beside that, such as the address of their tokens."""
 
     def act(
         self, event: str, workflow: str, content: Mapping[str, Any], revision: str, *options: str, **secrets: str
@@ -146,6 +149,7 @@ class Forge:
             "STAND_IN_ORIGIN": f"file://{self.origin}",
             "STAND_IN_PUSH": str(ACTIONS / "docker" / "build-push-action" / "push.py"),
             "STAND_IN_VENV": str(Path(sys.prefix)),
+            **self.environment,
         }
         command = [
             "act",
@@ -570,8 +574,12 @@ def test_a_version_is_built_signed_and_released_to_staging_by_digest(
     name = YAML(typ="safe").load(team.clone / "params.yaml")["export"]["name"]
     git(team.clone, "switch", "--quiet", "--force-create", "main", "origin/main")
     run("ontime", "release", "register", "v1.0.0", "--push", cwd=team.clone)
-    with registry_server(tmp_path) as host:
+    identity = f"https://github.com/{REPOSITORY}/.github/workflows/release.yml@refs/tags/{name}@v1.0.0"
+    trust_config = tmp_path / "sigstore.json"
+    with registry_server(tmp_path) as host, sigstore_server(identity) as sigstore:
         trusted.variables["REGISTRY"] = host
+        trust_config.write_text(sigstore.trust_config)
+        trusted.environment.update(sigstore.variables, ONTIME_TRUST_CONFIG=str(trust_config))
         done = trusted.tagged("release", f"{name}@v1.0.0")
         assert done.succeeded, done.text
         git(team.clone, "pull", "--quiet", "origin", "main")
@@ -582,9 +590,12 @@ def test_a_version_is_built_signed_and_released_to_staging_by_digest(
         assert trusted.asked("build-push-action") == [f"{image}:1.0.0 sbom: true, provenance: mode=max"]
         assert trusted.asked("cosign") == [f"sign --yes {image}@{digest}"]
         assert trusted.asked("attest") == [f"{image}@{digest}"]
-        assert trusted.asked("keyless") == ["sign --keyless --signature models/champion.sigstore.json"]
         assert set(trusted.asked("setup-uv")) == {"cache: false"}
         assert git(team.clone, "diff", "--name-only", "HEAD~1").split() == [str(path_of("staging"))]
+        options = [f"--identity-provider={PROVIDER}", f"--trust-config={trust_config}", "staging"]
+        who = identity.replace(f"{name}@v1.0.0", "{tag}")
+        verified = run("ontime", "verify", "release", f"--identity={who}", *options, cwd=team.clone).stdout
+        assert verified.splitlines()[-1] == f"signature     models/champion.sig: by {identity}"
         run("ontime", "release", "assign", "v1.0.0", "production", "--push", cwd=team.clone)
         assert trusted.tagged("promote", f"{name}#production#1").succeeded
     assert trusted.hub.opened[0]["title"] == "Release v1.0.0 to production"

@@ -22,9 +22,10 @@ DOCKER = TOP / "deployment" / "docker"
 LOCK = DOCKER / "requirements.txt"
 FORBIDDEN = {"dvc", "keras", "matplotlib", "mlflow", "pandas", "pip", "scikit-learn", "scipy", "setuptools"}
 FORBIDDEN |= {"pyarrow", "pyspark", "tensorflow", "tensorflow-cpu", "wheel"}
-BUILD_FILES = {".keys/model.pub", "models/champion.sig"} | {
+BUILD_FILES = {f"models/champion{ending}" for ending in (".pub", ".sig", ".trust.json")} | {
     f"deployment/docker/{name}" for name in ("check.py", "requirements.txt", "runtime.py")
 }
+SIGNER = ("PUBLIC_KEY", "IDENTITY", "IDENTITY_PROVIDER", "TRUST_CONFIG")
 MODEL_FILES = {
     f"models/champion/{name}"
     for name in ("MODEL_CARD.md", "golden.json", "manifest.json", "model.onnx", "vocabulary.json")
@@ -129,8 +130,16 @@ def test_the_image_tells_nobody_about_its_use() -> None:
 
 def test_the_service_knows_every_variable_that_is_set_for_it() -> None:
     names = {name for name in variables(last_stage()) if name.startswith(PREFIX)}
-    assert {f"{PREFIX}{name}" for name in ("MODEL", "SIGNATURE", "PUBLIC_KEY", "MODEL_VERSION", "GIT_COMMIT")} <= names
+    assert {f"{PREFIX}{name}" for name in ("MODEL", "SIGNATURE", *SIGNER, "MODEL_VERSION", "GIT_COMMIT")} <= names
     assert names <= {PREFIX + name.upper() for name in Settings.model_fields}
+
+
+def test_the_build_checks_the_signature_as_the_service_will() -> None:
+    shipped = variables(last_stage())
+    (building,) = (text for text in values("ENV", instructions()) if f"{PREFIX}MODEL=" in text and "PORT" not in text)
+    checked = variables([("ENV", building)])
+    assert {PREFIX + name for name in ("MODEL", "SIGNATURE", *SIGNER)} == set(checked)
+    assert checked.items() <= shipped.items()
 
 
 def test_labels_tell_commit_version_title_and_model() -> None:
@@ -182,7 +191,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     top = tmp_path_factory.mktemp("context")
     tracked = git(TOP, "ls-files", "-z").split("\0")
     others = [
-        *(".env", ".git/config", ".dvc/config.local", ".dvc/tmp/x", ".keys/model.key", ".keys/other.pub", "mlflow.db"),
+        *(".env", ".git/config", ".dvc/config.local", ".dvc/tmp/x", ".keys/model.key", ".keys/model.pub", "mlflow.db"),
         *(".venv/bin/python", "data/raw/flights/2013-01.parquet", "deployment/docker/pip.conf", "deployment/x.yaml"),
         *("models/training_runs/a/model/model.joblib", "models/selection.json", "src/ontime/new.py"),
         *("src/ontime/__pycache__/cli.pyc", "src/ontime/model_deployment/service/__pycache__/app.pyc"),

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import requests
 
 from ontime.errors import OntimeError
-from ontime.model_deployment import signing
 from ontime.model_deployment.release import registry_image
 from ontime.model_deployment.release.registry_image import read_image
 from ontime.model_deployment.release.release_file import path_of
@@ -31,6 +31,7 @@ from tests.releases import (
     release,
     stand_in,
 )
+from tests.sigstore_server import PROVIDER, sigstore_server
 
 LINKS = ("release file", "tag", "commit", "dvc.lock", "model", "manifest")
 IMAGE_LINKS = ("image", "labels", "model layer", "signature")
@@ -245,18 +246,34 @@ def test_another_key_is_not_trusted(tmp_path: Path) -> None:
         list(verify_release("staging", signer=Signer(tmp_path / "other.pub")))
 
 
-def test_a_keyless_signature_is_the_release_jobs(chain: Chain, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-    monkeypatch.setattr(signing, "verify", lambda *arguments: asked.append(arguments))
-    signer = Signer(None, "https://example.invalid/release.yml@refs/tags/{tag}", "https://issuer.example.invalid")
-    with pytest.raises(OntimeError, match=r"^signature: models/champion\.sigstore\.json is not in the image$"):
-        list(verify_release("staging", signer=signer))
-    image = {**chain.files, "models/champion.sigstore.json": b"{}"}
-    digest = push_image(host, "team/ontime", image, chain.labels)
-    chain.repository.publish("staging", "v1.0.0", image=chain.image, digest=digest)
-    assert list(verify_release("staging", signer=signer))[-1][0] == "signature"
-    identity = f"https://example.invalid/release.yml@refs/tags/{NAME}@v1.0.0"
-    assert asked[0][2:] == (None, identity, "https://issuer.example.invalid")
+def test_a_keyless_signature_is_the_release_jobs(
+    chain: Chain, host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workflow, model = "https://example.invalid/release.yml@refs/tags/", chain.key.with_name("champion")
+    with sigstore_server(f"{workflow}{NAME}@v1.0.0") as sigstore:
+        for name, value in sigstore.variables.items():
+            monkeypatch.setenv(name, value)
+        (tmp_path / "sigstore.json").write_text(sigstore.trust_config)
+        sign(model, model.with_suffix(".sig"), None, tmp_path / "sigstore.json")
+    options = [f"--identity-provider={PROVIDER}", f"--trust-config={tmp_path / 'sigstore.json'}", "staging"]
+
+    def verify(identity: str) -> str:
+        command.main([f"--identity={identity}", *options], standalone_mode=False)
+        return capsys.readouterr().out.splitlines()[-1]
+
+    # still signed by the key
+    with pytest.raises(OntimeError, match=r"^signature: models/champion\.sig: not signed by [^\n]+$"):
+        verify(f"{workflow}{{tag}}")
+    chain.push(host, {"models/champion.sig": model.with_suffix(".sig").read_bytes()}, {})
+    assert verify(f"{workflow}{{tag}}") == f"signature     models/champion.sig: by {workflow}{NAME}@v1.0.0"
+    with pytest.raises(OntimeError, match=r"^signature: models/champion\.sig: not signed by https://example[^\n]+$"):
+        verify(f"{workflow}{NAME}@v1.0.1")
+
+
+@pytest.mark.parametrize("option", ["--identity=job", "--identity-provider=https://example.invalid"])
+def test_half_an_identity_is_wrong_usage(option: str) -> None:
+    with pytest.raises(click.UsageError, match="both or neither"):
+        command.main(["staging", option], standalone_mode=False)
 
 
 def test_a_stage_without_a_release_is_one_line(chain: Chain) -> None:

@@ -36,11 +36,11 @@ def predictions(seed: int = 0, noise: float = 0.0, rows: int = ROWS) -> Predicti
             "probability": (1 / (1 + np.exp(-2 * blurred))).astype(np.float32),
         }
     )
-    return Predictions(frame, 0.25)
+    return Predictions(frame, 0.25, ("row_id",))
 
 
 def judged(base: Predictions, head: Predictions, gate: Gate) -> list[Judged]:
-    both, unpaired = paired(base, head, ["kind"])
+    both, unpaired = paired(base, head)
     assert unpaired == 0
     return judge(both, base.threshold, head.threshold, DECISION, gate)
 
@@ -96,28 +96,45 @@ def test_rows_are_paired_by_their_key_in_any_order(gate: Gate) -> None:
 def test_rows_of_one_side_alone_are_counted_and_not_judged() -> None:
     base = predictions()
     head = replace(base, rows=base.rows.iloc[100:])
-    both, unpaired = paired(base, head, ["kind"])
+    both, unpaired = paired(base, head)
     assert (len(both), unpaired) == (ROWS - 100, 100)
 
 
 def test_rows_without_a_key_are_paired_by_their_place() -> None:
     frame = predictions().rows.drop(columns="row_id")
-    both, unpaired = paired(Predictions(frame, 0.5), Predictions(frame, 0.5), ["kind"])
+    both, unpaired = paired(Predictions(frame, 0.5, ()), Predictions(frame, 0.5, ()))
     assert (len(both), unpaired) == (ROWS, 0)
+
+
+def test_a_slice_may_be_part_of_the_key() -> None:
+    """As the carrier of a flight, whose number alone is not unique."""
+    base = predictions()
+    number = np.arange(ROWS) // 2
+    rows = base.rows.assign(row_id=number, kind=np.where(np.arange(ROWS) % 2 == 0, "few", "many"))
+    one = Predictions(rows, 0.25, ("row_id", "kind"))
+    both, unpaired = paired(one, replace(one, rows=rows.sample(frac=1, random_state=1)))
+    assert (len(both), unpaired) == (ROWS, 0)
+    assert (both["base"] == both["head"]).all()
+
+
+def test_another_key_is_told() -> None:
+    base = predictions()
+    with pytest.raises(OntimeError, match=r"^gate: the key of the rows was row_id and is none; [^\n]+$"):
+        paired(base, replace(base, key=()))
 
 
 def test_nothing_in_common_is_told() -> None:
     base = predictions()
     head = replace(base, rows=base.rows.assign(row_id=base.rows["row_id"] + ROWS))
     with pytest.raises(OntimeError, match="no validation row in common"):
-        paired(base, head, ["kind"])
+        paired(base, head)
 
 
 def test_one_slice_that_is_worse_is_found_and_small_slices_are_left_out(gate: Gate) -> None:
     base = predictions()
     few = base.rows["kind"] == "few"
     spoiled = base.rows["probability"].where(~few, base.rows["probability"].sample(frac=1, random_state=2).to_numpy())
-    both, _ = paired(base, replace(base, rows=base.rows.assign(probability=spoiled)), ["kind"])
+    both, _ = paired(base, replace(base, rows=base.rows.assign(probability=spoiled)))
     found = {metric.name: metric for metric in judge_slices(both, ["kind"], gate)}
     assert found["kind=few"].regressed
     assert not found["kind=many"].regressed

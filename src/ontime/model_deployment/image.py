@@ -45,7 +45,7 @@ def command(name: str, version_: str, base: str | None, pip_config: Path | None,
     if not VERSION.fullmatch(version_):
         raise OntimeError(f"--version {version_}: expected MAJOR.MINOR.PATCH, as in 1.2.0")
     tool = find_tool("docker" if docker else "podman")
-    signing.verify(paths.CHAMPION, signing.SIGNATURE, signing.PUBLIC_KEY)
+    signing.verify(paths.CHAMPION, signing.SIGNATURE, signing.SIGNATURE.with_suffix(signing.KEY_ENDING))
     arguments = {
         "GIT_COMMIT": revision(only_clean=push),
         "MODEL_VERSION": version_,

@@ -1,7 +1,8 @@
 """Signatures of a model folder by OpenSSF model signing: made at release, checked before anything is loaded.
 
-In: the champion's folder and a key (or, keyless, an OIDC token). Out: one signature file beside the folder,
-which names the SHA-256 of every file in it. The graph signs nothing, for ECDSA signatures differ each time.
+In: the champion's folder and a key (or, keyless, an OIDC token). Out: one signature file beside the folder, which names
+the SHA-256 of every file in it, and what the signature is checked against without network: the public key or, keyless,
+the keys of Sigstore. The graph signs nothing, for ECDSA signatures differ each time.
 """
 
 from pathlib import Path
@@ -17,6 +18,15 @@ from ontime.files import read_json, replacing, sha256
 
 SIGNATURE = paths.CHAMPION.with_name(f"{paths.CHAMPION.name}.sig")
 PRIVATE_KEY, PUBLIC_KEY = Path(".keys/model.key"), Path(".keys/model.pub")
+KEY_ENDING, TRUST_ENDING = ".pub", ".trust.json"
+"""Of the file beside a signature that it is checked against: a public key, or Sigstore's keys."""
+
+trust_option = click.option(
+    "--trust-config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar="ONTIME_TRUST_CONFIG",
+    help="Keyless: addresses and keys of a Sigstore of your own (its client trust configuration).",
+)
 
 
 @click.command(name="sign")
@@ -27,13 +37,16 @@ PRIVATE_KEY, PUBLIC_KEY = Path(".keys/model.key"), Path(".keys/model.pub")
 )
 @click.option("--new-key", is_flag=True, help="Make the key pair first, unless it is there.")
 @click.option("--keyless", is_flag=True, help="Sign with this job's OIDC token (Sigstore) in place of a key.")
-def command(model: Path, signature: Path, key: Path, new_key: bool, keyless: bool) -> None:
+@trust_option
+def command(model: Path, signature: Path, key: Path, new_key: bool, keyless: bool, trust_config: Path | None) -> None:
     """Sign the champion's folder."""
+    if keyless and new_key:
+        raise click.UsageError("--keyless signs without a key; leave out --new-key")
     if not (model / "manifest.json").is_file():
         raise OntimeError(f"{model}: no model there; run `dvc repro` (or `dvc pull`) first")
     if new_key and not key.exists():
         make_key(key)
-    sign(model, signature, None if keyless else key)
+    sign(model, signature, None if keyless else key, trust_config)
     click.echo(f"signed {model}: {signature}")
 
 
@@ -48,14 +61,21 @@ def make_key(private: Path) -> None:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
-    with replacing(private.with_suffix(".pub")) as temporary:
-        temporary.write_bytes(
-            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        )
+    with replacing(private.with_suffix(KEY_ENDING)) as temporary:
+        temporary.write_bytes(_public_half(private))
 
 
-def sign(model: Path, signature: Path, private_key: Path | None) -> None:
+def _public_half(private: Path) -> bytes:
+    """The public key of a private one, PEM."""
+    key = serialization.load_pem_private_key(private.read_bytes(), password=None).public_key()
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def sign(model: Path, signature: Path, private_key: Path | None, trust_config: Path | None = None) -> None:
     """Sign every file of a folder; without a key, by the OIDC token of the job that runs this.
+
+    Args:
+        trust_config: of the Sigstore that signs without a key; otherwise the public one's is fetched.
 
     Raises:
         OntimeError: a file is not what the manifest says, the key cannot be read, or no token is there.
@@ -67,13 +87,19 @@ def sign(model: Path, signature: Path, private_key: Path | None) -> None:
             raise OntimeError(f"{model / name}: not what manifest.json says; run `dvc repro` or `dvc checkout`")
 
     config = Config().set_hashing_config(_hashing())
+    endings = (KEY_ENDING, TRUST_ENDING) if private_key else (TRUST_ENDING, KEY_ENDING)
+    checked_by, other = (signature.with_suffix(ending) for ending in endings)
     try:
-        if private_key is None:
-            config.use_sigstore_signer(identity_token=_token())
-        else:
-            config.use_elliptic_key_signer(private_key=private_key)
-        with replacing(signature) as temporary:
+        token = None if private_key else _token()
+        with replacing(checked_by) as beside, replacing(signature) as temporary:
+            if private_key is None:
+                beside.write_bytes(trust_config.read_bytes() if trust_config else _public_sigstore())
+                config.use_sigstore_signer(identity_token=token, trust_config=beside)
+            else:
+                beside.write_bytes(_public_half(private_key))
+                config.use_elliptic_key_signer(private_key=private_key)
             config.sign(model, temporary)
+        other.unlink(missing_ok=True)
     except FileNotFoundError as error:
         raise OntimeError(f"{error.filename}: not found; make a key with `ontime sign --new-key`") from None
     except OntimeError:
@@ -82,23 +108,41 @@ def sign(model: Path, signature: Path, private_key: Path | None) -> None:
         raise OntimeError(f"{private_key or 'keyless'}: cannot sign with it: {_line(error)}") from None
 
 
+def _public_sigstore() -> bytes:
+    """Addresses and keys of the public Sigstore, as its own update framework vouches for them now."""
+    from sigstore.models import ClientTrustConfig
+
+    # the library reads such a file and has no way of its own to write one
+    content: str = ClientTrustConfig.production()._inner.to_json()
+    return content.encode()
+
+
 def _token() -> str:
     """The OIDC token of this job, for Sigstore."""
-    from id import detect_credential
+    from id import IdentityError, detect_credential
 
-    token: str | None = detect_credential("sigstore")
+    try:
+        token: str | None = detect_credential("sigstore")
+    except IdentityError as error:
+        raise OntimeError(f"keyless: {_line(error)}; does the job have `id-token: write`?") from None
     if token is None:
         raise OntimeError("keyless: no OIDC token here; run this in a workflow with `id-token: write`, or give a key")
     return token
 
 
 def verify(
-    model: Path, signature: Path, public_key: Path | None = None, identity: str = "", identity_provider: str = ""
+    model: Path,
+    signature: Path,
+    public_key: Path | None = None,
+    identity: str = "",
+    identity_provider: str = "",
+    trust_config: Path | None = None,
 ) -> None:
     """Check that a folder holds the signed bytes and nothing else.
 
     Args:
         public_key: whose signature is wanted; or, keyless, `identity` and the `identity_provider` that vouches for it.
+        trust_config: Sigstore's keys; without them, those of the public one are fetched.
 
     Raises:
         OntimeError: the signature is absent, broken or somebody else's, or a file is changed, absent or extra.
@@ -114,7 +158,7 @@ def verify(
         if public_key is not None:
             config.use_elliptic_key_verifier(public_key=public_key)
         else:
-            config.use_sigstore_verifier(identity=identity, oidc_issuer=identity_provider)
+            config.use_sigstore_verifier(identity=identity, oidc_issuer=identity_provider, trust_config=trust_config)
         config.verify(model, signature)
     except FileNotFoundError as error:
         raise OntimeError(f"{error.filename}: not found") from None

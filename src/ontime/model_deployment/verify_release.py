@@ -21,8 +21,6 @@ from ontime.model_deployment.release.registry import SHORT, Registry, read_regis
 from ontime.model_deployment.release.release_file import Release, parse, path_of, ran
 from ontime.model_deployment.release.tags import registering
 
-KEYLESS_SIGNATURE = signing.SIGNATURE.with_suffix(".sigstore.json")
-"""Where a release job's own signature is in the image, beside the one by a key."""
 MODEL_LABEL = "io.ontime.model.sha256"
 REVISION_LABEL = "org.opencontainers.image.revision"
 VERSION_LABEL = "org.opencontainers.image.version"
@@ -35,6 +33,8 @@ class Signer:
     public_key: Path | None = signing.PUBLIC_KEY
     identity: str = ""
     provider: str = ""
+    trust_config: Path | None = None
+    """Sigstore's keys; never those in the image, which is what is doubted here."""
 
 
 @click.command(name="release")
@@ -50,11 +50,20 @@ class Signer:
 )
 @click.option("--identity", default="", help="In place of a key: who signed, keyless; {tag} is the version's tag.")
 @click.option("--identity-provider", default="", help="Who vouches for the identity.")
+@signing.trust_option
 def command(
-    stage: str, branch: str, no_registry: bool, public_key: Path, identity: str, identity_provider: str
+    stage: str,
+    branch: str,
+    no_registry: bool,
+    public_key: Path,
+    identity: str,
+    identity_provider: str,
+    trust_config: Path | None,
 ) -> None:
     """Walk from what a stage runs back to the graph that made it, and say where that breaks."""
-    signer = Signer(None if identity else public_key, identity, identity_provider)
+    if bool(identity) != bool(identity_provider):
+        raise click.UsageError("--identity and --identity-provider: both or neither")
+    signer = Signer(None if identity else public_key, identity, identity_provider, trust_config)
     for link, what in verify_release(stage, branch, None if no_registry else signer):
         click.echo(f"{link:<14}{what}")
 
@@ -115,7 +124,7 @@ def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> 
                 raise OntimeError(f"{label} is {image.labels.get(label)}, not {wanted}")
     yield "labels", "commit, version and model are those of the release"
     folder = f"{paths.CHAMPION.as_posix()}/"
-    signature = (KEYLESS_SIGNATURE if signer.identity else signing.SIGNATURE).as_posix()
+    signature = signing.SIGNATURE.as_posix()
     held = {name.removeprefix(folder): held for name, held in image.files.items() if name.startswith(folder)}
     with _link("model layer"):
         for name in sorted(held.keys() | files.keys()):
@@ -131,7 +140,14 @@ def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> 
             (model / name).write_bytes(content)
         (Path(top) / "model.sig").write_bytes(image.files[signature])
         try:
-            signing.verify(model, Path(top) / "model.sig", signer.public_key, signer.identity, signer.provider)
+            signing.verify(
+                model,
+                Path(top) / "model.sig",
+                signer.public_key,
+                signer.identity,
+                signer.provider,
+                signer.trust_config,
+            )
         except OntimeError as error:
             raise OntimeError(str(error).replace(f"{top}/model.sig", signature).replace(f"{top}/", "")) from None
     yield "signature", f"{signature}: by {signer.public_key or signer.identity}"

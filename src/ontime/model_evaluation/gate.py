@@ -42,21 +42,24 @@ class Judged:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A champion's validation rows with `probability` and its threshold."""
+    """A champion's validation rows with `probability`, its threshold, and the columns that are the rows' key."""
 
     rows: pd.DataFrame
     threshold: float
+    key: tuple[str, ...]
 
 
-def paired(base: Predictions, head: Predictions, slices: list[str]) -> tuple[pd.DataFrame, int]:
+def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
     """Rows that both have, with `base` and `head` probabilities, and how many only one of them has.
 
     Raises:
-        OntimeError: no row is in both.
+        OntimeError: no row is in both, or the key is another one.
     """
-    key = [name for name in head.rows.columns if name not in {TARGET, "probability", *slices}]
-    key = [name for name in key if name in base.rows.columns]
-    left, right = base.rows, head.rows
+    if base.key != head.key:
+        raise OntimeError(
+            f"gate: the key of the rows was {_listed(base.key)} and is {_listed(head.key)}; compare the metrics by hand"
+        )
+    key, left, right = list(head.key), base.rows, head.rows
     if not key:
         key, left, right = [PLACE], left.reset_index(names=PLACE), right.reset_index(names=PLACE)
     both = right.rename(columns={"probability": "head"}).merge(
@@ -65,6 +68,10 @@ def paired(base: Predictions, head: Predictions, slices: list[str]) -> tuple[pd.
     if both.empty:
         raise OntimeError("gate: base and head have no validation row in common; compare the metrics by hand")
     return both, len(left) + len(right) - 2 * len(both)
+
+
+def _listed(key: tuple[str, ...]) -> str:
+    return ", ".join(key) or "none"
 
 
 def judge(

@@ -44,7 +44,7 @@ def command(base: str, output: Path, image_url: str) -> None:
     params = load_params()
     commit = _git("rev-parse", "--verify", f"{base}^{{commit}}", otherwise=f"--base {base}: no such revision")
     before, after = read_champion(_base_opener(commit)), read_champion(_workspace_opener)
-    both, unpaired = paired(before.predictions, after.predictions, params.evaluate.slices)
+    both, unpaired = paired(before.predictions, after.predictions)
     judged = judge(both, before.predictions.threshold, after.predictions.threshold, params.decision, params.gate)
     slices = judge_slices(both, [name for name in params.evaluate.slices if name in both], params.gate)
     failed = [metric for metric in [*judged, *slices] if metric.regressed]
@@ -71,11 +71,13 @@ def read_champion(opened: Callable[[Path], IO[bytes]]) -> Champion:
         test = json.load(stream)
     with opened(run / "predictions" / "validation.parquet") as stream:
         rows = pd.read_parquet(stream)
+    with opened(paths.FEATURE_LAYOUT) as stream:
+        key = tuple(json.load(stream)["key"])
     curves = {}
     for name in ("roc", "calibration"):
         with opened(run / "plots" / f"{name}.csv") as stream:
             curves[name] = pd.read_csv(stream)
-    return Champion(model, Predictions(rows, threshold), test, curves)
+    return Champion(model, Predictions(rows, threshold, key), test, curves)
 
 
 def _workspace_opener(path: Path) -> IO[bytes]:

@@ -22,13 +22,14 @@ import click
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from ontime import paths
 from ontime.errors import OntimeError
 from ontime.files import replacing
 from ontime.model_deployment.verify import LOCK, read_lock
 
 GRAPH_FILES = ("dvc.yaml", "dvc.lock", "params.yaml", "requirements.txt", ".dvc/config")
 COMPARED_STAGES = ("evaluate", "baselines", "select")
-"""Whose outputs `ontime report` compares with the base's."""
+"""Whose outputs `ontime report` compares with the base's, row by row by the key in `paths.FEATURE_LAYOUT`."""
 NOT_HERE = ("deleted", "not in cache")
 
 Stages = Mapping[str, Mapping[str, Any]]
@@ -116,7 +117,7 @@ def stale_reasons(entries: list[Any], made: Mapping[str, str]) -> Iterator[str]:
         if isinstance(entry, str):
             yield entry.removeprefix("changed ")
             continue
-        for path, state in itertools.chain.from_iterable(paths.items() for paths in entry.values()):
+        for path, state in itertools.chain.from_iterable(states.items() for states in entry.values()):
             if isinstance(state, dict):
                 yield from (f"{path} {parameter}" for parameter in state)
             elif state not in NOT_HERE or path not in made:
@@ -157,14 +158,15 @@ def prove(since: str, locked: Stages, made: Mapping[str, str], remote: bool) -> 
         with replacing(LOCK) as temporary:
             temporary.write_bytes(text)
         compared = [stage for name, stage in locked.items() if name.partition("@")[0] in COMPARED_STAGES]
-        bring({out["path"] for stage in compared for out in stage["outs"]}, remote)
+        wanted = {str(paths.FEATURE_LAYOUT), *(out["path"] for stage in compared for out in stage["outs"])}
+        bring(wanted & made.keys(), remote)
     return told
 
 
-def bring(paths: set[str], remote: bool) -> None:
+def bring(wanted: set[str], remote: bool) -> None:
     """Pull, or without the remote check out, those of the paths that are not here."""
     # all at once, then one by one: among several targets DVC can leave out a folder that its cache does not have
-    for targets in (sorted(paths), *([path] for path in sorted(paths))):
+    for targets in (sorted(wanted), *([path] for path in sorted(wanted))):
         missing = [path for path in targets if not Path(path).exists()]
         if missing:
             _run("dvc", "pull" if remote else "checkout", *missing)

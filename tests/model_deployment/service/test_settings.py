@@ -43,10 +43,31 @@ def test_a_wrong_variable_is_one_line(monkeypatch: pytest.MonkeyPatch, name: str
     assert "\n" not in str(error.value)
 
 
-def test_a_service_without_anybody_to_trust_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(f"{PREFIX}PUBLIC_KEY")
-    monkeypatch.setenv(f"{PREFIX}IDENTITY", "release@example.invalid")
-    with pytest.raises(OntimeError, match=r"PUBLIC_KEY: missing; name the key that signed the model"):
+@pytest.mark.parametrize(
+    ("key", "identity", "provider", "reason"),
+    [
+        ("", "", "", "PUBLIC_KEY: missing; name the key that signed the model"),
+        ("", "job", "", "IDENTITY_PROVIDER: missing; "),
+        ("", "", "https://example.invalid", "IDENTITY: missing; "),
+        ("model.pub", "job", "https://example.invalid", "PUBLIC_KEY: set beside ONTIME_SERVICE_IDENTITY; "),
+        ("model.pub", "job", "", "PUBLIC_KEY: set beside ONTIME_SERVICE_IDENTITY; "),
+        ("model.pub", "", "https://example.invalid", "PUBLIC_KEY: set beside ONTIME_SERVICE_IDENTITY_PROVIDER; "),
+    ],
+)
+def test_whom_to_trust_is_said_whole_and_once(
+    monkeypatch: pytest.MonkeyPatch, key: str, identity: str, provider: str, reason: str
+) -> None:
+    for name, value in {"PUBLIC_KEY": key, "IDENTITY": identity, "IDENTITY_PROVIDER": provider}.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(OntimeError) as error:
         load_settings()
+    assert str(error.value).startswith(PREFIX + reason)
+    assert "\n" not in str(error.value)
+
+
+def test_an_identity_takes_the_place_of_an_empty_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}PUBLIC_KEY", "")
+    monkeypatch.setenv(f"{PREFIX}IDENTITY", "job")
     monkeypatch.setenv(f"{PREFIX}IDENTITY_PROVIDER", "https://example.invalid")
-    assert load_settings().identity == "release@example.invalid"
+    settings = load_settings()
+    assert (settings.public_key, settings.identity) == (None, "job")

@@ -56,7 +56,14 @@ def load_model(settings: Settings) -> Model:
         OntimeError: the folder is not what was signed, or the golden records come out otherwise.
     """
     folder = settings.model
-    verify(folder, settings.signature, settings.public_key, settings.identity, settings.identity_provider)
+    verify(
+        folder,
+        settings.signature,
+        settings.public_key,
+        settings.identity,
+        settings.identity_provider,
+        settings.trust_config,
+    )
     manifest = read_json(folder / "manifest.json")
     encoder = Encoder.from_vocabulary(read_json(folder / "vocabulary.json"))
     model = Model(

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ontime.errors import OntimeError
@@ -24,10 +24,12 @@ class Settings(BaseSettings):
     model: Path = Path("models/champion")
     """Folder of the model."""
     signature: Path = Path("models/champion.sig")
-    public_key: Path | None = None
+    public_key: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = None
     """Whose signature is wanted; or, for a keyless one, `identity` and `identity_provider`."""
     identity: str = ""
     identity_provider: str = ""
+    trust_config: Path = Path("models/champion.trust.json")
+    """Sigstore's keys, by which a keyless signature is checked without network."""
     model_version: str = "0.0.0"
     git_commit: str = "unknown"
     host: str = "127.0.0.1"
@@ -76,9 +78,29 @@ def load_settings() -> Settings:
         ) from None
     except ValueError as error:
         raise OntimeError(f"{PREFIX}…: {' '.join(str(error).split())}; a list is written as JSON") from None
-    if settings.public_key is None and not (settings.identity and settings.identity_provider):
+    check_signer(settings)
+    return settings
+
+
+def check_signer(settings: Settings) -> None:
+    """Refuse settings that trust nobody, half an identity, or a key as well as an identity.
+
+    Raises:
+        OntimeError: which variable is missing or one too many.
+    """
+    keyless = {f"{PREFIX}IDENTITY": settings.identity, f"{PREFIX}IDENTITY_PROVIDER": settings.identity_provider}
+    missing = [name for name, value in keyless.items() if not value]
+    if settings.public_key is None and len(missing) == len(keyless):
         raise OntimeError(
             f"{PREFIX}PUBLIC_KEY: missing; name the key that signed the model, or for a keyless signature "
-            f"{PREFIX}IDENTITY and {PREFIX}IDENTITY_PROVIDER"
+            f"{' and '.join(keyless)}"
         )
-    return settings
+    if settings.public_key is not None and len(missing) < len(keyless):
+        given = next(name for name in keyless if name not in missing)
+        raise OntimeError(
+            f"{PREFIX}PUBLIC_KEY: set beside {given}; the model has one signature, leave one of them empty"
+        )
+    if len(missing) == 1:
+        raise OntimeError(
+            f"{missing[0]}: missing; a keyless signature is that of an identity which a provider vouches for"
+        )

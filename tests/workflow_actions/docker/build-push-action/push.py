@@ -1,9 +1,14 @@
-"""Push what the release workflow would build, by the variables that the action sets; print `digest=…`."""
+"""Push what the release workflow would build, by the variables that the action sets; print `digest=…`.
+
+As the Dockerfile does, it checks the signature by whom the arguments name.
+"""
 
 import os
 import sys
 import types
 from pathlib import Path
+
+from ontime.model_deployment.signing import verify
 
 LABELS = {
     "GIT_COMMIT": "org.opencontainers.image.revision",
@@ -19,11 +24,20 @@ from tests.releases import push_image  # noqa: E402
 
 arguments = dict(line.strip().split("=", 1) for line in os.environ["ARGUMENTS"].splitlines() if line.strip())
 host, _, place = os.environ["TAGS"].partition("/")
-paths = [*Path("models/champion").iterdir(), *Path("models").glob("champion.s*")]
+CHAMPION = Path("models/champion")
+verify(
+    CHAMPION,
+    CHAMPION.with_suffix(".sig"),
+    Path(arguments["PUBLIC_KEY"]) if arguments["PUBLIC_KEY"] else None,
+    arguments["IDENTITY"],
+    arguments["IDENTITY_PROVIDER"],
+    CHAMPION.with_suffix(".trust.json"),
+)
+paths = [*CHAMPION.iterdir(), *CHAMPION.parent.glob("champion.*")]
 digest = push_image(
     host,
     place.rpartition(":")[0],
     {str(path): path.read_bytes() for path in paths},
-    {LABELS[name]: value for name, value in arguments.items()},
+    {label: arguments[name] for name, label in LABELS.items()},
 )
 print(f"digest={digest}")
