@@ -98,7 +98,7 @@ def fit_and_score(family: str) -> dict[str, Any]:
     if (len(rows), int(rows[TARGET].sum())) != (ROWS, LATE_ROWS):
         sys.exit(f"{len(rows)} rows, {rows[TARGET].sum()} late; the article has {ROWS} and {LATE_ROWS}")
     parts = split(rows)
-    encoder = Encoder.from_vocabulary(vocabulary_of(parts["train"], LAYOUT, params.split.min_category_rows))
+    encoder = Encoder.from_vocabulary(vocabulary_of(parts["train"], rows, LAYOUT, params.split.min_category_rows))
     data = {
         name: (
             encoder.transform({column: part[column].to_numpy() for column in encoder.features}),
