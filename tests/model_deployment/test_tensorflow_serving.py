@@ -206,7 +206,9 @@ def test_the_documented_request_fits_the_signature_and_the_service_unchanged(
     body = json.dumps(json.loads(documented_client()["predict_request"](records, vocabulary)) | extra)
     assert "NaN" in body
     settings = Settings(model=signed / "model", signature=signed / "model.sig", public_key=signed / "model.pub")
-    matrix, columns = Protocol(load_served(settings), max_rows=100).read_predict(body.encode())
+    protocol = Protocol(load_served(settings), max_rows=100)
+    rows, columns = protocol.read_predict(body.encode())
+    matrix = protocol.matrix([rows])
     assert not columns
     np.testing.assert_array_equal(matrix, encoder.transform_records([list(record.values()) for record in records]))
     by_instances = saved_probability(saved, np.array(json.loads(body)["instances"], dtype=np.float32))

@@ -33,7 +33,7 @@ def test_requests_of_one_turn_run_together_and_get_their_own_rows() -> None:
     predict = Recorder()
 
     async def main() -> list[Probability]:
-        batcher = Batcher(predict, 100, 1000)
+        batcher = Batcher(np.concatenate, predict, 100, 1000)
         return await asyncio.gather(*(batcher.probability(rows(first, 3)) for first in range(0, 30, 10)))
 
     found = asyncio.run(main())
@@ -45,7 +45,7 @@ def test_a_batch_has_no_more_rows_than_allowed() -> None:
     predict = Recorder()
 
     async def main() -> None:
-        batcher = Batcher(predict, 10, 1000)
+        batcher = Batcher(np.concatenate, predict, 10, 1000)
         await asyncio.gather(*(batcher.probability(rows(0, count)) for count in (4, 4, 4, 10, 1)))
         assert batcher.rows == 0
 
@@ -57,7 +57,7 @@ def test_a_large_request_leaves_the_event_loop_free() -> None:
     predict = Recorder()
 
     async def main() -> list[float]:
-        found = await Batcher(predict, 10, 1000).probability(rows(0, 11))
+        found = await Batcher(np.concatenate, predict, 10, 1000).probability(rows(0, 11))
         return list(found)
 
     assert asyncio.run(main()) == list(range(11))
@@ -66,7 +66,7 @@ def test_a_large_request_leaves_the_event_loop_free() -> None:
 
 def test_rows_that_make_a_run_fail_are_told_to_their_own_request_alone() -> None:
     async def main() -> list[object]:
-        batcher = Batcher(Recorder(), 100, 1000)
+        batcher = Batcher(np.concatenate, Recorder(), 100, 1000)
         failed = await asyncio.gather(*(batcher.probability(rows(first)) for first in (-1, 5)), return_exceptions=True)
         assert batcher.rows == 0
         return [*failed, list(await batcher.probability(rows(7)))]
@@ -79,7 +79,7 @@ def test_rows_that_make_a_run_fail_are_told_to_their_own_request_alone() -> None
 
 def test_a_request_that_is_given_up_harms_no_other() -> None:
     async def main() -> list[float]:
-        batcher = Batcher(Recorder(), 100, 1000)
+        batcher = Batcher(np.concatenate, Recorder(), 100, 1000)
         given_up = asyncio.ensure_future(batcher.probability(rows(1)))
         kept = asyncio.ensure_future(batcher.probability(rows(2)))
         await asyncio.sleep(0)
@@ -91,7 +91,7 @@ def test_a_request_that_is_given_up_harms_no_other() -> None:
 
 def test_more_waiting_rows_than_allowed_are_refused() -> None:
     async def main() -> None:
-        batcher = Batcher(Recorder(), 100, 10)
+        batcher = Batcher(np.concatenate, Recorder(), 100, 10)
         waiting = asyncio.ensure_future(batcher.probability(rows(0, 8)))
         await asyncio.sleep(0)
         with pytest.raises(QueueFullError):

@@ -42,13 +42,15 @@ def text_blob(*texts: str) -> bytes:
 
 
 def infer(protocol: Protocol, content: Any) -> Matrix:
-    matrix, _ = protocol.read_infer(json.dumps(content).encode(), None)
+    rows, _ = protocol.read_infer(json.dumps(content).encode(), None)
+    matrix = protocol.matrix([rows])
     protocol.check(matrix)
     return matrix
 
 
 def predict(protocol: Protocol, content: Any) -> Matrix:
-    matrix, _ = protocol.read_predict(json.dumps(content).encode())
+    rows, _ = protocol.read_predict(json.dumps(content).encode())
+    matrix = protocol.matrix([rows])
     protocol.check(matrix)
     return matrix
 

@@ -4,13 +4,14 @@ No request waits for another: the batch is what is there when the loop gets to i
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
 from ontime.model_deployment.service.model import Matrix
+from ontime.model_deployment.service.protocol import Rows
 
 Probability = npt.NDArray[np.float32]
 
@@ -20,37 +21,45 @@ class QueueFullError(Exception):
 
 
 class Batcher:
-    """Runs `predict` on the rows of waiting requests, at most `max_batch_rows` at once on the event loop.
+    """Runs `predict` on the matrix of waiting requests, at most `max_batch_rows` at once on the event loop.
 
-    A request with more rows runs on one thread, so that short ones and health checks go on.
+    `join` makes one matrix of the rows of several requests. A request with more rows runs on one thread, so that
+    short ones and health checks go on.
     """
 
-    def __init__(self, predict: Callable[[Matrix], Probability], max_batch_rows: int, max_queued_rows: int) -> None:
-        self.predict, self.max_batch_rows, self.max_queued_rows = predict, max_batch_rows, max_queued_rows
+    def __init__(
+        self,
+        join: Callable[[Sequence[Rows]], Matrix],
+        predict: Callable[[Matrix], Probability],
+        max_batch_rows: int,
+        max_queued_rows: int,
+    ) -> None:
+        self.join, self.predict = join, predict
+        self.max_batch_rows, self.max_queued_rows = max_batch_rows, max_queued_rows
         self.rows = 0
-        self._waiting: list[tuple[Matrix, asyncio.Future[Probability]]] = []
+        self._waiting: list[tuple[Rows, asyncio.Future[Probability]]] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-requests")
 
-    async def probability(self, matrix: Matrix) -> Probability:
+    async def probability(self, rows: Rows) -> Probability:
         """Probabilities (rows,) of one request's rows.
 
         Raises:
             QueueFullError: too many rows wait already.
         """
-        if self.rows + len(matrix) > self.max_queued_rows and self.rows:
+        if self.rows + len(rows) > self.max_queued_rows and self.rows:
             raise QueueFullError
-        self.rows += len(matrix)
+        self.rows += len(rows)
         try:
             loop = asyncio.get_running_loop()
-            if len(matrix) > self.max_batch_rows:
-                return await loop.run_in_executor(self._thread, self.predict, matrix)
+            if len(rows) > self.max_batch_rows:
+                return await loop.run_in_executor(self._thread, lambda: self.predict(self.join([rows])))
             if not self._waiting:
                 loop.call_soon(self._run)
             future: asyncio.Future[Probability] = loop.create_future()
-            self._waiting.append((matrix, future))
+            self._waiting.append((rows, future))
             return await future
         finally:
-            self.rows -= len(matrix)
+            self.rows -= len(rows)
 
     def _run(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -63,10 +72,9 @@ class Batcher:
             self._run_together(waiting[start:end])
             start = end
 
-    def _run_together(self, batch: list[tuple[Matrix, "asyncio.Future[Probability]"]]) -> None:
+    def _run_together(self, batch: list[tuple[Rows, "asyncio.Future[Probability]"]]) -> None:
         try:
-            together = batch[0][0] if len(batch) == 1 else np.concatenate([matrix for matrix, _ in batch])
-            found = self.predict(together)
+            found = self.predict(self.join([rows for rows, _ in batch]))
         except Exception as error:  # every request that waits must be answered
             if len(batch) > 1:
                 # the fault may be of one request's rows
@@ -76,7 +84,7 @@ class Batcher:
                 batch[0][1].set_exception(error)
             return
         place = 0
-        for matrix, future in batch:
+        for rows, future in batch:
             if not future.done():
-                future.set_result(found[place : place + len(matrix)])
-            place += len(matrix)
+                future.set_result(found[place : place + len(rows)])
+            place += len(rows)

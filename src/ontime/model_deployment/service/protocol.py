@@ -52,6 +52,8 @@ NumberData = list[float | list[float | None] | None]
 """A tensor's values, flat or in rows."""
 PROBABILITY, DECISION = "probability", "decision"
 OUTPUT_TYPES = {PROBABILITY: "FP32", DECISION: "BOOL"}
+Rows = Matrix | list[Any]
+"""Rows of one request: encoded, or records (structs with a field per feature) that are encoded with others'."""
 BOTH: tuple[tuple[str, bool], ...] = ((PROBABILITY, False), (DECISION, False))
 BOTH_BINARY: tuple[tuple[str, bool], ...] = ((PROBABILITY, True), (DECISION, True))
 
@@ -172,13 +174,16 @@ class Protocol:
             dict(enumerate(("?", None, *known))) for known in self.encoder.categories.values()
         ]
         self._sizes = np.array(self.encoder.category_sizes, dtype=np.float32)
+        required = np.flatnonzero(~model.may_be_missing)
+        self._required_numbers = required[required < model.numbers]
+        self._required_codes = required[required >= model.numbers]
 
     def field_of(self, feature: str) -> str:
         """The field of a record's struct that holds a feature."""
         return f"f{self._places[feature]}"
 
-    def read_predict(self, body: bytes) -> tuple[Matrix, bool]:
-        """Matrix of a version 1 request, and whether it came as columns."""
+    def read_predict(self, body: bytes) -> tuple[Rows, bool]:
+        """Rows of a version 1 request, and whether it came as columns."""
         request = _decode(self._predict, self.predict_request, body)
         rows, columns = request.instances, request.inputs
         if (rows is UNSET) == (columns is UNSET):
@@ -197,9 +202,27 @@ class Protocol:
         for place, row in enumerate(rows):
             if isinstance(row, list):
                 raise RefusedError(400, f"instances[{place}]: expected an object like instances[0], found a list")
+        return rows, False
+
+    def matrix(self, batch: Sequence[Rows]) -> Matrix:
+        """The rows of some requests as one matrix (rows, features); refuses an encoded row with a code that is none."""
+        if all(isinstance(rows, list) for rows in batch):
+            return self._encoded([record for rows in batch for record in rows])
+        parts = [self._encoded(rows) if isinstance(rows, list) else rows for rows in batch]
+        matrix = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        codes = matrix[:, self.model.numbers :]
+        wrong = ~((codes >= 0) & (codes < self._sizes) & (codes % 1 == 0))
+        if wrong.any():
+            row, place = np.argwhere(wrong)[0]
+            name, size = self.encoder.features[self.model.numbers + place], int(self._sizes[place])
+            raise RefusedError(
+                400, f"{name}: row {row}: expected a code from 0 to {size - 1}, found {codes[row, place]}"
+            )
+        return matrix
+
+    def _encoded(self, records: list[Any]) -> Matrix:
         with np.errstate(over="ignore"):
-            matrix = self.encoder.transform_records([msgspec.structs.astuple(row) for row in rows])
-        return matrix, False
+            return self.encoder.transform_records([msgspec.structs.astuple(record) for record in records])
 
     def read_infer(self, body: bytes, header_length: int | None) -> tuple[Matrix, Wanted]:
         """Matrix of a version 2 request and how its answer is wanted.
@@ -366,25 +389,19 @@ class Protocol:
             return np.array(rows, dtype=np.float64).astype(np.float32)
 
     def check(self, matrix: Matrix) -> None:
-        """Refuse rows with a number that is infinite, a value missing that may not be, or a code that is none."""
-        codes = matrix[:, self.model.numbers :]
-        wrong = ~((codes >= 0) & (codes < self._sizes) & (codes % 1 == 0))
-        if wrong.any():
-            row, place = np.argwhere(wrong)[0]
-            name, size = self.encoder.features[self.model.numbers + place], int(self._sizes[place])
-            raise RefusedError(
-                400, f"{name}: row {row}: expected a code from 0 to {size - 1}, found {codes[row, place]}"
-            )
+        """Refuse rows with a number that is infinite, or a value missing that may not be."""
         infinite = np.isinf(matrix)
         if infinite.any():
             row, place = np.argwhere(infinite)[0]
             raise RefusedError(400, f"{self.encoder.features[place]}: row {row}: expected a finite float32 number")
-        missing = np.isnan(matrix)
-        missing[:, self.model.numbers :] = codes == MISSING
-        wrong = missing & ~self.model.may_be_missing
-        if wrong.any():
-            row, place = np.argwhere(wrong)[0]
-            raise RefusedError(400, f"{self.encoder.features[place]}: row {row}: missing, expected a value")
+        for places, missing in (
+            (self._required_numbers, np.isnan(matrix[:, self._required_numbers])),
+            (self._required_codes, matrix[:, self._required_codes] == MISSING),
+        ):
+            if missing.any():
+                row, place = np.argwhere(missing)[0]
+                name = self.encoder.features[places[place]]
+                raise RefusedError(400, f"{name}: row {row}: missing, expected a value")
 
     def write_infer(self, wanted: Wanted, probability: npt.NDArray[np.float32]) -> tuple[bytes, tuple[bytes, ...]]:
         """The JSON of a version 2 answer, and the binary tensors that follow it."""

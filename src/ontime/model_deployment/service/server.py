@@ -16,6 +16,7 @@ from ontime.errors import OntimeError
 from ontime.model_deployment.service.app import Service, make_app
 from ontime.model_deployment.service.model import load_model
 from ontime.model_deployment.service.settings import Settings, load_settings
+from ontime.model_deployment.service.transport import OneWriteProtocol
 
 FINISH_SECONDS = 30
 
@@ -89,10 +90,11 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         log_level="warning",
         timeout_graceful_shutdown=FINISH_SECONDS,
