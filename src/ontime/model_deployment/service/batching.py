@@ -1,4 +1,4 @@
-"""Rows of many requests in one run of the model: what arrives in one turn of the event loop runs together.
+"""Rows of many requests in one run of the model: what arrives in two turns of the event loop runs together.
 
 No request waits for another: the batch is what is there when the loop gets to it.
 """
@@ -54,7 +54,8 @@ class Batcher:
             if len(rows) > self.max_batch_rows:
                 return await loop.run_in_executor(self._thread, lambda: self.predict(self.join([rows])))
             if not self._waiting:
-                loop.call_soon(self._run)
+                # a turn later: what the sockets bring meanwhile joins the batch
+                loop.call_soon(loop.call_soon, self._run)
             future: asyncio.Future[Probability] = loop.create_future()
             self._waiting.append((rows, future))
             return await future
