@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export ORT_DISABLE_TELEMETRY ?= 1
 UV := .venv/bin/uv
 BASE ?= origin/main
-BENCHMARKS := features own_tables pipeline scoring serving tidymodels_recipe
+BENCHMARKS := features gate own_tables pipeline scoring serving tidymodels_recipe
 
 .PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow serve image pull-request release bench clean
 
