@@ -7,7 +7,7 @@ export UV_CACHE_DIR ?= $(HOME)/.cache/ontime/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 UV := .venv/bin/uv
 BASE ?= origin/main
-BENCHMARKS := features own_tables pipeline scoring serving tidymodels_recipe
+BENCHMARKS := features gate own_tables pipeline scoring serving tidymodels_recipe
 
 .PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow serve image pull-request release bench clean
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,15 @@ for family in MODEL_FAMILIES:
 def one_thread() -> Iterator[None]:
     """Fits in this process use one thread: tables are small, and other tests need the cores."""
     with threadpool_limits(1, user_api="openmp"):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Temporary files, also of programs that are killed, lie where pytest removes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("t")))
+        patch.setattr(tempfile, "tempdir", None)
         yield
 
 

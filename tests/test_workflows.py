@@ -108,6 +108,12 @@ def test_every_pinned_action_is_used() -> None:
     assert {name for name, _ in uses_of(WORKFLOWS)} == set(PINS)
 
 
+def test_a_checkout_leaves_an_annotated_tag_as_it_is() -> None:
+    """Before v6.0.2 it put a lightweight one in its place, which `ontime release check` refuses."""
+    _, version = PINS["actions/checkout"]
+    assert [int(part) for part in version.removeprefix("v").split(".")] >= [6, 0, 2]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_workflow_may_read_the_repository_at_most(name: str) -> None:
     assert load(name)["permissions"] in ({}, {"contents": "read"})

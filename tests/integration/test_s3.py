@@ -1,14 +1,17 @@
 """A real S3 server on loopback as the DVC remote: versions of data and models pushed, pulled and refused."""
 
 import json
+import re
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ontime.repository import s3
-from tests.checkouts import commit, git, run, small_fork
+from tests.checkouts import TOP, commit, git, run, small_fork
 
 pytestmark = pytest.mark.integration
 OUTPUT = "data/raw"
@@ -56,6 +59,19 @@ def test_an_earlier_version_comes_back_from_the_remote(checkout: Path, tmp_path:
     run("dvc", "pull", OUTPUT, cwd=fresh)
     earlier = (fresh / OUTPUT / "table" / "table.parquet").read_bytes()
     assert earlier == (checkout / OUTPUT / "table" / "table.parquet").read_bytes() != later
+
+
+def test_a_server_that_was_stopped_leaves_nothing_outside_its_folder(tmp_path: Path) -> None:
+    code = (
+        f"from pathlib import Path; from ontime.repository import s3; print(s3.start(Path({str(tmp_path)!r}))['pid'])"
+    )
+    pid = run(sys.executable, "-c", code, cwd=TOP).stdout.strip()
+    ports = re.findall(r"port[.a-z]*=(\d+)", Path(f"/proc/{pid}/cmdline").read_text())
+    s3.end_server(int(pid))
+    assert len(ports) == len(s3.PORTS)
+    assert not [path for port in ports for path in s3.SOCKETS.glob(f"*-{port}.sock")]
+    assert not list(s3.SOCKETS.glob(f"weed*.{pid}"))
+    assert not list(Path(tempfile.gettempdir()).glob("weed*"))
 
 
 def test_wrong_credentials_are_refused_in_a_line(checkout: Path, tmp_path: Path) -> None:

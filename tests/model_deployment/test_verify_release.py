@@ -157,8 +157,12 @@ def other_model(chain: Chain) -> None:
     chain.repository.publish("staging", "v1.0.0", image=chain.image, model_sha256="0" * 64)
 
 
-def stale(chain: Chain) -> None:
+def change_code(chain: Chain) -> None:
     (chain.repository.checkout / "code.txt").write_text("changed")
+    stale(chain)
+
+
+def stale(chain: Chain) -> None:
     publish_all(chain)
     commit = chain.repository.git("rev-parse", "HEAD")
     chain.repository.tag(f"{NAME}@v1.1.0")
@@ -188,7 +192,7 @@ def unmerged(chain: Chain) -> None:
         (lighten_tag, ["release file"], "tag: v1.0.0: not registered; known: none"),
         (move_tag, ["release file"], "tag: flight-delay@v1.0.0 is on "),
         (unmerged, ["release file", "tag"], "is not in the history of main"),
-        (stale, ["release file", "tag", "commit"], "dvc.lock is stale: export would run"),
+        (change_code, ["release file", "tag", "commit"], "dvc.lock is stale: export would run"),
         (corrupt, ["release file", "tag", "commit", "dvc.lock"], "model: commit "),
         (other_model, list(LINKS[:-1]), f"the release file says {'0' * 64}"),
     ],
@@ -237,6 +241,75 @@ def test_a_broken_link_of_the_image_is_named(
     found, said = broken(chain)
     assert found == [*LINKS, *IMAGE_LINKS[:held]]
     assert said.startswith(line)
+
+
+def to_production(chain: Chain, version: str, digest: str) -> None:
+    """Assign a version to production and release an image of it there."""
+    release("assign", version, "production")
+    chain.repository.publish("production", version, image=chain.image, digest=digest)
+
+
+def push_changed(chain: Chain, host: str, name: str, content: bytes) -> None:
+    digest = push_image(host, "team/ontime", {**chain.files, name: content}, chain.labels)
+    chain.repository.publish("staging", "v1.0.0", image=chain.image, digest=digest)
+    to_production(chain, "v1.0.0", digest)
+
+
+def another_model_in_the_image(chain: Chain, host: str) -> None:
+    push_changed(chain, host, "models/champion/model.onnx", b"other")
+
+
+def another_digest_in_the_release_file(chain: Chain, host: str) -> None:
+    digest = push_image(host, "team/ontime", {**chain.files, "other": b""}, chain.labels)
+    chain.repository.publish("production", "v1.0.0", image=chain.image, digest=digest)
+
+
+def a_moved_tag(chain: Chain, host: str) -> None:
+    del host
+    chain.repository.make_model("second")
+    move_tag(chain)
+
+
+def a_changed_lock(chain: Chain, host: str) -> None:
+    del host
+    path = chain.repository.checkout / "dvc.lock"
+    path.write_text(path.read_text().replace(md5(b"first"), md5(b"second")))
+    stale(chain)
+    to_production(chain, "v1.1.0", digest_of("v1.1.0"))
+
+
+def a_broken_signature(chain: Chain, host: str) -> None:
+    signature = bytearray(chain.files["models/champion.sig"])
+    signature[len(signature) // 2] ^= 1
+    push_changed(chain, host, "models/champion.sig", bytes(signature))
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (another_model_in_the_image, "model layer: models/champion/model.onnx is not the one that DVC has"),
+        (another_digest_in_the_release_file, "commit: staging never ran v1.0.0 as sha256:"),
+        (a_moved_tag, "tag: flight-delay@v1.0.0 is on "),
+        (a_changed_lock, "dvc.lock: commit "),
+        (a_broken_signature, "signature: models/champion.sig: not signed by "),
+    ],
+)
+def test_production_is_verified_until_a_link_breaks(
+    chain: Chain,
+    host: str,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Chain, str], None],
+    line: str,
+) -> None:
+    arguments = ["production", f"--public-key={chain.signer.public_key}"]
+    to_production(chain, "v1.0.0", push_image(host, "team/ontime", chain.files, chain.labels))
+    command.main(arguments, standalone_mode=False)
+    assert [said[:14].strip() for said in capsys.readouterr().out.splitlines()] == [*LINKS, *IMAGE_LINKS]
+    change(chain, host)
+    with pytest.raises(OntimeError) as error:
+        command.main(arguments, standalone_mode=False)
+    assert str(error.value).startswith(line)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.usefixtures("chain")

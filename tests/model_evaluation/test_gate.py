@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics
 
 from ontime.datasets.layout import TARGET
 from ontime.errors import OntimeError
-from ontime.model_evaluation.gate import Judged, Predictions, judge, judge_slices, paired
+from ontime.model_evaluation.gate import Judged, Predictions, _score, judge, judge_slices, paired
+from ontime.model_evaluation.metrics import cost_per_1000
 from ontime.params import Decision, Gate, load_params
 
 ROWS = 4000
@@ -77,6 +79,29 @@ def test_chance_alone_does_not_regress(gate: Gate) -> None:
 def _blurred(probability: Any, random: np.random.Generator) -> Any:
     logit = np.log(probability / (1 - probability)) + 0.2 * random.normal(size=len(probability))
     return (1 / (1 + np.exp(-logit))).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000"])
+def test_a_metric_of_rows_that_count_several_times_is_that_of_the_rows_repeated(name: str) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 500).astype(np.int8)
+    # many equal ones, and both ends, where a logarithm would be infinite
+    probability = random.integers(0, 21, 500) / 20
+    rows = random.integers(0, 500, 500)
+    expected = {
+        "roc_auc": lambda *of: metrics.roc_auc_score(*of),
+        "pr_auc": lambda *of: metrics.average_precision_score(*of),
+        "log_loss": lambda *of: metrics.log_loss(*of),
+        "brier_score": lambda *of: metrics.brier_score_loss(*of),
+        "cost_per_1000": lambda labels, of: cost_per_1000(labels, of >= 0.3, DECISION),
+    }[name](labels[rows], probability[rows])
+    found = _score(name, labels, probability, 0.3, DECISION)(np.bincount(rows, minlength=500))
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_resample_of_one_class_has_no_roc_auc() -> None:
+    score = _score("roc_auc", np.array([0, 1], dtype=np.int8), np.array([0.1, 0.9]), 0.5, DECISION)
+    assert np.isnan(score(np.array([2, 0])))
 
 
 def test_what_is_allowed_is_the_larger_of_absolute_and_relative(gate: Gate) -> None:

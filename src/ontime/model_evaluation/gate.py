@@ -11,12 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn import metrics as sklearn_metrics
+from sklearn.metrics import average_precision_score
 
 from ontime.datasets.layout import TARGET
 from ontime.errors import OntimeError
-from ontime.model_evaluation.metrics import SLICE_ROWS, Labels, Probability, cost_per_1000
+from ontime.model_evaluation.metrics import SLICE_ROWS, Labels, Probability
 from ontime.params import Decision, Gate, Tolerance
+
+Times = npt.NDArray[np.int64]
+Score = Callable[[Times], float]
+"""A metric of rows of which each counts so many times."""
 
 PLACE = "place of the row"
 """What pairs rows that have no key."""
@@ -83,15 +87,11 @@ def judge(
     thresholds = (base_threshold, head_threshold)
     found = []
     for name, tolerance in gate.metrics.items():
-
-        def values(rows: npt.NDArray[np.int64], name: str = name) -> tuple[float, float]:
-            first, second = (
-                _score(name, labels[rows], probability[rows], threshold, decision)
-                for probability, threshold in zip(probabilities, thresholds, strict=True)
-            )
-            return first, second
-
-        found.append(_judged(name, values, len(labels), tolerance, name in LESS_IS_BETTER, gate))
+        base, head = (
+            _score(name, labels, probability, threshold, decision)
+            for probability, threshold in zip(probabilities, thresholds, strict=True)
+        )
+        found.append(_judged(name, base, head, len(labels), tolerance, name in LESS_IS_BETTER, gate))
     return found
 
 
@@ -100,17 +100,8 @@ def judge_slices(both: pd.DataFrame, slices: list[str], gate: Gate) -> list[Judg
     found = []
     for column, value, part in _slices(both, slices, gate.slice_rows):
         labels = part[TARGET].to_numpy(dtype=np.int8)
-        base, head = part["base"].to_numpy(dtype=np.float64), part["head"].to_numpy(dtype=np.float64)
-
-        def values(
-            rows: npt.NDArray[np.int64],
-            labels: Labels = labels,
-            base: Probability = base,
-            head: Probability = head,
-        ) -> tuple[float, float]:
-            return _roc_auc(labels[rows], base[rows]), _roc_auc(labels[rows], head[rows])
-
-        found.append(_judged(f"{column}={value}", values, len(labels), gate.slices, False, gate))
+        base, head = (_roc_auc(labels, part[name].to_numpy(dtype=np.float64)) for name in ("base", "head"))
+        found.append(_judged(f"{column}={value}", base, head, len(labels), gate.slices, False, gate))
     return found
 
 
@@ -123,39 +114,51 @@ def _slices(both: pd.DataFrame, slices: list[str], least_rows: int) -> Iterator[
 
 
 def _judged(
-    name: str,
-    values: Callable[[npt.NDArray[np.int64]], tuple[float, float]],
-    rows: int,
-    tolerance: Tolerance,
-    less_is_better: bool,
-    gate: Gate,
+    name: str, base: Score, head: Score, rows: int, tolerance: Tolerance, less_is_better: bool, gate: Gate
 ) -> Judged:
-    base, head = values(np.arange(rows))
+    once = np.ones(rows, dtype=np.int64)
     sign = 1 if less_is_better else -1
     random = np.random.default_rng(gate.seed)
     worse = []
     for _ in range(gate.resamples):
-        first, second = values(random.integers(0, rows, rows))
-        worse.append(sign * (second - first))
+        times = np.bincount(random.integers(0, rows, rows), minlength=rows)
+        worse.append(sign * (head(times) - base(times)))
     tail = (1 - gate.confidence) / 2
     low, high = np.nanquantile(worse, [tail, 1 - tail])
-    allowed = max(tolerance.absolute, tolerance.relative * abs(base))
-    return Judged(name, base, head, float(low), float(high), allowed)
+    allowed = max(tolerance.absolute, tolerance.relative * abs(base(once)))
+    return Judged(name, base(once), head(once), float(low), float(high), allowed)
 
 
-def _score(name: str, labels: Labels, probability: Probability, threshold: float, decision: Decision) -> float:
-    scores: Mapping[str, Callable[[], float]] = {
-        "roc_auc": lambda: _roc_auc(labels, probability),
-        "pr_auc": lambda: float(sklearn_metrics.average_precision_score(labels, probability)),
-        "log_loss": lambda: float(sklearn_metrics.log_loss(labels, probability, labels=[0, 1])),
-        "brier_score": lambda: float(sklearn_metrics.brier_score_loss(labels, probability)),
-        "cost_per_1000": lambda: cost_per_1000(labels, probability >= threshold, decision),
+def _score(name: str, labels: Labels, probability: Probability, threshold: float, decision: Decision) -> Score:
+    """A metric as a function of how many times each row counts; what can be is computed once."""
+    if name == "roc_auc":
+        return _roc_auc(labels, probability)
+    if name == "pr_auc":
+        return lambda times: float(average_precision_score(labels, probability, sample_weight=times))
+    event, warned = labels == 1, probability >= threshold
+    smallest = np.finfo(np.float64).eps
+    costs: Mapping[str, Callable[[], Probability]] = {
+        "log_loss": lambda: -np.log(np.clip(np.where(event, probability, 1 - probability), smallest, 1 - smallest)),
+        "brier_score": lambda: (probability - event) ** 2,
+        "cost_per_1000": lambda: (
+            1000 * (decision.false_alarm_cost * (warned & ~event) + decision.missed_event_cost * (~warned & event))
+        ),
     }
-    return scores[name]()
+    cost = costs[name]()
+    return lambda times: float(times @ cost / times.sum())
 
 
-def _roc_auc(labels: Labels, probability: Probability) -> float:
-    """ROC AUC; NaN where a resample has one class alone."""
-    if labels.min() == labels.max():
-        return float("nan")
-    return float(sklearn_metrics.roc_auc_score(labels, probability))
+def _roc_auc(labels: Labels, probability: Probability) -> Score:
+    """ROC AUC, NaN where the rows that count are of one class; sorted once, which is what takes the time."""
+    order = np.argsort(probability, kind="stable")
+    first = np.concatenate([[0], np.flatnonzero(np.diff(probability[order])) + 1])
+    event = labels[order] == 1
+
+    def score(times: Times) -> float:
+        events = np.add.reduceat(times[order] * event, first)
+        others = np.add.reduceat(times[order] * ~event, first)
+        pairs = events.sum() * others.sum()
+        # of every pair of an event and another row: is the event's probability above, equal pairs counting half
+        return float(events @ (np.cumsum(others) - others / 2) / pairs) if pairs else float("nan")
+
+    return score

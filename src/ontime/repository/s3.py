@@ -4,6 +4,7 @@ Data is kept in `.s3/`; `.dvc/config.local` points the team's remote at the serv
 """
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -22,6 +23,7 @@ from ontime.files import read_json, write_json
 FOLDER = Path(".s3")
 STATE = FOLDER / "server.json"
 REMOTE, BUCKET = "models", "ontime-models"
+SOCKETS = Path("/tmp")  # noqa: S108 - where the server puts them
 START_SECONDS, STOP_SECONDS = 60, 5
 PORTS = (
     "master.port",
@@ -73,6 +75,7 @@ def start(folder: Path, access_key_id: str | None = None, secret_access_key: str
         process = subprocess.Popen(
             [
                 weed,
+                "-logtostderr",
                 "server",
                 f"-dir={folder}",
                 "-ip=127.0.0.1",
@@ -113,13 +116,18 @@ def stop() -> None:
 
 def end_server(pid: int) -> None:
     """Ask the server to stop; after some seconds, make it."""
+    ports = re.findall(rb"\.port[.a-z]*=(\d+)", Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + STOP_SECONDS
     while Path(f"/proc/{pid}").exists():
         if time.monotonic() > end:
             os.kill(pid, signal.SIGKILL)
-            return
+            break
         time.sleep(0.1)
+    # it leaves them, and has no option for most of their places
+    for port in ports:
+        for path in SOCKETS.glob(f"seaweedfs-*-{port.decode()}.sock"):
+            path.unlink(missing_ok=True)
 
 
 def _point_remote(state: dict[str, str | int]) -> None:

@@ -1,0 +1,91 @@
+"""How often the gate fails a model that is as good as the champion, and how often one that is worse.
+
+`python -m benchmarks.gate`. In: a workspace whose graph has run. The champion's family is trained again: with other
+seeds, which the gate shall pass on resampled rows, and on random halves of the features, which it shall fail.
+"""
+
+import argparse
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmarks.common import finish, print_table
+from ontime.environment import pin
+
+MOST_FALSE_ALARMS = 0.02
+SEED = 0
+
+
+def main(retrained: int, resamples: int, halves: int) -> None:
+    """Print a row for each model that was trained, and the verdict."""
+    from ontime import paths
+    from ontime.encoder import Encoder
+    from ontime.files import read_json, read_parquet
+    from ontime.model_evaluation.gate import Judged, judge, judge_slices
+    from ontime.model_evaluation.metrics import best_threshold
+    from ontime.model_training.runs import load_encoder, load_rows, predictor
+    from ontime.model_training.train import fit
+    from ontime.params import load_params
+
+    params, encoder = load_params(), load_encoder()
+    train, validation = load_rows("train", encoder), load_rows("validation", encoder)
+    family = read_json(paths.SELECTION)["champion"]
+    run = paths.training_run(family)
+    threshold = read_json(run / "metrics" / "validation.json")["threshold"]
+    base = read_parquet(run / "predictions" / "validation.parquet").rename(columns={"probability": "base"})
+    random = np.random.default_rng(SEED)
+    table: list[list[str]] = []
+
+    def judged(name: str, columns: list[str], seed: int, draws: int) -> Iterator[list[Judged]]:
+        """Train on some columns; what the gate finds on all validation rows, then on resamples of them."""
+        kept = [place for place, feature in enumerate(encoder.features) if feature in columns]
+        part = Encoder(
+            tuple(feature for feature in encoder.numbers if feature in columns),
+            {feature: values for feature, values in encoder.categories.items() if feature in columns},
+        )
+        rows, others = ((matrix[:, kept], labels) for matrix, labels in (train, validation))
+        settings = params.train.model_copy(update={"seed": seed})
+        model, _ = fit(family, rows, others, part, settings)
+        probability = predictor(family, model)(others[0]).astype(np.float32)
+        both = base.assign(head=probability)
+        thresholds = threshold, best_threshold(others[1], probability.astype(np.float64), params.decision)
+        for draw in range(draws + 1):
+            drawn = both if draw == 0 else both.iloc[random.integers(0, len(both), len(both))]
+            found = judge(drawn, *thresholds, params.decision, params.gate)
+            found += judge_slices(drawn, params.evaluate.slices, params.gate)
+            if draw == 0:
+                worse = [metric.name for metric in found if metric.regressed]
+                changes = [f"{metric.head - metric.base:+.4f}" for metric in found[: len(params.gate.metrics)]]
+                table.append([name, str(len(kept)), *changes, str(len(worse)), ", ".join(worse[:3])])
+            yield found
+
+    alarms = []
+    for number in range(1, retrained + 1):
+        verdicts = judged(f"seed {number}", encoder.features, params.train.seed + number, resamples // retrained)
+        alarms += [any(metric.regressed for metric in found) for found in verdicts][1:]
+    caught = []
+    for number in range(1, halves + 1):
+        columns = list(random.choice(encoder.features, len(encoder.features) // 2, replace=False))
+        (found,) = judged(f"half {number}", columns, params.train.seed, 0)
+        caught.append(any(metric.regressed for metric in found))
+    print_table(["trained with", "features", *params.gate.metrics, "regressed", "such as"], table)
+    share = sum(alarms) / len(alarms)
+    print(
+        f"{family} on {len(base):,} validation rows: as good a model failed {sum(alarms)} of {len(alarms)} times, "
+        f"half the features {sum(caught)} of {len(caught)}"
+    )
+    finish(
+        figure={"false_alarms": round(share, 4), "halves_caught": sum(caught), "halves": len(caught)},
+        goal={"false_alarms_below": MOST_FALSE_ALARMS, "halves_caught": len(caught)},
+        ok=share < MOST_FALSE_ALARMS and all(caught),
+    )
+
+
+if __name__ == "__main__":
+    pin()
+    parser = argparse.ArgumentParser(description="the gate on models as good and models worse")
+    parser.add_argument("--retrained", type=int, default=4, help="models with other seeds")
+    parser.add_argument("--resamples", type=int, default=200, help="of the validation rows, over these models")
+    parser.add_argument("--halves", type=int, default=8, help="models on half the features")
+    given = parser.parse_args()
+    main(given.retrained, given.resamples, given.halves)
