@@ -9,6 +9,7 @@ OPERATIONS = {
     "s3": "ontime.repository.s3",
     "sign": "ontime.model_deployment.signing",
     "serve": "ontime.model_deployment.service.server",
+    "smoke-test": "ontime.model_deployment.smoke_test",
     "score": "ontime.model_deployment.batch",
     "image": "ontime.model_deployment.image",
     "saved-model": "ontime.model_deployment.tensorflow_serving",
