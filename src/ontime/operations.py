@@ -7,6 +7,7 @@ OPERATIONS = {
     "cache": "ontime.repository.cache",
     "lock": "ontime.repository.lock",
     "s3": "ontime.repository.s3",
+    "manifests": "ontime.model_deployment.manifests",
     "sign": "ontime.model_deployment.signing",
     "serve": "ontime.model_deployment.service.server",
     "smoke-test": "ontime.model_deployment.smoke_test",
