@@ -9,7 +9,7 @@ UV := .venv/bin/uv
 BASE ?= origin/main
 BENCHMARKS := features gate own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow serve image pull-request release bench clean
+.PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow serve image manifests pull-request release bench clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -30,6 +30,7 @@ requirements: setup ## remake the locks from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra serving --extra release --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra serving -c requirements-test.txt pyproject.toml -o deployment/docker/requirements.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 deployment/tools/requirements.in -o deployment/tools/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
 
 repro: setup ## run what changed of the graph: raw tables to champion
@@ -61,10 +62,14 @@ image: setup ## sign the champion with a key of this checkout and build the serv
 	ontime sign --new-key
 	ontime image
 
+manifests: setup ## render, validate and lint what Argo CD applies
+	ontime manifests
+
 pull-request: setup ## what a pull request must pass against BASE: the proof of dvc.lock, then the gate
 	ontime lock
-	base=$$(git merge-base $(BASE) HEAD) && told=$$(ontime proof --base "$$base" --output report $(PROOF)) && \
-	echo "$$told" && case "$$told" in "no pipeline file differs"*) ;; *) ontime report --base "$$base" --output report $(if $(IMAGE_URL),--image-url $(IMAGE_URL)) ;; esac
+	base=$$(git merge-base $(BASE) HEAD) && told=$$(ontime proof --base "$$base" --output report $(PROOF)) && echo "$$told" && \
+	case "$$told" in "no pipeline file differs"*) ;; *) ontime report --base "$$base" --output report $(if $(IMAGE_URL),--image-url $(IMAGE_URL)) || status=1 ;; esac && \
+	ontime manifests --base "$$base" --output report && exit $${status:-0}
 
 release: setup ## what a release starts with: this commit's model, by its lock, from the remote
 	dvc pull models/champion

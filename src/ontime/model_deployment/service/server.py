@@ -71,9 +71,17 @@ class Server(uvicorn.Server):
 
 
 @click.command(name="serve")
-def command() -> None:
+@click.option("--check", is_flag=True, help="Verify signature and golden records as at each start, and end.")
+def command(check: bool) -> None:
     """Serve the signed champion; ONTIME_SERVICE_… variables configure it."""
-    serve(load_settings())
+    settings = load_settings()
+    if not check:
+        serve(settings)
+        return
+    model = load_model(settings)
+    click.echo(
+        f"{model.name} {model.version}: signed, and answers its golden records; model.onnx has SHA-256 {model.digest}"
+    )
 
 
 def serve(settings: Settings) -> None:
