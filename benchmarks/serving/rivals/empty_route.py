@@ -1,4 +1,4 @@
-"""The service's HTTP server with one route that takes the body and answers a constant.
+"""The service's HTTP server as it comes, with one route that takes the body and answers a constant.
 
 `python -m benchmarks.serving.rivals.empty_route PORT`.
 """
