@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 UV_VERSION := 0.13.9
 export UV_CACHE_DIR ?= $(HOME)/.cache/ontime/uv
+# a busy machine needs more than the minute that uv gives a file
+export UV_COMPILE_BYTECODE_TIMEOUT ?= 600
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 UV := .venv/bin/uv
 BASE ?= origin/main
