@@ -1,6 +1,7 @@
 """What Argo CD applies, rendered: who may run how, what judges a canary, what the projects admit; and the checks."""
 
 import copy
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -504,6 +505,18 @@ def answers(told: str) -> list[float]:
     """The values that promtool got."""
     got = told.split("got:")[1].splitlines()[0] if "got:" in told else ""
     return [float(part.split()[-1]) for part in got.strip(' "[]').split(",") if part.strip() not in ("", "nil")]
+
+
+def test_rules_alerts_and_queries_ask_only_for_metrics_that_the_service_exports(overlay: list[Manifest]) -> None:
+    text = (TOP / "src" / "ontime" / "model_deployment" / "service" / "telemetry.py").read_text()
+    rules = [rule for group in one(overlay, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+    recorded = {rule["record"] for rule in rules if "record" in rule}
+    queries = [rule["expr"] for rule in rules]
+    queries += [m["provider"]["prometheus"]["query"] for m in one(overlay, "AnalysisTemplate")["spec"]["metrics"]]
+    names = {name for query in queries for name in re.findall(r"\bontime[_:][a-z0-9_:]+", query)}
+    assert len(names) > 8 and len([rule for rule in rules if "alert" in rule]) == 4
+    for name in names - recorded:
+        assert f'"{re.sub("_(total|bucket|count)$", "", name)}"' in text, name
 
 
 @pytest.mark.parametrize(
