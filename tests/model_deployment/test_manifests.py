@@ -454,7 +454,7 @@ def series(name: str, hash_: str, per_second: float, **labels: str) -> Manifest:
     return {"series": f"{name}{{{text}}}", "values": f"0+{per_second * 10:g}x30"}
 
 
-def pod_series(hash_: str, rows: tuple[int, ...], failed: float = 0.0, slow: float = 0.0) -> list[Manifest]:
+def pod_series(hash_: str, rows: tuple[float, ...], failed: float = 0.0, slow: float = 0.0) -> list[Manifest]:
     """A pod's counters: rows by bucket a second, requests a second that fail and that take 200 ms."""
     edges = [f"{edge / 10:.2f}" for edge in range(1, 11)]
     found = [series("ontime_predicted_probability_bucket", hash_, n, le=le) for le, n in zip(edges, rows, strict=True)]
@@ -546,7 +546,7 @@ def test_the_analysis_has_no_answer_while_the_canary_has_little_traffic(
 ) -> None:
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed (Debian and Ubuntu: apt-get install prometheus)")
-    few = pod_series("new", tuple(n / 1000 for n in ROWS))  # type: ignore[arg-type]
+    few = pod_series("new", tuple(n / 1000 for n in ROWS))
     for one_ in few:
         if "ontime_requests" in one_["series"] and "200" in one_["series"]:
             one_["values"] = "0+1x30"
