@@ -18,6 +18,7 @@ WORKFLOWS = sorted([*(GITHUB / "workflows").glob("*.yml"), *(GITHUB / "actions")
 NAMES = [path.stem for path in WORKFLOWS if path.parent.name == "workflows"]
 PINS = {
     "actions/attest": ("f7c74d28b9d84cb8768d0b8ca14a4bac6ef463e6", "v4.2.0"),
+    "actions/cache": ("55cc8345863c7cc4c66a329aec7e433d2d1c52a9", "v6.1.0"),
     "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
     "actions/create-github-app-token": ("bcd2ba49218906704ab6c1aa796996da409d3eb1", "v3.2.0"),
     "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),

@@ -1,6 +1,7 @@
 """What Argo CD applies, rendered: who may run how, what judges a canary, what the projects admit; and the checks."""
 
 import copy
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -325,18 +326,15 @@ def test_the_definitions_are_those_of_the_versions_that_run(rendered: dict[str, 
     assert rollouts["targetRevision"] == versions["argo-rollouts"]
 
 
-def test_the_repository_is_named_in_one_place(
-    rendered: dict[str, list[Manifest]], kustomize: Path, tmp_path: Path
-) -> None:
+def test_the_repository_is_named_in_one_place(kustomize: Path, tmp_path: Path) -> None:
     top = copy_sources(TOP, tmp_path)
+    before = build(top / "argocd", kustomize)
     bootstrap = top / "argocd" / "bootstrap.yaml"
-    bootstrap.write_text(
-        bootstrap.read_text().replace("https://github.com/OWNER/NAME.git", "https://git.example/a.git")
-    )
-    text = build(top / "argocd", kustomize)
-    assert text.count("https://git.example/a.git") == 10
-    assert "OWNER" not in text and "REPOSITORY" not in text
-    assert "REPOSITORY" not in str(rendered["argocd"])
+    ours = parse(bootstrap.read_text())[1]["spec"]["source"]["repoURL"]
+    bootstrap.write_text(bootstrap.read_text().replace(ours, "https://git.example/a.git"))
+    after = build(top / "argocd", kustomize)
+    assert after == before.replace(ours, "https://git.example/a.git") != before
+    assert "REPOSITORY" not in after
 
 
 def test_everything_is_valid(rendered: dict[str, list[Manifest]], custom: dict[str, Manifest]) -> None:
@@ -456,7 +454,7 @@ def series(name: str, hash_: str, per_second: float, **labels: str) -> Manifest:
     return {"series": f"{name}{{{text}}}", "values": f"0+{per_second * 10:g}x30"}
 
 
-def pod_series(hash_: str, rows: tuple[int, ...], failed: float = 0.0, slow: float = 0.0) -> list[Manifest]:
+def pod_series(hash_: str, rows: tuple[float, ...], failed: float = 0.0, slow: float = 0.0) -> list[Manifest]:
     """A pod's counters: rows by bucket a second, requests a second that fail and that take 200 ms."""
     edges = [f"{edge / 10:.2f}" for edge in range(1, 11)]
     found = [series("ontime_predicted_probability_bucket", hash_, n, le=le) for le, n in zip(edges, rows, strict=True)]
@@ -509,6 +507,18 @@ def answers(told: str) -> list[float]:
     return [float(part.split()[-1]) for part in got.strip(' "[]').split(",") if part.strip() not in ("", "nil")]
 
 
+def test_rules_alerts_and_queries_ask_only_for_metrics_that_the_service_exports(overlay: list[Manifest]) -> None:
+    text = (TOP / "src" / "ontime" / "model_deployment" / "service" / "telemetry.py").read_text()
+    rules = [rule for group in one(overlay, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+    recorded = {rule["record"] for rule in rules if "record" in rule}
+    queries = [rule["expr"] for rule in rules]
+    queries += [m["provider"]["prometheus"]["query"] for m in one(overlay, "AnalysisTemplate")["spec"]["metrics"]]
+    names = {name for query in queries for name in re.findall(r"\bontime[_:][a-z0-9_:]+", query)}
+    assert len(names) > 8 and len([rule for rule in rules if "alert" in rule]) == 4
+    for name in names - recorded:
+        assert f'"{re.sub("_(total|bucket|count)$", "", name)}"' in text, name
+
+
 @pytest.mark.parametrize(
     ("metric", "canary", "low", "high"),
     [
@@ -536,7 +546,7 @@ def test_the_analysis_has_no_answer_while_the_canary_has_little_traffic(
 ) -> None:
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed (Debian and Ubuntu: apt-get install prometheus)")
-    few = pod_series("new", tuple(n / 1000 for n in ROWS))  # type: ignore[arg-type]
+    few = pod_series("new", tuple(n / 1000 for n in ROWS))
     for one_ in few:
         if "ontime_requests" in one_["series"] and "200" in one_["series"]:
             one_["values"] = "0+1x30"
