@@ -1,5 +1,6 @@
 """The report of a branch, on a graph that has run: what changed, what it did, and the verdict."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,17 @@ def test_the_same_change_has_the_same_report_with_its_parameters_and_outputs(che
         assert "- `train.logistic_regression.C`: `0.1` → `0.2`" in text
         assert "- modified: `models/training_runs/logistic_regression/model/`" in text
         assert "](https://example.invalid/roc.png)" in text
+    finally:
+        restore(checkout)
+
+
+def test_an_output_that_was_not_fetched_is_not_a_deleted_one(checkout: Path) -> None:
+    try:
+        shutil.rmtree(checkout / "data" / "raw")
+        run("ontime", "report", "--base", "main", cwd=checkout)
+        text = (checkout / "report" / "report.md").read_text()
+        assert "- deleted:" not in text
+        assert text.count("No change.") == 3
     finally:
         restore(checkout)
 

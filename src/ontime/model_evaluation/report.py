@@ -125,8 +125,18 @@ def changes(commit: str) -> Changes:
     outputs = {
         kind: [_path(entry["path"]) for entry in found.get(kind, ())] for kind in ("added", "deleted", "modified")
     }
+    # dvc diff takes an output that was never fetched for a deleted one
+    absent = tuple(_absent())
+    outputs["deleted"] = [path for path in outputs["deleted"] if not path.startswith(absent)]
     outputs["renamed"] = [f"{entry['path']['old']} to {entry['path']['new']}" for entry in found.get("renamed", ())]
     return Changes(parameters, outputs, _dvc("metrics", "diff", commit))
+
+
+def _absent() -> Iterator[str]:
+    """Outputs of dvc.lock that the checkout does not have, folders with a slash at the end."""
+    status = _dvc("data", "status")
+    yield from (_path(path) for path in status.get("not_in_cache", ()))
+    yield from (_path(path) for path in status.get("uncommitted", {}).get("deleted", ()))
 
 
 def _path(path: Any) -> str:
