@@ -1,5 +1,6 @@
 """The report of a branch, on a graph that has run: what changed, what it did, and the verdict."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,17 @@ def test_nothing_changed_is_a_report_that_says_so(checkout: Path) -> None:
     for name in ("roc.png", "calibration.png"):
         assert f"]({name})" in text
         assert (checkout / "report" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_was_not_pulled_is_not_told_to_be_deleted(checkout: Path) -> None:
+    """A workflow pulls what it compares; here the rest is away too."""
+    try:
+        shutil.rmtree(checkout / "data" / "processed" / "features")
+        shutil.rmtree(checkout / "data" / "raw")
+        run("ontime", "report", "--base", "main", cwd=checkout)
+        assert "deleted" not in (checkout / "report" / "report.md").read_text()
+    finally:
+        restore(checkout)
 
 
 def test_the_same_change_has_the_same_report_with_its_parameters_and_outputs(checkout: Path) -> None:

@@ -6,7 +6,7 @@ with `report.md` and its images. Only validation rows decide; test metrics are s
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -115,7 +115,10 @@ class Changes:
 
 
 def changes(commit: str) -> Changes:
-    """What `dvc params diff`, `dvc diff` and `dvc metrics diff` say, by their JSON."""
+    """What `dvc params diff`, `dvc diff` and `dvc metrics diff` say, by their JSON.
+
+    What is locked and only not here, as in a workflow that pulls what it needs, counts as unchanged.
+    """
     parameters = [
         (name, values.get("old"), values.get("new"))
         for changed in _dvc("params", "diff", commit).values()
@@ -125,8 +128,14 @@ def changes(commit: str) -> Changes:
     outputs = {
         kind: [_path(entry["path"]) for entry in found.get(kind, ())] for kind in ("added", "deleted", "modified")
     }
+    missing = tuple(_dvc("data", "status").get("uncommitted", {}).get("deleted", ()))
+    outputs["deleted"] = [name for name in outputs["deleted"] if not _within(name, missing)]
     outputs["renamed"] = [f"{entry['path']['old']} to {entry['path']['new']}" for entry in found.get("renamed", ())]
     return Changes(parameters, outputs, _dvc("metrics", "diff", commit))
+
+
+def _within(name: str, paths: Iterable[str]) -> bool:
+    return any(f"{name.rstrip('/')}/".startswith(f"{path.rstrip('/')}/") for path in paths)
 
 
 def _path(path: Any) -> str:
