@@ -403,14 +403,19 @@ def test_a_linter_sees_the_pods_of_a_rollout(overlay: list[Manifest]) -> None:
     assert shown["spec"]["template"] == rollout["spec"]["template"] and "strategy" not in shown["spec"]
 
 
+def commit_sources(folder: Path) -> None:
+    """A repository of the manifests alone."""
+    copy_sources(TOP, folder)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.invalid", "commit", "--quiet", "--message=base")
+
+
 def test_the_report_shows_the_rendered_difference_once(
     kustomize: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del kustomize
-    copy_sources(TOP, tmp_path)
-    git(tmp_path, "init", "--quiet")
-    git(tmp_path, "add", "--all")
-    git(tmp_path, "-c", "user.name=t", "-c", "user.email=t@example.invalid", "commit", "--quiet", "--message=base")
+    commit_sources(tmp_path)
     monkeypatch.chdir(tmp_path)
     report = tmp_path / "report" / "report.md"
     assert report_difference("HEAD", report) == "no manifest differs from HEAD"
@@ -428,13 +433,21 @@ def test_the_report_shows_the_rendered_difference_once(
 
 
 def test_without_go_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit_sources(tmp_path)
+    (tmp_path / "deployment" / "kubernetes" / "base" / "autoscaler.yaml").write_text("")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "git").symlink_to(str(shutil.which("git")))
+    monkeypatch.setattr(manifests, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("PATH", str(programs))
     monkeypatch.chdir(TOP)
-    monkeypatch.setattr(manifests, "CACHE", tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OntimeError, match=r"^go: not found; install Go 1\.26 or later \(https"):
         find_kustomize()
-    assert report_difference("HEAD", tmp_path / "r.md").startswith("manifests not compared: kustomize: not built")
-    assert not (tmp_path / "r.md").exists()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(manifests, "TOOLS", TOP / manifests.TOOLS)
+    report = tmp_path / "report.md"
+    assert report_difference("HEAD", report).startswith("manifests not compared: kustomize: not built")
+    assert not report.exists()
 
 
 def test_a_folder_that_does_not_render_is_one_line(kustomize: Path, tmp_path: Path) -> None:

@@ -386,6 +386,9 @@ def report_difference(base: str, report: Path) -> str:
     Returns:
         What was done, in a line.
     """
+    same = subprocess.run(["git", "diff", "--quiet", base, "--", *map(str, SOURCES)], check=False)
+    if same.returncode == 0:
+        return f"no manifest differs from {base}"
     try:
         kustomize = find_kustomize(build_it=shutil.which("go") is not None)
     except OntimeError as error:
