@@ -32,6 +32,8 @@ from ontime.model_deployment.manifests import (
 from ontime.model_deployment.release.release_file import Release, path_of, render
 from tests.checkouts import TOP, git
 
+pytestmark = pytest.mark.xdist_group("manifests")
+
 STAGES = ("staging", "production")
 RELEASE = Release(
     version="v1.2.0",

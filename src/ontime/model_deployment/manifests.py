@@ -7,6 +7,8 @@ built or installed once, from the locks in `deployment/tools/`, under `~/.cache/
 """
 
 import difflib
+import fcntl
+import functools
 import hashlib
 import io
 import json
@@ -16,11 +18,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
@@ -46,6 +47,22 @@ TEXT_TO_KUBERNETES = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
 """A date and `=`, which YAML 1.1 makes something else of."""
 
 Manifest = dict[str, Any]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def one_at_a_time(function: Callable[P, T]) -> Callable[P, T]:
+    """Let processes that find something missing in the cache wait for the one that makes it."""
+
+    @functools.wraps(function)
+    def waiting(*args: P.args, **kwargs: P.kwargs) -> T:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with (CACHE / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return function(*args, **kwargs)
+
+    return waiting
 
 
 @dataclass(frozen=True)
@@ -146,7 +163,7 @@ def parse(text: str) -> list[Manifest]:
     return list(yaml.load_all(text, Loader=_loader()))
 
 
-@cache
+@functools.cache
 def _loader() -> Any:
     import yaml
 
@@ -205,6 +222,7 @@ def validate(manifest: Manifest, custom: Mapping[str, Manifest]) -> Iterator[str
         yield f"no schema for {kind}, neither Kubernetes {KUBERNETES_VERSION}'s nor one of the modules'"
 
 
+@one_at_a_time
 def schemas() -> dict[str, Manifest]:
     """Schema of each custom kind by apiVersion/kind, made of the modules once."""
     pins = ["1", *(f"{one.module}@{one.version}" for one in DEFINITIONS)]
@@ -316,6 +334,7 @@ def known_to_linters(manifest: Manifest) -> Manifest:
 # --- tools
 
 
+@one_at_a_time
 def find_kustomize(build_it: bool = True) -> Path:
     """kustomize as `deployment/tools/go.mod` pins it, built once.
 
@@ -353,6 +372,7 @@ def find_go() -> str:
     return go
 
 
+@one_at_a_time
 def find_checkov() -> str:
     """Checkov in an environment of its own, for its dependencies are older than ours."""
     lock = TOOLS / "requirements.txt"
