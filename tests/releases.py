@@ -30,6 +30,10 @@ from tests.checkouts import git
 
 NAME = "flight-delay"
 IMAGE = "registry.example/team/ontime"
+RELEASE = Release(
+    version="v1.2.0", commit="0123456789" * 4, model_sha256="ab" * 32, image=IMAGE, digest=f"sha256:{'cd' * 32}"
+)
+"""An example."""
 STAGES = ("staging", "production")
 GRAPH = f"""\
 artifacts:

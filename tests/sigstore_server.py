@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from tests.json_server import JsonHandler
+
 PROVIDER = "https://token.actions.githubusercontent.com"
 ISSUER = ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 TIMESTAMPS = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
@@ -195,37 +197,20 @@ def sigstore_server(identity: str) -> Iterator[Sigstore]:
     """Serve on a free port; every token is of one identity."""
     authority = Authority(identity)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = urlsplit(self.path).path
-            if asked == "/.well-known/openid-configuration":
-                self._answer(200, {"authorization_endpoint": self.path, "token_endpoint": self.path})
-            elif (asked, self.headers["Authorization"]) == ("/token", "bearer request-token"):
-                self._answer(200, {"value": authority.token()})
-            else:
-                self._answer(401, {})
-
-        def do_POST(self) -> None:
-            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if self.path == "/api/v2/signingCert":
+    class Handler(JsonHandler):
+        def respond(self, content: Any) -> tuple[int, Any]:
+            asked = self.command, urlsplit(self.path).path
+            if asked == ("GET", "/.well-known/openid-configuration"):
+                return 200, {"authorization_endpoint": self.path, "token_endpoint": self.path}
+            if asked == ("GET", "/token") and self.headers["Authorization"] == "bearer request-token":
+                return 200, {"value": authority.token()}
+            if asked == ("POST", "/api/v2/signingCert"):
                 request = x509.load_pem_x509_csr(base64.b64decode(content["certificateSigningRequest"]))
                 chain = [_pem(authority.certificate(request)), _pem(authority.root)]
-                self._answer(201, {"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}})
-            elif self.path == "/api/v1/log/entries":
-                self._answer(201, {"0": authority.entry(content)})
-            else:
-                self._answer(404, {})
-
-        def _answer(self, status: int, content: Any) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *values: object) -> None:  # noqa: A002 - the base class names it so
-            del format, values
+                return 201, {"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}}
+            if asked == ("POST", "/api/v1/log/entries"):
+                return 201, {"0": authority.entry(content)}
+            return 401 if self.command == "GET" else 404, {}
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ontime.repository import s3
 from tests.checkouts import TOP, run
+from tests.json_server import JsonHandler
 
 FOLDER = TOP / "deployment" / "configurations" / "iam"
 ROLES = ("pull-request", "main", "release")
@@ -162,17 +163,12 @@ class Issuer:
     def __init__(self) -> None:
         self._key = rsa.generate_private_key(65537, 2048)
         public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key()))
-        keys = json.dumps({"keys": [{**public, "kid": "1", "use": "sig", "alg": "RS256"}]}).encode()
+        keys = {"keys": [{**public, "kid": "1", "use": "sig", "alg": "RS256"}]}
 
-        class Page(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
-                self.wfile.write(keys)
-
-            def log_message(self, format: str, *values: object) -> None:  # noqa: A002 - the base class names it so
-                del format, values
+        class Page(JsonHandler):
+            def respond(self, content: Any) -> tuple[int, Any]:
+                del content
+                return 200, keys
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
         self.url = f"http://127.0.0.1:{self.server.server_port}"

@@ -24,6 +24,7 @@ from ontime.model_deployment.release.release_file import path_of
 from ontime.repository.checkout import listed_files
 from ontime.yaml_files import editing
 from tests.checkouts import BIN, TOP, commit, copy_checkout, git, locked_hashes, run, small_fork
+from tests.json_server import JsonHandler
 from tests.releases import NAME, Repository, digest_of, enter, registry_server, release
 from tests.sigstore_server import PROVIDER, sigstore_server
 from tests.test_workflows import WORKFLOWS, uses_of
@@ -58,30 +59,12 @@ class Hub:
         self.requests: list[tuple[str, str, str]] = []
         hub = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(*hub.get(self.path))
-
-            def do_POST(self) -> None:
-                self._answer(*hub.post(self.path, self._content()))
-
-            def do_PATCH(self) -> None:
-                self._answer(*hub.patch(self.path, self._content()))
-
-            def _content(self) -> Any:
-                return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-
-            def _answer(self, status: int, content: Any) -> None:
+        class Handler(JsonHandler):
+            def respond(self, content: Any) -> tuple[int, Any]:
                 hub.requests.append((self.command, self.path, self.headers.get("Authorization", "")))
-                body = json.dumps(content).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *values: object) -> None:  # noqa: A002 - the base class names it so
-                del format, values
+                if self.command == "GET":
+                    return hub.get(self.path)
+                return (hub.post if self.command == "POST" else hub.patch)(self.path, content)
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"

@@ -29,19 +29,13 @@ from ontime.model_deployment.manifests import (
     validate,
     validate_all,
 )
-from ontime.model_deployment.release.release_file import Release, path_of, render
+from ontime.model_deployment.release.release_file import path_of, render
 from tests.checkouts import TOP, git
+from tests.releases import RELEASE
 
 pytestmark = pytest.mark.xdist_group("manifests")
 
 STAGES = ("staging", "production")
-RELEASE = Release(
-    version="v1.2.0",
-    commit="0123456789" * 4,
-    model_sha256="ab" * 32,
-    image="registry.example/team/ontime",
-    digest=f"sha256:{'cd' * 32}",
-)
 ROWS = (100, 300, 500, 700, 900, 1000, 1100, 1150, 1180, 1200)
 
 
@@ -432,6 +426,14 @@ def test_the_report_shows_the_rendered_difference_once(
     autoscaler.write_text("a: [")
     report_difference("HEAD", report)
     assert "+does not render: " in report.read_text()
+
+
+def test_an_unknown_base_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit_sources(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OntimeError, match=r"^git diff: .*absent") as refused:
+        report_difference("absent", tmp_path / "report.md")
+    assert "\n" not in str(refused.value)
 
 
 def test_without_go_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

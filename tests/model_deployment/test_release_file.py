@@ -10,15 +10,8 @@ from ontime.errors import OntimeError
 from ontime.model_deployment.release import release_file
 from ontime.model_deployment.release.release_file import Release, check, history, parse, path_of, ran, read, render
 from tests.checkouts import TOP, git
-from tests.releases import NAME, STAGES, Repository, enter
+from tests.releases import NAME, RELEASE, STAGES, Repository, enter
 
-RELEASE = Release(
-    version="v1.2.0",
-    commit="0123456789" * 4,
-    model_sha256="ab" * 32,
-    image="ghcr.io/team/ontime",
-    digest=f"sha256:{'cd' * 32}",
-)
 TEXT = render(RELEASE)
 
 

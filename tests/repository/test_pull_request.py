@@ -1,9 +1,8 @@
 """One comment for each pull request, changed in place, and only its own."""
 
-import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from ontime.errors import OntimeError
 from tests.conftest import run_command
+from tests.json_server import JsonHandler
 
 MARKER = "<!-- ontime report -->"
 
@@ -29,48 +29,33 @@ class GitHub(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Requests on comments."""
+class Handler(JsonHandler):
+    """Requests on comments, two a page."""
 
     server: GitHub
 
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-    def answer(self, content: Any, **headers: str) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(self.server.status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def body(self) -> str:
-        text: str = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"]
-        return text
-
-    def do_GET(self) -> None:
+    def respond(self, content: Any) -> tuple[int, Any]:
+        comments = self.server.comments
+        self.server.asked.append((self.command, self.path))
+        if self.command == "POST":
+            comments.append({"id": len(comments) + 1, "body": content["body"], "html_url": "made"})
+            return self.server.status, comments[-1]
+        if self.command == "PATCH":
+            found = comments[int(self.path.rpartition("/")[2]) - 1]
+            found |= {"body": content["body"], "html_url": "changed"}
+            return self.server.status, found
         assert self.headers["Authorization"] == "Bearer secret"
-        place = int(self.path.rpartition("&page=")[2]) if "&page=" in self.path else 1
-        self.server.asked.append(("GET", self.path))
-        shown = self.server.comments[2 * place - 2 : 2 * place]
-        if 2 * place < len(self.server.comments):
-            base = self.path.partition("&page=")[0]
-            self.answer(shown, Link=f'<{self.server.url}{base}&page={place + 1}>; rel="next"')
-        else:
-            self.answer(shown)
+        place = self.page()
+        return self.server.status, comments[2 * place - 2 : 2 * place]
 
-    def do_POST(self) -> None:
-        self.server.asked.append(("POST", self.path))
-        self.server.comments.append({"id": len(self.server.comments) + 1, "body": self.body(), "html_url": "made"})
-        self.answer(self.server.comments[-1])
+    def page(self) -> int:
+        return int(self.path.rpartition("&page=")[2]) if "&page=" in self.path else 1
 
-    def do_PATCH(self) -> None:
-        self.server.asked.append(("PATCH", self.path))
-        found = self.server.comments[int(self.path.rpartition("/")[2]) - 1]
-        found |= {"body": self.body(), "html_url": "changed"}
-        self.answer(found)
+    def more_headers(self) -> dict[str, str]:
+        place, base = self.page(), self.path.partition("&page=")[0]
+        if self.command != "GET" or 2 * place >= len(self.server.comments):
+            return {}
+        return {"Link": f'<{self.server.url}{base}&page={place + 1}>; rel="next"'}
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ import click
 
 from ontime.errors import OntimeError
 from ontime.files import replacing, sha256, write_json, write_text
+from ontime.model_deployment.release.git import git
 
 KUBERNETES = Path("deployment/kubernetes")
 COMPONENTS = KUBERNETES / "components"
@@ -129,8 +130,7 @@ def build(folder: Path, kustomize: Path) -> str:
     """What kustomize makes of a folder."""
     done = subprocess.run([kustomize, "build", str(folder)], capture_output=True, text=True, check=False)
     if done.returncode:
-        told = done.stderr.strip().splitlines()
-        raise OntimeError(f"{folder}: {told[-1].removeprefix('Error: ') if told else done.returncode}")
+        raise OntimeError(f"{folder}: {last_line(done).removeprefix('Error: ')}")
     return done.stdout
 
 
@@ -360,7 +360,7 @@ def find_kustomize(build_it: bool = True) -> Path:
             check=False,
         )
         if done.returncode:
-            raise OntimeError(f"kustomize: not built: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+            raise OntimeError(f"kustomize: not built: {last_line(done)}")
     return path
 
 
@@ -388,9 +388,14 @@ def find_checkov() -> str:
         ):
             done = subprocess.run([uv, *arguments], capture_output=True, text=True, check=False)
             if done.returncode:
-                raise OntimeError(f"checkov: not installed: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+                raise OntimeError(f"checkov: not installed: {last_line(done)}")
         (folder / ".ready").touch()
     return str(folder / "bin" / "checkov")
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The last that a program told of an error."""
+    return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
 
 
 def _hash(*texts: str) -> str:
@@ -406,8 +411,7 @@ def report_difference(base: str, report: Path) -> str:
     Returns:
         What was done, in a line.
     """
-    same = subprocess.run(["git", "diff", "--quiet", base, "--", *map(str, SOURCES)], check=False)
-    if same.returncode == 0:
+    if not git("diff", "--name-only", base, "--", *map(str, SOURCES)):
         return f"no manifest differs from {base}"
     try:
         kustomize = find_kustomize(build_it=shutil.which("go") is not None)

@@ -8,7 +8,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import click
@@ -126,8 +126,8 @@ def changes(commit: str) -> Changes:
         kind: [_path(entry["path"]) for entry in found.get(kind, ())] for kind in ("added", "deleted", "modified")
     }
     # dvc diff takes an output that was never fetched for a deleted one
-    absent = tuple(_absent())
-    outputs["deleted"] = [path for path in outputs["deleted"] if not path.startswith(absent)]
+    absent = set(_absent())
+    outputs["deleted"] = [path for path in outputs["deleted"] if absent.isdisjoint(_with_folders(path))]
     outputs["renamed"] = [f"{entry['path']['old']} to {entry['path']['new']}" for entry in found.get("renamed", ())]
     return Changes(parameters, outputs, _dvc("metrics", "diff", commit))
 
@@ -137,6 +137,12 @@ def _absent() -> Iterator[str]:
     status = _dvc("data", "status")
     yield from (_path(path) for path in status.get("not_in_cache", ()))
     yield from (_path(path) for path in status.get("uncommitted", {}).get("deleted", ()))
+
+
+def _with_folders(path: str) -> Iterator[str]:
+    """A path and the folders that it is in, with a slash at their ends."""
+    yield path
+    yield from (f"{folder}/" for folder in PurePosixPath(path).parents)
 
 
 def _path(path: Any) -> str:
