@@ -5,23 +5,43 @@ seeds, which the gate shall pass on resampled rows, and on random halves of the 
 """
 
 import argparse
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.common import finish, print_table
 from ontime.environment import pin
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ontime.model_evaluation.gate import Judged
+    from ontime.params import Params
+
 MOST_FALSE_ALARMS = 0.02
 SEED = 0
+
+
+def found_in(both: "pd.DataFrame", thresholds: tuple[float, float], params: "Params") -> "list[Judged]":
+    """What the gate finds on paired rows."""
+    from ontime.model_evaluation.gate import judge, judge_slices
+
+    found = judge(both, *thresholds, params.decision, params.gate)
+    return found + judge_slices(both, params.evaluate.slices, params.gate)
+
+
+def alarmed(both: "pd.DataFrame", thresholds: tuple[float, float], params: "Params", seed: int) -> bool:
+    """Whether the gate fails on one resample of paired rows."""
+    rows = np.random.default_rng(seed).integers(0, len(both), len(both))
+    return any(metric.regressed for metric in found_in(both.iloc[rows], thresholds, params))
 
 
 def main(retrained: int, resamples: int, halves: int) -> None:
     """Print a row for each model that was trained, and the verdict."""
     from ontime import paths
     from ontime.encoder import Encoder
+    from ontime.engine import run_tasks
     from ontime.files import read_json, read_parquet
-    from ontime.model_evaluation.gate import Judged, judge, judge_slices
     from ontime.model_evaluation.metrics import best_threshold
     from ontime.model_training.runs import load_encoder, load_rows, predictor
     from ontime.model_training.train import fit
@@ -36,38 +56,33 @@ def main(retrained: int, resamples: int, halves: int) -> None:
     random = np.random.default_rng(SEED)
     table: list[list[str]] = []
 
-    def judged(name: str, columns: list[str], seed: int, draws: int) -> Iterator[list[Judged]]:
-        """Train on some columns; what the gate finds on all validation rows, then on resamples of them."""
+    def against_champion(name: str, columns: list[str], seed: int) -> "tuple[pd.DataFrame, tuple[float, float], bool]":
+        """Train on some columns: paired rows, thresholds, and whether the gate fails on them."""
         kept = [place for place, feature in enumerate(encoder.features) if feature in columns]
         part = Encoder(
             tuple(feature for feature in encoder.numbers if feature in columns),
             {feature: values for feature, values in encoder.categories.items() if feature in columns},
         )
         rows, others = ((matrix[:, kept], labels) for matrix, labels in (train, validation))
-        settings = params.train.model_copy(update={"seed": seed})
-        model, _ = fit(family, rows, others, part, settings)
+        model, _ = fit(family, rows, others, part, params.train.model_copy(update={"seed": seed}))
         probability = predictor(family, model)(others[0]).astype(np.float32)
         both = base.assign(head=probability)
         thresholds = threshold, best_threshold(others[1], probability.astype(np.float64), params.decision)
-        for draw in range(draws + 1):
-            drawn = both if draw == 0 else both.iloc[random.integers(0, len(both), len(both))]
-            found = judge(drawn, *thresholds, params.decision, params.gate)
-            found += judge_slices(drawn, params.evaluate.slices, params.gate)
-            if draw == 0:
-                worse = [metric.name for metric in found if metric.regressed]
-                changes = [f"{metric.head - metric.base:+.4f}" for metric in found[: len(params.gate.metrics)]]
-                table.append([name, str(len(kept)), *changes, str(len(worse)), ", ".join(worse[:3])])
-            yield found
+        found = found_in(both, thresholds, params)
+        worse = [metric.name for metric in found if metric.regressed]
+        changes = [f"{metric.head - metric.base:+.4f}" for metric in found[: len(params.gate.metrics)]]
+        table.append([name, str(len(kept)), *changes, str(len(worse)), ", ".join(worse[:3])])
+        return both, thresholds, bool(worse)
 
-    alarms = []
+    alarms: list[bool] = []
     for number in range(1, retrained + 1):
-        verdicts = judged(f"seed {number}", encoder.features, params.train.seed + number, resamples // retrained)
-        alarms += [any(metric.regressed for metric in found) for found in verdicts][1:]
+        both, thresholds, _ = against_champion(f"seed {number}", list(encoder.features), params.train.seed + number)
+        draws = range(number, resamples + 1, retrained)
+        alarms += run_tasks(alarmed, [(both, thresholds, params, draw) for draw in draws], "loky")
     caught = []
     for number in range(1, halves + 1):
         columns = list(random.choice(encoder.features, len(encoder.features) // 2, replace=False))
-        (found,) = judged(f"half {number}", columns, params.train.seed, 0)
-        caught.append(any(metric.regressed for metric in found))
+        caught.append(against_champion(f"half {number}", columns, params.train.seed)[2])
     print_table(["trained with", "features", *params.gate.metrics, "regressed", "such as"], table)
     share = sum(alarms) / len(alarms)
     print(
