@@ -19,7 +19,7 @@ import click
 
 from ontime.errors import OntimeError
 from ontime.files import replacing
-from ontime.model_deployment.manifests import DEFINITIONS, GO_TOOLCHAIN, find_go, last_line
+from ontime.model_deployment.manifests import DEFINITIONS, GO_TOOLCHAIN, Definitions, download, find_go, last_line
 from tests.rehearsal.cluster.processes import MIB, SYSTEM_PATH
 from tests.rehearsal.cluster.settings import CACHE, HERE
 
@@ -34,6 +34,7 @@ PACKAGES = {
     "nft": "nftables",
     "podman": "podman",
     "prometheus": "prometheus",
+    "redis-cli": "redis-tools",
     "redis-server": "redis-server",
     "runc": "runc",
     "unshare": "util-linux",
@@ -44,11 +45,12 @@ NETWORK_PLUGINS = Path("/usr/lib/cni")
 
 @dataclass(frozen=True)
 class Part:
-    """A folder with a go.mod: the programs to build from it, and files to take from its modules."""
+    """A folder with a go.mod: the programs to build from it, and files to take from its modules or from others."""
 
     name: str
     programs: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
+    definitions: Mapping[str, Definitions] = field(default_factory=dict)
     toolchain: str | None = None
 
 
@@ -78,11 +80,13 @@ PARTS = (
             "rollouts-controller": "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
         },
         files={
-            "argocd/manifests": f"{ARGO_CD.module} manifests",
-            "argocd/bin/gpg-wrapper.sh": f"{ARGO_CD.module} hack/gpg-wrapper.sh",
-            "argocd/bin/git-verify-wrapper.sh": f"{ARGO_CD.module} hack/git-verify-wrapper.sh",
-            "rollouts/manifests": f"{ROLLOUTS.module} manifests",
+            "argo-cd/base": f"{ARGO_CD.module} manifests/base",
+            "argo-cd/bin/gpg-wrapper.sh": f"{ARGO_CD.module} hack/gpg-wrapper.sh",
+            "argo-cd/bin/git-verify-wrapper.sh": f"{ARGO_CD.module} hack/git-verify-wrapper.sh",
+            "definitions/argo-cd": f"{ARGO_CD.module} {ARGO_CD.folder}",
+            "definitions/rollouts": f"{ROLLOUTS.module} {ROLLOUTS.folder}",
         },
+        definitions={"definitions/prometheus-operator": PROMETHEUS_OPERATOR},
         toolchain=GO_TOOLCHAIN,
     ),
 )
@@ -98,6 +102,11 @@ class Binaries:
         """Path of a program that was built."""
         (part,) = (part for part in PARTS if name in part.programs)
         return self.folders[part.name] / "bin" / name
+
+    def files(self, name: str) -> Path:
+        """Path of a file or a folder that was taken from a module."""
+        (part,) = (part for part in PARTS if name in (*part.files, *part.definitions))
+        return self.folders[part.name] / name
 
     @property
     def kubectl(self) -> Path:
@@ -162,7 +171,9 @@ def find_part(part: Part) -> Path:
             build(part, name, package, temporary / "bin" / name)
         for target, source in part.files.items():
             module, path = source.split()
-            take(part, module, path, temporary / target)
+            copy(Path(_go(part, "list", "-m", "-f", "{{.Dir}}", module).strip()) / path, temporary / target)
+        for target, definitions in part.definitions.items():
+            copy(download(definitions) / definitions.folder, temporary / target)
     return folder
 
 
@@ -184,9 +195,8 @@ def build(part: Part, name: str, package: str, target: Path) -> None:
     click.echo(f"rehearsal: built {name}: {size} MiB, {seconds:.0f} s", err=True)
 
 
-def take(part: Part, module: str, path: str, target: Path) -> None:
-    """Copy a file or a folder of a module, which Go checked against go.sum."""
-    source = Path(_go(part, "list", "-m", "-f", "{{.Dir}}", module).strip()) / path
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or a folder of a module, which is read-only and which Go has checked."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_file():
         shutil.copyfile(source, target)

@@ -26,11 +26,12 @@ TAIL_BYTES = 4000
 
 @dataclass(frozen=True)
 class Component:
-    """A program, the address that answers 2xx once it serves, and variables beyond the few that all get."""
+    """A program, how one sees that it serves, and variables beyond the few that all get."""
 
     name: str
     command: tuple[str, ...]
-    ready: str | None = None
+    ready: str | tuple[str, ...] | None = None
+    """An address that then answers 2xx, or a command that then succeeds."""
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -83,7 +84,7 @@ class Processes:
             OntimeError: it ended, or did not in time.
         """
         component, end = self.components[name], time.monotonic() + seconds
-        while component.ready and not answers(component.ready):
+        while component.ready and not serves(component.ready):
             ended = self._running[name].poll()
             if ended is not None:
                 raise OntimeError(f"{name}: ended with {ended}; {self.log(name)}:\n{self.tail(name)}")
@@ -128,13 +129,15 @@ class Processes:
             process.wait()
 
 
-def answers(url: str) -> bool:
-    """Whether something answers 2xx; certificates are of the run's own authority."""
+def serves(ready: str | tuple[str, ...]) -> bool:
+    """Whether an address answers 2xx, or a command succeeds."""
+    if not isinstance(ready, str):
+        done = subprocess.run(ready, env={"PATH": SYSTEM_PATH}, capture_output=True, timeout=30, check=False)
+        return done.returncode == 0
     with requests.Session() as session:
         session.trust_env = False
-        session.verify = False
         try:
-            return session.get(url, timeout=2).ok
+            return session.get(ready, timeout=2).ok
         except requests.RequestException:
             return False
 

@@ -18,11 +18,10 @@ import requests
 from ontime.errors import OntimeError
 from tests.rehearsal.cluster import argo_cd, machine, monitoring, node
 from tests.rehearsal.cluster.binaries import Binaries, find_binaries, require_programs
-from tests.rehearsal.cluster.processes import Processes
-from tests.rehearsal.cluster.settings import CACHE, PROMETHEUS, TOP, local
+from tests.rehearsal.cluster.processes import SYSTEM_PATH, Processes
+from tests.rehearsal.cluster.settings import PROMETHEUS, local
 
 SAMPLE_SECONDS = 2
-ARGO_CD_NAMESPACE = "argocd"
 DEBUG_KINDS = "events,pods,jobs,services,endpointslices,rollouts,analysisruns,horizontalpodautoscalers"
 TAIL_LINES = 25
 
@@ -100,7 +99,7 @@ class Rig:
         Raises:
             OntimeError: it failed, unless `check` is false: then what it printed to both outputs is returned.
         """
-        return self._run(self.binaries.kubectl, *arguments, text=text, check=check)
+        return self.run(self.binaries.kubectl, *arguments, text=text, check=check)
 
     def get(self, kind: str, name: str | None = None, namespace: str | None = None) -> dict[str, Any]:
         """An object, or a List of them; {} if there is no such object."""
@@ -114,7 +113,7 @@ class Rig:
         """What Argo CD's command line prints."""
         server = ["--server", local("argocd-server"), "--plaintext"]
         variables = {"ARGOCD_BINARY_NAME": "argocd", "HOME": str(self.folder / "home")}
-        return self._run(self.binaries.argocd, *arguments, *server, check=check, **variables)
+        return self.run(self.binaries.argocd, *arguments, *server, check=check, **variables)
 
     def webhook(self, commit_before: str, commit_after: str) -> None:
         """Tell Argo CD's server and its ApplicationSet controller of a push to main as GitHub would.
@@ -160,7 +159,7 @@ class Rig:
 
         parts = [f"ended components: {self.processes.ended() or 'none'}"]
         parts.append(kubectl("get", "applications,applicationsets", "--all-namespaces", "--output=wide"))
-        for application in self.get("applications", namespace=ARGO_CD_NAMESPACE).get("items", []):
+        for application in self.get("applications", namespace=argo_cd.NAMESPACE).get("items", []):
             status = application.get("status", {})
             told = {name: status.get(name) for name in ("sync", "health", "conditions", "operationState")}
             told["operationState"] = (told["operationState"] or {}).get("message")
@@ -181,6 +180,24 @@ class Rig:
         if self._sampling.is_alive():
             self._sampling.join()
 
+    def run(self, program: Path, *arguments: str, text: str | None = None, check: bool = True, **more: str) -> str:
+        """What a program prints that is told where the cluster is; `more` are variables.
+
+        Raises:
+            OntimeError: it failed, unless `check` is false: then what it printed to both outputs is returned.
+        """
+        done = subprocess.run(
+            [str(program), *arguments],
+            env={"PATH": SYSTEM_PATH, "HOME": str(self.folder / "home"), "KUBECONFIG": str(self.kubeconfig), **more},
+            input=text or "",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise OntimeError(f"{program.name} {' '.join(arguments)[:300]}: {done.stderr.strip() or done.returncode}")
+        return done.stdout if check else done.stdout + done.stderr
+
     def wait_until(self, what: str, true: Callable[[], object], seconds: float = 60) -> None:
         """Ask until it is so.
 
@@ -197,29 +214,8 @@ class Rig:
         command = ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(self.repository)]
         subprocess.run(command, check=True, env={"PATH": "/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/"})
 
-    def _run(self, program: Path, *arguments: str, text: str | None = None, check: bool = True, **more: str) -> str:
-        done = subprocess.run(
-            [str(program), *arguments],
-            env={
-                "PATH": "/usr/bin:/bin",
-                "HOME": str(self.folder / "home"),
-                "KUBECONFIG": str(self.kubeconfig),
-                **more,
-            },
-            input=text if text is not None else "",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if check and done.returncode:
-            raise OntimeError(f"{program.name} {' '.join(arguments)[:300]}: {done.stderr.strip() or done.returncode}")
-        return done.stdout if check else done.stdout + done.stderr
-
     def _sample(self) -> None:
         while not self._ending.wait(SAMPLE_SECONDS):
             now = self.memory()
             for name, size in {**now, "total": sum(now.values())}.items():
                 self.peak_mib[name] = max(size, self.peak_mib.get(name, 0))
-
-
-__all__ = ["CACHE", "TOP", "Rig", "rig"]
