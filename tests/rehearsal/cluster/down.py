@@ -12,9 +12,13 @@ tests = types.ModuleType("tests")
 tests.__path__ = [str(Path(__file__).parents[2])]
 sys.modules["tests"] = tests
 
+from ontime.errors import OntimeError  # noqa: E402
 from tests.rehearsal.cluster.machine import locked, remove_leftovers  # noqa: E402
 
 if "--when-closed" in sys.argv:
     sys.stdin.read()
-with locked():
-    remove_leftovers()
+try:
+    with locked():
+        remove_leftovers()
+except OntimeError as error:
+    sys.exit(str(error))

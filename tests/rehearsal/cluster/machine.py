@@ -29,6 +29,7 @@ from tests.rehearsal.cluster.settings import (
     FIRST_PORT,
     GATEWAY,
     HERE,
+    NETWORK,
     ON_ALL_INTERFACES,
     POD_NETWORK,
     PORTS,
@@ -42,7 +43,7 @@ KUBE_PROXY_TABLES = ("ip kube-proxy", "ip6 kube-proxy")
 SYSCTLS = ("net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables")
 END_SECONDS = 30
 LOCK_SECONDS = 60
-LONGEST_FOLDER = 70
+LONGEST_FOLDER = 76
 """A socket's path has at most 107 characters."""
 FORWARDED = ["FORWARD", "-i", BRIDGE, "-o", BRIDGE, "-j", "ACCEPT"]
 
@@ -236,6 +237,8 @@ def remove_content(folder: Path) -> None:
     for link in Path("/var/log/containers").glob("*.log"):
         if not link.exists():
             link.unlink()
+    for result in Path("/var/lib/cni/results").glob(f"{NETWORK}-*"):
+        result.unlink()
 
 
 # --- parts

@@ -14,6 +14,8 @@ CONFIGURATION = HERE / "configuration"
 
 NODE = "node1"
 BRIDGE = "ontime0"
+NETWORK = "ontime-rehearsal"
+"""Of the pods, as the plugins that make it know it."""
 GATEWAY = "10.244.0.1"
 """Of the pods: the bridge's own address, on which the API server and Prometheus listen."""
 POD_NETWORK = "10.244.0.0/24"
