@@ -17,7 +17,7 @@ import pytest
 from ontime.errors import OntimeError
 from ontime.model_deployment.manifests import DEFINITIONS
 from tests.checkouts import git
-from tests.rehearsal.cluster import binaries, machine, processes, settings
+from tests.rehearsal.cluster import binaries, discovery, machine, processes, settings
 from tests.rehearsal.cluster.images import write_image
 from tests.rehearsal.cluster.processes import MARK, NAME, owned
 from tests.rehearsal.cluster.rig import rig
@@ -190,6 +190,42 @@ def test_image_has_the_same_bytes_for_the_same_program(tmp_path: Path) -> None:
         names = archive.getnames()
     assert {"oci-layout", "index.json"} < set(names)
     assert len(names) == 5
+
+
+def test_targets_are_the_pods_behind_a_service_with_the_labels_of_both() -> None:
+    labels = {"app.kubernetes.io/component": "metrics", "kubernetes.io/service-name": "ontime-metrics"}
+    pods = [
+        {
+            "metadata": {"namespace": namespace, "name": "ontime-1", "labels": {"rollouts-pod-template-hash": value}},
+            "spec": {"containers": [{"name": "ontime"}]},
+        }
+        for namespace, value in (("staging", "abc"), ("production", "def"))
+    ]
+    endpoints = [
+        {"addresses": ["10.244.0.7"], "targetRef": {"name": "ontime-1"}},
+        {"addresses": ["10.244.0.8"], "targetRef": {"name": "gone"}},
+        {"addresses": ["10.244.0.1"]},
+    ]
+    slices = [
+        {
+            "metadata": {"namespace": "staging", "labels": labels},
+            "endpoints": endpoints,
+            "ports": [{"name": "metrics", "port": 9090}],
+        },
+        {"metadata": {"namespace": "staging"}, "endpoints": None, "ports": None},
+    ]
+    (target,) = discovery.targets(slices, pods)
+    assert target["targets"] == ["10.244.0.7:9090"]
+    assert target["labels"] == {
+        "__meta_kubernetes_namespace": "staging",
+        "__meta_kubernetes_service_name": "ontime-metrics",
+        "__meta_kubernetes_endpointslice_port_name": "metrics",
+        "__meta_kubernetes_pod_name": "ontime-1",
+        "__meta_kubernetes_pod_container_name": "ontime",
+        "__meta_kubernetes_endpointslice_label_app_kubernetes_io_component": "metrics",
+        "__meta_kubernetes_endpointslice_label_kubernetes_io_service_name": "ontime-metrics",
+        "__meta_kubernetes_pod_label_rollouts_pod_template_hash": "abc",
+    }
 
 
 def test_git_server_takes_a_push_and_gives_it_to_a_clone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 There is no operator here: what it would make of the ServiceMonitor is in `configuration/prometheus.yaml`.
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 import yaml
@@ -12,7 +13,7 @@ from ontime.model_deployment.manifests import KUBERNETES
 from tests.rehearsal.cluster.binaries import debian
 from tests.rehearsal.cluster.node import configuration
 from tests.rehearsal.cluster.processes import Component
-from tests.rehearsal.cluster.settings import PROMETHEUS, TOP
+from tests.rehearsal.cluster.settings import API_SERVER, HERE, PROMETHEUS, TOP
 
 if TYPE_CHECKING:
     from tests.rehearsal.cluster.rig import Rig
@@ -32,6 +33,11 @@ def start(rig: "Rig") -> None:
         f"--storage.tsdb.path={rig.folder / 'prometheus'}",
         f"--web.listen-address={PROMETHEUS}",
     )
+    targets = rig.folder / "targets.json"
+    script = (sys.executable, str(HERE / "discovery.py"))
+    finds = (*script, f"https://{API_SERVER}", str(rig.folder / "certificates"), str(targets))
+    rig.processes.start(Component("discovery", finds, ("test", "-s", str(targets))))
     rig.processes.start(Component("prometheus", command, f"{rig.prometheus_url}/-/ready"))
     rig.kubectl("apply", "--filename=-", text=configuration(rig, "prometheus-service.yaml"))
-    rig.processes.wait("prometheus")
+    for name in ("discovery", "prometheus"):
+        rig.processes.wait(name)
