@@ -11,6 +11,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -206,7 +207,7 @@ def test_targets_are_the_pods_behind_a_service_with_the_labels_of_both() -> None
         {"addresses": ["10.244.0.8"], "targetRef": {"name": "gone"}},
         {"addresses": ["10.244.0.1"]},
     ]
-    slices = [
+    slices: list[dict[str, Any]] = [
         {
             "metadata": {"namespace": "staging", "labels": labels},
             "endpoints": endpoints,

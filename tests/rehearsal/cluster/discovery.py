@@ -1,15 +1,15 @@
 """What Prometheus has to scrape, read from the API server every second, for Debian's cannot ask Kubernetes itself.
 
-Usage: discovery.py API_SERVER CERTIFICATES FILE. Each ready or starting endpoint of an EndpointSlice becomes a target in
-the file, with the labels `__meta_kubernetes_*` under which Prometheus' own discovery would know it. It runs alone.
+Usage: discovery.py API_SERVER CERTIFICATES FILE. Each pod behind an EndpointSlice becomes a target in the file, with the
+labels `__meta_kubernetes_*` under which Prometheus' own discovery would know it. It runs alone.
 """
 
+import http.client
 import json
 import re
 import ssl
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +35,7 @@ def main(server: str, certificates: Path, file: Path) -> None:
     while True:
         try:
             text = json.dumps(list(targets(items("/apis/discovery.k8s.io/v1/endpointslices"), items("/api/v1/pods"))))
-        except (urllib.error.URLError, TimeoutError) as error:
+        except (OSError, http.client.HTTPException) as error:
             # the API server is away for a moment: what was known is scraped on
             print(error, file=sys.stderr, flush=True)
         else:
