@@ -1,7 +1,7 @@
 """What Prometheus has to scrape, read from the API server every second, for Debian's cannot ask Kubernetes itself.
 
-Usage: discovery.py API_SERVER CERTIFICATES FILE. Each pod behind an EndpointSlice becomes a target in the file, with the
-labels `__meta_kubernetes_*` under which Prometheus' own discovery would know it. It runs alone.
+Usage: discovery.py API_SERVER CERTIFICATES FILE. Each pod behind an EndpointSlice becomes a target in the file, with
+the labels `__meta_kubernetes_*` under which Prometheus' own discovery would know it. It runs alone.
 """
 
 import http.client
