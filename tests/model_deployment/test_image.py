@@ -206,7 +206,8 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_the_build_sees_the_model_and_what_the_service_imports_and_nothing_else(sent: set[str]) -> None:
-    modules = closure("ontime.cli", "ontime.operations", "ontime.model_deployment.service.server")
+    programs = ("ontime.model_deployment.service.server", "ontime.model_deployment.smoke_test")
+    modules = closure("ontime.cli", "ontime.operations", *programs)
     modules |= {"src/ontime/__init__.py", "src/ontime/model_deployment/__init__.py"}
     folder = TOP / "src" / "ontime" / "model_deployment" / "service"
     pages = {str(path.relative_to(TOP)) for path in (folder / "pages").iterdir()}
