@@ -8,6 +8,7 @@ A request fails if it is answered with anything but 200, not answered, or finds 
 import argparse
 import asyncio
 import json
+import os
 import re
 import signal
 import time
@@ -126,7 +127,8 @@ async def client(
 
 
 async def load(address: str, path: str, bodies: list[str], rate: float, output: Path) -> None:
-    """Run the clients until SIGTERM."""
+    """Run the clients until SIGTERM, or until whoever started this is gone."""
+    parent = os.getppid()
     host, _, port = address.rpartition(":")
     tally, end = Tally(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -142,9 +144,10 @@ async def load(address: str, path: str, bodies: list[str], rate: float, output: 
         )
         for place in range(CONNECTIONS)
     ]
-    while not end.is_set():
+    while not end.is_set() and os.getppid() == parent:
         write_json(output, tally.content())
         await asyncio.sleep(WRITE_SECONDS)
+    end.set()
     await asyncio.gather(*clients)
     write_json(output, tally.content())
 

@@ -1,0 +1,374 @@
+"""A team's checkout and what it does with it: change, train, release, promote, watch. Each step is the workflows' own.
+
+The checkout is a small fork of this one. What differs from a user's is in `furnish`, and nowhere else.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ontime.files import read_json, write_json
+from ontime.model_deployment.release.release_file import parse, path_of, render
+from ontime.yaml_files import editing
+from tests.checkouts import TOP, commit, environment, git, run, small_fork
+from tests.integration.local_base import find_base
+from tests.integration.test_image import new_store
+from tests.rehearsal.cluster.rig import Rig
+from tests.releases import identify
+
+CACHE = Path.home() / ".cache" / "ontime" / "rehearsal"
+"""Kept between runs: the base image and Podman's layers."""
+NAME = "tumours"
+ARGO_CD = "argocd"
+POLL_SECONDS = 0.5
+WEBFLOW_KEY = "B5690EEEBB952194"
+REPOSITORY = "https://github.com/OWNER/NAME.git"
+FAST: dict[str, dict[str, Any]] = {
+    "random_forest": {"n_estimators": 1},
+    "gradient_boosting": {"max_iter": 1},
+    "neural_network": {"epochs": 1},
+}
+"""Parameters of the families that are not to be champion, so that the regression is, and training is quick."""
+NO_AUTOSCALER = """\
+$patch: delete
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: ontime
+"""
+ROWS = 4
+"""Of a request."""
+
+
+@dataclass
+class Load:
+    """Clients of a service that run."""
+
+    process: "subprocess.Popen[bytes]"
+    output: Path
+
+    def now(self) -> dict[str, Any]:
+        """What they saw so far; at the end, all."""
+        found: dict[str, Any] = read_json(self.output)
+        return found
+
+    def stop(self) -> dict[str, Any]:
+        """End them and tell what they saw."""
+        self.process.terminate()
+        self.process.wait()
+        return self.now()
+
+
+@dataclass
+class Story:
+    """Where the story is: the cluster, the checkout, and the image that each version became."""
+
+    rig: Rig
+    folder: Path
+    full: bool
+    podman: dict[str, str] = field(default_factory=dict)
+    base: str = ""
+    key: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def checkout(self) -> Path:
+        """The team's."""
+        return self.folder / "checkout"
+
+    @property
+    def image(self) -> str:
+        """Registry and repository."""
+        return f"{self.rig.registry}/team/ontime"
+
+    def git(self, *arguments: str) -> str:
+        """Run git in the checkout; without the end of the last line."""
+        return git(self.checkout, *arguments).removesuffix("\n")
+
+    def run(
+        self, *command: str, cwd: Path | None = None, check: bool = True, **changes: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a program in the checkout or a clone of it, by the user's own access to the cluster."""
+        variables = {
+            "KUBECONFIG": str(self.rig.kubeconfig),
+            "PATH": f"{self.rig.binaries.kubectl.parent}:{environment()['PATH']}",
+            **changes,
+        }
+        return run(*command, cwd=cwd or self.checkout, check=check, **variables)
+
+    def ontime(self, *arguments: str) -> str:
+        """What a command of the checkout's own `ontime` prints."""
+        return self.run("ontime", *arguments).stdout.strip()
+
+    def begin(self) -> None:
+        """Make the checkout, a key to sign commits with, and find a base for the image."""
+        small_fork(self.checkout)
+        identify(self.checkout)
+        self.git("remote", "add", "origin", str(self.rig.repository))
+        self.key = make_gpg_key(self.folder)
+        furnish(self.checkout, self.rig.repository_url, self.key, self.full)
+        commit(self.checkout, "Say where we are")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        self.podman = new_store(CACHE)
+        (CACHE / "registries.conf").write_text(f'[[registry]]\nlocation = "{self.rig.registry}"\ninsecure = true\n')
+        self.podman["CONTAINERS_REGISTRIES_CONF"] = str(CACHE / "registries.conf")
+        self.base = find_base("podman", CACHE, self.podman)
+
+    def set(self, section: str, **values: Any) -> None:
+        """Change parameters of a section by its dotted name."""
+        with editing(self.checkout / "params.yaml") as content:
+            for name in section.split("."):
+                content = content[name]
+            content.update(values)
+
+    def train(self, message: str) -> None:
+        """Run what a change touches, push what came out, commit."""
+        self.run("dvc", "repro", "--quiet")
+        self.run("dvc", "push", "--quiet")
+        commit(self.checkout, message)
+
+    def push(self) -> str:
+        """Push main; the commit."""
+        self.git("push", "--quiet", "origin", "HEAD:main")
+        return self.git("rev-parse", "HEAD")
+
+    def register(self, version: str) -> None:
+        """Do what the release workflow's first job does for the checkout's commit: tag, check, sign, build, push."""
+        tag = f"{NAME}@{version}"
+        self.ontime("release", "register", version, "--push")
+        self.run("dvc", "pull", "--quiet", "models/champion")
+        self.ontime("proof")
+        self.ontime("sign", "--new-key")
+        self.ontime("release", "check", tag)
+        self.digests[version] = self.build(version)
+
+    def publish(self, version: str) -> float:
+        """Do what the release workflow's second job does: write the release file, commit and push it; when that was."""
+        tag = f"{NAME}@{version}"
+        self.ontime("release", "write", "--tag", tag, f"--image={self.image}", f"--digest={self.digests[version]}")
+        self.ontime("release", "publish", "--tag", tag)
+        return time.time()
+
+    def say(self, stage: str, digest: str) -> str:
+        """Write another digest into a release file, around `ontime release`, and push it; the commit."""
+        path = self.checkout / path_of(stage)
+        release = parse(path.read_text(), path)
+        assert release is not None
+        path.write_text(render(replace(release, digest=digest)))
+        return self.commit(f"Run {digest} in {stage}")
+
+    def commit(self, message: str) -> str:
+        """Commit everything, push it and tell Argo CD; the commit."""
+        commit(self.checkout, message)
+        self.push()
+        return self.hook()
+
+    def revert(self, revision: str = "HEAD") -> str:
+        """Take a commit back by another one, push it and tell Argo CD; the new commit."""
+        self.git("revert", "--no-edit", revision)
+        self.push()
+        return self.hook()
+
+    def build(self, version: str) -> str:
+        """Build and push the version's image; its digest."""
+        options = [f"--name={self.image}", f"--version={version.removeprefix('v')}", f"--base={self.base}", "--push"]
+        return self.run("ontime", "image", *options, **self.podman).stdout.strip().rpartition("@")[2]
+
+    def build_on(self, version: str, tag: str, *lines: str) -> str:
+        """Build and push an image on a version's, with lines of a Dockerfile more; its digest."""
+        folder = self.folder / tag
+        folder.mkdir(exist_ok=True)
+        (folder / "Dockerfile").write_text("\n".join([f"FROM {self.image}@{self.digests[version]}", *lines, ""]))
+        name, place = f"{self.image}:{tag}", folder / "digest"
+        for arguments in (
+            ["build", "--quiet", "--format=oci", f"--tag={name}", str(folder)],
+            ["push", "--quiet", "--format=oci", f"--digestfile={place}", name],
+        ):
+            self.run("podman", *arguments, **self.podman)
+        return place.read_text().strip()
+
+    def promote(self, tag: str) -> float:
+        """Do what the promotion workflow does for a tag, and merge its pull request; when it was pushed."""
+        branch = "promote/" + re.sub("[@#]", "-", tag)
+        self.git("fetch", "--quiet", "--tags", "origin")
+        self.ontime("release", "check", "--no-remote", tag)
+        self.ontime("release", "write", "--tag", tag)
+        self.ontime("release", "publish", "--tag", tag, "--to-branch", branch)
+        self.git("checkout", "--quiet", "--", str(path_of("production")))
+        self.git("fetch", "--quiet", "origin")
+        self.git("merge", "--quiet", "--no-ff", "--message", f"Merge {branch}", f"origin/{branch}")
+        self.push()
+        return time.time()
+
+    def hook(self) -> str:
+        """Tell Argo CD of the newest commit, as the forge does; the commit."""
+        head = self.git("rev-parse", "HEAD")
+        self.rig.webhook(self.git("rev-parse", "HEAD^"), head)
+        return head
+
+    def application(self, stage: str) -> dict[str, Any]:
+        """The status of a stage's Application, or of one by its name."""
+        name = stage if stage not in ("staging", "production") else f"ontime-{stage}"
+        status: dict[str, Any] = self.rig.get("application.argoproj.io", name, ARGO_CD).get("status", {})
+        return status
+
+    def state(self, stage: str) -> tuple[str, str, str, str]:
+        """Commit, sync, health and phase of the last operation."""
+        status = self.application(stage)
+        sync, operation = status.get("sync", {}), status.get("operationState", {})
+        return (
+            sync.get("revision", ""),
+            sync.get("status", ""),
+            status.get("health", {}).get("status", ""),
+            operation.get("phase", ""),
+        )
+
+    def wait(self, what: str, found: Callable[[], Any], seconds: float) -> Any:
+        """Ask until there is something, and return it."""
+        end = time.monotonic() + seconds
+        while not (value := found()):
+            assert time.monotonic() < end, f"{what}: not so in {seconds:.0f} s"
+            time.sleep(POLL_SECONDS)
+        return value
+
+    def wait_synced(self, stage: str, commit: str, seconds: float = 120) -> float:
+        """Wait until a commit is applied, healthy and its hooks are through; when that was."""
+        wanted = (commit, "Synced", "Healthy", "Succeeded")
+        end = time.monotonic() + seconds
+        while (found := self.state(stage)) != wanted:
+            assert time.monotonic() < end, f"{stage}: {found}, not {wanted}, in {seconds:.0f} s"
+            time.sleep(POLL_SECONDS)
+        return time.time()
+
+    def rollout(self, stage: str) -> dict[str, Any]:
+        """The Rollout of a stage."""
+        return self.rig.get("rollout.argoproj.io", "ontime", f"ontime-{stage}")
+
+    def pods(self, stage: str) -> dict[str, str]:
+        """Digest that each running pod of the service runs."""
+        listed = self.rig.get("pods", namespace=f"ontime-{stage}")["items"]
+        return {
+            pod["metadata"]["name"]: status["imageID"].rpartition("@")[2]
+            for pod in listed
+            if pod["metadata"]["labels"].get("app.kubernetes.io/component") == "service"
+            and "deletionTimestamp" not in pod["metadata"]
+            for status in pod["status"].get("containerStatuses", ())
+            if "running" in status["state"]
+        }
+
+    def address(self, stage: str) -> str:
+        """Host and port of a stage's Service, as the cluster's own clients use it."""
+        service = self.rig.get("service", "ontime", f"ontime-{stage}")
+        return f"{service['spec']['clusterIP']}:80"
+
+    @contextlib.contextmanager
+    def load(self, stage: str, rate: float = 500) -> Iterator[Load]:
+        """Clients of a stage's Service, which ask about golden records, while the block runs."""
+        champion = self.checkout / "models" / "champion"
+        bodies, output = self.folder / "bodies.json", self.folder / "load.json"
+        if not bodies.exists():
+            write_json(bodies, list(requests_of(champion)))
+        output.unlink(missing_ok=True)
+        program = [sys.executable, str(TOP / "tests" / "rehearsal" / "load.py")]
+        arguments = [self.address(stage), f"/v2/models/{NAME}/infer", str(bodies), str(output), f"--rate={rate}"]
+        with (self.folder / "load.log").open("ab") as log:
+            process = subprocess.Popen([*program, *arguments], stdout=log, stderr=log, env=environment())
+        made = Load(process, output)
+        try:
+            self.wait("load", lambda: output.exists() and made.now()["requests"] > 0, 30)
+            yield made
+        finally:
+            process.terminate()
+            process.wait()
+
+    def debug(self) -> str:
+        """What one needs after a failure."""
+        return "\n\n".join(self.rig.debug(f"ontime-{stage}") for stage in ("staging", "production"))
+
+
+def requests_of(champion: Path) -> Iterator[dict[str, Any]]:
+    """Bodies of requests: the golden records, some at a time, as the model's own matrix."""
+    golden, manifest = read_json(champion / "golden.json"), read_json(champion / "manifest.json")
+    names = [feature["name"] for feature in manifest["features"]]
+    rows = [[record[name] for name in names] for record in golden["records"]]
+    for place in range(0, len(rows) - ROWS + 1, ROWS):
+        data = [value for row in rows[place : place + ROWS] for value in row]
+        shape = [ROWS, len(names)]
+        yield {"inputs": [{"name": "features", "shape": shape, "datatype": "FP32", "data": data}]}
+
+
+def furnish(checkout: Path, address: str, key: str, full: bool) -> None:
+    """Put in what a team has to: its repository's address and key. And what a rehearsal needs besides.
+
+    - The platform's charts come from the internet; the rig runs Rollouts and Prometheus itself.
+    - The window without syncs is taken out, so that the story can be told on a weekend.
+    - Components for kustomize, which say what they are for, and no autoscaler.
+    """
+    exchange(checkout / "argocd" / "bootstrap.yaml", REPOSITORY, address)
+    production = checkout / "argocd" / "projects" / "model" / "production" / "kustomization.yaml"
+    exchange(production, WEBFLOW_KEY, key)
+    text, windows = re.subn(
+        r" +# nothing new from Friday.*?description: Weekend\n", "", production.read_text(), flags=16
+    )
+    assert windows == 1
+    production.write_text(text)
+    with editing(checkout / "argocd" / "platform" / "kustomization.yaml") as content:
+        content["resources"] = ["namespaces.yaml"]
+    components = ["node"] if full else ["node", "short"]
+    for stage in ("staging", "production"):
+        with editing(checkout / "deployment" / "kubernetes" / "overlays" / stage / "kustomization.yaml") as content:
+            content["components"] += [f"../../../../tests/rehearsal/manifests/{name}" for name in components]
+            # after the overlay's own patch of it
+            content.setdefault("patches", []).append({"patch": NO_AUTOSCALER})
+    for family, values in FAST.items():
+        with editing(checkout / "params.yaml") as content:
+            content["train"][family].update(values)
+
+
+def exchange(path: Path, old: str, new: str) -> None:
+    """Replace text that must be there."""
+    text = path.read_text()
+    assert old in text, f"{path}: no {old}"
+    path.write_text(text.replace(old, new))
+
+
+def make_gpg_key(folder: Path) -> str:
+    """Make a key that signs commits in `GNUPGHOME`, and export its public half; the key's number."""
+    home = Path(os.environ["GNUPGHOME"])
+    home.mkdir(mode=0o700, exist_ok=True)
+    user = "test <test@example.invalid>"
+    gpg = ["gpg", "--batch", "--quiet", "--no-tty", "--pinentry-mode=loopback", "--passphrase="]
+    subprocess.run([*gpg, "--quick-generate-key", user, "ed25519", "sign", "never"], check=True, capture_output=True)
+    listed = subprocess.run([*gpg, "--list-keys", "--with-colons"], check=True, capture_output=True, text=True).stdout
+    (number,) = re.findall(r"^pub:(?:[^:]*:){3}([0-9A-F]{16}):", listed, re.MULTILINE)
+    exported = subprocess.run([*gpg, "--armor", "--export"], check=True, capture_output=True).stdout
+    (folder / "key.asc").write_bytes(exported)
+    return str(number)
+
+
+@contextlib.contextmanager
+def clean(folder: Path) -> Iterator[None]:
+    """An empty folder for the block; servers that this or a killed run left there are ended."""
+
+    def end() -> None:
+        if (folder / "checkout" / ".s3" / "server.json").exists():
+            run("ontime", "s3", "--off", cwd=folder / "checkout", check=False)
+        if (folder / "gnupg").exists():
+            command = ["gpgconf", "--homedir", str(folder / "gnupg"), "--kill", "gpg-agent"]
+            subprocess.run(command, check=False, capture_output=True)
+
+    end()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        end()

@@ -1,0 +1,702 @@
+"""The whole loop on a throw-away cluster, told in chapters: from raw tables to pods that are verified, and what stops.
+
+Real parts alone: DVC with an S3 server, Podman, a registry, Kubernetes with pods, Argo CD, Argo Rollouts, Prometheus.
+ONTIME_REHEARSAL_FULL=1 keeps the canary's own pauses and intervals, and asks for 100,000 requests.
+"""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ontime.errors import OntimeError
+from ontime.files import read_json
+from ontime.model_deployment.release.release_file import path_of
+from ontime.model_deployment.signing import make_key
+from tests.checkouts import commit, git, run
+from tests.rehearsal.cluster.processes import PODS, owned
+from tests.rehearsal.cluster.rig import rig
+from tests.rehearsal.story import ARGO_CD, CACHE, NAME, Load, Story, clean
+from tests.releases import digest_of, isolated
+
+pytestmark = [pytest.mark.rehearsal, pytest.mark.xdist_group("rehearsal")]
+needs = pytest.mark.needs
+FULL = os.environ.get("ONTIME_REHEARSAL_FULL", "") == "1"
+POLLING_SECONDS = 15
+CANARY_SECONDS = 900 if FULL else 300
+RATE = 700 if FULL else 500
+"""Requests a second."""
+FEWEST_REQUESTS = 100_000 if FULL else 10_000
+"""Over one canary and the rolling update that ends it."""
+ABORT_SECONDS = 180
+"""From the first answer of a bad version to the end of it."""
+SLEEP = """        import asyncio
+
+        await asyncio.sleep(0.2)
+"""
+FLOOR = """\
+apiVersion: argoproj.io/v1alpha1
+kind: AppProject
+metadata: {{name: floor, namespace: argocd}}
+spec:
+  sourceRepos: ["{url}"]
+  destinations: [{{server: "https://kubernetes.default.svc", namespace: floor}}]
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {{name: floor, namespace: argocd}}
+spec:
+  project: floor
+  source: {{repoURL: "{url}", targetRevision: main, path: floor}}
+  destination: {{server: "https://kubernetes.default.svc", namespace: floor}}
+  syncPolicy: {{automated: {{prune: true, selfHeal: true}}}}
+"""
+CONFIG_MAP = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: {name}}}
+data: {{value: "{value}"}}
+"""
+CLUSTER_ROLE = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: everything}
+rules: [{apiGroups: ["*"], resources: ["*"], verbs: ["*"]}]
+"""
+OPAQUE = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: token}
+stringData: {token: nothing}
+"""
+ROOT_POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: root, namespace: ontime-staging}
+spec:
+  containers:
+    - {name: root, image: ontime, securityContext: {privileged: true}}
+"""
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory, figures: dict[str, Any]) -> Iterator[Story]:
+    """The cluster, and a checkout whose graph has not run yet."""
+    folder = CACHE / "story"
+    with clean(folder), pytest.MonkeyPatch.context() as patch:
+        for name, value in {**isolated(folder / "home"), "GNUPGHOME": str(folder / "gnupg")}.items():
+            patch.setenv(name, value)
+        begun = time.monotonic()
+        with rig(tmp_path_factory.mktemp("rig"), POLLING_SECONDS) as cluster:
+            figures["cluster_seconds"] = round(cluster.seconds_to_up, 1)
+            told = Story(cluster, folder, FULL)
+            told.begin()
+            yield told
+            figures["peak_mib"] = cluster.peak_mib["total"]
+        figures["wall_seconds"] = round(time.monotonic() - begun, 1)
+
+
+def test_1_the_graph_runs_and_its_outputs_are_on_s3(story: Story) -> None:
+    story.ontime("s3")
+    story.train("Train")
+    story.push()
+    missing = json.loads(story.run("dvc", "data", "status", "--not-in-remote", "--json").stdout)
+    assert not missing.get("not_in_remote")
+    assert read_json(story.checkout / "models" / "selection.json")["champion"] == "logistic_regression"
+
+
+@needs("1_the_graph_runs_and_its_outputs_are_on_s3")
+def test_2_a_pull_request_is_proven_and_judged_and_merged(story: Story) -> None:
+    story.git("fetch", "--quiet", "origin")
+    story.git("switch", "--quiet", "--create", "change")
+    story.set("train.logistic_regression", C=0.2)
+    story.train("Regularise less")
+    # `make pull-request`, but for the setup of an environment
+    output = ["--base", "origin/main", "--output", str(story.folder / "report")]
+    story.ontime("lock")
+    assert "dvc.lock: proven" in story.ontime("proof", *output)
+    story.ontime("report", *output)
+    story.ontime("manifests", *output)
+    report = (story.folder / "report" / "report.md").read_text()
+    assert "## Gate passed" in report
+    assert "`train.logistic_regression.C`: `0.1` → `0.2`" in report
+    story.git("switch", "--quiet", "main")
+    story.git("merge", "--quiet", "--no-ff", "--message", "Merge change", "change")
+    story.push()
+
+
+@needs("2_a_pull_request_is_proven_and_judged_and_merged")
+def test_3_a_version_is_registered_built_signed_and_published(story: Story) -> None:
+    story.register("v1.0.0")
+    story.publish("v1.0.0")
+    text = story.git("show", f"origin/main:{path_of('staging')}")
+    assert story.digests["v1.0.0"] in text
+    assert story.ontime("verify", "release", "staging").splitlines()[-1].startswith("signature ")
+
+
+@needs("3_a_version_is_registered_built_signed_and_published")
+def test_4_argo_cd_brings_it_into_an_empty_cluster(story: Story, figures: dict[str, Any]) -> None:
+    begun = time.time()
+    story.rig.kubectl("apply", "--filename", str(story.checkout / "argocd" / "bootstrap.yaml"))
+    head = story.git("rev-parse", "HEAD")
+    figures["bootstrap_to_healthy_seconds"] = round(story.wait_synced("staging", head, 180) - begun, 1)
+    assert set(story.pods("staging").values()) == {story.digests["v1.0.0"]}
+    hooks = story.rig.get("jobs", namespace="ontime-staging")["items"]
+    assert {job["metadata"]["name"]: job["status"].get("succeeded") for job in hooks} == {
+        "ontime-signature": 1,
+        "ontime-smoke-test": 1,
+    }
+    assert "signed, and answers its golden records" in logs(story, "ontime-signature")
+    assert "golden records, 20 times, differ by up to" in logs(story, "ontime-smoke-test")
+    with story.load("staging", 50) as load:
+        time.sleep(2)
+        seen = load.stop()
+    assert (seen["failures"], list(seen["versions"])) == (0, ["1.0.0"])
+
+
+def logs(story: Story, job: str) -> str:
+    """What a job of staging wrote."""
+    return story.rig.kubectl("logs", f"job/{job}", "--namespace", "ontime-staging", check=False)
+
+
+@needs("4_argo_cd_brings_it_into_an_empty_cluster")
+def test_4_a_commit_of_one_config_map_says_how_fast_argo_cd_itself_is(story: Story, figures: dict[str, Any]) -> None:
+    folder = story.checkout / "floor"
+    folder.mkdir()
+
+    def push(value: str) -> float:
+        (folder / "value.yaml").write_text(CONFIG_MAP.format(name="floor", value=value))
+        commit(story.checkout, f"Say {value}")
+        story.push()
+        return time.time()
+
+    def wait(value: str, pushed: float) -> float:
+        def says() -> bool:
+            return story.rig.get("configmap", "floor", "floor").get("data", {}).get("value") == value
+
+        story.wait(f"floor says {value}", says, 60)
+        return round(time.time() - pushed, 1)
+
+    push("nothing")
+    story.hook()
+    story.rig.kubectl("create", "namespace", "floor")
+    story.rig.kubectl("apply", "--filename", "-", text=FLOOR.format(url=story.rig.repository_url))
+    wait("nothing", time.time())
+    told = figures.setdefault("push_to_synced_seconds", {})
+    for place in range(2):
+        pushed = push(f"told {place}")
+        story.hook()
+        told.setdefault("config_map_by_webhook", []).append(wait(f"told {place}", pushed))
+    for place in range(2):
+        pushed = push(f"found {place}")
+        told.setdefault("config_map_by_polling", []).append(wait(f"found {place}", pushed))
+
+
+def canary(
+    story: Story, figures: dict[str, Any], stage: str, version: str, publish: Callable[[], float], told: bool
+) -> None:
+    """Promote a version under load and check that no request failed; note how long it took, told or found."""
+    older = set(story.pods(stage).values())
+    with story.load(stage, RATE) as load:
+        time.sleep(2)
+        pushed = publish()
+        head = story.hook() if told else story.git("rev-parse", "HEAD")
+        images = f"{story.image}@{story.digests[version]}"
+
+        def applied() -> bool:
+            return bool(story.rollout(stage)["spec"]["template"]["spec"]["containers"][0]["image"] == images)
+
+        story.wait(f"{stage} is to run {version}", applied, 60 + POLLING_SECONDS)
+        seconds = {"applied": time.time() - pushed}
+        seconds["synced"] = story.wait_synced(stage, head, CANARY_SECONDS) - pushed
+        while load.now()["requests"] < FEWEST_REQUESTS:
+            time.sleep(1)
+        seen = load.stop()
+    digest = story.digests[version]
+    assert older != {digest}
+    assert set(story.pods(stage).values()) == {digest}
+    number = version.removeprefix("v")
+    seconds["first_prediction"] = seen["first"][number] - pushed
+    name = f"{version}_in_{stage}_by_{'webhook' if told else 'polling'}"
+    figures.setdefault("push_to_synced_seconds", {})[name] = {key: round(one, 1) for key, one in seconds.items()}
+    note(figures, f"{version} in {stage}", seen)
+    assert seen["failures"] == 0, seen
+    # both answered beside each other, and in the end the new one alone
+    assert len(seen["versions"]) == 2
+    assert all(seen["last"][one] < seen["last"][number] for one in seen["versions"] if one != number)
+
+
+def note(figures: dict[str, Any], what: str, seen: dict[str, Any]) -> None:
+    """Keep what clients saw."""
+    load = figures.setdefault("load", {})
+    load[what] = {name: seen[name] for name in ("requests", "failures", "reasons", "versions", "p50_ms", "p99_ms")}
+    for name in ("requests", "failures"):
+        figures[name] = figures.get(name, 0) + seen[name]
+
+
+def judged(story: Story, stage: str) -> list[dict[str, Any]]:
+    """The analyses of a stage, oldest first."""
+    runs = story.rig.get("analysisruns.argoproj.io", namespace=f"ontime-{stage}")["items"]
+    return sorted(runs, key=lambda run: str(run["metadata"]["creationTimestamp"]))
+
+
+@needs("4_argo_cd_brings_it_into_an_empty_cluster")
+def test_5_a_better_version_becomes_a_canary_and_then_all_of_staging(story: Story, figures: dict[str, Any]) -> None:
+    story.set("train.logistic_regression", C=0.3)
+    story.train("Regularise even less")
+    story.push()
+    story.register("v1.1.0")
+    canary(story, figures, "staging", "v1.1.0", lambda: story.publish("v1.1.0"), told=True)
+    judgements = judged(story, "staging")
+    assert [one["status"]["phase"] for one in judgements] == ["Successful", "Successful"]
+    for judgement in judgements:
+        found = {one["name"]: one.get("successful", 0) for one in judgement["status"]["metricResults"]}
+        assert found.keys() == {"error-rate", "latency-p95", "prediction-shift"}
+        assert min(found.values()) >= 3
+
+
+@needs("4_argo_cd_brings_it_into_an_empty_cluster")
+def test_6_production_takes_a_signed_commit_alone(story: Story, figures: dict[str, Any]) -> None:
+    def refused() -> str:
+        told = [one["message"] for one in story.application("production").get("conditions", [])]
+        return next((one for one in told if re.search("signature|signed|GPG", one)), "")
+
+    figures["unsigned"] = story.wait("refusal", refused, 60)
+    assert story.pods("production") == {}
+    story.rig.add_gpg_key(story.folder / "key.asc")
+    story.git("config", "user.signingKey", story.key)
+    story.git("config", "commit.gpgSign", "true")
+    assigned = story.ontime("release", "assign", "v1.0.0", "production", "--push")
+    story.promote(assigned.partition(": ")[0])
+    story.wait_synced("production", story.hook(), 180)
+    assert set(story.pods("production").values()) == {story.digests["v1.0.0"]}
+    # and later on as well
+    story.git("-c", "commit.gpgSign=false", "commit", "--quiet", "--allow-empty", "--message", "Unsigned")
+    story.push()
+    story.hook()
+    story.wait("refusal", refused, 60)
+    assert set(story.pods("production").values()) == {story.digests["v1.0.0"]}
+    story.git("commit", "--quiet", "--allow-empty", "--message", "Signed")
+    story.push()
+    story.wait_synced("production", story.hook())
+
+
+@needs(
+    "5_a_better_version_becomes_a_canary_and_then_all_of_staging",
+    "6_production_takes_a_signed_commit_alone",
+)
+def test_6_what_staging_ran_becomes_all_of_production(story: Story, figures: dict[str, Any]) -> None:
+    assigned = story.ontime("release", "assign", "v1.1.0", "production", "--push")
+    tag = assigned.partition(": ")[0]
+    canary(story, figures, "production", "v1.1.0", lambda: story.promote(tag), told=False)
+
+
+def aborted(story: Story, figures: dict[str, Any], what: str, change: Callable[[], str], metric: str = "") -> float:
+    """Bring something bad into staging under load, see it taken back by itself and reverted; how long it answered."""
+    stable = set(story.pods("staging").values())
+    with story.load("staging", RATE) as load:
+        time.sleep(2)
+        good = set(load.now()["versions"])
+        head, changed = change(), time.time()
+
+        def degraded() -> Any:
+            status = story.rollout("staging")["status"]
+            return status if status.get("abort") and status.get("phase") == "Degraded" else None
+
+        status = story.wait(f"{what} is aborted", degraded, CANARY_SECONDS)
+        seconds = time.time() - changed
+        assert metric in status["message"], status["message"]
+        story.wait("only what was there", lambda: set(story.pods("staging").values()) == stable, 90)
+        before = load.now()
+        time.sleep(3)
+        after = load.now()
+        assert {one for one in after["versions"] if after["versions"][one] > before["versions"].get(one, 0)} == good
+        story.wait("Degraded", lambda: story.state("staging")[2] == "Degraded", 60)
+        reverted = time.time()
+        story.wait_synced("staging", story.revert(head), 180)
+        healed = time.time() - reverted
+        seen = load.stop()
+    bad = [seen["first"][one] for one in seen["versions"] if one not in good]
+    figures.setdefault("aborted", {})[what] = {
+        "push_to_abort_seconds": round(seconds, 1),
+        "first_answer_to_abort_seconds": round(changed + seconds - min(bad), 1) if bad else None,
+        "revert_to_healthy_seconds": round(healed, 1),
+        "reason": status["message"],
+    }
+    note(figures, what, seen)
+    assert seen["failures"] == 0, seen
+    return changed + seconds - min(bad) if bad else 0
+
+
+def publish(story: Story, version: str) -> str:
+    """Publish a version and tell Argo CD; the commit."""
+    story.publish(version)
+    return story.hook()
+
+
+@needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
+def test_7_a_model_of_shuffled_labels_is_taken_back_by_its_predictions(story: Story, figures: dict[str, Any]) -> None:
+    good = story.git("rev-parse", "HEAD")
+    table = story.checkout / "data" / "external" / "tumours.csv"
+    text = shuffle(table.read_text(), "target", 0.7)
+    table.write_text(text)
+    story.set("data.options", sha256=hashlib.sha256(text.encode()).hexdigest())
+    story.train("Take new labels")
+    story.push()
+    story.register("v1.2.0")
+    seconds = aborted(story, figures, "v1.2.0", lambda: publish(story, "v1.2.0"), "prediction-shift")
+    assert 0 < seconds < ABORT_SECONDS
+    story.git("checkout", good, "--", "data", "params.yaml", "dvc.lock")
+    story.commit("Take the old labels again")
+    story.run("dvc", "checkout", "--quiet")
+
+
+def shuffle(text: str, column: str, share: float) -> str:
+    """A table of which a share of the rows have each other's value in a column."""
+    header, *rows = csv.reader(io.StringIO(text))
+    place, chance = header.index(column), random.Random(7)
+    chosen = chance.sample(range(len(rows)), int(share * len(rows)))
+    for one, value in zip(chosen, chance.sample([rows[one][place] for one in chosen], len(chosen)), strict=True):
+        rows[one][place] = value
+    return "\n".join(",".join(row) for row in [header, *rows]) + "\n"
+
+
+@needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
+def test_7_a_service_that_is_slower_is_taken_back_by_its_latency(story: Story, figures: dict[str, Any]) -> None:
+    app = story.checkout / "src" / "ontime" / "model_deployment" / "service" / "app.py"
+    before = "        probability = await self.service.batcher.probability(matrix)\n"
+    text = app.read_text()
+    assert text.count(before) == 1
+    app.write_text(text.replace(before, SLEEP + before))
+    slow = story.commit("Look something up")
+    story.register("v1.3.0")
+    seconds = aborted(story, figures, "v1.3.0", lambda: publish(story, "v1.3.0"), "latency-p95")
+    assert 0 < seconds < ABORT_SECONDS
+    story.revert(slow)
+
+
+@needs("6_what_staging_ran_becomes_all_of_production")
+def test_8_production_goes_back_by_a_commit(story: Story, figures: dict[str, Any]) -> None:
+    with story.load("production", RATE / 2) as load:
+        begun = time.time()
+        assigned = story.run("bash", "deployment/scripts/rollback_model.sh", "production").stdout
+        tag = assigned.partition(": ")[0]
+        assert "v1.0.0" in assigned
+        pushed = story.promote(tag)
+        synced = story.wait_synced("production", story.hook(), 240)
+        seen = load.stop()
+    assert set(story.pods("production").values()) == {story.digests["v1.0.0"]}
+    figures["rollback_seconds"] = {
+        "command_to_synced": round(synced - begun, 1),
+        "push_to_synced": round(synced - pushed, 1),
+        "push_to_first_prediction": round(seen["first"]["1.0.0"] - pushed, 1),
+    }
+    note(figures, "rollback in production", seen)
+    assert seen["failures"] == 0, seen
+    # the same image as before, as no graph was run and nothing was built
+    assert story.ontime("verify", "release", "production").splitlines()[-1].startswith("signature ")
+
+
+@needs("4_argo_cd_brings_it_into_an_empty_cluster")
+def test_9_what_somebody_changes_by_hand_is_put_right(story: Story, figures: dict[str, Any]) -> None:
+    namespace = ("--namespace", "ontime-staging")
+
+    def service() -> bool:
+        return bool(story.rig.get("service", "ontime-canary", "ontime-staging"))
+
+    def budget() -> bool:
+        found = story.rig.get("poddisruptionbudget", "ontime", "ontime-staging")
+        return bool(found["spec"]["maxUnavailable"] == 1)
+
+    def rollout() -> bool:
+        return bool(story.rollout("staging")["spec"]["minReadySeconds"] == 5)
+
+    patch = "--type=merge", "--patch"
+    for what, arguments, healed in (
+        ("deleted Service", ("delete", "service", "ontime-canary", "--wait=false"), service),
+        ("patched budget", ("patch", "pdb", "ontime", *patch, '{"spec": {"maxUnavailable": 2}}'), budget),
+        ("patched Rollout", ("patch", "rollout", "ontime", *patch, '{"spec": {"minReadySeconds": 1}}'), rollout),
+    ):
+        story.rig.kubectl(*arguments, *namespace)
+        changed = time.time()
+        story.wait(what, healed, 60)
+        figures.setdefault("healed_seconds", {})[what] = round(time.time() - changed, 1)
+
+
+@needs("4_argo_cd_brings_it_into_an_empty_cluster")
+@pytest.mark.parametrize(("kind", "text"), [("ClusterRole", CLUSTER_ROLE), ("Secret", OPAQUE)])
+def test_9_a_commit_with_a_kind_that_no_model_needs_is_refused_whole(story: Story, kind: str, text: str) -> None:
+    overlay = story.checkout / "deployment" / "kubernetes" / "overlays" / "staging"
+    (overlay / "more.yaml").write_text(f"{text}---\n{CONFIG_MAP.format(name='beside', value='it')}")
+    kustomization = overlay / "kustomization.yaml"
+    kustomization.write_text(kustomization.read_text().replace("  - ../../base\n", "  - ../../base\n  - more.yaml\n"))
+    commit = story.commit(f"Add a {kind}")
+    story.wait("refusal", lambda: "not permitted in project" in json.dumps(story.application("staging")), 60)
+    assert story.rig.get("configmap", "beside", "ontime-staging") == {}
+    assert story.rig.get("clusterrole", "everything") == {}
+    assert story.rig.get("secret", "token", "ontime-staging") == {}
+    story.wait_synced("staging", story.revert(commit), 180)
+
+
+@needs("4_argo_cd_brings_it_into_an_empty_cluster")
+def test_9_neither_the_namespace_nor_the_default_project_lets_in_what_they_should_not(story: Story) -> None:
+    with pytest.raises(OntimeError, match='violates PodSecurity "restricted:latest": privileged'):
+        story.rig.kubectl("apply", "--filename", "-", text=ROOT_POD)
+    stray = FLOOR.format(url=story.rig.repository_url).partition("---\n")[2]
+    stray = stray.replace("name: floor,", "name: stray,").replace("project: floor", "project: default")
+    story.rig.kubectl("apply", "--filename", "-", text=stray)
+    told = story.wait("refusal", lambda: story.application("stray").get("conditions"), 60)
+    story.rig.kubectl("delete", "application.argoproj.io", "stray", "--namespace", ARGO_CD)
+    assert {one["type"] for one in told} == {"InvalidSpecError"}
+    assert "is not permitted in project 'default'" in json.dumps(told)
+
+
+LINKS = [
+    *("pods", "release file", "tag", "commit", "dvc.lock", "model", "manifest"),
+    *("image", "labels", "model layer", "signature", "raw data"),
+]
+
+
+def walk(story: Story, checkout: Path, *options: str) -> tuple[list[str], str]:
+    """The links of production that hold, and the line that names the one that does not."""
+    done = story.run("ontime", "verify", "production", *options, cwd=checkout, check=False)
+    return [line[:14].strip() for line in done.stdout.splitlines()], done.stderr.strip()
+
+
+@needs("6_production_takes_a_signed_commit_alone")
+def test_12_production_is_verified_from_its_pods_to_the_raw_data(story: Story, figures: dict[str, Any]) -> None:
+    begun = time.monotonic()
+    held, said = walk(story, story.checkout)
+    figures["verify_seconds"] = round(time.monotonic() - begun, 1)
+    assert (held, said) == (LINKS, "")
+
+
+def tampered(story: Story, name: str) -> Path:
+    """A clone of the team's repository with its own copy of the data."""
+    target = story.folder / "tampered" / name
+    target.parent.mkdir(exist_ok=True)
+    git(story.folder, "clone", "--quiet", str(story.rig.repository), str(target))
+    git(target, "fetch", "--quiet", "--tags", "origin")
+    run("cp", "--recursive", str(story.checkout / ".dvc" / "cache"), str(target / ".dvc" / "cache"), cwd=target)
+    run("cp", "--recursive", str(story.checkout / ".keys"), str(target / ".keys"), cwd=target)
+    return target
+
+
+def everybody_sees(checkout: Path) -> None:
+    """Commit what is there as if main had it."""
+    git(checkout, "commit", "--quiet", "--all", "--message", "Tamper")
+    git(checkout, "update-ref", "refs/remotes/origin/main", "HEAD")
+
+
+def released_commit(checkout: Path) -> str:
+    """The commit that production's version is of."""
+    (found,) = re.findall(r'git-commit: "(\w+)"', (checkout / path_of("production")).read_text())
+    return str(found)
+
+
+def edit_the_release_file(checkout: Path) -> None:
+    path = checkout / path_of("production")
+    path.write_text(path.read_text() + "# mine\n")
+    everybody_sees(checkout)
+
+
+def move_the_tag(checkout: Path) -> None:
+    tag = f"{NAME}@v1.0.0"
+    git(checkout, "tag", "--delete", tag)
+    git(checkout, "tag", "--annotate", "--message=moved", tag, f"{released_commit(checkout)}^")
+
+
+def rewrite_history(checkout: Path) -> None:
+    tree = git(checkout, "rev-parse", "HEAD^{tree}").strip()
+    root = git(checkout, "commit-tree", tree, "-m", "All at once").strip()
+    git(checkout, "update-ref", "refs/remotes/origin/main", root)
+
+
+def flip(checkout: Path, md5: str) -> None:
+    """Change a byte of an object in DVC's cache."""
+    path = checkout / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+def md5_of(checkout: Path, output: str, file: str) -> str:
+    """The hash of a file of an output at the released commit."""
+    lock = git(checkout, "show", f"{released_commit(checkout)}:dvc.lock")
+    folder = re.findall(rf"path: {output}\n\s+hash: md5\n\s+md5: (\w+)\.dir", lock)[0]
+    listing = json.loads((checkout / f".dvc/cache/files/md5/{folder[:2]}/{folder[2:]}.dir").read_text())
+    return next(str(one["md5"]) for one in listing if one["relpath"].endswith(file))
+
+
+def flip_the_model(checkout: Path) -> None:
+    flip(checkout, md5_of(checkout, "models/champion", "model.onnx"))
+
+
+def flip_the_raw_data(checkout: Path) -> None:
+    flip(checkout, md5_of(checkout, "data/raw", ".parquet"))
+
+
+@needs("12_production_is_verified_from_its_pods_to_the_raw_data")
+@pytest.mark.parametrize(
+    ("tamper", "link"),
+    [
+        (edit_the_release_file, "release file"),
+        (move_the_tag, "tag"),
+        (rewrite_history, "commit"),
+        (flip_the_model, "model"),
+        (flip_the_raw_data, "raw data"),
+    ],
+)
+def test_12_a_link_of_the_repository_that_was_tampered_with_is_named(
+    story: Story, tamper: Callable[[Path], None], link: str
+) -> None:
+    checkout = tampered(story, link.replace(" ", "-"))
+    assert walk(story, checkout)[1] == ""
+    tamper(checkout)
+    held, said = walk(story, checkout)
+    assert said.startswith(f"error: {link}: "), said
+    assert "\n" not in said
+    assert held == LINKS[: LINKS.index(link)] or link == "release file"
+
+
+@needs("12_production_is_verified_from_its_pods_to_the_raw_data")
+def test_12_another_image_another_annotation_and_another_key_are_named(story: Story) -> None:
+    namespace = ("--namespace", "ontime-production")
+    pods = story.pods("production")
+    pod = next(iter(pods))
+    (other,) = {story.digests["v1.0.0"], story.digests["v1.1.0"]} - {pods[pod]}
+    story.rig.kubectl("annotate", "pod", pod, "--overwrite", f"ontime.io/git-commit={'0' * 40}", *namespace)
+    assert re.match(rf"error: pods: {pod}: ontime.io/git-commit is 0+, not ", walk(story, story.checkout)[1])
+    story.rig.kubectl("set", "image", f"pod/{pod}", f"ontime={story.image}@{other}", *namespace)
+    story.wait("the other image runs", lambda: story.pods("production").get(pod) == other, 60)
+    assert walk(story, story.checkout)[1].startswith(f"error: pods: {pod}: runs {other}, not ")
+    story.rig.kubectl("delete", "pod", pod, *namespace)
+    story.wait("pods as before", lambda: sorted(story.pods("production").values()) == sorted(pods.values()), 60)
+    make_key(story.folder / "stranger.key")
+    held, said = walk(story, story.checkout, f"--public-key={story.folder / 'stranger.pub'}")
+    assert (held[-1], said.partition(": not signed by ")[0]) == (
+        "model layer",
+        "error: signature: models/champion.sig",
+    )
+
+
+@needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
+def test_10_a_broken_signature_fails_before_anything_changes(story: Story, figures: dict[str, Any]) -> None:
+    stable = set(story.pods("staging").values())
+    broken = story.build_on("v1.1.0", "broken", "COPY Dockerfile /models/champion.sig")
+    with story.load("staging", RATE) as load:
+        commit = story.say("staging", broken)
+        story.wait("log", lambda: "error: /models/champion.sig: not signed by" in logs(story, "ontime-signature"), 90)
+        story.wait("failure", lambda: "ontime-signature" in failed(story, commit), 90)
+        assert set(story.pods("staging").values()) == stable
+        story.wait_synced("staging", story.revert(commit), 180)
+        seen = load.stop()
+    note(figures, "broken signature", seen)
+    assert (seen["failures"], len(seen["versions"])) == (0, 1)
+
+
+def failed(story: Story, commit: str) -> str:
+    """What Argo CD says of an operation that failed or is tried again for a commit."""
+    operation = story.application("staging").get("operationState", {})
+    told = json.dumps(operation)
+    tried = operation.get("phase") in ("Failed", "Error") or operation.get("retryCount", 0) > 0
+    return told if tried and commit in told else ""
+
+
+@needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
+def test_10_pods_that_never_get_ready_are_taken_back(story: Story, figures: dict[str, Any]) -> None:
+    deaf = story.build_on("v1.1.0", "deaf", "ENV ONTIME_SERVICE_PORT=8081")
+    aborted(story, figures, "never ready", lambda: story.say("staging", deaf), "ontime")
+
+
+@needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
+def test_10_without_prometheus_a_canary_is_not_promoted(story: Story, figures: dict[str, Any]) -> None:
+    again = story.build_on("v1.1.0", "again", "LABEL again=1")
+
+    def change() -> str:
+        commit = story.say("staging", again)
+        story.wait("canary", lambda: again in story.pods("staging").values(), 90)
+        story.rig.kill("prometheus")
+        return commit
+
+    try:
+        aborted(story, figures, "without Prometheus", change, "assessed Error")
+    finally:
+        story.rig.restart("prometheus")
+
+
+@needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
+@pytest.mark.parametrize("case", ["no such image", "no registry"])
+def test_10_an_image_that_cannot_be_pulled_changes_nothing(story: Story, figures: dict[str, Any], case: str) -> None:
+    stable = set(story.pods("staging").values())
+    digest = digest_of("nothing") if case == "no such image" else story.build_on("v1.1.0", "late", "LABEL late=1")
+    with contextlib.ExitStack() as stack:
+        if case == "no registry":
+            story.rig.kill("registry")
+            stack.callback(story.rig.restart, "registry")
+        load: Load = stack.enter_context(story.load("staging", RATE))
+        commit = story.say("staging", digest)
+        story.wait("no pull", lambda: "ImagePull" in waiting(story), 60)
+        # the job has two minutes for it
+        story.wait("failure", lambda: failed(story, commit), 180)
+        assert set(story.pods("staging").values()) == stable
+        seen = load.stop()
+        note(figures, case, seen)
+        assert (seen["failures"], len(seen["versions"])) == (0, 1)
+    story.wait_synced("staging", story.revert(commit), 240)
+
+
+def waiting(story: Story) -> str:
+    """Why containers of staging wait."""
+    pods = story.rig.get("pods", namespace="ontime-staging")["items"]
+    return json.dumps([pod["status"].get("containerStatuses") for pod in pods])
+
+
+@needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
+def test_11_a_canary_survives_the_death_of_a_pod_and_of_its_controllers(story: Story, figures: dict[str, Any]) -> None:
+    story.set("train.logistic_regression", C=0.25)
+    story.train("Regularise a little more")
+    story.push()
+    story.register("v1.4.0")
+    with story.load("staging", RATE) as load:
+        time.sleep(2)
+        story.publish("v1.4.0")
+        head = story.hook()
+        digest = story.digests["v1.4.0"]
+        story.wait("canary", lambda: digest in story.pods("staging").values(), 90)
+        for component in ("rollouts-controller", "application-controller", "repo-server"):
+            story.rig.kill(component)
+            time.sleep(2)
+            story.rig.restart(component)
+        before = load.now()
+        service_of(story, "staging").send_signal(signal.SIGKILL)
+        story.wait_synced("staging", head, CANARY_SECONDS)
+        seen = load.stop()
+    note(figures, "kills", seen)
+    assert set(story.pods("staging").values()) == {digest}
+    assert before["failures"] == 0, before
+    # those in flight in the pod that was killed, and those that came before its node had noticed
+    assert seen["failures"] < 0.02 * seen["requests"], seen
+
+
+def service_of(story: Story, stage: str) -> psutil.Process:
+    """The service in one of the pods of a stage."""
+    pods = story.pods(stage)
+    for process, name in owned(str(story.rig.folder)):
+        with contextlib.suppress(psutil.Error):
+            if name == PODS and process.environ().get("HOSTNAME") in pods:
+                return process
+    raise AssertionError(f"no process of {', '.join(pods)}")
