@@ -74,6 +74,11 @@ PARTS = (
     ),
     Part("coredns", {"coredns": ".", "pause": "./pause"}),
     Part(
+        "metrics-server",
+        {"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"},
+        files={"manifests/metrics-server": "sigs.k8s.io/metrics-server manifests/base"},
+    ),
+    Part(
         "argo",
         {
             "argocd": "github.com/argoproj/argo-cd/v3/cmd",

@@ -29,7 +29,6 @@ from tests.rehearsal.cluster.settings import (
     FIRST_PORT,
     GATEWAY,
     HERE,
-    NETWORK,
     ON_ALL_INTERFACES,
     POD_NETWORK,
     PORTS,
@@ -234,11 +233,17 @@ def remove_content(folder: Path) -> None:
         for path in folder.iterdir():
             if path.name != "log":
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    # these lie elsewhere, and no setting moves them
     for link in Path("/var/log/containers").glob("*.log"):
         if not link.exists():
             link.unlink()
-    for result in Path("/var/lib/cni/results").glob(f"{NETWORK}-*"):
-        result.unlink()
+    for result in Path("/var/lib/cni/results").glob("*"):
+        if f"{folder}/" in result.read_text():
+            result.unlink()
+    bound = Path("/proc/net/unix").read_text()
+    for shim in Path("/run/containerd/s").glob("*"):
+        if shim.name not in bound:
+            shim.unlink()
 
 
 # --- parts

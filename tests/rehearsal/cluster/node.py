@@ -1,9 +1,10 @@
-"""One node of Kubernetes with its control plane, containers by containerd, names by CoreDNS, and an image registry.
+"""One node of Kubernetes with its control plane, containerd, CoreDNS, metrics-server, and an image registry.
 
 In: a rig whose bridge is up. Out: a node that is ready and runs pods, which pull from the registry.
 """
 
 import resource
+import shutil
 import string
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,8 @@ from tests.rehearsal.cluster.settings import (
 if TYPE_CHECKING:
     from tests.rehearsal.cluster.rig import Rig
 
-IMAGES = {"pause": "localhost/pause:1", "coredns": "localhost/coredns:1"}
+IMAGES = {name: f"localhost/{name}" for name in ("pause", "coredns", "metrics-server")}
+TAG = "1"
 CLUSTER_NAMES = ("kubernetes", *(f"kubernetes.default{end}" for end in ("", ".svc", ".svc.cluster.local")))
 MOST_OPEN_FILES = 1_000_000
 
@@ -67,7 +69,7 @@ def start(rig: "Rig") -> None:
     processes.wait("containerd")
     for program, name in IMAGES.items():
         archive = rig.folder / "tmp" / f"{program}.tar"
-        write_image(archive, name, rig.binaries.program(program))
+        write_image(archive, f"{name}:{TAG}", rig.binaries.program(program))
         rig.run(Path(debian("ctr")), "-a", str(socket(rig)), "-n", "k8s.io", "images", "import", str(archive))
         archive.unlink()
     processes.wait("kube-apiserver", 120)
@@ -77,9 +79,19 @@ def start(rig: "Rig") -> None:
     rig.kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=90s")
     rig.kubectl("wait", "--for=create", "serviceaccount/default", "--namespace=kube-system", "--timeout=60s")
     rig.kubectl("apply", "--filename=-", text=configuration(rig, "coredns.yaml"))
+    overlay = rig.folder / "metrics-server"
+    shutil.copytree(rig.binaries.files("manifests/metrics-server"), overlay / "base")
+    (overlay / "kustomization.yaml").write_text(configuration(rig, "metrics-server.yaml"))
+    rig.kubectl("apply", f"--kustomize={overlay}")
     for name in ("registry", "kube-proxy"):
         processes.wait(name)
-    rig.kubectl("rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=90s")
+
+
+def wait_for_pods(rig: "Rig") -> None:
+    """Wait for what the node itself runs; without it neither names nor the autoscaler work."""
+    for name in ("coredns", "metrics-server"):
+        rig.kubectl("rollout", "status", f"deployment/{name}", "--namespace=kube-system", "--timeout=90s")
+    rig.kubectl("wait", "--for=condition=Available", "apiservice/v1beta1.metrics.k8s.io", "--timeout=90s")
 
 
 def configuration(rig: "Rig", name: str) -> str:
@@ -89,8 +101,10 @@ def configuration(rig: "Rig", name: str) -> str:
         folder=rig.folder,
         certificates=rig.folder / "certificates",
         socket=socket(rig),
-        pause_image=IMAGES["pause"],
-        coredns_image=IMAGES["coredns"],
+        pause_image=f"{IMAGES['pause']}:{TAG}",
+        coredns_image=f"{IMAGES['coredns']}:{TAG}",
+        metrics_server_image=IMAGES["metrics-server"],
+        tag=TAG,
         network_plugins=NETWORK_PLUGINS,
         runc=debian("runc"),
         registry=rig.registry,

@@ -86,6 +86,7 @@ class Rig:
         node.start(self)
         monitoring.start(self)
         argo_cd.start(self)
+        node.wait_for_pods(self)
         self.seconds_to_up = time.monotonic() - begun
 
     @property
