@@ -26,7 +26,6 @@ from tests.rehearsal.cluster.processes import SYSTEM_PATH, owned
 from tests.rehearsal.cluster.settings import (
     BRIDGE,
     CACHE,
-    FIRST_PORT,
     GATEWAY,
     HERE,
     ON_ALL_INTERFACES,
@@ -57,6 +56,8 @@ def reserved(folder: Path) -> Iterator[None]:
     with locked():
         remove_leftovers()
         require_free(folder)
+        # packets between pods pass through the firewall, which turns answers back into those of Services
+        _run("modprobe", "br_netfilter")
         before = {name: read_sysctl(name) for name in SYSCTLS}
         write_json(STATE, {"folder": str(folder), "sysctls": before})
         with helper(), ended_by_sigterm():
@@ -93,9 +94,13 @@ def helper() -> Iterator[None]:
     try:
         yield
     finally:
-        # this run has removed the cluster itself
-        process.kill()
-        process.communicate()
+        assert process.stdin is not None
+        if STATE.exists():
+            # this run was interrupted once more while it removed the cluster
+            process.stdin.close()
+        else:
+            process.kill()
+            process.communicate()
 
 
 @contextlib.contextmanager
@@ -127,9 +132,8 @@ def require_free(folder: Path) -> None:
             try:
                 probe.bind(("" if name in ON_ALL_INTERFACES else "127.0.0.1", port))
             except OSError:
-                last = FIRST_PORT + len(PORTS) - 1
                 raise OntimeError(
-                    f"port {port} is taken; set ONTIME_REHEARSAL_PORT so that it and {last - FIRST_PORT} more are free"
+                    f"port {port} is taken; set ONTIME_REHEARSAL_PORT to the first of {len(PORTS)} that are free"
                 ) from None
     ours = [ipaddress.ip_network(network) for network in (POD_NETWORK, SERVICE_NETWORK)]
     for route in json.loads(_run("ip", "-json", "-4", "route") or "[]"):
@@ -145,22 +149,24 @@ def make_network() -> None:
     _run("ip", "address", "add", f"{GATEWAY}/{POD_NETWORK.split('/')[1]}", "dev", BRIDGE, check=True)
     _run("ip", "link", "set", BRIDGE, "up", check=True)
     for name in SYSCTLS:
-        # the second is there only where the module br_netfilter is
-        if read_sysctl(name) is not None:
-            write_sysctl(name, "1")
+        write_sysctl(name, "1")
     ports = ", ".join(str(PORTS[name]) for name in ON_ALL_INTERFACES)
     rules = f"""
         table inet {FIREWALL} {{
             chain input {{
                 type filter hook input priority filter
                 iifname != {{ "lo", "{BRIDGE}" }} tcp dport {{ {ports} }} drop
+                iifname != {{ "lo", "{BRIDGE}" }} ip daddr {POD_NETWORK} drop
+            }}
+            chain forward {{
+                type filter hook forward priority filter
+                iifname != "{BRIDGE}" ip daddr {POD_NETWORK} drop
             }}
         }}
     """
     _run("nft", "-f", "-", text=rules, check=True)
-    if shutil.which("iptables", path=SYSTEM_PATH):
-        # Docker forbids what it does not know
-        _run("iptables", "-w", "-I", *FORWARDED)
+    if forwards_nothing():
+        _run("iptables", "-w", "-I", *FORWARDED, check=True)
 
 
 # --- after
@@ -177,8 +183,7 @@ def remove_leftovers() -> None:
     remove_control_groups()
     remove_network()
     for name, value in state["sysctls"].items():
-        if value is not None:
-            write_sysctl(name, value)
+        write_sysctl(name, value)
     remove_content(folder)
     STATE.unlink()
 
@@ -222,7 +227,7 @@ def remove_network() -> None:
     for table in tables():
         if table in (f"inet {FIREWALL}", *KUBE_PROXY_TABLES):
             _run("nft", "delete", "table", *table.split())
-    if shutil.which("iptables", path=SYSTEM_PATH):
+    if forwards_nothing():
         _run("iptables", "-w", "-D", *FORWARDED)
     _run("ip", "link", "delete", BRIDGE)
 
@@ -231,8 +236,10 @@ def remove_content(folder: Path) -> None:
     """Remove all below a folder but the logs."""
     if folder.is_dir():
         for path in folder.iterdir():
-            if path.name != "log":
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            if path.is_file():
+                path.unlink()
+            elif path.name != "log":
+                shutil.rmtree(path)
     # these lie elsewhere, and no setting moves them
     for link in Path("/var/log/containers").glob("*.log"):
         if not link.exists():
@@ -254,10 +261,19 @@ def tables() -> list[str]:
     return [line.removeprefix("table ") for line in _run("nft", "list", "tables").splitlines()]
 
 
-def read_sysctl(name: str) -> str | None:
-    """A setting of the kernel; None where the kernel has no such."""
-    path = _sysctl(name)
-    return path.read_text().strip() if path.exists() else None
+def forwards_nothing() -> bool:
+    """Whether a rule must allow what pods send to Services: where Docker is, what is not allowed is forbidden."""
+    if shutil.which("iptables", path=SYSTEM_PATH) is None:
+        return False
+    return "-P FORWARD DROP" in _run("iptables", "-w", "-S", "FORWARD")
+
+
+def read_sysctl(name: str) -> str:
+    """A setting of the kernel."""
+    try:
+        return _sysctl(name).read_text().strip()
+    except FileNotFoundError:
+        raise OntimeError(f"{name}: this kernel has no such setting, so no pods' network") from None
 
 
 def write_sysctl(name: str, value: str) -> None:

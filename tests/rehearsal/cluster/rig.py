@@ -103,7 +103,7 @@ class Rig:
         return self.run(self.binaries.kubectl, *arguments, text=text, check=check)
 
     def get(self, kind: str, name: str | None = None, namespace: str | None = None) -> dict[str, Any]:
-        """An object, or a List of them; {} if there is no such object."""
+        """An object, or a List of those in the namespace (`default` if none is given); {} if there is no such object."""
         where = ["--namespace", namespace] if namespace else []
         named = [name] if name else []
         told = self.kubectl("get", kind, *named, *where, "--output=json", "--ignore-not-found")
