@@ -63,7 +63,8 @@ def reserved(folder: Path) -> Iterator[None]:
         with helper(), ended_by_sigterm():
             try:
                 make_network()
-                folder.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
                 yield
             finally:
                 remove_leftovers()
@@ -124,7 +125,7 @@ def require_free(folder: Path) -> None:
     """
     if len(str(folder)) > LONGEST_FOLDER:
         raise OntimeError(f"{folder}: more than {LONGEST_FOLDER} characters, too long for the sockets below it")
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(path.name != "log" for path in folder.iterdir()):
         raise OntimeError(f"{folder}: not empty")
     for name, port in PORTS.items():
         with socket.socket() as probe:
@@ -185,6 +186,7 @@ def remove_leftovers() -> None:
     for name, value in state["sysctls"].items():
         write_sysctl(name, value)
     remove_content(folder)
+    remove_traces(folder)
     STATE.unlink()
 
 
@@ -240,7 +242,10 @@ def remove_content(folder: Path) -> None:
                 path.unlink()
             elif path.name != "log":
                 shutil.rmtree(path)
-    # these lie elsewhere, and no setting moves them
+
+
+def remove_traces(folder: Path) -> None:
+    """Remove what lies elsewhere, for no setting moves it: links to logs, results of network plugins, sockets."""
     for link in Path("/var/log/containers").glob("*.log"):
         if not link.exists():
             link.unlink()

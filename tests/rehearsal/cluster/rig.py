@@ -30,7 +30,8 @@ TAIL_LINES = 25
 def rig(folder: Path, polling_seconds: int = 10) -> Iterator["Rig"]:
     """A cluster that runs in the block. One at a time on a machine; what an earlier one left is ended first.
 
-    The folder must be empty or absent, on a filesystem that overlayfs can lie on; only its `log/` is left.
+    The folder must be absent, or empty but for an earlier run's logs, on a filesystem that overlayfs can lie on; only
+    its `log/` is left.
     `polling_seconds` is how often Argo CD looks at the repository without being told.
 
     Raises:
@@ -103,7 +104,7 @@ class Rig:
         return self.run(self.binaries.kubectl, *arguments, text=text, check=check)
 
     def get(self, kind: str, name: str | None = None, namespace: str | None = None) -> dict[str, Any]:
-        """An object, or a List of those in the namespace (`default` if none is given); {} if there is no such object."""
+        """An object, or a List of those in the namespace, `default` if none is given; {} if there is no such object."""
         where = ["--namespace", namespace] if namespace else []
         named = [name] if name else []
         told = self.kubectl("get", kind, *named, *where, "--output=json", "--ignore-not-found")
