@@ -107,19 +107,20 @@ VARIATIONS = (
 
 
 class _Proofs(click.Group):
-    """`verify` alone proves the lock; `verify release` walks from what a stage runs back to it."""
+    """`verify` alone proves the lock; a stage, what its pods run; `release` and a stage, what its file says."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return ["release"]
+        from ontime.model_deployment.release.registry import STAGES_FILE, read_stages
+
+        return ["release", *(read_stages() if STAGES_FILE.is_file() else ())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name != "release":
-            return None
-        from ontime.model_deployment import verify_release
+        from ontime.model_deployment import verify_release, verify_running
 
-        return verify_release.command
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        return verify_release.command if cmd_name == "release" else verify_running.command_of(cmd_name)
 
 
 @click.group(name="verify", cls=_Proofs, invoke_without_command=True)

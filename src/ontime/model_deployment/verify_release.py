@@ -4,11 +4,13 @@ In: a stage. Walked: release file, tag, commit, `dvc.lock`, the champion's files
 with its labels, its model layer and its signature. Out: a line for each link that holds, up to the first that does not.
 """
 
+import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,33 +39,37 @@ class Signer:
     """Sigstore's keys; never those in the image, which is what is doubted here."""
 
 
+def signer_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say whose signature is wanted; it gets a `signer`."""
+
+    @click.option(
+        "--public-key",
+        type=click.Path(path_type=Path),
+        default=signing.PUBLIC_KEY,
+        show_default=True,
+        help="Key of the model's signature.",
+    )
+    @click.option("--identity", default="", help="In place of a key: who signed, keyless; {tag} is the version's tag.")
+    @click.option("--identity-provider", default="", help="Who vouches for the identity.")
+    @signing.trust_option
+    @functools.wraps(function)
+    def with_signer(
+        public_key: Path, identity: str, identity_provider: str, trust_config: Path | None, **others: Any
+    ) -> None:
+        if bool(identity) != bool(identity_provider):
+            raise click.UsageError("--identity and --identity-provider: both or neither")
+        function(**others, signer=Signer(None if identity else public_key, identity, identity_provider, trust_config))
+
+    return with_signer
+
+
 @click.command(name="release")
 @click.argument("stage")
 @click.option("--branch", default="main", show_default=True, help="The default branch.")
 @click.option("--no-registry", is_flag=True, help="Leave out the image and its signature.")
-@click.option(
-    "--public-key",
-    type=click.Path(path_type=Path),
-    default=signing.PUBLIC_KEY,
-    show_default=True,
-    help="Key of the model's signature.",
-)
-@click.option("--identity", default="", help="In place of a key: who signed, keyless; {tag} is the version's tag.")
-@click.option("--identity-provider", default="", help="Who vouches for the identity.")
-@signing.trust_option
-def command(
-    stage: str,
-    branch: str,
-    no_registry: bool,
-    public_key: Path,
-    identity: str,
-    identity_provider: str,
-    trust_config: Path | None,
-) -> None:
-    """Walk from what a stage runs back to the graph that made it, and say where that breaks."""
-    if bool(identity) != bool(identity_provider):
-        raise click.UsageError("--identity and --identity-provider: both or neither")
-    signer = Signer(None if identity else public_key, identity, identity_provider, trust_config)
+@signer_options
+def command(stage: str, branch: str, no_registry: bool, signer: Signer) -> None:
+    """Walk from what a stage is to run back to the graph that made it, and say where that breaks."""
     for link, what in verify_release(stage, branch, None if no_registry else signer):
         click.echo(f"{link:<14}{what}")
 
@@ -80,24 +86,24 @@ def verify_release(stage: str, branch: str = "main", signer: Signer | None = Non
     """
     registry = read_registry()
     top = tip(branch)
-    with _link("release file"):
-        release = _released(stage, registry, top)
+    with link_of("release file"):
+        release = released(stage, registry, top)
     yield "release file", f"{path_of(stage)} at {top[:SHORT]}: {release.version}, as `ontime release` writes it"
-    with _link("tag"):
+    with link_of("tag"):
         tag = _tagged(stage, release, registry)
     yield "tag", f"{tag}: annotated, on commit {release.commit[:SHORT]}"
-    with _link("commit"):
+    with link_of("commit"):
         if not is_ancestor(release.commit, of=top):
             raise OntimeError(f"{release.commit[:SHORT]} is not in the history of {branch}")
         _ran_before(stage, release, registry, branch)
     yield "commit", f"{release.commit[:SHORT]}: in {branch}, {git('log', '-1', '--format=%s', release.commit)!r}"
-    with _link("dvc.lock"):
+    with link_of("dvc.lock"):
         check_lock(release.commit)
     yield "dvc.lock", "is what code, parameters and dependencies of that commit make"
-    with _link("model"):
+    with link_of("model"):
         files = champion_files(release.commit)
     yield "model", f"{paths.CHAMPION}: {len(files)} files as dvc.lock has them"
-    with _link("manifest"):
+    with link_of("manifest"):
         found = model_sha256(files, registry.name)
         if found != release.model_sha256:
             raise OntimeError(f"model.onnx has SHA-256 {found}, the release file says {release.model_sha256}")
@@ -111,10 +117,10 @@ def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> 
     # only this needs the registry's client
     from ontime.model_deployment.release.registry_image import read_image
 
-    with _link("image"):
+    with link_of("image"):
         image = read_image(release.image, release.digest)
     yield "image", f"{release.image}@{release.digest}"
-    with _link("labels"):
+    with link_of("labels"):
         for label, wanted in (
             (REVISION_LABEL, release.commit),
             (VERSION_LABEL, release.version.removeprefix("v")),
@@ -126,12 +132,12 @@ def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> 
     folder = f"{paths.CHAMPION.as_posix()}/"
     signature = signing.SIGNATURE.as_posix()
     held = {name.removeprefix(folder): held for name, held in image.files.items() if name.startswith(folder)}
-    with _link("model layer"):
+    with link_of("model layer"):
         for name in sorted(held.keys() | files.keys()):
             if held.get(name) != files.get(name):
                 raise OntimeError(f"{folder}{name} is not the one that DVC has")
     yield "model layer", f"{len(held)} files, to the byte those of DVC"
-    with _link("signature"), tempfile.TemporaryDirectory(prefix="ontime-release-") as top:
+    with link_of("signature"), tempfile.TemporaryDirectory(prefix="ontime-release-") as top:
         if signature not in image.files:
             raise OntimeError(f"{signature} is not in the image")
         model = Path(top) / "model"
@@ -153,7 +159,8 @@ def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> 
     yield "signature", f"{signature}: by {signer.public_key or signer.identity}"
 
 
-def _released(stage: str, registry: Registry, top: str) -> Release:
+def released(stage: str, registry: Registry, top: str) -> Release:
+    """The release that a stage's file says at a commit, if `ontime release` wrote it."""
     registry.previous_stage(stage)
     path = path_of(stage)
     text = content_of(top, path)
@@ -185,7 +192,7 @@ def _ran_before(stage: str, release: Release, registry: Registry, branch: str) -
 
 
 @contextmanager
-def _link(name: str) -> Iterator[None]:
+def link_of(name: str) -> Iterator[None]:
     """Name the link in what goes wrong with it."""
     try:
         yield

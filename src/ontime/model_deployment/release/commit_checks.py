@@ -7,7 +7,7 @@ this repository's objects, with this checkout's DVC cache and remote.
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,12 @@ def champion_files(commit: str) -> dict[str, bytes]:
 
 def folder_md5(files: dict[str, bytes]) -> str:
     """The MD5 that DVC gives a folder: of the list of its files' paths and MD5s."""
-    listing = [{"md5": _md5(files[name]), "relpath": name} for name in sorted(files)]
+    return folder_md5_of({name: _md5(content) for name, content in files.items()})
+
+
+def folder_md5_of(hashes: Mapping[str, str]) -> str:
+    """The same, from the files' MD5s by path."""
+    listing = [{"md5": hashes[name], "relpath": name} for name in sorted(hashes)]
     return _md5(json.dumps(listing, sort_keys=True).encode())
 
 
