@@ -19,6 +19,7 @@ from ontime.files import read_json, write_json
 from ontime.model_deployment.release.release_file import parse, path_of, render
 from ontime.yaml_files import editing
 from tests.checkouts import TOP, commit, environment, git, run, small_fork
+from tests.integration.local_base import NAME as LOCAL_BASE
 from tests.integration.local_base import find_base
 from tests.integration.test_image import new_store
 from tests.rehearsal.cluster.rig import Rig
@@ -93,14 +94,12 @@ class Story:
         """Run git in the checkout; without the end of the last line."""
         return git(self.checkout, *arguments).removesuffix("\n")
 
-    def run(
-        self, *command: str, cwd: Path | None = None, check: bool = True, **changes: str
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run a program in the checkout or a clone of it, by the user's own access to the cluster."""
+    def run(self, *command: str, cwd: Path | None = None, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run a program in the checkout or a clone of it, by the user's own access to the cluster and the registry."""
         variables = {
+            **self.podman,
             "KUBECONFIG": str(self.rig.kubeconfig),
             "PATH": f"{self.rig.binaries.kubectl.parent}:{environment()['PATH']}",
-            **changes,
         }
         return run(*command, cwd=cwd or self.checkout, check=check, **variables)
 
@@ -117,10 +116,13 @@ class Story:
         furnish(self.checkout, self.rig.repository_url, self.key, self.full)
         commit(self.checkout, "Say where we are")
         CACHE.mkdir(parents=True, exist_ok=True)
-        self.podman = new_store(CACHE)
+        names = ("CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF")
+        self.podman = {name: value for name, value in new_store(CACHE).items() if name in names}
         (CACHE / "registries.conf").write_text(f'[[registry]]\nlocation = "{self.rig.registry}"\ninsecure = true\n')
         self.podman["CONTAINERS_REGISTRIES_CONF"] = str(CACHE / "registries.conf")
-        self.base = find_base("podman", CACHE, self.podman)
+        # made again it would be another image, and every layer on it with it
+        made = self.run("podman", "image", "exists", LOCAL_BASE, check=False)
+        self.base = LOCAL_BASE if made.returncode == 0 else find_base("podman", CACHE, environment(**self.podman))
 
     def set(self, section: str, **values: Any) -> None:
         """Change parameters of a section by its dotted name."""
@@ -180,7 +182,7 @@ class Story:
     def build(self, version: str) -> str:
         """Build and push the version's image; its digest."""
         options = [f"--name={self.image}", f"--version={version.removeprefix('v')}", f"--base={self.base}", "--push"]
-        return self.run("ontime", "image", *options, **self.podman).stdout.strip().rpartition("@")[2]
+        return self.run("ontime", "image", *options).stdout.strip().rpartition("@")[2]
 
     def build_on(self, version: str, tag: str, *lines: str) -> str:
         """Build and push an image on a version's, with lines of a Dockerfile more; its digest."""
@@ -192,7 +194,7 @@ class Story:
             ["build", "--quiet", "--format=oci", f"--tag={name}", str(folder)],
             ["push", "--quiet", "--format=oci", f"--digestfile={place}", name],
         ):
-            self.run("podman", *arguments, **self.podman)
+            self.run("podman", *arguments)
         return place.read_text().strip()
 
     def promote(self, tag: str) -> float:

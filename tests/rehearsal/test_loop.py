@@ -123,6 +123,7 @@ def test_2_a_pull_request_is_proven_and_judged_and_merged(story: Story) -> None:
     story.git("switch", "--quiet", "--create", "change")
     story.set("train.logistic_regression", C=0.2)
     story.train("Regularise less")
+    story.git("push", "--quiet", "origin", "change")
     # `make pull-request`, but for the setup of an environment
     output = ["--base", "origin/main", "--output", str(story.folder / "report")]
     story.ontime("lock")
@@ -184,7 +185,7 @@ def test_4_a_commit_of_one_config_map_says_how_fast_argo_cd_itself_is(story: Sto
 
     def wait(value: str, pushed: float) -> float:
         def says() -> bool:
-            return story.rig.get("configmap", "floor", "floor").get("data", {}).get("value") == value
+            return bool(story.rig.get("configmap", "floor", "floor").get("data", {}).get("value") == value)
 
         story.wait(f"floor says {value}", says, 60)
         return round(time.time() - pushed, 1)
@@ -489,7 +490,14 @@ def tampered(story: Story, name: str) -> Path:
     target.parent.mkdir(exist_ok=True)
     git(story.folder, "clone", "--quiet", str(story.rig.repository), str(target))
     git(target, "fetch", "--quiet", "--tags", "origin")
-    run("cp", "--recursive", str(story.checkout / ".dvc" / "cache"), str(target / ".dvc" / "cache"), cwd=target)
+    run(
+        "cp",
+        "--recursive",
+        "--dereference",
+        str(story.checkout / ".dvc" / "cache"),
+        str(target / ".dvc" / "cache"),
+        cwd=target,
+    )
     run("cp", "--recursive", str(story.checkout / ".keys"), str(target / ".keys"), cwd=target)
     return target
 
@@ -619,7 +627,7 @@ def failed(story: Story, commit: str) -> str:
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
 def test_10_pods_that_never_get_ready_are_taken_back(story: Story, figures: dict[str, Any]) -> None:
     deaf = story.build_on("v1.1.0", "deaf", "ENV ONTIME_SERVICE_PORT=8081")
-    aborted(story, figures, "never ready", lambda: story.say("staging", deaf), "ontime")
+    aborted(story, figures, "never ready", lambda: story.say("staging", deaf), "timed out")
 
 
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
