@@ -11,7 +11,7 @@ UV := .venv/bin/uv
 BASE ?= origin/main
 BENCHMARKS := features gate own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow serve image manifests pull-request release bench clean
+.PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow serve image manifests pull-request release rehearsal bench clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -76,6 +76,9 @@ pull-request: setup ## what a pull request must pass against BASE: the proof of 
 release: setup ## what a release starts with: this commit's model, by its lock, from the remote
 	dvc pull models/champion
 	ontime proof
+
+rehearsal: setup ## the whole loop on a throw-away cluster of this machine, as root: minutes, after tools are built once
+	pytest -s -m rehearsal tests/rehearsal/test_loop.py
 
 bench: setup ## the benchmarks, each against a named rival in the same run
 	status=0; for name in $(BENCHMARKS); do python -m benchmarks.$$name || status=1; done; exit $$status

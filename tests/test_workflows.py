@@ -89,7 +89,7 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 def test_every_workflow_of_the_loop_is_here() -> None:
-    wanted = {"ci", "pull-request", "pull-request-comment", "release", "promote", "reproduce", "retrain"}
+    wanted = {"ci", "pull-request", "pull-request-comment", "release", "promote", "reproduce", "retrain", "rehearsal"}
     assert wanted <= set(NAMES)
 
 

@@ -24,6 +24,10 @@ ELSEWHERE = {
     "source": "this environment is active",
     "docker": "see test_image.py",
     "curl": "see test_service.py",
+    "kubectl": "see test_loop.py, as the three below",
+    "make rehearsal": "",
+    "ontime release assign": "",
+    "ontime verify production": "",
 }
 """Commands that are not run here, by how they begin, and why."""
 PLACEHOLDERS = {
