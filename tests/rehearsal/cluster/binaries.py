@@ -240,6 +240,7 @@ def _go(part: Part, *arguments: str) -> str:
     variables = {
         **os.environ,
         "CGO_ENABLED": "0",
+        "GOWORK": "off",
         # the cache can be removed as any other
         "GOFLAGS": "-modcacherw",
         "GOMODCACHE": str(go_cache / "mod"),
