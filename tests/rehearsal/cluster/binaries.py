@@ -4,14 +4,16 @@ In: `go.mod`, `go.sum` and the few Go sources. Out: `~/.cache/ontime/cluster/<pa
 all, with `bin/` and what the cluster needs of the modules' other files, so that a later run needs no Go.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +54,8 @@ class Part:
     files: Mapping[str, str] = field(default_factory=dict)
     definitions: Mapping[str, Definitions] = field(default_factory=dict)
     toolchain: str | None = None
+    whole: Definitions | None = None
+    """A module that is built by its own go.mod, as it is released, in place of the folder."""
 
 
 PARTS = (
@@ -82,17 +86,23 @@ PARTS = (
         "argo",
         {
             "argocd": "github.com/argoproj/argo-cd/v3/cmd",
-            "rollouts-controller": "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
         },
         files={
             "argo-cd/base": f"{ARGO_CD.module} manifests/base",
             "argo-cd/bin/gpg-wrapper.sh": f"{ARGO_CD.module} hack/gpg-wrapper.sh",
             "argo-cd/bin/git-verify-wrapper.sh": f"{ARGO_CD.module} hack/git-verify-wrapper.sh",
             "definitions/argo-cd": f"{ARGO_CD.module} {ARGO_CD.folder}",
-            "definitions/rollouts": f"{ROLLOUTS.module} {ROLLOUTS.folder}",
         },
         definitions={"definitions/prometheus-operator": PROMETHEUS_OPERATOR},
         toolchain=GO_TOOLCHAIN,
+    ),
+    # with another version of Kubernetes' libraries it refuses what the released one takes
+    Part(
+        "argo-rollouts",
+        {"rollouts-controller": "./cmd/rollouts-controller"},
+        definitions={"definitions/rollouts": ROLLOUTS},
+        toolchain=GO_TOOLCHAIN,
+        whole=ROLLOUTS,
     ),
 )
 
@@ -170,16 +180,27 @@ def find_part(part: Part) -> Path:
     folder = CACHE / f"{part.name}-{key(HERE / part.name, part)}"
     if folder.is_dir():
         return folder
-    with replacing(folder) as temporary:
+    with replacing(folder) as temporary, sources(part) as source:
         (temporary / "bin").mkdir(parents=True)
         for name, package in part.programs.items():
-            build(part, name, package, temporary / "bin" / name)
-        for target, source in part.files.items():
-            module, path = source.split()
-            copy(Path(_go(part, "list", "-m", "-f", "{{.Dir}}", module).strip()) / path, temporary / target)
+            build(part, source, name, package, temporary / "bin" / name)
+        for target, place in part.files.items():
+            module, path = place.split()
+            copy(Path(_go(part, source, "list", "-m", "-f", "{{.Dir}}", module).strip()) / path, temporary / target)
         for target, definitions in part.definitions.items():
             copy(download(definitions) / definitions.folder, temporary / target)
     return folder
+
+
+@contextlib.contextmanager
+def sources(part: Part) -> Iterator[Path]:
+    """The folder to build in."""
+    if part.whole is None:
+        yield HERE / part.name
+        return
+    with tempfile.TemporaryDirectory(prefix="ontime-rehearsal-") as folder:
+        copy(download(part.whole), Path(folder) / part.name)
+        yield Path(folder) / part.name
 
 
 def key(folder: Path, part: Part) -> str:
@@ -191,11 +212,12 @@ def key(folder: Path, part: Part) -> str:
     return text.hexdigest()[:16]
 
 
-def build(part: Part, name: str, package: str, target: Path) -> None:
+def build(part: Part, source: Path, name: str, package: str, target: Path) -> None:
     """Build one program, with a line before and one after."""
     click.echo(f"rehearsal: building {name}, once", err=True)
     begun = time.monotonic()
-    _go(part, "build", "-trimpath", "-mod=readonly", "-ldflags", link_flags(part.name), "-o", str(target), package)
+    flags = ["-trimpath", "-mod=readonly", "-ldflags", link_flags(part.name)]
+    _go(part, source, "build", *flags, "-o", str(target), package)
     size, seconds = target.stat().st_size // MIB, time.monotonic() - begun
     click.echo(f"rehearsal: built {name}: {size} MiB, {seconds:.0f} s", err=True)
 
@@ -235,7 +257,7 @@ def locked_version(part: str, module: str) -> str:
     return found[1]
 
 
-def _go(part: Part, *arguments: str) -> str:
+def _go(part: Part, folder: Path, *arguments: str) -> str:
     go_cache = Path.home() / ".cache" / "ontime" / "go"
     variables = {
         **os.environ,
@@ -249,7 +271,7 @@ def _go(part: Part, *arguments: str) -> str:
     if part.toolchain:
         variables["GOTOOLCHAIN"] = part.toolchain
     done = subprocess.run(
-        [find_go(), *arguments], cwd=HERE / part.name, env=variables, capture_output=True, text=True, check=False
+        [find_go(), *arguments], cwd=folder, env=variables, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise OntimeError(f"{part.name}: go {arguments[0]} {arguments[-1]}: {last_line(done)}")
