@@ -15,6 +15,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import uvloop
+
 from ontime.files import write_json
 
 CONNECTIONS = 16
@@ -100,30 +102,37 @@ async def client(
     host: str, port: int, requests: list[bytes], interval: float, tally: Tally, end: asyncio.Event
 ) -> None:
     """Send one request after the other until the end, at most one in each interval."""
-    place, due = 0, time.monotonic()
-    while not end.is_set():
-        writer = None
+    place, sent, due = 0, 0, time.monotonic()
+    reader: asyncio.StreamReader | None = None
+    writer: asyncio.StreamWriter | None = None
+    while True:
+        due = max(due + interval, time.monotonic() - interval)
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        if end.is_set():
+            break
+        begun, place = time.monotonic(), (place + 1) % len(requests)
         try:
-            reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), TIMEOUT_SECONDS)
-            for _ in range(REQUESTS_PER_CONNECTION):
-                due = max(due + interval, time.monotonic() - interval)
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-                if end.is_set():
-                    break
-                begun, place = time.monotonic(), (place + 1) % len(requests)
-                answer = await asyncio.wait_for(ask(reader, writer, requests[place]), TIMEOUT_SECONDS)
-                if answer.status == 200:
-                    tally.answered(answer.version, time.monotonic() - begun)
-                else:
-                    tally.failed(f"status {answer.status}")
-                if answer.closes:
-                    break
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                if reader is None or writer is None:
+                    reader, writer = await asyncio.open_connection(host, port)
+                    sent = 0
+                answer = await ask(reader, writer, requests[place])
+            sent += 1
+            closes = answer.closes or sent == REQUESTS_PER_CONNECTION
+            if answer.status == 200:
+                tally.answered(answer.version, time.monotonic() - begun)
+            else:
+                tally.failed(f"status {answer.status}")
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, RuntimeError) as error:
+            # the last is uvloop's, of a connection that the other side has closed
+            closes = True
             tally.failed(f"{type(error).__name__} {error}"[:80])
             await asyncio.sleep(RETRY_SECONDS)
-        finally:
-            if writer is not None:
-                writer.close()
+        if closes and writer is not None:
+            writer.close()
+            reader = writer = None
+    if writer is not None:
+        writer.close()
 
 
 async def load(address: str, path: str, bodies: list[str], rate: float, output: Path) -> None:
@@ -162,7 +171,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=500, help="requests a second over all connections, at most")
     given = parser.parse_args()
     bodies = [json.dumps(body) for body in json.loads(given.bodies.read_text())]
-    asyncio.run(load(given.address, given.path, bodies, given.rate, given.output))
+    uvloop.run(load(given.address, given.path, bodies, given.rate, given.output))
 
 
 if __name__ == "__main__":
