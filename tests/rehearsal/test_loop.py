@@ -255,7 +255,7 @@ def judged(story: Story, stage: str) -> list[dict[str, Any]]:
 
 @needs("4_argo_cd_brings_it_into_an_empty_cluster")
 def test_5_a_better_version_becomes_a_canary_and_then_all_of_staging(story: Story, figures: dict[str, Any]) -> None:
-    story.set("train.logistic_regression", C=0.3)
+    story.set("train.logistic_regression", C=0.25)
     story.train("Regularise even less")
     story.push()
     story.register("v1.1.0")
@@ -676,7 +676,7 @@ def waiting(story: Story) -> str:
 
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
 def test_11_a_canary_survives_the_death_of_a_pod_and_of_its_controllers(story: Story, figures: dict[str, Any]) -> None:
-    story.set("train.logistic_regression", C=0.25)
+    story.set("train.logistic_regression", C=0.22)
     story.train("Regularise a little more")
     story.push()
     story.register("v1.4.0")
