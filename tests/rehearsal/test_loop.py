@@ -586,7 +586,7 @@ def test_12_another_image_another_annotation_and_another_key_are_named(story: St
     namespace = ("--namespace", "ontime-production")
     pods = story.pods("production")
     pod = next(iter(pods))
-    (other,) = {story.digests["v1.0.0"], story.digests["v1.1.0"]} - {pods[pod]}
+    other = next(digest for digest in story.digests.values() if digest != pods[pod])
     story.rig.kubectl("annotate", "pod", pod, "--overwrite", f"ontime.io/git-commit={'0' * 40}", *namespace)
     assert re.match(rf"error: pods: {pod}: ontime.io/git-commit is 0+, not ", walk(story, story.checkout)[1])
     story.rig.kubectl("set", "image", f"pod/{pod}", f"ontime={story.image}@{other}", *namespace)
