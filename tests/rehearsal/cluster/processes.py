@@ -4,6 +4,7 @@ Each is started with a variable that names the run's folder. It passes to whatev
 left is found by it, whichever way that run ended, and nothing else ever is.
 """
 
+import contextlib
 import os
 import subprocess
 import time
@@ -22,6 +23,7 @@ PODS = "pods"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MIB = 1 << 20
 TAIL_BYTES = 4000
+END_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,10 @@ class Processes:
         return {name: size // MIB for name, size in sorted(found.items())}
 
     def reap(self) -> None:
-        """Take note of the end of every program, after others killed them."""
+        """Take note of the end of every program, after it was killed with all that is left of the run."""
         for process in self._running.values():
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=END_SECONDS)
 
 
 def serves(ready: str | tuple[str, ...]) -> bool:

@@ -41,13 +41,16 @@ def rig(folder: Path, polling_seconds: int = 10) -> Iterator["Rig"]:
     require_programs()
     binaries = find_binaries()
     folder = folder.absolute()
-    with machine.reserved(folder):
-        made = Rig(folder, binaries, polling_seconds)
-        try:
-            made.start()
-            yield made
-        finally:
-            made.end_sampling()
+    made = Rig(folder, binaries, polling_seconds)
+    try:
+        with machine.reserved(folder):
+            try:
+                made.start()
+                yield made
+            finally:
+                made.end_sampling()
+    finally:
+        made.processes.reap()
 
 
 class Rig:
