@@ -659,8 +659,11 @@ def test_10_an_image_that_cannot_be_pulled_changes_nothing(story: Story, figures
         load: Load = stack.enter_context(story.load("staging", RATE))
         commit = story.say("staging", digest)
         story.wait("no pull", lambda: "ImagePull" in waiting(story), 60)
-        # the job has two minutes for it
-        story.wait("failure", lambda: failed(story, commit), 180)
+        if FULL:
+            # the job has two minutes for it
+            story.wait("failure", lambda: failed(story, commit), 180)
+        else:
+            story.rig.argocd("app", "terminate-op", "ontime-staging")
         assert set(story.pods("staging").values()) == stable
         seen = load.stop()
         note(figures, case, seen)
