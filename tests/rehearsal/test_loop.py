@@ -321,10 +321,11 @@ def aborted(story: Story, figures: dict[str, Any], what: str, change: Callable[[
         seconds = time.time() - changed
         assert metric in status["message"], status["message"]
         story.wait("only what was there", lambda: set(story.pods("staging").values()) == stable, 90)
-        before = load.now()
-        time.sleep(3)
-        after = load.now()
-        assert {one for one in after["versions"] if after["versions"][one] > before["versions"].get(one, 0)} == good
+
+        def quiet() -> bool:
+            return all(time.time() - last > 3 for one, last in load.now()["last"].items() if one not in good)
+
+        story.wait("no answer of what was taken back", quiet, 30)
         story.wait("Degraded", lambda: story.state("staging")[2] == "Degraded", 60)
         reverted = time.time()
         story.wait_synced("staging", story.revert(head), 180)
