@@ -256,7 +256,7 @@ class Story:
 
     def pods(self, stage: str) -> dict[str, str]:
         """Digest that each running pod of the service runs."""
-        listed = self.rig.get("pods", namespace=f"ontime-{stage}")["items"]
+        listed = self.rig.get("pods", namespace=f"ontime-{stage}").get("items", [])
         return {
             pod["metadata"]["name"]: status["imageID"].rpartition("@")[2]
             for pod in listed

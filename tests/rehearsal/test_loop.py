@@ -154,7 +154,7 @@ def test_4_argo_cd_brings_it_into_an_empty_cluster(story: Story, figures: dict[s
     head = story.git("rev-parse", "HEAD")
     figures["bootstrap_to_healthy_seconds"] = round(story.wait_synced("staging", head, 180) - begun, 1)
     assert set(story.pods("staging").values()) == {story.digests["v1.0.0"]}
-    hooks = story.rig.get("jobs", namespace="ontime-staging")["items"]
+    hooks = story.rig.get("jobs", namespace="ontime-staging").get("items", [])
     assert {job["metadata"]["name"]: job["status"].get("succeeded") for job in hooks} == {
         "ontime-signature": 1,
         "ontime-smoke-test": 1,
@@ -249,7 +249,7 @@ def note(figures: dict[str, Any], what: str, seen: dict[str, Any]) -> None:
 
 def judged(story: Story, stage: str) -> list[dict[str, Any]]:
     """The analyses of a stage, oldest first."""
-    runs = story.rig.get("analysisruns.argoproj.io", namespace=f"ontime-{stage}")["items"]
+    runs = story.rig.get("analysisruns.argoproj.io", namespace=f"ontime-{stage}").get("items", [])
     return sorted(runs, key=lambda run: str(run["metadata"]["creationTimestamp"]))
 
 
@@ -328,7 +328,8 @@ def aborted(story: Story, figures: dict[str, Any], what: str, change: Callable[[
         story.wait("no answer of what was taken back", quiet, 30)
         story.wait("Degraded", lambda: story.state("staging")[2] == "Degraded", 60)
         reverted = time.time()
-        story.wait_synced("staging", story.revert(head), 180)
+        # Argo CD tries a failed sync again, and looks at a newer commit when that attempt has ended
+        story.wait_synced("staging", story.revert(head), 300)
         healed = time.time() - reverted
         seen = load.stop()
     bad = [seen["first"][one] for one in seen["versions"] if one not in good]
@@ -674,7 +675,7 @@ def test_10_an_image_that_cannot_be_pulled_changes_nothing(story: Story, figures
 
 def waiting(story: Story) -> str:
     """Why containers of staging wait."""
-    pods = story.rig.get("pods", namespace="ontime-staging")["items"]
+    pods = story.rig.get("pods", namespace="ontime-staging").get("items", [])
     return json.dumps([pod["status"].get("containerStatuses") for pod in pods])
 
 
