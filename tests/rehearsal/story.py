@@ -312,7 +312,7 @@ def furnish(checkout: Path, address: str, key: str, full: bool) -> None:
 
     - The platform's charts come from the internet; the rig runs Rollouts and Prometheus itself.
     - The window without syncs is taken out, so that the story can be told on a weekend.
-    - Components for kustomize, which say what they are for, and no autoscaler.
+    - Components for kustomize, which say what they are for, and no autoscaler beside them.
     """
     exchange(checkout / "argocd" / "bootstrap.yaml", REPOSITORY, address)
     production = checkout / "argocd" / "projects" / "model" / "production" / "kustomization.yaml"

@@ -293,7 +293,8 @@ def test_6_production_takes_a_signed_commit_alone(story: Story, figures: dict[st
     assert set(story.pods("production").values()) == {story.digests["v1.0.0"]}
     story.git("commit", "--quiet", "--allow-empty", "--message", "Signed")
     story.push()
-    story.wait_synced("production", story.hook())
+    story.rig.argocd("app", "terminate-op", "ontime-production", check=False)
+    story.wait_synced("production", story.hook(), 300)
 
 
 @needs(
