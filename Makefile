@@ -77,7 +77,7 @@ release: setup ## what a release starts with: this commit's model, by its lock, 
 	dvc pull models/champion
 	ontime proof
 
-rehearsal: setup ## the whole loop on a throw-away cluster of this machine, as root: minutes, after tools are built once
+rehearsal: setup ## the whole loop on a throw-away cluster of this machine, as root: half an hour, and as long again to build it once
 	pytest -s -m rehearsal tests/rehearsal/test_loop.py
 
 bench: setup ## the benchmarks, each against a named rival in the same run

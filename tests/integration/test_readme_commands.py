@@ -24,10 +24,10 @@ ELSEWHERE = {
     "source": "this environment is active",
     "docker": "see test_image.py",
     "curl": "see test_service.py",
-    "kubectl": "see test_loop.py, as the three below",
-    "make rehearsal": "",
-    "ontime release assign": "",
-    "ontime verify production": "",
+    "kubectl": "see test_loop.py",
+    "make rehearsal": "see test_loop.py",
+    "ontime release assign": "see test_loop.py",
+    "ontime verify production": "see test_loop.py",
 }
 """Commands that are not run here, by how they begin, and why."""
 PLACEHOLDERS = {

@@ -142,6 +142,12 @@ class Story:
         self.git("push", "--quiet", "origin", "HEAD:main")
         return self.git("rev-parse", "HEAD")
 
+    def make(self, version: str, message: str) -> None:
+        """Train what a change touches, push it, and make a version of it."""
+        self.train(message)
+        self.push()
+        self.register(version)
+
     def register(self, version: str) -> None:
         """Do what the release workflow's first job does for the checkout's commit: tag, check, sign, build, push."""
         tag = f"{NAME}@{version}"

@@ -256,9 +256,7 @@ def judged(story: Story, stage: str) -> list[dict[str, Any]]:
 @needs("4_argo_cd_brings_it_into_an_empty_cluster")
 def test_5_a_better_version_becomes_a_canary_and_then_all_of_staging(story: Story, figures: dict[str, Any]) -> None:
     story.set("train.logistic_regression", C=0.25)
-    story.train("Regularise even less")
-    story.push()
-    story.register("v1.1.0")
+    story.make("v1.1.0", "Regularise even less")
     canary(story, figures, "staging", "v1.1.0", lambda: story.publish("v1.1.0"), told=True)
     judgements = judged(story, "staging")
     assert [one["status"]["phase"] for one in judgements] == ["Successful", "Successful"]
@@ -359,9 +357,7 @@ def test_7_a_model_of_shuffled_labels_is_taken_back_by_its_predictions(story: St
     text = shuffle(table.read_text(), "target", 0.7)
     table.write_text(text)
     story.set("data.options", sha256=hashlib.sha256(text.encode()).hexdigest())
-    story.train("Take new labels")
-    story.push()
-    story.register("v1.2.0")
+    story.make("v1.2.0", "Take new labels")
     seconds = aborted(story, figures, "v1.2.0", lambda: publish(story, "v1.2.0"), "prediction-shift")
     assert 0 < seconds < ABORT_SECONDS
     story.git("checkout", good, "--", "data", "params.yaml", "dvc.lock")
@@ -442,7 +438,9 @@ def test_9_what_somebody_changes_by_hand_is_put_right(story: Story, figures: dic
 
 
 @needs("4_argo_cd_brings_it_into_an_empty_cluster")
-@pytest.mark.parametrize(("kind", "text"), [("ClusterRole", CLUSTER_ROLE), ("Secret", OPAQUE)])
+@pytest.mark.parametrize(
+    ("kind", "text"), [("ClusterRole", CLUSTER_ROLE), ("Secret", OPAQUE)], ids=["ClusterRole", "Secret"]
+)
 def test_9_a_commit_with_a_kind_that_no_model_needs_is_refused_whole(story: Story, kind: str, text: str) -> None:
     overlay = story.checkout / "deployment" / "kubernetes" / "overlays" / "staging"
     (overlay / "more.yaml").write_text(f"{text}---\n{CONFIG_MAP.format(name='beside', value='it')}")
@@ -686,9 +684,7 @@ def waiting(story: Story) -> str:
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
 def test_11_a_canary_survives_the_death_of_a_pod_and_of_its_controllers(story: Story, figures: dict[str, Any]) -> None:
     story.set("train.logistic_regression", C=0.22)
-    story.train("Regularise a little more")
-    story.push()
-    story.register("v1.4.0")
+    story.make("v1.4.0", "Regularise a little more")
     with story.load("staging", RATE) as load:
         time.sleep(2)
         story.publish("v1.4.0")

@@ -9,7 +9,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -202,18 +202,6 @@ class Rig:
         if check and done.returncode:
             raise OntimeError(f"{program.name} {' '.join(arguments)[:300]}: {done.stderr.strip() or done.returncode}")
         return done.stdout if check else done.stdout + done.stderr
-
-    def wait_until(self, what: str, true: Callable[[], object], seconds: float = 60) -> None:
-        """Ask until it is so.
-
-        Raises:
-            OntimeError: it was not in time.
-        """
-        end = time.monotonic() + seconds
-        while not true():
-            if time.monotonic() > end:
-                raise OntimeError(f"{what}: not so in {seconds:.0f} s")
-            time.sleep(0.2)
 
     def _make_repository(self) -> None:
         command = ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(self.repository)]
