@@ -23,6 +23,7 @@ MOST_DEBUG = 60_000
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known and the places where chapters leave something."""
     config.addinivalue_line("markers", "needs(*chapters): chapters of a story that must have passed before")
+    config.addinivalue_line("markers", "thorough: chapters that the usual run of a story leaves out")
     config.stash[OUTCOMES] = {}
     config.stash[FIGURES] = {}
 

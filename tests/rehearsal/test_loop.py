@@ -1,7 +1,8 @@
 """The whole loop on a throw-away cluster, told in chapters: from raw tables to pods that are verified, and what stops.
 
 Real parts alone: DVC with an S3 server, Podman, a registry, Kubernetes with pods, Argo CD, Argo Rollouts, Prometheus.
-ONTIME_REHEARSAL_FULL=1 keeps the canary's own pauses and intervals, and asks for 100,000 requests.
+The chapters marked `thorough`, of what fails around the model, are left out of the usual run. ONTIME_REHEARSAL_FULL=1
+keeps the canary's own pauses and intervals, and asks for 100,000 requests.
 """
 
 import contextlib
@@ -33,10 +34,11 @@ from tests.releases import digest_of, isolated
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.xdist_group("rehearsal")]
 needs = pytest.mark.needs
+thorough = pytest.mark.thorough
 FULL = os.environ.get("ONTIME_REHEARSAL_FULL", "") == "1"
 POLLING_SECONDS = 15
 CANARY_SECONDS = 900 if FULL else 300
-RATE = 700 if FULL else 500
+RATE = 700 if FULL else 200
 """Requests a second."""
 FEWEST_REQUESTS = 100_000 if FULL else 10_000
 """Over one canary and the rolling update that ends it."""
@@ -200,9 +202,7 @@ def test_4_a_commit_of_one_config_map_says_how_fast_argo_cd_itself_is(story: Sto
         pushed = push(f"told {place}")
         story.hook()
         told.setdefault("config_map_by_webhook", []).append(wait(f"told {place}", pushed))
-    for place in range(2):
-        pushed = push(f"found {place}")
-        told.setdefault("config_map_by_polling", []).append(wait(f"found {place}", pushed))
+    told["config_map_by_polling"] = wait("found", push("found"))
 
 
 def canary(
@@ -438,16 +438,20 @@ def test_9_what_somebody_changes_by_hand_is_put_right(story: Story, figures: dic
 
 
 @needs("4_argo_cd_brings_it_into_an_empty_cluster")
-@pytest.mark.parametrize(
-    ("kind", "text"), [("ClusterRole", CLUSTER_ROLE), ("Secret", OPAQUE)], ids=["ClusterRole", "Secret"]
-)
-def test_9_a_commit_with_a_kind_that_no_model_needs_is_refused_whole(story: Story, kind: str, text: str) -> None:
+def test_9_a_commit_with_kinds_that_no_model_needs_is_refused_whole(story: Story) -> None:
     overlay = story.checkout / "deployment" / "kubernetes" / "overlays" / "staging"
-    (overlay / "more.yaml").write_text(f"{text}---\n{CONFIG_MAP.format(name='beside', value='it')}")
+    (overlay / "more.yaml").write_text(
+        "---\n".join([CLUSTER_ROLE, OPAQUE, CONFIG_MAP.format(name="beside", value="it")])
+    )
     kustomization = overlay / "kustomization.yaml"
     kustomization.write_text(kustomization.read_text().replace("  - ../../base\n", "  - ../../base\n  - more.yaml\n"))
-    commit = story.commit(f"Add a {kind}")
-    story.wait("refusal", lambda: "not permitted in project" in json.dumps(story.application("staging")), 60)
+    commit = story.commit("Add more")
+
+    def refused() -> set[str]:
+        results = story.application("staging").get("operationState", {}).get("syncResult", {}).get("resources", [])
+        return {one["kind"] for one in results if "not permitted in project" in one.get("message", "")}
+
+    story.wait("refusal", lambda: refused() == {"ClusterRole", "Secret"}, 60)
     assert story.rig.get("configmap", "beside", "ontime-staging") == {}
     assert story.rig.get("clusterrole", "everything") == {}
     assert story.rig.get("secret", "token", "ontime-staging") == {}
@@ -575,7 +579,6 @@ def test_12_a_link_of_the_repository_that_was_tampered_with_is_named(
     story: Story, tamper: Callable[[Path], None], link: str
 ) -> None:
     checkout = tampered(story, link.replace(" ", "-"))
-    assert walk(story, checkout)[1] == ""
     tamper(checkout)
     held, said = walk(story, checkout)
     assert said.startswith(f"error: {link}: "), said
@@ -604,6 +607,7 @@ def test_12_another_image_another_annotation_and_another_key_are_named(story: St
     )
 
 
+@thorough
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
 def test_10_a_broken_signature_fails_before_anything_changes(story: Story, figures: dict[str, Any]) -> None:
     stable = set(story.pods("staging").values())
@@ -627,12 +631,14 @@ def failed(story: Story, commit: str) -> str:
     return told if tried and commit in told else ""
 
 
+@thorough
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
 def test_10_pods_that_never_get_ready_are_taken_back(story: Story, figures: dict[str, Any]) -> None:
     deaf = story.build_on("v1.1.0", "deaf", "ENV ONTIME_SERVICE_PORT=8081")
     aborted(story, figures, "never ready", lambda: story.say("staging", deaf), "timed out")
 
 
+@thorough
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
 def test_10_without_prometheus_a_canary_is_not_promoted(story: Story, figures: dict[str, Any]) -> None:
     again = story.build_on("v1.1.0", "again", "LABEL again=1")
@@ -649,6 +655,7 @@ def test_10_without_prometheus_a_canary_is_not_promoted(story: Story, figures: d
         story.rig.restart("prometheus")
 
 
+@thorough
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
 @pytest.mark.parametrize("case", ["no such image", "no registry"])
 def test_10_an_image_that_cannot_be_pulled_changes_nothing(story: Story, figures: dict[str, Any], case: str) -> None:
@@ -681,6 +688,7 @@ def waiting(story: Story) -> str:
     return json.dumps([pod["status"].get("containerStatuses") for pod in pods])
 
 
+@thorough
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
 def test_11_a_canary_survives_the_death_of_a_pod_and_of_its_controllers(story: Story, figures: dict[str, Any]) -> None:
     story.set("train.logistic_regression", C=0.22)
