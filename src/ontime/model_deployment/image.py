@@ -1,8 +1,9 @@
 """Build the service's container image, to the same digest wherever and whenever one commit is built.
 
-In: the signed champion, the commit and the version it is released as. Out: an image in Podman's store, its digest and
-where its bytes are. Podman, because its files and history can all be given one time; Docker's own builder cannot do
-that without a second one, so an image that it builds works but has a digest of its own each time.
+In: the signed champion, the commit and the version it is released as. Out: an image in Podman's store and where its
+bytes are, or the image in a registry; its digest. Podman, because its files and history can all be given one time;
+Docker's own builder cannot do that without a second one, so an image that it builds works but has a digest of its own
+each time.
 """
 
 import hashlib
@@ -61,13 +62,13 @@ def command(name: str, version_: str, base: str | None, pip_config: Path | None,
         click.echo(tag)
         return
     with tempfile.TemporaryDirectory() as folder:
-        exported = Path(folder) / "image"
-        run([tool, "push", "--quiet", "--format=oci", "--compress", tag, f"dir:{exported}"])
-        digest = describe(exported)
+        place = Path(folder) / "image"
         if push:
-            pushed = Path(folder) / "digest"
-            run([tool, "push", "--quiet", "--format=oci", f"--digestfile={pushed}", tag])
-            digest = pushed.read_text(encoding="utf-8").strip()
+            run([tool, "push", "--quiet", "--format=oci", f"--digestfile={place}", tag])
+            digest = place.read_text(encoding="utf-8").strip()
+        else:
+            run([tool, "push", "--quiet", "--format=oci", "--compress", tag, f"dir:{place}"])
+            digest = describe(place)
     click.echo(f"{name}@{digest}")
 
 

@@ -1,8 +1,9 @@
-"""Whether a champion is worse than another on the same rows, beyond what is allowed and beyond chance.
+"""Whether a champion is worse than another on the same rows, by more than is allowed and beyond chance.
 
 In: two sets of predictions with key, target and slices. Out: for each metric the two values and the interval of the
 worsening, by a paired bootstrap: both models are judged on the same resampled rows, so what the rows have in common
-cancels (Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13).
+cancels (Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13). A metric regresses if its worsening
+is more than is allowed and the interval has no zero: a difference has to matter, and to be there.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -39,9 +40,14 @@ class Judged:
     allowed: float
 
     @property
+    def worsening(self) -> float:
+        """From base to head; negative where the head is better."""
+        return (self.head - self.base) * (1 if self.name in LESS_IS_BETTER else -1)
+
+    @property
     def regressed(self) -> bool:
-        """Even the least worsening that the rows support is more than is allowed."""
-        return self.low > self.allowed
+        """Worse by more than is allowed, and not by chance."""
+        return self.worsening > self.allowed and self.low > 0
 
 
 @dataclass(frozen=True)
