@@ -62,6 +62,19 @@ def test_a_worse_model_regresses_in_every_metric_and_a_better_one_in_none(gate: 
     assert all(metric.high < 0 for metric in judged(bad, good, gate))
 
 
+@pytest.mark.parametrize(
+    ("head", "low", "regressed"),
+    [(0.690, 0.005, True), (0.690, -0.001, False), (0.697, 0.001, False), (0.710, -0.015, False)],
+    ids=["matters and is there", "may be chance", "does not matter", "better"],
+)
+def test_a_metric_regresses_that_is_worse_by_more_than_is_allowed_and_not_by_chance(
+    head: float, low: float, regressed: bool
+) -> None:
+    assert Judged("roc_auc", 0.7, head, low, 0.02, allowed=0.004).regressed is regressed
+    # the same worsening of a metric of which less is better
+    assert Judged("log_loss", 0.7, 1.4 - head, low, 0.02, allowed=0.004).regressed is regressed
+
+
 def test_chance_alone_does_not_regress(gate: Gate) -> None:
     """Two models that differ by independent noise of the same size are equally good."""
     score = predictions()
