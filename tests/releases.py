@@ -8,10 +8,8 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tarfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -27,6 +25,7 @@ from ontime.model_deployment.release.commands import command
 from ontime.model_deployment.release.commit_checks import folder_md5
 from ontime.model_deployment.release.release_file import Release, path_of, render
 from tests.checkouts import git
+from tests.servers import free_port, http_server
 
 NAME = "flight-delay"
 IMAGE = "registry.example/team/ontime"
@@ -201,28 +200,12 @@ def registry_server(folder: Path) -> Iterator[str]:
     if shutil.which("docker-registry"):
         yield from _docker_registry(folder)
         return
-    with stand_in(type("Handler", (StandIn,), {"objects": {}})) as host:
+    with http_server(type("Handler", (StandIn,), {"objects": {}})) as host:
         yield host
 
 
-@contextmanager
-def stand_in(handler: type["StandIn"]) -> Iterator[str]:
-    """Host and port of a server that answers as a handler does."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def _docker_registry(folder: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    host = f"127.0.0.1:{free_port()}"
     settings = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},

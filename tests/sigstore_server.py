@@ -7,10 +7,8 @@ it and the real verifier checks every part. Its log proves one entry at a time.
 import base64
 import datetime
 import hashlib
-import http.server
 import json
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from tests.json_server import JsonHandler
+from tests.servers import JsonHandler, http_server
 
 PROVIDER = "https://token.actions.githubusercontent.com"
 ISSUER = ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
@@ -212,16 +210,9 @@ def sigstore_server(identity: str) -> Iterator[Sigstore]:
                 return 201, {"0": authority.entry(content)}
             return 401 if self.command == "GET" else 404, {}
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with http_server(Handler) as host:
+        url = f"http://{host}"
         yield Sigstore(url, identity, authority.trust_config(url))
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def key_id(key: ec.EllipticCurvePrivateKey) -> bytes:

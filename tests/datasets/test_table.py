@@ -7,7 +7,6 @@ import hashlib
 import http.server
 import io
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from ontime.datasets.schema import TableSchema, infer_schema
 from ontime.errors import OntimeError
 from ontime.files import read_parquet, write_parquet
 from ontime.params import check
+from tests.servers import http_server
 
 CSV = b"""size,kind,when,ok,late
 1.5,a,2013-01-01,True,yes
@@ -77,10 +77,8 @@ def web(tmp_path: Path) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with http_server(functools.partial(Quiet, directory=str(tmp_path))) as host:
+        yield f"http://{host}"
 
 
 def test_a_web_address_is_read_with_or_without_a_query(web: str, frame: pd.DataFrame) -> None:

@@ -6,12 +6,10 @@ where AWS reads `token.actions.githubusercontent.com:sub`; so the condition keys
 """
 
 import base64
-import http.server
 import json
 import os
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ontime.repository import s3
 from tests.checkouts import TOP, run
-from tests.json_server import JsonHandler
+from tests.servers import JsonHandler, http_server
 
 FOLDER = TOP / "deployment" / "configurations" / "iam"
 ROLES = ("pull-request", "main", "release")
@@ -158,21 +156,11 @@ def refused(call: Any, **arguments: Any) -> bool:
 
 
 class Issuer:
-    """Who vouches for jobs, as GitHub does: a key, and a page that shows its public half."""
+    """Who vouches for jobs, as GitHub does: a key, and the address of a page that shows its public half."""
 
-    def __init__(self) -> None:
-        self._key = rsa.generate_private_key(65537, 2048)
-        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key()))
-        keys = {"keys": [{**public, "kid": "1", "use": "sig", "alg": "RS256"}]}
-
-        class Page(JsonHandler):
-            def respond(self, content: Any) -> tuple[int, Any]:
-                del content
-                return 200, keys
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def __init__(self, key: rsa.RSAPrivateKey, url: str) -> None:
+        self._key = key
+        self.url = url
 
     def token(self, subject: str, audience: str = "sts.amazonaws.com", key: Any = None) -> str:
         """What a job with that subject shows."""
@@ -184,10 +172,16 @@ class Issuer:
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[Issuer]:
     """A running issuer."""
-    made = Issuer()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    key = rsa.generate_private_key(65537, 2048)
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+
+    class Page(JsonHandler):
+        def respond(self, content: Any) -> tuple[int, Any]:
+            del content
+            return 200, {"keys": [{**public, "kid": "1", "use": "sig", "alg": "RS256"}]}
+
+    with http_server(Page) as host:
+        yield Issuer(key, f"http://{host}")
 
 
 @pytest.fixture(scope="module")

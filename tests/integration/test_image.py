@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -24,6 +23,7 @@ from ontime.model_deployment.image import build_command
 from ontime.model_deployment.signing import make_key, sign
 from tests.checkouts import TOP, copy_checkout, environment, git
 from tests.integration.local_base import find_base
+from tests.servers import free_port
 from tests.sigstore_server import PROVIDER, sigstore_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("image")]
@@ -150,13 +150,6 @@ def run(variables: dict[str, str], *arguments: str | Path, check: bool = True) -
     done = subprocess.run(["podman", *arguments], env=variables, capture_output=True, text=True, check=False)
     assert not check or done.returncode == 0, done.stderr
     return done
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,14 @@
 """A real MLflow server records a training run."""
 
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ontime.params import load_params
-from tests.checkouts import environment, run, small_fork
+from tests.checkouts import run, small_fork
+from tests.servers import mlflow_server
 
 pytestmark = pytest.mark.integration
 
@@ -19,47 +16,8 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """Address of an MLflow server on a free port, stopped afterwards."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    store = [
-        "--backend-store-uri",
-        f"sqlite:///{tmp_path}/mlflow.db",
-        "--artifacts-destination",
-        str(tmp_path / "kept"),
-    ]
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "mlflow",
-                "server",
-                *store,
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(port),
-                "--workers",
-                "1",
-            ],
-            env=environment(MLFLOW_DISABLE_TELEMETRY="true"),
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=1).close()  # noqa: S310 - loopback
-                break
-            except OSError:
-                assert process.poll() is None, (tmp_path / "server.log").read_text()
-                time.sleep(0.2)
+    with mlflow_server(tmp_path) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 def test_training_is_recorded_with_parameters_losses_plots_model_and_commit(server: str, tmp_path: Path) -> None:

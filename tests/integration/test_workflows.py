@@ -4,14 +4,12 @@ Stand-ins of third-party actions are in `tests/workflow_actions`. What act does 
 permissions, concurrency, time limits, environments) is read from the files by `tests/test_workflows.py`.
 """
 
-import http.server
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +22,8 @@ from ontime.model_deployment.release.release_file import path_of
 from ontime.repository.checkout import listed_files
 from ontime.yaml_files import editing
 from tests.checkouts import BIN, TOP, commit, copy_checkout, git, locked_hashes, run, small_fork
-from tests.json_server import JsonHandler
 from tests.releases import NAME, Repository, digest_of, enter, registry_server, release
+from tests.servers import JsonHandler, http_server
 from tests.sigstore_server import PROVIDER, sigstore_server
 from tests.test_workflows import WORKFLOWS, uses_of
 
@@ -57,18 +55,7 @@ class Hub:
         self.comments: list[dict[str, Any]] = []
         self.opened: list[dict[str, Any]] = []
         self.requests: list[tuple[str, str, str]] = []
-        hub = self
-
-        class Handler(JsonHandler):
-            def respond(self, content: Any) -> tuple[int, Any]:
-                hub.requests.append((self.command, self.path, self.headers.get("Authorization", "")))
-                if self.command == "GET":
-                    return hub.get(self.path)
-                return (hub.post if self.command == "POST" else hub.patch)(self.path, content)
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = ""
 
     def get(self, path: str) -> tuple[int, Any]:
         """A pull request, the open ones, or the comments of one."""
@@ -212,9 +199,17 @@ class Forge:
 def hub() -> Iterator[Hub]:
     """The API."""
     made = Hub()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+
+    class Handler(JsonHandler):
+        def respond(self, content: Any) -> tuple[int, Any]:
+            made.requests.append((self.command, self.path, self.headers.get("Authorization", "")))
+            if self.command == "GET":
+                return made.get(self.path)
+            return (made.post if self.command == "POST" else made.patch)(self.path, content)
+
+    with http_server(Handler) as host:
+        made.url = f"http://{host}"
+        yield made
 
 
 def bare(checkout: Path, origin: Path) -> Path:

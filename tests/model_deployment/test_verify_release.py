@@ -29,8 +29,8 @@ from tests.releases import (
     push_image,
     registry_server,
     release,
-    stand_in,
 )
+from tests.servers import http_server
 from tests.sigstore_server import PROVIDER, sigstore_server
 
 LINKS = ("release file", "tag", "commit", "dvc.lock", "model", "manifest")
@@ -506,7 +506,7 @@ def test_a_registry_that_wants_a_login_gets_dockers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, challenge: str, passed: str, token: bytes, login: bool
 ) -> None:
     names = {"challenge": challenge, "passed": passed, "token": token}
-    with stand_in(type("Handler", (Guarded,), {"objects": {}, **names})) as host:
+    with http_server(type("Handler", (Guarded,), {"objects": {}, **names})) as host:
         digest = push_image(host, "team/ontime", {"models/champion.sig": b"s"}, {"a": "b"})
         if login:
             guard(tmp_path, monkeypatch, host)
@@ -520,7 +520,7 @@ def test_a_registry_that_wants_a_login_gets_dockers(
 def test_a_registry_that_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, challenge: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     names = {"objects": {}, "challenge": challenge, "passed": "nothing", "token": b""}
-    with stand_in(type("Handler", (Guarded,), names)) as host, pytest.raises(OntimeError) as error:
+    with http_server(type("Handler", (Guarded,), names)) as host, pytest.raises(OntimeError) as error:
         read_image(f"{host}/team/ontime", digest_of("x"))
     assert str(error.value).startswith(f"registry {host}: ")
     assert "\n" not in str(error.value)

@@ -22,6 +22,7 @@ from tests.rehearsal.cluster import binaries, discovery, machine, processes, set
 from tests.rehearsal.cluster.images import write_image
 from tests.rehearsal.cluster.processes import MARK, NAME, owned
 from tests.rehearsal.cluster.rig import rig
+from tests.servers import free_port
 
 
 @pytest.fixture
@@ -111,9 +112,7 @@ def test_processes_of_a_run_are_ended_and_no_others(sleepers: list["subprocess.P
 
 def test_component_that_is_killed_serves_again_on_restart(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     started = processes.Processes(tmp_path)
     command = (sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(tmp_path))
     started.start(processes.Component("web", command, f"http://127.0.0.1:{port}/"))
@@ -230,9 +229,7 @@ def test_targets_are_the_pods_behind_a_service_with_the_labels_of_both() -> None
 
 
 def test_git_server_takes_a_push_and_gives_it_to_a_clone(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (tmp_path / "log").mkdir()
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", "served/repository.git")
     url = f"http://127.0.0.1:{port}/repository.git"

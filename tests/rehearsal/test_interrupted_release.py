@@ -4,7 +4,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 from ontime.model_deployment.release.release_file import parse, path_of
 from tests.checkouts import TOP, environment, git
 from tests.releases import IMAGE, NAME, Repository, digest_of, isolated, make_repository
+from tests.servers import free_port
 
 KILLS = int(os.environ.get("ONTIME_KILLS", "50"))
 LONGEST_SECONDS = float(os.environ.get("ONTIME_LONGEST_SECONDS", "12"))
@@ -33,9 +33,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repo
     for name, value in isolated(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
     repository = make_repository(tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     daemon = Path(git(tmp_path, "--exec-path").strip()) / "git-daemon"
     if not daemon.is_file():
         pytest.skip("git has no git-daemon here")

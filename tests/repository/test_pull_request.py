@@ -10,7 +10,7 @@ import pytest
 
 from ontime.errors import OntimeError
 from tests.conftest import run_command
-from tests.json_server import JsonHandler
+from tests.servers import JsonHandler
 
 MARKER = "<!-- ontime report -->"
 
