@@ -109,6 +109,11 @@ def test_every_pinned_action_is_used() -> None:
     assert {name for name, _ in uses_of(WORKFLOWS)} == set(PINS)
 
 
+@pytest.mark.parametrize("name", PINS)
+def test_an_action_has_a_stand_in_with_which_workflows_run_here(name: str) -> None:
+    assert (TOP / "tests" / "workflow_actions" / name / "action.yml").is_file()
+
+
 def test_a_checkout_leaves_an_annotated_tag_as_it_is() -> None:
     """Before v6.0.2 it put a lightweight one in its place, which `ontime release check` refuses."""
     _, version = PINS["actions/checkout"]

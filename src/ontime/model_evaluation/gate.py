@@ -2,8 +2,9 @@
 
 In: two sets of predictions with key, target and slices. Out: for each metric the two values and the interval of the
 worsening, by the standard error of a paired bootstrap: both models are judged on the same resampled rows, so what the
-rows have in common cancels (Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 12). A metric regresses if its worsening
-is more than is allowed and the interval has no zero: a difference has to matter, and to be there.
+rows have in common cancels (Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 12). A metric
+regresses if its worsening is more than is allowed and the interval has no zero: a difference has to matter, and to be
+there.
 """
 
 from collections.abc import Callable, Iterator, Mapping
