@@ -192,7 +192,7 @@ def verdict(failed: list[Judged]) -> str:
     if not failed:
         return "passed: nothing is worse than allowed"
     return "failed: " + "; ".join(
-        f"{metric.name} from {metric.base:.4f} to {metric.head:.4f}, at least {metric.low:.4f} worse, "
+        f"{metric.name} from {metric.base:.4f} to {metric.head:.4f}, {metric.worsening:.4f} worse, "
         f"allowed {metric.allowed:.4f}"
         for metric in failed
     )
