@@ -38,12 +38,14 @@ FAST: dict[str, dict[str, Any]] = {
     "neural_network": {"epochs": 1},
 }
 """Parameters of the families that are not to be champion, so that the regression is, and training is quick."""
-NO_AUTOSCALER = """\
-$patch: delete
+TWO_PODS = """\
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata:
   name: ontime
+spec:
+  minReplicas: 2
+  maxReplicas: 2
 """
 ROWS = 4
 """Of a request."""
@@ -318,7 +320,7 @@ def furnish(checkout: Path, address: str, key: str, full: bool) -> None:
 
     - The platform's charts come from the internet; the rig runs Rollouts and Prometheus itself.
     - The window without syncs is taken out, so that the story can be told on a weekend.
-    - Components for kustomize, which say what they are for, and no autoscaler beside them.
+    - Components for kustomize, which say what they are for, and an autoscaler that keeps two pods beside them.
     """
     exchange(checkout / "argocd" / "bootstrap.yaml", REPOSITORY, address)
     production = checkout / "argocd" / "projects" / "model" / "production" / "kustomization.yaml"
@@ -335,7 +337,7 @@ def furnish(checkout: Path, address: str, key: str, full: bool) -> None:
         with editing(checkout / "deployment" / "kubernetes" / "overlays" / stage / "kustomization.yaml") as content:
             content["components"] += [f"../../../../tests/rehearsal/manifests/{name}" for name in components]
             # after the overlay's own patch of it
-            content.setdefault("patches", []).append({"patch": NO_AUTOSCALER})
+            content.setdefault("patches", []).append({"patch": TWO_PODS})
     for family, values in FAST.items():
         with editing(checkout / "params.yaml") as content:
             content["train"][family].update(values)
