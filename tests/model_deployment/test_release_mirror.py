@@ -8,8 +8,6 @@ import pytest
 from tests.releases import NAME, Repository, enter, release
 from tests.servers import mlflow_server
 
-START_SECONDS = 120
-
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:

@@ -455,7 +455,7 @@ def test_9_a_commit_with_kinds_that_no_model_needs_is_refused_whole(story: Story
     assert story.rig.get("configmap", "beside", "ontime-staging") == {}
     assert story.rig.get("clusterrole", "everything") == {}
     assert story.rig.get("secret", "token", "ontime-staging") == {}
-    story.revert(commit)
+    story.wait_synced("staging", story.revert(commit), 180)
 
 
 @needs("4_argo_cd_brings_it_into_an_empty_cluster")
@@ -579,6 +579,7 @@ def test_10_a_link_of_the_repository_that_was_tampered_with_is_named(
     story: Story, tamper: Callable[[Path], None], link: str
 ) -> None:
     checkout = tampered(story, link.replace(" ", "-"))
+    assert walk(story, checkout)[1] == ""
     tamper(checkout)
     held, said = walk(story, checkout)
     assert said.startswith(f"error: {link}: "), said

@@ -44,7 +44,7 @@ class Judged:
     @property
     def worsening(self) -> float:
         """From base to head; negative where the head is better."""
-        return (self.head - self.base) * (1 if self.name in LESS_IS_BETTER else -1)
+        return _worsening(self.name, self.base, self.head)
 
     @property
     def regressed(self) -> bool:
@@ -99,7 +99,7 @@ def judge(
             _score(name, labels, probability, threshold, decision)
             for probability, threshold in zip(probabilities, thresholds, strict=True)
         )
-        found.append(_judged(name, base, head, len(labels), tolerance, name in LESS_IS_BETTER, gate))
+        found.append(_judged(name, base, head, len(labels), tolerance, gate))
     return found
 
 
@@ -109,7 +109,7 @@ def judge_slices(both: pd.DataFrame, slices: list[str], gate: Gate) -> list[Judg
     for column, value, part in _slices(both, slices, gate.slice_rows):
         labels = part[TARGET].to_numpy(dtype=np.int8)
         base, head = (_roc_auc(labels, part[name].to_numpy(dtype=np.float64)) for name in ("base", "head"))
-        found.append(_judged(f"{column}={value}", base, head, len(labels), gate.slices, False, gate))
+        found.append(_judged(f"{column}={value}", base, head, len(labels), gate.slices, gate))
     return found
 
 
@@ -121,21 +121,23 @@ def _slices(both: pd.DataFrame, slices: list[str], least_rows: int) -> Iterator[
                 yield column, str(value), part
 
 
-def _judged(
-    name: str, base: Score, head: Score, rows: int, tolerance: Tolerance, less_is_better: bool, gate: Gate
-) -> Judged:
+def _judged(name: str, base: Score, head: Score, rows: int, tolerance: Tolerance, gate: Gate) -> Judged:
     once = np.ones(rows, dtype=np.int64)
-    sign = 1 if less_is_better else -1
+    before, after = base(once), head(once)
     random = np.random.default_rng(gate.seed)
     worse = []
     for _ in range(gate.resamples):
         times = np.bincount(random.integers(0, rows, rows), minlength=rows)
-        worse.append(sign * (head(times) - base(times)))
+        worse.append(_worsening(name, base(times), head(times)))
     # not the resamples' own quantiles: of some hundreds, those far out are chance
     half = NormalDist().inv_cdf((1 + gate.confidence) / 2) * float(np.nanstd(worse, ddof=1))
-    allowed = max(tolerance.absolute, tolerance.relative * abs(base(once)))
-    middle = sign * (head(once) - base(once))
-    return Judged(name, base(once), head(once), middle - half, middle + half, allowed)
+    middle = _worsening(name, before, after)
+    allowed = max(tolerance.absolute, tolerance.relative * abs(before))
+    return Judged(name, before, after, middle - half, middle + half, allowed)
+
+
+def _worsening(name: str, base: float, head: float) -> float:
+    return head - base if name in LESS_IS_BETTER else base - head
 
 
 def _score(name: str, labels: Labels, probability: Probability, threshold: float, decision: Decision) -> Score:
