@@ -78,7 +78,7 @@ release: setup ## what a release starts with: this commit's model, by its lock, 
 	ontime proof
 
 rehearsal: setup ## the whole loop on a throw-away cluster of this machine, as root; ONTIME_REHEARSAL_FULL=1: all of it, at its own pace
-	pytest -s -m "rehearsal $(if $(ONTIME_REHEARSAL_FULL),,and not thorough)" tests/rehearsal/test_loop.py
+	pytest -s -m "rehearsal $(if $(filter 1,$(ONTIME_REHEARSAL_FULL)),,and not thorough)" tests/rehearsal/test_loop.py
 
 bench: setup ## the benchmarks, each against a named rival in the same run
 	status=0; for name in $(BENCHMARKS); do python -m benchmarks.$$name || status=1; done; exit $$status
