@@ -22,7 +22,7 @@ from ontime import paths
 from ontime.files import read_json
 from ontime.model_training.runs import MODEL_FILE
 
-ONTIME, LOGS_OFF, EMPTY_ROUTE = "ontime", "ontime, logs off", "empty route"
+ONTIME, LOGGED, EMPTY_ROUTE = "ontime", "ontime, prediction log on", "empty route"
 SKLEARN, ONNX, NOTHING = "scikit-learn", "ONNX session", "nothing"
 START_SECONDS, STOP_SECONDS, ANSWER_SECONDS = 120, 15, 60
 SETTLE_SECONDS, MOST_IDLE_SECONDS = 0.2, 0.03
@@ -53,7 +53,8 @@ SERVE_VARIABLES = {
     "ONTIME_SERVICE_PORT": "{port}",
     "ONTIME_SERVICE_METRICS_PORT": "{port2}",
 }
-SERVE_WITHOUT_LOGS = {**SERVE_VARIABLES, "ONTIME_SERVICE_PREDICTION_LOG_SHARE": "0", "ONTIME_SERVICE_ACCESS_LOG": "no"}
+"""The access log is on, as with rivals; `SERVE_AS_RIVALS` leaves out what they have not, a line for each row."""
+SERVE_AS_RIVALS = {**SERVE_VARIABLES, "ONTIME_SERVICE_PREDICTION_LOG_SHARE": "0"}
 EMPTY = "{bin}/python -m benchmarks.serving.rivals.empty_route {port}"
 MLFLOW = "{bin}/mlflow models serve --host 127.0.0.1 --port {port} --workers 1 --env-manager local --model-uri {work}/"
 MLSERVER = "{bin}/mlserver start {work}"
@@ -78,8 +79,8 @@ KSERVE = "{bin}/python -m benchmarks.serving.rivals.kserve_server {port} "
 
 OWN_FORMS = (forms.V1_RECORDS, forms.V2_TENSOR)
 SERVERS = (
-    Server(ONTIME, ONNX, "ontime", SERVE, OWN_FORMS, SERVE_VARIABLES),
-    Server(LOGS_OFF, ONNX, "ontime", SERVE, OWN_FORMS, SERVE_WITHOUT_LOGS),
+    Server(ONTIME, ONNX, "ontime", SERVE, OWN_FORMS, SERVE_AS_RIVALS),
+    Server(LOGGED, ONNX, "ontime", SERVE, OWN_FORMS, SERVE_VARIABLES),
     Server(EMPTY_ROUTE, NOTHING, "ontime", EMPTY, (forms.ANY_RECORDS, forms.ANY_TENSOR)),
     Server("MLflow", SKLEARN, "mlflow", MLFLOW + "sklearn", (forms.MLFLOW_RECORDS,)),
     Server("MLServer", SKLEARN, "mlserver", MLSERVER, (forms.MLSERVER_RECORDS,), MLSERVER_SKLEARN),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -105,6 +106,46 @@ def test_a_body_in_pieces_without_length_is_read(running: Running, golden: dict[
     pieces = [body[place : place + 50] for place in range(0, len(body), 50)]
     answer = httpx2.post(f"{running.url}/v1/models/parcels:predict", content=iter(pieces))
     assert answer.json()["predictions"] == pytest.approx(golden["probabilities"][:3], abs=1e-6)
+
+
+@pytest.mark.parametrize("cut", [None, 30, 400])
+def test_requests_on_one_connection_are_answered_in_their_order(
+    running: Running, golden: dict[str, Any], cut: int | None
+) -> None:
+    """Whatever a read brings at once: several requests, or a part of one."""
+    content = b""
+    for number, record in enumerate(golden["records"][:4]):
+        body = json.dumps({"instances": [record]}).encode()
+        ending = b"Connection: close\r\n" if number == 3 else b""
+        head = (
+            b"POST /v1/models/parcels:predict HTTP/1.1\r\nHost: a\r\nX-Request-Id: %d\r\n%bContent-Length: %d\r\n\r\n"
+        )
+        content += head % (number, ending, len(body)) + body
+        if number == 1:
+            content += b"GET /v2/health/ready HTTP/1.1\r\nHost: a\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as connection:
+        connection.sendall(content[:cut])
+        if cut is not None:
+            time.sleep(0.2)
+            connection.sendall(content[cut:])
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    order = [number or ready for number, ready in re.findall(rb'x-request-id: (\d)|"(ready)"', answer)]
+    assert order == [b"0", b"1", b"ready", b"2", b"3"]
+    found = [float(value) for value in re.findall(rb'"predictions":\[([^]]+)\]', answer)]
+    assert found == pytest.approx(golden["probabilities"][:4], abs=1e-6)
+    assert answer.count(b"connection: close") == 1
+
+
+def test_a_client_that_leaves_before_its_answer_harms_nobody(running: Running, golden: dict[str, Any]) -> None:
+    body = json.dumps({"instances": golden["records"]}).encode()
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", running.port), timeout=5) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(b"POST /v1/models/parcels:predict HTTP/1.1\r\nHost: a\r\n")
+            connection.sendall(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    answer = httpx2.post(f"{running.url}/v1/models/parcels:predict", content=body)
+    assert answer.json()["predictions"] == pytest.approx(golden["probabilities"], abs=1e-6)
+    assert "Traceback" not in running.log.read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Metrics say what was answered, and the log has one JSON object per line."""
 
+import asyncio
 import json
 
 import numpy as np
@@ -7,7 +8,16 @@ import pytest
 from prometheus_client import generate_latest
 
 from ontime.model_deployment.service.model import Model
-from ontime.model_deployment.service.telemetry import Log, Metrics
+from ontime.model_deployment.service.telemetry import (
+    FLUSH_ROWS,
+    FLUSH_SECONDS,
+    Log,
+    Metrics,
+    Predicted,
+    PredictionLine,
+    RequestLine,
+    now,
+)
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
@@ -19,7 +29,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
 def test_answers_are_counted_by_protocol_and_status(model: Model) -> None:
     metrics = Metrics(model)
     for status, seconds in ((200, 0.0004), (200, 0.3), (400, 0.001)):
-        metrics.answered("v2", status, seconds)
+        metrics.answers.add("v2", status, seconds)
     found = samples(metrics)
     assert found['ontime_requests_total{code="200",protocol="v2"}'] == 2
     assert found['ontime_requests_total{code="400",protocol="v2"}'] == 1
@@ -59,20 +69,38 @@ def test_the_model_is_told_with_its_digest_and_commit(model: Model) -> None:
     assert 'git_commit="0123456789abcdef"' in line
 
 
+def no_lines(_: Predicted) -> list[PredictionLine]:
+    """A log that is given no predictions."""
+    return []
+
+
+def request_line(number: int) -> RequestLine:
+    return RequestLine(now(), "request", 'a "quoted"\nid', "POST", "/", number, 0.5)
+
+
 def test_the_log_is_json_line_by_line_in_order(capfd: pytest.CaptureFixture[str]) -> None:
-    log = Log()
-    for number in range(3):
-        log.write("request", number=number, text='a "quoted"\nline')
-    assert capfd.readouterr().out == ""
-    log.flush()
+    async def main() -> None:
+        log = Log(no_lines)
+        for number in range(3):
+            log.add(request_line(number))
+        assert capfd.readouterr().out == ""
+        log.write("ready", status=3)
+
+    asyncio.run(main())
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert [line["number"] for line in lines] == [0, 1, 2]
-    assert {line["event"] for line in lines} == {"request"}
+    assert [line["status"] for line in lines] == [0, 1, 2, 3]
+    assert [line["event"] for line in lines] == ["request"] * 3 + ["ready"]
     assert all(line["time"].endswith("+00:00") for line in lines)
 
 
-def test_a_long_log_is_written_without_being_asked(capfd: pytest.CaptureFixture[str]) -> None:
-    log = Log()
-    for _ in range(100):
-        log.write("request", text="x" * 1000)
-    assert len(capfd.readouterr().out) > 60_000
+def test_the_log_is_written_soon_or_when_it_is_long_without_being_asked(capfd: pytest.CaptureFixture[str]) -> None:
+    async def main() -> None:
+        log = Log(no_lines)
+        for _ in range(FLUSH_ROWS):
+            log.add(request_line(200))
+        assert len(capfd.readouterr().out.splitlines()) == FLUSH_ROWS
+        log.add(request_line(201))
+        await asyncio.sleep(2 * FLUSH_SECONDS)
+
+    asyncio.run(main())
+    assert json.loads(capfd.readouterr().out)["status"] == 201

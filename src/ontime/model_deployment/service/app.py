@@ -5,13 +5,15 @@ In: a loaded model and settings. Out: an ASGI application. Bad input is answered
 
 import asyncio
 import itertools
+import logging
 import os
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastapi_swagger
 import msgspec
@@ -27,21 +29,48 @@ from ontime.errors import OntimeError
 from ontime.model_deployment.service.batching import Batcher, Probability, QueueFullError
 from ontime.model_deployment.service.model import Matrix, Model
 from ontime.model_deployment.service.openapi import openapi
-from ontime.model_deployment.service.protocol import ErrorResponse, PredictResponse, Protocol, RefusedError, Rows
+from ontime.model_deployment.service.protocol import (
+    ErrorResponse,
+    PredictResponse,
+    Protocol,
+    RefusedError,
+    Rows,
+    Wanted,
+)
 from ontime.model_deployment.service.settings import PREFIX, Settings
-from ontime.model_deployment.service.telemetry import Log, Metrics, PredictionLine, RequestLine, now
+from ontime.model_deployment.service.telemetry import Log, Metrics, Predicted, PredictionLine, RequestLine, now
 
 PAGES = Path(__file__).parent / "pages"
 JSON, BINARY = b"application/json", b"application/octet-stream"
+JSON_HEADERS = [(b"content-type", JSON)]
+LOGGER = logging.getLogger("uvicorn.error")
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
-LOG_SECONDS = 0.2
 TOO_SLOW = "the body came too slowly"
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 )
 
 Headers = list[tuple[bytes, bytes]]
-Answer = tuple[bytes, Headers]
+RequestHeaders = dict[bytes, bytes]
+
+
+class Reply(NamedTuple):
+    """A whole response: status, content and headers."""
+
+    status: int
+    content: bytes
+    headers: Headers
+
+
+class Asked(NamedTuple):
+    """An inference request whose rows are read."""
+
+    path: str
+    request_id: str
+    started: float
+    rows: Rows
+    wanted: Any
+    reply: Callable[[Reply], None]
 
 
 class Service:
@@ -51,7 +80,7 @@ class Service:
         self.model, self.settings = model, settings
         self.protocol = Protocol(model, settings.max_rows)
         self.metrics = Metrics(model)
-        self.log = Log()
+        self.log = Log(self.prediction_lines)
         self.batcher = Batcher(self.protocol.matrix, self._predict, settings.max_batch_rows, settings.max_queued_rows)
         self.metrics.in_flight.set_function(lambda: self.batcher.rows)
         self.draining = False
@@ -62,7 +91,6 @@ class Service:
                 raise OntimeError(f"{PREFIX}PREDICTION_LOG_REDACT: the model has no feature {name}")
         self._redacted = [self.protocol.field_of(name) for name in settings.prediction_log_redact]
         self._random = random.Random()  # noqa: S311 - a sample, not a secret
-        self._flushing = False
 
     def _predict(self, matrix: Matrix) -> Probability:
         self.protocol.check(matrix)
@@ -77,86 +105,131 @@ class Service:
     def log_predictions(self, request_id: str, rows: Rows, probability: Probability) -> None:
         """One line per row, for the share of requests that is logged."""
         share = self.settings.prediction_log_share
-        if share < 1 and self._random.random() >= share:
-            return
-        model, time_of_line = self.model, now()
+        if share == 1 or self._random.random() < share:
+            self.log.add(Predicted(now(), request_id, rows, probability))
+
+    def prediction_lines(self, predicted: Predicted) -> Iterator[PredictionLine]:
+        """What the log says of a request's rows."""
+        model, rows = self.model, predicted.rows
         records = rows if isinstance(rows, list) else map(self.protocol.record_of, rows.tolist())
-        for record, value in zip(records, probability.tolist(), strict=True):
+        for record, value in zip(records, predicted.probability.tolist(), strict=True):
             for field in self._redacted:
                 setattr(record, field, msgspec.UNSET)
-            self.log.add(
-                PredictionLine(
-                    time_of_line,
-                    "prediction",
-                    request_id,
-                    model.name,
-                    model.version,
-                    value,
-                    value >= model.threshold,
-                    record,
-                )
+            yield PredictionLine(
+                predicted.time,
+                "prediction",
+                predicted.request_id,
+                model.name,
+                model.version,
+                value,
+                value >= model.threshold,
+                record,
             )
-        self.flush_soon()
-
-    def flush_soon(self) -> None:
-        """Write the log's lines within a fraction of a second."""
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_later(LOG_SECONDS, self._flush)
-
-    def _flush(self) -> None:
-        self._flushing = False
-        self.log.flush()
 
 
 class Inference:
-    """A POST endpoint: body, rows, probabilities, answer; the same bounds and records for both protocols."""
+    """A POST endpoint: body, rows, probabilities, answer; the same bounds and records for both protocols.
+
+    `read` makes rows of body and headers, and says how the answer is wanted; `write` makes content and headers of it.
+    """
 
     def __init__(
-        self, service: Service, protocol: str, answer: Callable[[str, bytes, dict[bytes, bytes]], Awaitable[Answer]]
+        self,
+        service: Service,
+        protocol: str,
+        read: Callable[[bytes, RequestHeaders], tuple[Rows, Any]],
+        write: Callable[[Any, Probability], tuple[bytes, Headers]],
     ) -> None:
-        self.service, self.protocol, self.answer = service, protocol, answer
+        self.service, self.protocol, self.read, self.write = service, protocol, read, write
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; `path_params` are absent where the path is the model's own."""
-        service, started = self.service, time.perf_counter()
-        headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"")
-        request_id = given.decode() if REQUEST_ID.fullmatch(given) else service.next_id()
-        extra: Headers = []
+        """Answer one request whose body may be still to come."""
+        headers, started = dict(scope["headers"]), time.perf_counter()
+        replied: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         try:
-            if "path_params" in scope:
-                check_model(service.model, scope["path_params"])
-            body = await read_body(headers, receive, service.settings)
-            content, extra = await self.answer(request_id, body, headers)
-            status = 200
-        except RefusedError as refused:
-            status, content = refused.status, error_body(str(refused))
-            if status in (408, 413):
-                extra = [(b"connection", b"close")]
-        except QueueFullError:
-            status, content = 429, error_body("too many rows wait; try again")
-            extra = [(b"retry-after", b"1")]
+            check_headers(headers, self.service.settings)
+            body = await read_body(receive, self.service.settings)
         except ClientGoneError:
             return
-        if service.draining:
-            extra = [*extra, (b"connection", b"close")]
-        seconds = time.perf_counter() - started
-        service.metrics.answered(self.protocol, status, seconds)
+        except RefusedError as refused:
+            self._reply(scope["path"], self._request_id(headers), started, _refusal(refused), replied.set_result)
+        else:
+            self.begin(scope, headers, body, replied.set_result, started)
+        await send_reply(send, await replied)
+
+    def begin(
+        self,
+        scope: Scope,
+        headers: RequestHeaders,
+        body: bytes,
+        reply: Callable[[Reply], None],
+        started: float | None = None,
+    ) -> None:
+        """Take a whole request; `reply` is called with its answer, soon or at once.
+
+        `path_params` are absent from `scope` where the path is the model's own.
+        """
+        started = time.perf_counter() if started is None else started
+        path, request_id = scope["path"], self._request_id(headers)
+        try:
+            if "path_params" in scope:
+                check_model(self.service.model, scope["path_params"])
+            check_headers(headers, self.service.settings)
+            check_size(len(body), self.service.settings)
+            rows, wanted = self.read(body, headers)
+            asked = Asked(path, request_id, started, rows, wanted, reply)
+            self.service.batcher.submit(rows, partial(self._finish, asked))
+        except Exception as error:  # every client gets an answer
+            self._reply(path, request_id, started, _refusal(error), reply)
+
+    def _finish(self, asked: Asked, found: Probability | BaseException) -> None:
+        try:
+            if isinstance(found, BaseException):
+                raise found
+            self.service.log_predictions(asked.request_id, asked.rows, found)
+            answer = Reply(200, *self.write(asked.wanted, found))
+        except Exception as error:  # see above
+            answer = _refusal(error)
+        self._reply(asked.path, asked.request_id, asked.started, answer, asked.reply)
+
+    def _reply(self, path: str, request_id: str, started: float, answer: Reply, reply: Callable[[Reply], None]) -> None:
+        service, seconds = self.service, time.perf_counter() - started
+        service.metrics.answers.add(self.protocol, answer.status, seconds)
         if service.settings.access_log:
             service.log.add(
-                RequestLine(now(), "request", request_id, "POST", scope["path"], status, round(seconds * 1000, 3))
+                RequestLine(now(), "request", request_id, "POST", path, answer.status, round(seconds * 1000, 3))
             )
-            service.flush_soon()
-        await send_answer(send, status, content, request_id, extra)
+        headers = [
+            (b"content-length", b"%d" % len(answer.content)),
+            (b"x-request-id", request_id.encode()),
+            *answer.headers,
+        ]
+        if service.draining:
+            headers.append((b"connection", b"close"))
+        reply(Reply(answer.status, answer.content, headers))
+
+    def _request_id(self, headers: RequestHeaders) -> str:
+        given = headers.get(b"x-request-id", b"")
+        return given.decode() if REQUEST_ID.fullmatch(given) else self.service.next_id()
+
+
+def _refusal(error: Exception) -> Reply:
+    """What a client is told of an error; one that is not the client's is the log's as well."""
+    if isinstance(error, RefusedError):
+        closing = [(b"connection", b"close")] if error.status in (408, 413) else []
+        return Reply(error.status, error_body(str(error)), [*JSON_HEADERS, *closing])
+    if isinstance(error, QueueFullError):
+        return Reply(429, error_body("too many rows wait; try again"), [*JSON_HEADERS, (b"retry-after", b"1")])
+    LOGGER.error("a request failed", exc_info=error)
+    return Reply(500, error_body("internal error"), JSON_HEADERS)
 
 
 class ClientGoneError(Exception):
     """The client closed its connection before its request was whole."""
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Settings) -> bytes:
-    """The whole body, within the bounds of size and time."""
+def check_headers(headers: RequestHeaders, settings: Settings) -> None:
+    """Refuse a body by what is said of it."""
     kind = headers.get(b"content-type", b"")
     if kind not in (JSON, BINARY, b"") and kind.partition(b";")[0].strip().lower() not in (JSON, BINARY):
         raise RefusedError(
@@ -165,8 +238,18 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Set
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise RefusedError(415, "Content-Encoding: expected none")
     length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > settings.max_body_bytes:
-        raise _too_large(settings)
+    if length.isdigit():
+        check_size(int(length), settings)
+
+
+def check_size(size: int, settings: Settings) -> None:
+    """Refuse a body that is too large."""
+    if size > settings.max_body_bytes:
+        raise RefusedError(413, f"body: expected at most {settings.max_body_bytes} bytes")
+
+
+async def read_body(receive: Receive, settings: Settings) -> bytes:
+    """The whole body, within the bounds of size and time."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - the server runs each request as a task
     # asyncio.timeout does the same at several times the cost, which is a tenth of a request
@@ -179,8 +262,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Set
                 raise ClientGoneError
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > settings.max_body_bytes:
-                raise _too_large(settings)
+            check_size(len(body), settings)
     except asyncio.CancelledError as error:
         if error.args != (TOO_SLOW,):
             raise
@@ -189,10 +271,6 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Set
     finally:
         timer.cancel()
     return body
-
-
-def _too_large(settings: Settings) -> RefusedError:
-    return RefusedError(413, f"body: expected at most {settings.max_body_bytes} bytes")
 
 
 def check_model(model: Model, path_params: dict[str, str]) -> None:
@@ -204,13 +282,10 @@ def check_model(model: Model, path_params: dict[str, str]) -> None:
         raise RefusedError(404, f"no version {version[:80]} of {model.name}; this service has {model.version}")
 
 
-async def send_answer(send: Send, status: int, content: bytes, request_id: str, extra: Headers) -> None:
-    """Send one whole answer; its type is JSON unless `extra` says otherwise."""
-    headers = [(b"content-length", str(len(content)).encode()), (b"x-request-id", request_id.encode()), *extra]
-    if not any(name == b"content-type" for name, _ in extra):
-        headers.append((b"content-type", JSON))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+async def send_reply(send: Send, reply: Reply) -> None:
+    """Send one whole answer."""
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+    await send({"type": "http.response.body", "body": reply.content})
 
 
 def error_body(reason: str) -> bytes:
@@ -226,28 +301,31 @@ class Endpoints:
         self.document = msgspec.json.encode(openapi(service.protocol, service.settings))
         self.about = msgspec.json.encode(page_content(service.model))
 
-    async def infer(self, request_id: str, body: bytes, headers: dict[bytes, bytes]) -> Answer:
+    def read_infer(self, body: bytes, headers: RequestHeaders) -> tuple[Rows, Wanted]:
         """Open Inference Protocol."""
         header_length = headers.get(b"inference-header-content-length")
         if header_length is not None and not header_length.isdigit():
             raise RefusedError(400, f"Inference-Header-Content-Length: expected a number, found {_text(header_length)}")
-        matrix, wanted = self.protocol.read_infer(body, None if header_length is None else int(header_length))
-        probability = await self.service.batcher.probability(matrix)
-        self.service.log_predictions(request_id, matrix, probability)
+        return self.protocol.read_infer(body, None if header_length is None else int(header_length))
+
+    def write_infer(self, wanted: Wanted, probability: Probability) -> tuple[bytes, Headers]:
+        """JSON, or JSON with binary tensors behind it."""
         content, blobs = self.protocol.write_infer(wanted, probability)
         if not blobs:
-            return content, []
-        extra = [(b"inference-header-content-length", str(len(content)).encode()), (b"content-type", BINARY)]
-        return b"".join([content, *blobs]), extra
+            return content, JSON_HEADERS
+        headers = [(b"inference-header-content-length", b"%d" % len(content)), (b"content-type", BINARY)]
+        return b"".join([content, *blobs]), headers
 
-    async def predict(self, request_id: str, body: bytes, headers: dict[bytes, bytes]) -> Answer:
+    def read_predict(self, body: bytes, headers: RequestHeaders) -> tuple[Rows, bool]:
         """TensorFlow Serving's REST form."""
         del headers
-        rows, columns = self.protocol.read_predict(body)
-        probability = await self.service.batcher.probability(rows)
-        self.service.log_predictions(request_id, rows, probability)
+        return self.protocol.read_predict(body)
+
+    def write_predict(self, columns: bool, probability: Probability) -> tuple[bytes, Headers]:
+        """Predictions by row, or outputs where columns came."""
         values = probability.tolist()
-        return msgspec.json.encode(PredictResponse(outputs=values) if columns else PredictResponse(values)), []
+        answer = PredictResponse(outputs=values) if columns else PredictResponse(values)
+        return msgspec.json.encode(answer), JSON_HEADERS
 
     def answer(self, content: Any, status: int = 200) -> Response:
         """JSON, and while stopping the end of the connection."""
@@ -327,7 +405,8 @@ class Application(Starlette):
 def make_app(service: Service) -> Starlette:
     """All routes of the service."""
     get = Endpoints(service)
-    infer, predict = Inference(service, "v2", get.infer), Inference(service, "v1", get.predict)
+    infer = Inference(service, "v2", get.read_infer, get.write_infer)
+    predict = Inference(service, "v1", get.read_predict, get.write_predict)
     v1, v2 = "/v1/models/{name}", "/v2/models/{name}"
     v1_version, v2_version = f"{v1}/versions/{{version}}", f"{v2}/versions/{{version}}"
     app = Application(

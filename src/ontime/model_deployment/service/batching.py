@@ -14,6 +14,8 @@ from ontime.model_deployment.service.model import Matrix
 from ontime.model_deployment.service.protocol import Rows
 
 Probability = npt.NDArray[np.float32]
+Done = Callable[[Probability | BaseException], None]
+Request = tuple[Rows, Done]
 
 
 class QueueFullError(Exception):
@@ -37,30 +39,33 @@ class Batcher:
         self.join, self.predict = join, predict
         self.max_batch_rows, self.max_queued_rows = max_batch_rows, max_queued_rows
         self.rows = 0
-        self._waiting: list[tuple[Rows, asyncio.Future[Probability]]] = []
+        self._waiting: list[Request] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-requests")
 
-    async def probability(self, rows: Rows) -> Probability:
-        """Probabilities (rows,) of one request's rows.
+    def submit(self, rows: Rows, done: Done) -> None:
+        """Take one request's rows; `done` is called later with their probabilities (rows,) or what went wrong.
 
         Raises:
             QueueFullError: too many rows wait already.
         """
-        if self.rows + len(rows) > self.max_queued_rows and self.rows:
+        count = len(rows)
+        if self.rows + count > self.max_queued_rows and self.rows:
             raise QueueFullError
-        self.rows += len(rows)
-        try:
-            loop = asyncio.get_running_loop()
-            if len(rows) > self.max_batch_rows:
-                return await loop.run_in_executor(self._thread, lambda: self.predict(self.join([rows])))
-            if not self._waiting:
-                # a turn later: what the sockets bring meanwhile joins the batch
-                loop.call_soon(loop.call_soon, self._run)
-            future: asyncio.Future[Probability] = loop.create_future()
-            self._waiting.append((rows, future))
-            return await future
-        finally:
-            self.rows -= len(rows)
+        self.rows += count
+        loop = asyncio.get_running_loop()
+        if count > self.max_batch_rows:
+            run = loop.run_in_executor(self._thread, lambda: self.predict(self.join([rows])))
+            run.add_done_callback(lambda run: self._tell((rows, done), run.exception() or run.result()))
+            return
+        if not self._waiting:
+            # a turn later: what the sockets bring meanwhile joins the batch
+            loop.call_soon(loop.call_soon, self._run)
+        self._waiting.append((rows, done))
+
+    def _tell(self, request: Request, found: Probability | BaseException) -> None:
+        rows, done = request
+        self.rows -= len(rows)
+        done(found)
 
     def _run(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -73,19 +78,19 @@ class Batcher:
             self._run_together(waiting[start:end])
             start = end
 
-    def _run_together(self, batch: list[tuple[Rows, "asyncio.Future[Probability]"]]) -> None:
+    def _run_together(self, batch: list[Request]) -> None:
         try:
             found = self.predict(self.join([rows for rows, _ in batch]))
         except Exception as error:  # every request that waits must be answered
-            if len(batch) > 1:
-                # the fault may be of one request's rows
-                for one in batch:
-                    self._run_together([one])
-            elif not batch[0][1].done():
-                batch[0][1].set_exception(error)
+            if len(batch) == 1:
+                self._tell(batch[0], error)
+                return
+            # the fault may be of one request's rows
+            for one in batch:
+                self._run_together([one])
             return
         place = 0
-        for rows, future in batch:
-            if not future.done():
-                future.set_result(found[place : place + len(rows)])
-            place += len(rows)
+        for request in batch:
+            end = place + len(request[0])
+            self._tell(request, found[place:end])
+            place = end

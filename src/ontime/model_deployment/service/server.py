@@ -16,7 +16,7 @@ from ontime.errors import OntimeError
 from ontime.model_deployment.service.app import Service, make_app
 from ontime.model_deployment.service.model import load_model
 from ontime.model_deployment.service.settings import Settings, load_settings
-from ontime.model_deployment.service.transport import OneWriteProtocol
+from ontime.model_deployment.service.transport import InferenceProtocol
 
 FINISH_SECONDS = 30
 
@@ -67,7 +67,6 @@ class Server(uvicorn.Server):
             port=port,
             metrics_port=metrics_server.server_port,
         )
-        self.service.log.flush()
 
 
 @click.command(name="serve")
@@ -98,7 +97,7 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=OneWriteProtocol,
+        http=InferenceProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

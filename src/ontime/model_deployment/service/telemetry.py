@@ -1,13 +1,15 @@
 """What the service tells of itself: Prometheus metrics, and JSON lines for requests and predictions."""
 
+import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter as TallyCounter
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,8 +23,39 @@ from ontime.model_deployment.service.model import Matrix, Model, count_unusual
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 PROBABILITIES = np.linspace(0.05, 1.0, 20)
-FLUSH_BYTES = 1 << 16
+FLUSH_SECONDS, FLUSH_ROWS = 0.2, 128
 COUNT_ROWS = 256
+
+
+class _Answers(Collector):
+    """Answers that are counted some hundred at a time; has no metric of its own."""
+
+    def __init__(self, requests: Counter, seconds: Histogram) -> None:
+        self.requests, self.seconds = requests, seconds
+        self._waiting: list[tuple[str, int, float]] = []
+        self._lock = Lock()
+
+    def add(self, protocol: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        with self._lock:
+            self._waiting.append((protocol, status, seconds))
+            if len(self._waiting) >= COUNT_ROWS:
+                self._count()
+
+    def _count(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for (protocol, status), number in TallyCounter(answer[:2] for answer in waiting).items():
+            self.requests.labels(protocol, str(status)).inc(number)
+        for protocol in {answer[0] for answer in waiting}:
+            observe = self.seconds.labels(protocol).observe
+            for answer in waiting:
+                if answer[0] == protocol:
+                    observe(answer[2])
+
+    def collect(self) -> Iterator[Metric]:
+        with self._lock:
+            self._count()
+        yield from ()
 
 
 class _Predictions(Collector):
@@ -84,16 +117,20 @@ class Metrics:
 
     def __init__(self, model: Model) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "ontime_requests", "Requests answered, by protocol and status", ["protocol", "code"], registry=self.registry
+        requests = Counter(
+            "ontime_requests", "Requests answered, by protocol and status", ["protocol", "code"], registry=None
         )
-        self.seconds = Histogram(
+        seconds = Histogram(
             "ontime_request_duration_seconds",
             "From the request's first byte of body to its answer, by protocol",
             ["protocol"],
             buckets=SECONDS,
-            registry=self.registry,
+            registry=None,
         )
+        self.answers = _Answers(requests, seconds)
+        # first, for it counts what the other two then tell
+        for collector in (self.answers, requests, seconds):
+            self.registry.register(collector)
         self.in_flight = Gauge("ontime_rows_in_flight", "Rows that wait or run", registry=self.registry)
         self.predictions = _Predictions(model)
         self.registry.register(self.predictions)
@@ -104,16 +141,6 @@ class Metrics:
             registry=self.registry,
         )
         info.labels(model.name, model.version, model.digest, model.git_commit).set(1)
-        self._children: dict[tuple[str, int], tuple[Any, Any]] = {}
-
-    def answered(self, protocol: str, status: int, seconds: float) -> None:
-        """Count one answer."""
-        children = self._children.get((protocol, status))
-        if children is None:
-            children = self.requests.labels(protocol, str(status)), self.seconds.labels(protocol)
-            self._children[protocol, status] = children
-        children[0].inc()
-        children[1].observe(seconds)
 
 
 class RequestLine(msgspec.Struct, gc=False):
@@ -141,37 +168,61 @@ class PredictionLine(msgspec.Struct, gc=False):
     features: Any
 
 
-class Log:
-    """JSON lines on standard output, written some at a time."""
+class Predicted(NamedTuple):
+    """The rows of one request and their probabilities, of which the log makes lines when it is written."""
 
-    def __init__(self) -> None:
-        self._encode = msgspec.json.Encoder().encode_into
-        self._buffer = bytearray()
+    time: str
+    request_id: str
+    rows: Matrix | list[Any]
+    probability: npt.NDArray[np.float32]
+
+
+class Log:
+    """JSON lines on standard output, encoded and written some at a time; `lines_of` makes a request's predictions."""
+
+    def __init__(self, lines_of: Callable[[Predicted], Iterable[PredictionLine]]) -> None:
+        self.lines_of = lines_of
+        self._encode = msgspec.json.Encoder().encode_lines
+        self._waiting: list[Any] = []
+        self._rows = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def write(self, event: str, **content: Any) -> None:
-        """Add one line."""
-        self.add({"time": now(), "event": event, **content})
+        """Write one line at once."""
+        self._waiting.append({"time": now(), "event": event, **content})
+        self.flush()
 
-    def add(self, line: Any) -> None:
-        """Add one line that is a mapping or a struct already."""
-        self._encode(line, self._buffer, -1)
-        self._buffer += b"\n"
-        if len(self._buffer) > FLUSH_BYTES:
+    def add(self, line: "Predicted | RequestLine") -> None:
+        """Add lines, to be written within a fraction of a second."""
+        self._waiting.append(line)
+        self._rows += len(line.probability) if isinstance(line, Predicted) else 1
+        if self._rows >= FLUSH_ROWS:
             self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
 
     def flush(self) -> None:
         """Write what is there."""
-        view = memoryview(bytes(self._buffer))
-        self._buffer.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        waiting, self._waiting, self._rows, self._timer = self._waiting, [], 0, None
+        lines: list[Any] = []
+        for line in waiting:
+            if isinstance(line, Predicted):
+                lines.extend(self.lines_of(line))
+            else:
+                lines.append(line)
+        view = memoryview(self._encode(lines))
         while view:
             view = view[os.write(sys.stdout.fileno(), view) :]
 
 
 def now() -> str:
     """The time of a line: UTC, milliseconds."""
-    return _text_of(time.time_ns() // 1_000_000)
+    seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{_second(seconds)}.{milliseconds:03}+00:00"
 
 
 @lru_cache(maxsize=1)
-def _text_of(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
