@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import Measured, finish, measure, print_table, run_task
-from ontime import paths
-from ontime.environment import PINNED
-from ontime.files import sha256
+from ontime.common import paths
+from ontime.common.environment import PINNED
+from ontime.common.files import sha256
 
 CORES = "2"
 SCALES = (1, 10, 30)
@@ -44,7 +44,7 @@ def replicate(raw: str, folder: str, years: int) -> int:
     """Write the tables of one year as so many consecutive years, a file per month; return the year's flights."""
     import pandas as pd
 
-    from ontime.files import read_parquet, write_parquet
+    from ontime.common.files import read_parquet, write_parquet
 
     rows = 0
     for path in sorted(Path(raw).glob("*/*.parquet")):
@@ -72,9 +72,9 @@ def link_years(source: Path, folder: Path, years: int) -> Path:
 
 def by_pandas(raw: str, output: str, backend: str) -> None:
     """What the stage `featurize` runs."""
+    from ontime.common.params import Data
     from ontime.data_processing.featurize import featurize
     from ontime.datasets import flights
-    from ontime.params import Data
 
     layout = flights.layout(flights.Options(**OPTIONS), {})
     Path(output).mkdir()
@@ -213,7 +213,7 @@ def differing(features: str, table: str) -> list[str]:
     """Columns of DuckDB's table whose values are not those of the feature table; none when all agree."""
     import pandas as pd
 
-    from ontime.files import partitions, read_parquet
+    from ontime.common.files import partitions, read_parquet
 
     theirs = read_parquet(Path(table))
     names = partitions(Path(features))

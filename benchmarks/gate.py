@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.common import finish, print_table
-from ontime.environment import pin
+from ontime.common.environment import pin
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ontime.common.params import Params
     from ontime.model_evaluation.gate import Judged
-    from ontime.params import Params
 
 MOST_FALSE_ALARMS = 0.02
 SEED = 0
@@ -38,14 +38,14 @@ def alarmed(both: "pd.DataFrame", thresholds: tuple[float, float], params: "Para
 
 def main(retrained: int, resamples: int, halves: int) -> None:
     """Print a row for each model that was trained, and the verdict."""
-    from ontime import paths
+    from ontime.common import paths
+    from ontime.common.files import read_json, read_parquet
+    from ontime.common.params import load_params
     from ontime.encoder import Encoder
     from ontime.engine import run_tasks
-    from ontime.files import read_json, read_parquet
     from ontime.model_evaluation.metrics import best_threshold
     from ontime.model_training.runs import load_encoder, load_rows, predictor
     from ontime.model_training.train import fit
-    from ontime.params import load_params
 
     params, encoder = load_params(), load_encoder()
     train, validation = load_rows("train", encoder), load_rows("validation", encoder)

@@ -51,8 +51,8 @@ def plain_roc_auc(checkout: Path) -> float:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+    from ontime.common.files import read_json
     from ontime.datasets.layout import TARGET
-    from ontime.files import read_json
 
     folder = checkout / "data" / "processed"
     layout = read_json(folder / "feature_layout.json")
@@ -73,7 +73,7 @@ def plain_roc_auc(checkout: Path) -> float:
 
 def run_table(name: str, frame: pd.DataFrame, target: str, folder: Path) -> dict[str, Any]:
     """From a copy of the checkout to a champion by `ontime init`."""
-    from ontime.files import read_json
+    from ontime.common.files import read_json
     from ontime.model_deployment.verify import copy_checkout
 
     checkout = folder / name

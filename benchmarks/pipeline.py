@@ -22,8 +22,8 @@ from typing import Any
 
 from benchmarks.common import finish, measure, print_table, run_task
 from ontime import cli
-from ontime.environment import PINNED
-from ontime.files import sha256
+from ontime.common.environment import PINNED
+from ontime.common.files import sha256
 from ontime.model_deployment.verify import LOCK, copy_checkout, read_lock
 
 MOST_TIMES_ONE_PROCESS = 1.3

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import finish, measure, print_table, run_task
-from ontime import paths
-from ontime.environment import PINNED
+from ontime.common import paths
+from ontime.common.environment import PINNED
 
 LEAST_SHARE = 0.7
 BACKENDS = {1: "sequential", 2: "loky"}
@@ -30,8 +30,8 @@ def compare(features: str, champion: str, work: str, processes: int, rounds: int
     import numpy as np
     import pyarrow.parquet as pq
 
+    from ontime.common.files import partitions, read_json, read_parquet
     from ontime.encoder import Encoder
-    from ontime.files import partitions, read_json, read_parquet
     from ontime.model_deployment.batch import score
     from ontime.model_deployment.service.model import open_session
 

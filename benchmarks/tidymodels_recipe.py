@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import finish, measure, print_table, run_task
-from ontime import paths
+from ontime.common import paths
+from ontime.common.environment import PINNED
+from ontime.common.files import read_parquet
+from ontime.common.params import MODEL_FAMILIES, load_params
 from ontime.data_processing.split import vocabulary_of
 from ontime.datasets.layout import TARGET, Layout
 from ontime.encoder import Encoder
-from ontime.environment import PINNED
-from ontime.files import read_parquet
-from ontime.params import MODEL_FAMILIES, load_params
 
 PUBLISHED_ROC_AUC = 0.764
 LEAST_ROC_AUC = 0.82

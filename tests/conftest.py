@@ -18,12 +18,12 @@ from ruamel.yaml import YAML
 from threadpoolctl import threadpool_limits
 
 from ontime.cli import commands
+from ontime.common.files import write_parquet
+from ontime.common.params import MODEL_FAMILIES, Params, Section
 from ontime.datasets import flights
 from ontime.datasets.schema import TableSchema, load_schemas
 from ontime.encoder import Encoder
-from ontime.files import write_parquet
 from ontime.model_training.estimators import Labels, Matrix
-from ontime.params import MODEL_FAMILIES, Params, Section
 
 ROOT = Path(__file__).parents[1]
 THREADS = (1, 4)
@@ -32,7 +32,7 @@ FIT_EVERY_FAMILY = """
 import sys
 from pathlib import Path
 
-from ontime.environment import pin
+from ontime.common.environment import pin
 
 pin()
 import numpy as np
@@ -41,7 +41,7 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.onnx_export import to_onnx
 from ontime.model_training.runs import save_model
 from ontime.model_training.train import fit, history_csv
-from ontime.params import MODEL_FAMILIES, load_params
+from ontime.common.params import MODEL_FAMILIES, load_params
 
 rows, params, folder = map(Path, sys.argv[1:])
 data = np.load(rows)

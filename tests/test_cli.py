@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from ontime.cli import all_commands, commands, main
-from ontime.environment import PINNED
+from ontime.common.environment import PINNED
 
 ROOT = Path(__file__).parents[1]
 

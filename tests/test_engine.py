@@ -4,10 +4,10 @@ import os
 
 import pytest
 
+from ontime.common.environment import PINNED
+from ontime.common.errors import OntimeError
+from ontime.common.params import check_family
 from ontime.engine import run_tasks
-from ontime.environment import PINNED
-from ontime.errors import OntimeError
-from ontime.params import check_family
 
 
 @pytest.fixture(autouse=True)

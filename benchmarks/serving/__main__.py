@@ -38,7 +38,7 @@ from benchmarks.serving.servers import (
     Running,
     Workplace,
 )
-from ontime import paths
+from ontime.common import paths
 
 ROWS, CONNECTIONS = (1, 100), (1, 16)
 HEADLINE = (1, 16)

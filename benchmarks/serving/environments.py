@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ontime.files import sha256
+from ontime.common.files import sha256
 
 HERE = Path(__file__).parent
 CACHE = Path.home() / ".cache" / "ontime" / "benchmarks"

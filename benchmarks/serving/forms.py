@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ontime.common.files import read_json
 from ontime.encoder import Encoder
-from ontime.files import read_json
 
 
 @dataclass(frozen=True)

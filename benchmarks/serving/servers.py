@@ -18,8 +18,8 @@ import psutil  # type: ignore[import-untyped]
 from benchmarks.serving import forms
 from benchmarks.serving.environments import HERE, environment
 from benchmarks.serving.forms import Form, Rows
-from ontime import paths
-from ontime.files import read_json
+from ontime.common import paths
+from ontime.common.files import read_json
 from ontime.model_training.runs import MODEL_FILE
 
 ONTIME, LOGGED, EMPTY_ROUTE = "ontime", "ontime, prediction log on", "empty route"

@@ -5,7 +5,7 @@ In: the service's settings in its variables, and the SHA-256 that the image's la
 
 import sys
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.service.model import load_model
 from ontime.model_deployment.service.settings import load_settings
 

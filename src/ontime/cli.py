@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from ontime.environment import end_with_parent, pin
-from ontime.errors import OntimeError
+from ontime.common.environment import end_with_parent, importing, pin
+from ontime.common.errors import OntimeError
 
 STAGES = {
     "ingest": "ontime.data_processing.ingest",
@@ -42,7 +42,8 @@ class _Commands(click.Group):
         module = STAGES.get(cmd_name) or all_commands().get(cmd_name)
         if module is None:
             return None
-        command: click.Command = importlib.import_module(module).command
+        with importing():
+            command: click.Command = importlib.import_module(module).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from ontime.environment import PINNED, threads
-from ontime.errors import OntimeError
+from ontime.common.environment import PINNED, threads
+from ontime.common.errors import OntimeError
 
 
 def run_tasks(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], backend: str) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from ontime.files import replacing
+from ontime.common.files import replacing
 
 
 def yaml_for_people() -> YAML:

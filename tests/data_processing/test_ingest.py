@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from ontime.cli import commands
-from ontime.errors import OntimeError
-from ontime.files import sha256
+from ontime.common.errors import OntimeError
+from ontime.common.files import sha256
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ontime.common.errors import OntimeError
+from ontime.common.params import Split, check
 from ontime.data_processing.split import PARTS, assign_parts, vocabulary_of
 from ontime.datasets.layout import TARGET, Layout
-from ontime.errors import OntimeError
-from ontime.params import Split, check
 
 LAYOUT = Layout(key=["row"], time="when", numbers=["size"], categories=["kind"])
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ontime.common.params import check
 from ontime.data_processing.validate import describe, violations
 from ontime.datasets.schema import TableSchema
-from ontime.params import check
 
 
 def schema_of(**columns: Any) -> TableSchema:

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from ontime.common.errors import OntimeError
+from ontime.common.params import check
 from ontime.datasets.schema import TableSchema, infer_schema, load_schemas
-from ontime.errors import OntimeError
-from ontime.params import check
 
 
 def test_a_folder_of_files_becomes_schemas_by_table(tmp_path: Path) -> None:

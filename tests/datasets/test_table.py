@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_parquet, write_parquet
+from ontime.common.params import check
 from ontime.datasets import table
 from ontime.datasets.layout import TARGET, Layout
 from ontime.datasets.schema import TableSchema, infer_schema
-from ontime.errors import OntimeError
-from ontime.files import read_parquet, write_parquet
-from ontime.params import check
 from tests.servers import http_server
 
 CSV = b"""size,kind,when,ok,late

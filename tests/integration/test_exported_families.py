@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.params import MODEL_FAMILIES
 from ontime.model_deployment.onnx_export import onnx_probability, to_onnx
 from ontime.model_training.runs import load_encoder, load_model, load_rows, predictor
-from ontime.params import MODEL_FAMILIES
 
 pytestmark = [
     pytest.mark.integration,

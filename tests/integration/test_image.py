@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ontime.files import read_json, sha256
+from ontime.common.files import read_json, sha256
 from ontime.model_deployment.image import build_command
 from ontime.model_deployment.signing import make_key, sign
 from tests.checkouts import TOP, copy_checkout, environment, git

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.serving.environments import environment
-from ontime.files import read_json
+from ontime.common.files import read_json
 from tests.services import start
 
 pytestmark = pytest.mark.integration

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ontime.params import load_params
+from ontime.common.params import load_params
 from tests.checkouts import run, small_fork
 from tests.servers import mlflow_server
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from ontime.files import read_json
+from ontime.common.files import read_json
 from tests.services import Running, start
 
 pytestmark = [

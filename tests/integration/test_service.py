@@ -20,7 +20,7 @@ import httpx2
 import numpy as np
 import pytest
 
-from ontime.files import read_json
+from ontime.common.files import read_json
 from ontime.model_deployment.signing import make_key, sign
 from tests.checkouts import environment
 from tests.services import Running, start

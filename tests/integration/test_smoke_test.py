@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ontime.errors import OntimeError
-from ontime.files import read_json
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
 from ontime.model_deployment.smoke_test import smoke_test
 from tests.checkouts import TOP, environment
 from tests.services import Running, start

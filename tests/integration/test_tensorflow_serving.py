@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ontime import paths
-from ontime.files import read_json
+from ontime.common import paths
+from ontime.common.files import read_json
 from ontime.model_deployment.onnx_export import onnx_probability, to_onnx
 from ontime.model_deployment.tensorflow_serving import saved_probability, write_saved_model
 from ontime.model_training.runs import NETWORK, load_encoder, load_model, load_rows

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ontime.common.environment import PINNED
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, sha256, write_json
 from ontime.encoder import Encoder
-from ontime.environment import PINNED
-from ontime.errors import OntimeError
-from ontime.files import read_json, sha256, write_json
 from ontime.model_deployment import batch
 from ontime.model_deployment.batch import Scored, command, encode, score
 from ontime.model_deployment.onnx_export import onnx_probability

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from ontime.cli import commands
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, sha256
 from ontime.encoder import Encoder
-from ontime.errors import OntimeError
-from ontime.files import read_json, sha256
 from ontime.model_deployment.export import check_parity, page_features
 from ontime.model_deployment.onnx_export import onnx_probability
 

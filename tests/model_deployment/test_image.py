@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from docker.utils.build import exclude_paths
 
-from ontime.environment import PINNED
-from ontime.errors import OntimeError
+from ontime.common.environment import PINNED
+from ontime.common.errors import OntimeError
 from ontime.model_deployment import image
 from ontime.model_deployment.service.settings import PREFIX, Settings
 from tests.checkouts import BIN, TOP, commit, git
@@ -208,7 +208,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 def test_the_build_sees_the_model_and_what_the_service_imports_and_nothing_else(sent: set[str]) -> None:
     programs = ("ontime.model_deployment.service.server", "ontime.model_deployment.smoke_test")
     modules = closure("ontime.cli", "ontime.operations", *programs)
-    modules |= {"src/ontime/__init__.py", "src/ontime/model_deployment/__init__.py"}
+    modules |= {f"src/ontime/{folder}__init__.py" for folder in ("", "common/", "model_deployment/")}
     folder = TOP / "src" / "ontime" / "model_deployment" / "service"
     pages = {str(path.relative_to(TOP)) for path in (folder / "pages").iterdir()}
     # openapi.py and others of the folder may be imported later than at the start

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment import manifests
 from ontime.model_deployment.manifests import (
     DEFINITIONS,

@@ -7,10 +7,10 @@ import numpy as np
 import onnx
 import pytest
 
-from ontime.files import sha256
+from ontime.common.files import sha256
+from ontime.common.params import MODEL_FAMILIES
 from ontime.model_deployment.onnx_export import INPUT, OUTPUT, onnx_probability
 from ontime.model_training.runs import load_model, predictor
-from ontime.params import MODEL_FAMILIES
 
 if TYPE_CHECKING:
     from tests.conftest import Encoded

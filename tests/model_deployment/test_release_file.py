@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.release import release_file
 from ontime.model_deployment.release.release_file import Release, check, history, parse, path_of, ran, read, render
 from tests.checkouts import TOP, git

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.release.release_file import path_of
 from tests.releases import IMAGE, NAME, Repository, digest_of, enter, release
 

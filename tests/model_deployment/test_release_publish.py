@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import pytest
 
-from ontime.errors import OntimeError
-from ontime.files import write_text
+from ontime.common.errors import OntimeError
+from ontime.common.files import write_text
 from ontime.model_deployment.release.commit_checks import model_sha256
 from ontime.model_deployment.release.release_file import Release, path_of, read, render
 from tests.checkouts import git

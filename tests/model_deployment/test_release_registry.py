@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.release.registry import Registry, read_registry, resolve, tag_assignment
 from ontime.model_deployment.release.tags import read_event
 from tests.checkouts import run

@@ -4,7 +4,7 @@ import pytest
 from gto.constants import Action
 from gto.tag import parse_name
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.release.tags import (
     assigning,
     check_tag_name,

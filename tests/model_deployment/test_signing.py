@@ -10,7 +10,7 @@ import click
 import pytest
 from sigstore import models
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.signing import _public_sigstore, make_key, sign, verify
 from tests.conftest import run_command
 from tests.sigstore_server import PROVIDER, Sigstore, sigstore_server

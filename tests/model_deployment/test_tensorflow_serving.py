@@ -12,9 +12,10 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from ruamel.yaml import YAML
 
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
+from ontime.common.params import load_params
 from ontime.encoder import Encoder
-from ontime.errors import OntimeError
-from ontime.files import read_json
 from ontime.model_deployment import tensorflow_serving
 from ontime.model_deployment.onnx_export import onnx_probability, to_onnx
 from ontime.model_deployment.service.model import load_model as load_served
@@ -22,7 +23,6 @@ from ontime.model_deployment.service.protocol import Protocol
 from ontime.model_deployment.service.settings import Settings
 from ontime.model_deployment.tensorflow_serving import SIGNATURE, command, saved_probability, write_saved_model
 from ontime.model_training.runs import NETWORK, load_model
-from ontime.params import load_params
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "deployment" / "configurations" / "tensorflow-serving"

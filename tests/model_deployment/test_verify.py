@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.verify import (
     SHUFFLE,
     VARIATIONS,

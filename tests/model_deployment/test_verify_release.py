@@ -13,7 +13,7 @@ import click
 import pytest
 import requests
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.release import registry_image
 from ontime.model_deployment.release.registry_image import read_image
 from ontime.model_deployment.release.release_file import path_of

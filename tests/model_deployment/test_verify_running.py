@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment import verify, verify_running
 from ontime.model_deployment.release.release_file import Release
 from ontime.model_deployment.verify_release import Signer

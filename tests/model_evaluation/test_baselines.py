@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from ontime.cli import commands
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
 from ontime.datasets.layout import TARGET
-from ontime.errors import OntimeError
-from ontime.files import read_json
 from ontime.model_evaluation.baselines import PRIOR_ROWS, past_rate
 from ontime.model_evaluation.select import BASELINES
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from ontime.common.errors import OntimeError
+from ontime.common.params import Decision, Gate, load_params
 from ontime.datasets.layout import TARGET
-from ontime.errors import OntimeError
 from ontime.model_evaluation.gate import Judged, Predictions, _score, judge, judge_slices, paired
 from ontime.model_evaluation.metrics import cost_per_1000
-from ontime.params import Decision, Gate, load_params
 
 ROWS = 4000
 DECISION = Decision(false_alarm_cost=1.0, missed_event_cost=3.0)

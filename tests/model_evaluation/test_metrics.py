@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from ontime.common.params import Decision
 from ontime.model_evaluation.metrics import (
     CURVE_POINTS,
     SLICE_ROWS,
@@ -16,7 +17,6 @@ from ontime.model_evaluation.metrics import (
     expected_calibration_error,
     summarize,
 )
-from ontime.params import Decision
 
 Rows = tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ontime.errors import OntimeError
-from ontime.files import read_json
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
+from ontime.common.params import MODEL_FAMILIES
 from ontime.model_evaluation.select import select
-from ontime.params import MODEL_FAMILIES
 
 BASELINES = {"base_rate": {"roc_auc": 0.5, "log_loss": 0.7}, "group_rate": {"roc_auc": 0.6, "log_loss": 0.65}}
 

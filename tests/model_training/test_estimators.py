@@ -8,10 +8,10 @@ import joblib
 import numpy as np
 import pytest
 
+from ontime.common.files import sha256
+from ontime.common.params import GradientBoosting, LogisticRegression, RandomForest
 from ontime.encoder import Encoder
-from ontime.files import sha256
 from ontime.model_training import estimators
-from ontime.params import GradientBoosting, LogisticRegression, RandomForest
 
 if TYPE_CHECKING:
     from tests.conftest import Encoded

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from ontime.common.files import sha256
+from ontime.common.params import NeuralNetwork
 from ontime.encoder import Encoder
-from ontime.files import sha256
-from ontime.params import NeuralNetwork
 
 if TYPE_CHECKING:
     from tests.conftest import Encoded

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
+from ontime.common.params import MODEL_FAMILIES
 from ontime.datasets.layout import TARGET
-from ontime.errors import OntimeError
-from ontime.files import read_json
 from ontime.model_training.runs import load_encoder, load_model, load_rows, predictor
-from ontime.params import MODEL_FAMILIES
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ontime.common.params import LogisticRegression
 from ontime.model_training.estimators import fit_logistic_regression
 from ontime.model_training.runs import predictor
 from ontime.model_training.tracking import TrainingRun, track
-from ontime.params import LogisticRegression
 
 if TYPE_CHECKING:
     from tests.conftest import Encoded

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ontime.files import read_json, sha256
+from ontime.common.files import read_json, sha256
+from ontime.common.params import MODEL_FAMILIES, load_params
 from ontime.model_training.train import history_csv
-from ontime.params import MODEL_FAMILIES, load_params
 
 
 def test_history_is_a_table_of_steps_and_losses() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
+from ontime.common.params import load_params
 from ontime.model_training import tune
-from ontime.params import load_params
 from tests.conftest import run_command
 
 

@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from ontime import paths
-from ontime.files import read_json
+from ontime.common import paths
+from ontime.common.files import read_json
 from tests.checkouts import TOP
 
 NOTEBOOKS = sorted((TOP / "notebooks").glob("*.ipynb"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ontime.files import write_json
+from ontime.common.files import write_json
 
 OUTCOMES = pytest.StashKey[dict[str, str]]()
 FIGURES = pytest.StashKey[dict[str, Any]]()

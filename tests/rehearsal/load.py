@@ -17,7 +17,7 @@ from pathlib import Path
 
 import uvloop
 
-from ontime.files import write_json
+from ontime.common.files import write_json
 
 CONNECTIONS = 16
 REQUESTS_PER_CONNECTION = 100

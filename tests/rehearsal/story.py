@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ontime.files import read_json, write_json
+from ontime.common.files import read_json, write_json
 from ontime.model_deployment.release.release_file import parse, path_of, render
 from ontime.yaml_files import editing
 from tests.checkouts import TOP, commit, environment, git, run, small_fork

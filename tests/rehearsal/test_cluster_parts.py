@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.manifests import DEFINITIONS
 from tests.checkouts import git
 from tests.rehearsal.cluster import binaries, discovery, machine, processes, settings

@@ -22,8 +22,8 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from ontime.errors import OntimeError
-from ontime.files import read_json
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
 from ontime.model_deployment.release.release_file import path_of
 from ontime.model_deployment.signing import make_key
 from tests.checkouts import commit, git, run

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ontime.cli import commands
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.repository.cache import intact
 
 

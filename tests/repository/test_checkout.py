@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.repository.checkout import listed_files
 
 

@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from ontime.cli import commands
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.repository.lock import merge, sides
 
 

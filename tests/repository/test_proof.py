@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.verify import LOCK, read_lock
 from ontime.repository.proof import command, is_pipeline_file, stale_reasons
 from tests.checkouts import BIN, commit, git, run
 
-INPUTS = {"src/ontime/files.py", "data/schema", "requirements.txt"}
+INPUTS = {"src/ontime/common/files.py", "data/schema", "requirements.txt"}
 GRAPH = """\
 stages:
   first: {cmd: cat code table > first, deps: [code, table], outs: [first]}
@@ -32,7 +32,7 @@ Proof = Callable[..., str]
         ("params.yaml", True),
         (".dvc/config", True),
         ("data/external/table.csv.dvc", True),
-        ("src/ontime/files.py", True),
+        ("src/ontime/common/files.py", True),
         ("data/schema/flights.yaml", True),
         ("data/schema.md", False),
         ("README.md", False),

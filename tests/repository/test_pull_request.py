@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from tests.conftest import run_command
 from tests.servers import JsonHandler
 

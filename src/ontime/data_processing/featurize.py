@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.files import partitions, replacing, write_json, write_parquet
+from ontime.common.params import Data, check, load_params
 from ontime.datasets.layout import Layout
 from ontime.datasets.registry import dataset_of
 from ontime.datasets.schema import load_schemas
 from ontime.engine import run_tasks
-from ontime.files import partitions, replacing, write_json, write_parquet
-from ontime.params import Data, check, load_params
 
 
 @click.command(name="featurize")

@@ -5,11 +5,11 @@ In: what `data.source` names. Out: `data/raw/<table>/<partition>.parquet`, value
 
 import click
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.files import replacing, write_parquet
+from ontime.common.params import check, load_params
 from ontime.datasets.registry import dataset_of
 from ontime.datasets.schema import load_schemas
-from ontime.files import replacing, write_parquet
-from ontime.params import check, load_params
 
 
 @click.command(name="ingest")

@@ -10,11 +10,11 @@ import click
 import numpy as np
 import pandas as pd
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import partitions, read_json, read_parquet, write_json, write_parquet
+from ontime.common.params import Split, load_params, moment
 from ontime.datasets.layout import TARGET, Layout
-from ontime.errors import OntimeError
-from ontime.files import partitions, read_json, read_parquet, write_json, write_parquet
-from ontime.params import Split, load_params, moment
 
 PARTS = ("train", "validation", "test")
 

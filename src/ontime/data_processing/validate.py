@@ -12,10 +12,10 @@ import click
 import numpy as np
 import pandas as pd
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import partitions, read_parquet, write_json
 from ontime.datasets.schema import Column, TableSchema, load_schemas
-from ontime.errors import OntimeError
-from ontime.files import partitions, read_parquet, write_json
 
 # pandera imports pyspark where that is installed, which warns of pandas 3
 warnings.filterwarnings("ignore", category=FutureWarning, module="pyspark")

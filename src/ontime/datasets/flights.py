@@ -19,10 +19,10 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from ontime.common.errors import OntimeError
+from ontime.common.files import partitions, read_parquet
+from ontime.common.params import Section
 from ontime.datasets.layout import TARGET, Layout
-from ontime.errors import OntimeError
-from ontime.files import partitions, read_parquet
-from ontime.params import Section
 
 Array = npt.NDArray[Any]
 

@@ -13,8 +13,8 @@ from pydantic import Field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ontime.errors import OntimeError
-from ontime.params import Section, check
+from ontime.common.errors import OntimeError
+from ontime.common.params import Section, check
 
 FieldType = Literal["integer", "number", "string", "boolean", "datetime"]
 

@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_parquet
+from ontime.common.params import Section
 from ontime.datasets.layout import TARGET, Layout
 from ontime.datasets.schema import TableSchema
-from ontime.errors import OntimeError
-from ontime.files import read_parquet
-from ontime.params import Section
 
 PARTITIONED_TABLE = "table"
 ROW = "row"

@@ -23,16 +23,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.environment import end_with_parent
+from ontime.common.errors import OntimeError
+from ontime.common.files import partitions, read_json, replacing, sha256
+from ontime.common.params import Engine, load_params
 from ontime.encoder import MISSING, UNKNOWN, Encoder
 from ontime.engine import run_tasks
-from ontime.environment import end_with_parent
-from ontime.errors import OntimeError
-from ontime.files import partitions, read_json, replacing, sha256
 from ontime.model_deployment.parquet_columns import append_columns
 from ontime.model_deployment.service.model import Matrix, Model, open_session, replay
 from ontime.model_deployment.signing import verify
-from ontime.params import Engine, load_params
 
 BATCH_ROWS = 20_000
 """At once in the matrix. A power of two would put all features of a row into one place of the processor's cache."""

@@ -12,16 +12,16 @@ import click
 import numpy as np
 import pandas as pd
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, read_parquet, replacing, sha256, write_json, write_text
+from ontime.common.params import load_params
 from ontime.encoder import Encoder
-from ontime.errors import OntimeError
-from ontime.files import read_json, read_parquet, replacing, sha256, write_json, write_text
 from ontime.model_deployment.model_card import model_card
 from ontime.model_deployment.onnx_export import INPUT, OUTPUT, onnx_probability, to_onnx
 from ontime.model_evaluation.select import BASELINES
 from ontime.model_training.estimators import Matrix
 from ontime.model_training.runs import Predict, load_encoder, load_model, load_rows, predictor
-from ontime.params import load_params
 
 TOLERANCE = 1e-5
 """Greatest difference between the exported and the trained model's probabilities."""

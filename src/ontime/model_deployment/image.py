@@ -19,9 +19,9 @@ from typing import Any
 
 import click
 
-from ontime import paths
-from ontime.errors import OntimeError
-from ontime.files import read_json
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
 from ontime.model_deployment import signing
 
 DOCKERFILE = Path("deployment/docker/Dockerfile")

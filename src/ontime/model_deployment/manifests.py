@@ -25,8 +25,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from ontime.errors import OntimeError
-from ontime.files import replacing, sha256, write_json, write_text
+from ontime.common.errors import OntimeError
+from ontime.common.files import replacing, sha256, write_json, write_text
 from ontime.model_deployment.release.git import git
 
 KUBERNETES = Path("deployment/kubernetes")

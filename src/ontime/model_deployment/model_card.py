@@ -6,7 +6,7 @@ Sections after Mitchell et al. 2019, "Model cards for model reporting".
 from collections.abc import Mapping
 from typing import Any
 
-from ontime.params import Params
+from ontime.common.params import Params
 
 ROWS = {
     "roc_auc": "ROC AUC",

@@ -12,9 +12,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ontime import paths
-from ontime.errors import OntimeError
-from ontime.files import read_json, replacing, sha256
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, replacing, sha256
 
 SIGNATURE = paths.CHAMPION.with_name(f"{paths.CHAMPION.name}.sig")
 PRIVATE_KEY, PUBLIC_KEY = Path(".keys/model.key"), Path(".keys/model.pub")

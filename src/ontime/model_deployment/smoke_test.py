@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from ontime.errors import OntimeError
-from ontime.files import read_json
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
 from ontime.model_deployment.service.settings import load_settings
 
 REQUESTS = 20

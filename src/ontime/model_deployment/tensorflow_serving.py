@@ -13,10 +13,10 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, replacing
 from ontime.encoder import Encoder
-from ontime.errors import OntimeError
-from ontime.files import read_json, replacing
 from ontime.model_deployment.onnx_export import INPUT, OUTPUT
 from ontime.model_training.estimators import Matrix
 from ontime.model_training.runs import NETWORK, load_model, predictor

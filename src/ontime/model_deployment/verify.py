@@ -20,8 +20,8 @@ import click
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ontime import paths
-from ontime.errors import OntimeError
+from ontime.common import paths
+from ontime.common.errors import OntimeError
 from ontime.repository.checkout import listed_files
 
 LOCK = Path("dvc.lock")

@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 
-from ontime import paths
-from ontime.errors import OntimeError
+from ontime.common import paths
+from ontime.common.errors import OntimeError
 from ontime.model_deployment import signing
 from ontime.model_deployment.release.commit_checks import champion_files, check_lock, model_sha256
 from ontime.model_deployment.release.git import content_of, git, is_ancestor, tip

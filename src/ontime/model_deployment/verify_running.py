@@ -15,7 +15,7 @@ from typing import Any
 import click
 from ruamel.yaml import YAML
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.release.commit_checks import LOCK, folder_md5_of
 from ontime.model_deployment.release.git import content_of, tip
 from ontime.model_deployment.release.registry import SHORT, read_registry

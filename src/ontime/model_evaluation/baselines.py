@@ -8,13 +8,13 @@ import click
 import numpy as np
 import pandas as pd
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_parquet, write_json
+from ontime.common.params import load_params
 from ontime.datasets.layout import TARGET
-from ontime.errors import OntimeError
-from ontime.files import read_parquet, write_json
 from ontime.model_evaluation.metrics import Labels, Probability, best_threshold, summarize
 from ontime.model_evaluation.select import BASELINES
-from ontime.params import load_params
 
 PRIOR_ROWS = 20
 """Weight of the base rate in a group's rate, in rows."""

@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, read_parquet, replacing, write_json, write_parquet, write_text
+from ontime.common.params import Params, check_family, load_params
 from ontime.datasets.layout import TARGET
 from ontime.encoder import Encoder
-from ontime.errors import OntimeError
-from ontime.files import read_json, read_parquet, replacing, write_json, write_parquet, write_text
 from ontime.model_evaluation.metrics import DIGITS, Probability, best_threshold, by_slice, curves, summarize
 from ontime.model_training.estimators import Labels, Matrix
 from ontime.model_training.runs import Predict, load_encoder, load_model, load_rows, predictor
-from ontime.params import Params, check_family, load_params
 
 IMPORTANCE_ROWS = 5000
 SHOWN_FEATURES = 20

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics
 
-from ontime.params import Decision
+from ontime.common.params import Decision
 
 Probability = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int8]

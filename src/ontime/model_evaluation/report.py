@@ -14,11 +14,11 @@ from typing import IO, Any
 import click
 import pandas as pd
 
-from ontime import paths
-from ontime.errors import OntimeError
-from ontime.files import replacing
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import replacing
+from ontime.common.params import load_params
 from ontime.model_evaluation.gate import Judged, Predictions, judge, judge_slices, paired
-from ontime.params import load_params
 
 MARKER = "<!-- ontime report -->"
 """First line of the report, by which its comment is found again."""

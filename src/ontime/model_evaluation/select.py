@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from ontime import paths
-from ontime.errors import OntimeError
-from ontime.files import read_json, write_json
-from ontime.params import MODEL_FAMILIES, load_params
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, write_json
+from ontime.common.params import MODEL_FAMILIES, load_params
 
 BASELINES = ("base_rate", "group_rate")
 """Answers that need no model, judged in runs of these names."""

@@ -18,9 +18,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from tqdm import tqdm
 
-from ontime import params
+from ontime.common import params
+from ontime.common.environment import threads
 from ontime.encoder import Encoder
-from ontime.environment import threads
 
 Matrix = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int8]

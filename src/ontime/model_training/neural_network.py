@@ -7,15 +7,18 @@ Eigen from splitting sums by the number of cores or the size of the cache.
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
-from ontime import params
+from ontime.common import params
+from ontime.common.environment import importing
+from ontime.common.files import replacing, write_text
 from ontime.encoder import Encoder
-from ontime.files import replacing, write_text
 from ontime.model_training.estimators import History, Labels, Matrix
+
+with importing():
+    import keras
+    import tensorflow as tf
 
 ARCHITECTURE = "model_architecture.json"
 WEIGHTS = "model.weights.h5"

@@ -8,11 +8,11 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, read_parquet, replacing
 from ontime.datasets.layout import TARGET
 from ontime.encoder import Encoder
-from ontime.errors import OntimeError
-from ontime.files import read_json, read_parquet, replacing
 from ontime.model_training.estimators import Labels, Matrix, probability_of
 
 NETWORK = "neural_network"

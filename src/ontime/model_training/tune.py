@@ -11,11 +11,11 @@ import click
 from sklearn.metrics import log_loss
 from sklearn.model_selection import ParameterSampler
 
+from ontime.common.errors import OntimeError
+from ontime.common.params import PARAMS_FILE, Train, check, check_family, load_params
 from ontime.engine import run_tasks
-from ontime.errors import OntimeError
 from ontime.model_training.runs import load_encoder, load_rows, predictor
 from ontime.model_training.train import fit
-from ontime.params import PARAMS_FILE, Train, check, check_family, load_params
 from ontime.yaml_files import editing
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 
 
 @click.command(name="cache")

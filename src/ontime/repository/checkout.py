@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 
 
 def listed_files(checkout: Path) -> set[str]:

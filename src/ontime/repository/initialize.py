@@ -14,14 +14,14 @@ from typing import Any
 import click
 import pandas as pd
 
-from ontime import paths
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import replacing
+from ontime.common.params import PARAMS_FILE, Params, check
 from ontime.datasets.layout import Layout
 from ontime.datasets.schema import TableSchema, infer_schema
 from ontime.datasets.table import PARTITIONED_TABLE, binary_target, layout, parse_times, read_source
 from ontime.datasets.table import Options as TableOptions
-from ontime.errors import OntimeError
-from ontime.files import replacing
-from ontime.params import PARAMS_FILE, Params, check
 from ontime.yaml_files import replace_mapping, yaml_for_people
 
 DVC_FILE = Path("dvc.yaml")

@@ -17,8 +17,8 @@ import click
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ontime.errors import OntimeError
-from ontime.files import replacing
+from ontime.common.errors import OntimeError
+from ontime.common.files import replacing
 
 LOCK = Path("dvc.lock")
 RUNNING = Path(".dvc/tmp/rwlock")

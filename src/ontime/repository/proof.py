@@ -22,9 +22,9 @@ import click
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ontime import paths
-from ontime.errors import OntimeError
-from ontime.files import replacing
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import replacing
 from ontime.model_deployment.verify import LOCK, read_lock
 
 GRAPH_FILES = ("dvc.yaml", "dvc.lock", "params.yaml", "requirements.txt", ".dvc/config")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import requests
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 
 SECONDS = 30
 MOST_CHARACTERS = 65_000

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 from ruamel.yaml import YAML
 
-from ontime.errors import OntimeError
-from ontime.params import PARAMS_FILE, load_params
+from ontime.common.errors import OntimeError
+from ontime.common.params import PARAMS_FILE, load_params
 from ontime.repository.checkout import listed_files
 from ontime.yaml_files import editing
 

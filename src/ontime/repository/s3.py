@@ -17,8 +17,8 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
-from ontime.errors import OntimeError
-from ontime.files import read_json, write_json
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, write_json
 
 FOLDER = Path(".s3")
 STATE = FOLDER / "server.json"

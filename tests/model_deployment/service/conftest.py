@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from ontime.files import read_json
+from ontime.common.files import read_json
 from ontime.model_deployment.service.app import Service, make_app
 from ontime.model_deployment.service.model import Model, load_model
 from ontime.model_deployment.service.protocol import Protocol

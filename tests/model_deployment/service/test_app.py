@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 from starlette.testclient import TestClient
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.service.app import Service, make_app
 from ontime.model_deployment.service.model import Model
 from ontime.model_deployment.service.settings import Settings

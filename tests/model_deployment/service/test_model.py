@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ontime.errors import OntimeError
-from ontime.files import sha256
+from ontime.common.errors import OntimeError
+from ontime.common.files import sha256
 from ontime.model_deployment.service.model import Model, count_unusual, load_model
 from ontime.model_deployment.service.settings import Settings
 from ontime.model_deployment.signing import sign

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.service.settings import PREFIX, Settings, load_settings
 
 

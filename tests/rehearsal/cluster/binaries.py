@@ -19,8 +19,8 @@ from pathlib import Path
 
 import click
 
-from ontime.errors import OntimeError
-from ontime.files import replacing
+from ontime.common.errors import OntimeError
+from ontime.common.files import replacing
 from ontime.model_deployment.manifests import DEFINITIONS, GO_TOOLCHAIN, Definitions, download, find_go, last_line
 from tests.rehearsal.cluster.processes import MIB, SYSTEM_PATH
 from tests.rehearsal.cluster.settings import CACHE, HERE

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ontime.files import write_json
+from ontime.common.files import write_json
 
 DAYS = 30
 AUTHORITY, PROXY_AUTHORITY = "ca", "front-proxy-ca"

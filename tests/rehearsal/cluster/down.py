@@ -12,7 +12,7 @@ tests = types.ModuleType("tests")
 tests.__path__ = [str(Path(__file__).parents[2])]
 sys.modules["tests"] = tests
 
-from ontime.errors import OntimeError  # noqa: E402
+from ontime.common.errors import OntimeError  # noqa: E402
 from tests.rehearsal.cluster.machine import locked, remove_leftovers  # noqa: E402
 
 if "--when-closed" in sys.argv:

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from ontime.errors import OntimeError
-from ontime.files import write_json
+from ontime.common.errors import OntimeError
+from ontime.common.files import write_json
 from tests.rehearsal.cluster.processes import SYSTEM_PATH, owned
 from tests.rehearsal.cluster.settings import (
     BRIDGE,

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import requests
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 
 MARK = "ONTIME_REHEARSAL"
 NAME = "ONTIME_REHEARSAL_COMPONENT"

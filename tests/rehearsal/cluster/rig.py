@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from tests.rehearsal.cluster import argo_cd, machine, monitoring, node
 from tests.rehearsal.cluster.binaries import Binaries, find_binaries, require_programs
 from tests.rehearsal.cluster.processes import SYSTEM_PATH, Processes

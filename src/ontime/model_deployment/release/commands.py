@@ -9,7 +9,7 @@ import json
 
 import click
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.release import mirror, overview, promotion, publish
 from ontime.model_deployment.release.git import REMOTE
 from ontime.model_deployment.release.registry import Registry, read_registry, resolve

@@ -15,8 +15,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ontime import paths
-from ontime.errors import OntimeError
+from ontime.common import paths
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.release.git import content_of, git
 from ontime.model_deployment.release.registry import SHORT
 

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 
 REMOTE = "origin"
 NOISE = ("hint: ", "To ", "From ", "warning: ", "error: failed to push some refs")

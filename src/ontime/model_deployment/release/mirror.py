@@ -10,7 +10,7 @@ import re
 import sys
 import warnings
 
-from ontime import paths
+from ontime.common import paths
 from ontime.model_deployment.release.registry import Registry
 
 

@@ -1,6 +1,6 @@
 """Which commit may become a version, which version a stage may be assigned, and the tags that say so."""
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.release.commit_checks import check_lock, check_remote
 from ontime.model_deployment.release.git import REMOTE, commit_of, fetch, git, is_ancestor, tip
 from ontime.model_deployment.release.registry import (

@@ -7,8 +7,8 @@ what somebody else published for the stage since is found, and one of two releas
 import tempfile
 from pathlib import Path
 
-from ontime.errors import OntimeError
-from ontime.files import write_text
+from ontime.common.errors import OntimeError
+from ontime.common.files import write_text
 from ontime.model_deployment.release import release_file
 from ontime.model_deployment.release.commit_checks import champion_files, model_sha256
 from ontime.model_deployment.release.git import (

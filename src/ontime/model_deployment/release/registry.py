@@ -15,8 +15,8 @@ from gto.exceptions import GTOException
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ontime import paths
-from ontime.errors import OntimeError
+from ontime.common import paths
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.release.git import REMOTE, git, push, tried
 from ontime.model_deployment.release.tags import (
     Event,

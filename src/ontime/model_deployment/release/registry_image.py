@@ -16,7 +16,7 @@ from oras.container import Container
 from oras.logger import setup_logger
 from oras.provider import Registry
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 
 SECONDS = 30
 """Longest wait for a registry to connect, and between two parts of its answer."""

@@ -10,7 +10,7 @@ from gto.constants import COUNTER, NAME, STAGE, VERSION, Action
 from gto.tag import parse_name
 from gto.versions import SemVer
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.service.batching import Batcher, Probability, QueueFullError
 from ontime.model_deployment.service.model import Matrix, Model
 from ontime.model_deployment.service.openapi import openapi

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
 from ontime.encoder import UNKNOWN, Encoder
-from ontime.errors import OntimeError
-from ontime.files import read_json
 from ontime.model_deployment.service.settings import Settings
 from ontime.model_deployment.signing import verify
 

@@ -12,7 +12,7 @@ import click
 import uvicorn
 from prometheus_client import start_http_server
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.service.app import Service, make_app
 from ontime.model_deployment.service.model import load_model
 from ontime.model_deployment.service.settings import Settings, load_settings

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 
 PREFIX = "ONTIME_SERVICE_"
 Count = Annotated[int, Field(ge=1)]

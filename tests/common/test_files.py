@@ -11,8 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ontime.errors import OntimeError
-from ontime.files import partitions, read_json, read_parquet, replacing, sha256, write_json, write_parquet, write_text
+from ontime.common.errors import OntimeError
+from ontime.common.files import (
+    partitions,
+    read_json,
+    read_parquet,
+    replacing,
+    sha256,
+    write_json,
+    write_parquet,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -97,7 +106,7 @@ def test_a_process_killed_while_it_writes_leaves_what_was_there(tmp_path: Path) 
     target = tmp_path / "target"
     target.write_text("old")
     program = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom ontime.files import replacing\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom ontime.common.files import replacing\n"
         "with replacing(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -113,7 +122,7 @@ def test_a_folder_is_never_seen_half_replaced(tmp_path: Path) -> None:
     for number in range(3):
         (target / f"old{number}").touch()
     program = (
-        "import os, shutil, sys\nfrom pathlib import Path\nfrom ontime.files import replacing\n"
+        "import os, shutil, sys\nfrom pathlib import Path\nfrom ontime.common.files import replacing\n"
         "removed = []\n"
         "def hook(event, arguments):\n"
         "    if event == 'os.remove' and str(arguments[0]).startswith('old'):\n"

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from ontime.errors import OntimeError
-from ontime.params import MODEL_FAMILIES, Params, check, check_family, load_params
+from ontime.common.errors import OntimeError
+from ontime.common.params import MODEL_FAMILIES, Params, check, check_family, load_params
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ontime.environment import PINNED, threads
+from ontime.common.environment import PINNED, threads
 
 PIN = """
 import json, os, sys
-from ontime.environment import pin
+from ontime.common.environment import pin
 with open(os.environ["STARTS"], "a") as log:
     log.write(".")
 pin()
@@ -66,7 +66,7 @@ def test_a_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); import time; time.sleep(60)"
     )
     child = (
-        "import time\nfrom ontime.environment import end_with_parent\n"
+        "import time\nfrom ontime.common.environment import end_with_parent\n"
         "end_with_parent()\nprint('ready', flush=True)\ntime.sleep(60)"
     )
     with subprocess.Popen(

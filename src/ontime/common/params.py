@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 
 PARAMS_FILE = Path("params.yaml")
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -204,7 +204,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         OntimeError: not found, not YAML, or a key that is unknown, missing, of the wrong type or out of range.
     """
     try:
-        content = YAML(typ="safe", pure=True).load(path)
+        content = YAML(typ="safe").load(path)
     except FileNotFoundError:
         raise OntimeError(f"{path}: not found; run this in the repository's top folder") from None
     except YAMLError as error:

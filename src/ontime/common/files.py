@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-from ontime.errors import OntimeError
+from ontime.common.errors import OntimeError
 
 
 @contextmanager

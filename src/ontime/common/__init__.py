@@ -1,0 +1,1 @@
+"""What every stage uses; `dvc.yaml` lists the folder as one dependency of each."""
