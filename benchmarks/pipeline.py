@@ -133,6 +133,17 @@ def run_in_fresh_copy(way: str, work: Path, locked: Mapping[str, Any]) -> tuple[
     return run, hashes
 
 
+def quickest(runs: Sequence[Run]) -> Run:
+    """The least that each stage took, and that the rest took: what else a machine does only adds."""
+    stages = {
+        command: (min(run.stages[command][0] for run in runs), max(run.stages[command][1] for run in runs))
+        for command in runs[0].stages
+    }
+    rest = min(run.seconds - sum(seconds for seconds, _ in run.stages.values()) for run in runs)
+    seconds = rest + sum(seconds for seconds, _ in stages.values())
+    return Run(seconds, min(run.cpu_seconds for run in runs), stages)
+
+
 def stage_table(locked: Mapping[str, Any], dvc: Run, one: Run) -> list[list[str]]:
     """Lines of seconds and memory by stage, and their sums."""
     commands = {name: stage["cmd"] for name, stage in locked.items()}
@@ -147,33 +158,34 @@ def stage_table(locked: Mapping[str, Any], dvc: Run, one: Run) -> list[list[str]
 
 
 def main() -> None:
-    """Run both ways, print a table for each round, and the verdict."""
+    """Run both ways in turn, print the table, and the verdict."""
     parser = argparse.ArgumentParser(description="a cold dvc repro against the same functions in one process")
-    parser.add_argument("--rounds", type=int, default=1, help="how often; the order of the two is turned each time")
+    parser.add_argument("--rounds", type=int, default=2, help="how often; the order of the two is turned each time")
     rounds = parser.parse_args().rounds
     locked = read_lock(LOCK)
-    totals = {way: [0.0, 0.0] for way in WAYS}
+    runs: dict[str, list[Run]] = {way: [] for way in WAYS}
     first: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="ontime-pipeline-") as temporary:
         for number in range(rounds):
             order = list(WAYS) if number % 2 == 0 else list(reversed(WAYS))
             print(f"round {number + 1}, {order[0]} first, load average {os.getloadavg()[0]:.1f} before", flush=True)
-            runs = {}
             for way in order:
-                runs[way], hashes = run_in_fresh_copy(way, Path(temporary) / way.replace(" ", "-"), locked)
-                print(f"{way}: {runs[way].seconds:.1f} s, {runs[way].cpu_seconds:.1f} processor seconds", flush=True)
-                totals[way][0] += runs[way].seconds
-                totals[way][1] += runs[way].cpu_seconds
+                run, hashes = run_in_fresh_copy(way, Path(temporary) / way.replace(" ", "-"), locked)
+                print(f"{way}: {run.seconds:.1f} s, {run.cpu_seconds:.1f} processor seconds", flush=True)
+                runs[way].append(run)
                 first = first or hashes
                 differing = sorted(name for name in first | hashes if first.get(name) != hashes.get(name))
                 if differing:
                     sys.exit(f"{way}: other bytes than the run before: {', '.join(differing)}")
-            header = ["stage", "seconds", "peak MiB", "seconds in one process"]
-            print_table(header, stage_table(locked, runs[BY_DVC], runs[IN_ONE_PROCESS]))
-            peak_mib = max(peak for _, peak in runs[IN_ONE_PROCESS].stages.values())
-            print(f"{len(first)} files with the same bytes; peak of the one process {peak_mib:,.0f} MiB", flush=True)
 
-    ratio, cpu_ratio = (totals[BY_DVC][kind] / totals[IN_ONE_PROCESS][kind] for kind in range(2))
+    best = {way: quickest(runs[way]) for way in WAYS}
+    print("each stage's quickest run")
+    header = ["stage", "seconds", "peak MiB", "seconds in one process"]
+    print_table(header, stage_table(locked, best[BY_DVC], best[IN_ONE_PROCESS]))
+    peak_mib = max(peak for _, peak in best[IN_ONE_PROCESS].stages.values())
+    print(f"{len(first)} files with the same bytes; peak of the one process {peak_mib:,.0f} MiB", flush=True)
+    ratio = best[BY_DVC].seconds / best[IN_ONE_PROCESS].seconds
+    cpu_ratio = best[BY_DVC].cpu_seconds / best[IN_ONE_PROCESS].cpu_seconds
     finish(
         figure={"times_one_process": round(ratio, 3), "times_processor_seconds": round(cpu_ratio, 3)},
         goal={"times_one_process": MOST_TIMES_ONE_PROCESS},

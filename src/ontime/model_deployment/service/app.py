@@ -147,6 +147,9 @@ class Inference:
         headers, started = dict(scope["headers"]), time.perf_counter()
         replied: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         try:
+            # a path of the model's own is compared before it comes here
+            if "path_params" in scope:
+                check_model(self.service.model, scope["path_params"])
             check_headers(headers, self.service.settings)
             body = await read_body(receive, self.service.settings)
         except ClientGoneError:
@@ -154,26 +157,21 @@ class Inference:
         except RefusedError as refused:
             self._reply(scope["path"], self._request_id(headers), started, _refusal(refused), replied.set_result)
         else:
-            self.begin(scope, headers, body, replied.set_result, started)
+            self.begin(scope["path"], headers, body, replied.set_result, started)
         await send_reply(send, await replied)
 
     def begin(
         self,
-        scope: Scope,
+        path: str,
         headers: RequestHeaders,
         body: bytes,
         reply: Callable[[Reply], None],
         started: float | None = None,
     ) -> None:
-        """Take a whole request; `reply` is called with its answer, soon or at once.
-
-        `path_params` are absent from `scope` where the path is the model's own.
-        """
+        """Take a whole request for the model; `reply` is called with its answer, soon or at once."""
         started = time.perf_counter() if started is None else started
-        path, request_id = scope["path"], self._request_id(headers)
+        request_id = self._request_id(headers)
         try:
-            if "path_params" in scope:
-                check_model(self.service.model, scope["path_params"])
             check_headers(headers, self.service.settings)
             check_size(len(body), self.service.settings)
             rows, wanted = self.read(body, headers)

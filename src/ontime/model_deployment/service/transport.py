@@ -4,12 +4,23 @@ A request that one read brought whole needs none of what ASGI is for: no waiting
 All others, and all other routes, are uvicorn's and the application's.
 """
 
+import asyncio
 from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ontime.model_deployment.service.app import Reply
+
+
+class Exchange:
+    """A request that is answered here, in the place of uvicorn's cycle of request and response."""
+
+    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
+
+    def __init__(self, keep_alive: bool, message_event: asyncio.Event) -> None:
+        self.keep_alive, self.message_event = keep_alive, message_event
+        self.response_complete = self.disconnected = False
 
 
 class InferenceProtocol(HttpToolsProtocol):
@@ -17,48 +28,66 @@ class InferenceProtocol(HttpToolsProtocol):
 
     def __init__(self, config: Any, *arguments: Any, **named: Any) -> None:
         super().__init__(config, *arguments, **named)
-        self._inference = config.app.inference
+        self._inference = {path.encode(): (path, endpoint) for path, endpoint in config.app.inference.items()}
+        self._nobody_waits = asyncio.Event()
         self._reading = False
-        self._started: tuple[RequestResponseCycle, Any] | None = None
-        """The request whose head was read, until its body is or the read ends."""
+        self._body: list[bytes] | None = None
+        """What was read of a request's body, until it is whole or the read ends."""
 
     def data_received(self, data: bytes) -> None:
         """Take what a read brought; a request that is not whole then is the application's."""
         self._reading = True
         super().data_received(data)
         self._reading = False
-        if self._started is not None:
-            started, self._started = self._started, None
-            super()._start_asgi_task(*started)
+        if self._body is not None:
+            pieces, self._body = self._body, None
+            super().on_headers_complete()
+            for piece in pieces:
+                super().on_body(piece)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        scope = cycle.scope
-        if self._reading and scope["path"] in self._inference and scope["method"] == "POST":
-            self._started = cycle, app
+    def on_headers_complete(self) -> None:
+        """Keep an inference request on a connection that waits for no other answer, and whose client takes them."""
+        if (
+            self._reading
+            and self.url in self._inference
+            and self.parser.get_method() == b"POST"
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
+        ):
+            self._body = []
         else:
-            super()._start_asgi_task(cycle, app)
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Add to the body."""
+        if self._body is None:
+            super().on_body(body)
+        else:
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
         """Begin to answer a request that is whole."""
-        super().on_message_complete()
-        # a client that does not take its answers is the application's, which waits for it
-        if self._started is not None and not self.flow.write_paused:
-            (cycle, _), self._started = self._started, None
-            self._inference[cycle.scope["path"]].begin(
-                cycle.scope, dict(self.headers), bytes(cycle.body), partial(self._respond, cycle)
-            )
-
-    def _respond(self, cycle: RequestResponseCycle, reply: Reply) -> None:
-        if cycle.disconnected:
+        if self._body is None:
+            super().on_message_complete()
             return
-        headers = [*cycle.default_headers, *reply.headers]
+        body, self._body = b"".join(self._body), None
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        exchange: Any = Exchange(keep_alive, self._nobody_waits)
+        self.cycle = exchange
+        path, endpoint = self._inference[self.url]
+        endpoint.begin(path, dict(self.headers), body, partial(self._respond, exchange))
+
+    def _respond(self, exchange: Exchange, reply: Reply) -> None:
+        if exchange.disconnected:
+            return
+        headers = [*self.server_state.default_headers, *reply.headers]
         if (b"connection", b"close") in headers:
-            cycle.keep_alive = False
-        elif not cycle.keep_alive:
+            exchange.keep_alive = False
+        elif not exchange.keep_alive:
             headers.append((b"connection", b"close"))
         lines = [b"%b: %b\r\n" % header for header in headers]
         self.transport.write(b"".join([STATUS_LINE[reply.status], *lines, b"\r\n", reply.content]))
-        cycle.response_complete = True
-        if not cycle.keep_alive:
+        exchange.response_complete = True
+        if not exchange.keep_alive:
             self.transport.close()
-        cycle.on_response()
+        self.on_response_complete()
