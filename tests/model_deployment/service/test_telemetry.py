@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from ontime.model_deployment.service.telemetry import (
     Predicted,
     PredictionLine,
     RequestLine,
-    now,
 )
 
 
@@ -75,7 +75,7 @@ def no_lines(_: Predicted) -> list[PredictionLine]:
 
 
 def request_line(number: int) -> RequestLine:
-    return RequestLine(now(), "request", 'a "quoted"\nid', "POST", "/", number, 0.5)
+    return RequestLine(time.time_ns(), "request", 'a "quoted"\nid', "POST", "/", number, 0.5)
 
 
 def test_the_log_is_json_line_by_line_in_order(capfd: pytest.CaptureFixture[str]) -> None:

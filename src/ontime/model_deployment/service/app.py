@@ -38,7 +38,7 @@ from ontime.model_deployment.service.protocol import (
     Wanted,
 )
 from ontime.model_deployment.service.settings import PREFIX, Settings
-from ontime.model_deployment.service.telemetry import Log, Metrics, Predicted, PredictionLine, RequestLine, now
+from ontime.model_deployment.service.telemetry import Log, Metrics, Predicted, PredictionLine, RequestLine, text_of
 
 PAGES = Path(__file__).parent / "pages"
 JSON, BINARY = b"application/json", b"application/octet-stream"
@@ -106,17 +106,17 @@ class Service:
         """One line per row, for the share of requests that is logged."""
         share = self.settings.prediction_log_share
         if share == 1 or self._random.random() < share:
-            self.log.add(Predicted(now(), request_id, rows, probability))
+            self.log.add(Predicted(time.time_ns(), request_id, rows, probability))
 
     def prediction_lines(self, predicted: Predicted) -> Iterator[PredictionLine]:
         """What the log says of a request's rows."""
-        model, rows = self.model, predicted.rows
+        model, rows, time_of_lines = self.model, predicted.rows, text_of(predicted.time)
         records = rows if isinstance(rows, list) else map(self.protocol.record_of, rows.tolist())
         for record, value in zip(records, predicted.probability.tolist(), strict=True):
             for field in self._redacted:
                 setattr(record, field, msgspec.UNSET)
             yield PredictionLine(
-                predicted.time,
+                time_of_lines,
                 "prediction",
                 predicted.request_id,
                 model.name,
@@ -195,7 +195,9 @@ class Inference:
         service.metrics.answers.add(self.protocol, answer.status, seconds)
         if service.settings.access_log:
             service.log.add(
-                RequestLine(now(), "request", request_id, "POST", path, answer.status, round(seconds * 1000, 3))
+                RequestLine(
+                    time.time_ns(), "request", request_id, "POST", path, answer.status, round(seconds * 1000, 3)
+                )
             )
         headers = [
             (b"content-length", b"%d" % len(answer.content)),

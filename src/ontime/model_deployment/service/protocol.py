@@ -294,12 +294,12 @@ class Protocol:
         if len(shape) != 2 or shape[1] != width:
             raise RefusedError(400, f"features: expected shape [rows, {width}], found {shape}")
         self._check_rows(shape[0], "features")
-        flat = self._number_values(tensor, blob)
+        flat = self._number_values(tensor, blob, np.float32)
         if len(flat) != shape[0] * width:
             raise RefusedError(
                 400, f"features: expected {shape[0] * width} values for shape {shape}, found {len(flat)}"
             )
-        return flat.astype(np.float32).reshape(shape)
+        return flat.reshape(shape)
 
     def _feature_tensors(self, tensors: Sequence[InputTensor], blobs: Sequence[memoryview | None]) -> Matrix:
         found = {tensor.name: (tensor, blob) for tensor, blob in zip(tensors, blobs, strict=True)}
@@ -330,16 +330,18 @@ class Protocol:
         with np.errstate(over="ignore"):
             return self.encoder.transform(columns)
 
-    def _number_values(self, tensor: InputTensor, blob: memoryview | None) -> npt.NDArray[np.float64]:
+    def _number_values(
+        self, tensor: InputTensor, blob: memoryview | None, wanted: type[np.floating[Any]] = np.float64
+    ) -> npt.NDArray[np.floating[Any]]:
         name, kind = tensor.name, tensor.datatype
         if kind == "BOOL":
             if blob is None:
-                return _flat(_decode(self._booleans, None, tensor.data, name), name)
-            return np.frombuffer(blob, dtype=np.bool_).astype(np.float64)
+                return _flat(_decode(self._booleans, None, tensor.data, name), name, wanted)
+            return np.frombuffer(blob, dtype=np.bool_).astype(wanted)
         if kind not in NUMBERS:
             raise RefusedError(400, f"{name}: expected a number's datatype such as FP32, found {kind}")
         if blob is None:
-            values = _flat(_decode(self._numbers, NumberData, tensor.data, name), name)
+            values = _flat(_decode(self._numbers, NumberData, tensor.data, name), name, wanted)
             if kind in INTEGERS and (values % 1 != 0).any():
                 raise RefusedError(400, f"{name}: expected whole numbers for datatype {kind}")
             return values
@@ -348,7 +350,7 @@ class Protocol:
             raise RefusedError(
                 400, f"{name}: expected a multiple of {dtype.itemsize} bytes for {kind}, found {len(blob)}"
             )
-        return np.frombuffer(blob, dtype=dtype).astype(np.float64)
+        return np.frombuffer(blob, dtype=dtype).astype(wanted)
 
     def _text_values(self, tensor: InputTensor, blob: memoryview | None) -> list[str | None]:
         name = tensor.name
@@ -466,9 +468,9 @@ def _place(error: Exception, where: str) -> str:
     return f"{name}: {reason[:1].lower()}{reason[1:]}" if name else f"{reason[:1].lower()}{reason[1:]}"
 
 
-def _flat(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
+def _flat(values: Sequence[Any], name: str, wanted: type[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
     try:
-        return np.array(values, dtype=np.float64).reshape(-1)
+        return np.array(values, dtype=wanted).reshape(-1)
     except (ValueError, TypeError):
         raise RefusedError(400, f"{name}: data: expected a flat list, or rows of equal length") from None
 

@@ -144,9 +144,9 @@ class Metrics:
 
 
 class RequestLine(msgspec.Struct, gc=False):
-    """What the log says of one request."""
+    """What the log says of one request; `time` is in nanoseconds until it is written."""
 
-    time: str
+    time: int | str
     event: str
     request_id: str
     method: str
@@ -171,7 +171,7 @@ class PredictionLine(msgspec.Struct, gc=False):
 class Predicted(NamedTuple):
     """The rows of one request and their probabilities, of which the log makes lines when it is written."""
 
-    time: str
+    time: int
     request_id: str
     rows: Matrix | list[Any]
     probability: npt.NDArray[np.float32]
@@ -189,7 +189,7 @@ class Log:
 
     def write(self, event: str, **content: Any) -> None:
         """Write one line at once."""
-        self._waiting.append({"time": now(), "event": event, **content})
+        self._waiting.append({"time": text_of(time.time_ns()), "event": event, **content})
         self.flush()
 
     def add(self, line: "Predicted | RequestLine") -> None:
@@ -210,19 +210,20 @@ class Log:
         for line in waiting:
             if isinstance(line, Predicted):
                 lines.extend(self.lines_of(line))
-            else:
-                lines.append(line)
+                continue
+            if isinstance(line, RequestLine):
+                line.time = text_of(int(line.time))
+            lines.append(line)
         view = memoryview(self._encode(lines))
         while view:
             view = view[os.write(sys.stdout.fileno(), view) :]
 
 
-def now() -> str:
+def text_of(nanoseconds: int) -> str:
     """The time of a line: UTC, milliseconds."""
-    seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
-    return f"{_second(seconds)}.{milliseconds:03}+00:00"
+    return _text_of(nanoseconds // 1_000_000)
 
 
 @lru_cache(maxsize=1)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _text_of(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
