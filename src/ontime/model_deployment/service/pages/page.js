@@ -51,7 +51,7 @@ async function update(about, form) {
   const typical = Object.fromEntries(about.features.map((feature) => [feature.name, feature.typical]));
   const asked = about.features.filter((feature) => about.page_features.includes(feature.name));
   const record = { ...typical, ...Object.fromEntries(asked.map((feature) => [feature.name, valueOf(feature, form)])) };
-  const changed = asked.filter((feature) => record[feature.name] !== typical[feature.name]);
+  const changed = asked.filter(({ name }) => shown(record[name]) !== shown(typical[name]));
   const without = changed.map((feature) => ({ ...record, [feature.name]: typical[feature.name] }));
   const [probability, average, ...others] = await predict(about, [record, typical, ...without]);
   show("probability", percent(probability));
