@@ -53,8 +53,8 @@ SERVE_VARIABLES = {
     "ONTIME_SERVICE_PORT": "{port}",
     "ONTIME_SERVICE_METRICS_PORT": "{port2}",
 }
-"""The access log is on, as with rivals; `SERVE_AS_RIVALS` leaves out what they have not, a line for each row."""
 SERVE_AS_RIVALS = {**SERVE_VARIABLES, "ONTIME_SERVICE_PREDICTION_LOG_SHARE": "0"}
+"""The access log stays on, as with rivals; left out is what they have not, a line for each row."""
 EMPTY = "{bin}/python -m benchmarks.serving.rivals.empty_route {port}"
 MLFLOW = "{bin}/mlflow models serve --host 127.0.0.1 --port {port} --workers 1 --env-manager local --model-uri {work}/"
 MLSERVER = "{bin}/mlserver start {work}"

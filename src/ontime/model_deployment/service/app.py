@@ -147,9 +147,7 @@ class Inference:
         headers, started = dict(scope["headers"]), time.perf_counter()
         replied: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         try:
-            # a path of the model's own is compared before it comes here
-            if "path_params" in scope:
-                check_model(self.service.model, scope["path_params"])
+            check_model(self.service.model, scope["path_params"])
             check_headers(headers, self.service.settings)
             body = await read_body(receive, self.service.settings)
         except ClientGoneError:
@@ -392,14 +390,9 @@ def page(name: str) -> Callable[[Request], Awaitable[Response]]:
 
 
 class Application(Starlette):
-    """Starlette, which first looks an inference request's path up before it compares it with every route."""
+    """All routes, and by path the inference endpoints of the model's own, which `InferenceProtocol` asks itself."""
 
     inference: Mapping[str, Inference]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        endpoint = self.inference.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        await (endpoint or super().__call__)(scope, receive, send)
 
 
 def make_app(service: Service) -> Starlette:
