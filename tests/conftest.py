@@ -18,12 +18,12 @@ from ruamel.yaml import YAML
 from threadpoolctl import threadpool_limits
 
 from ontime.cli import commands
+from ontime.common.arrays import Labels, Matrix
 from ontime.common.files import write_parquet
 from ontime.common.params import MODEL_FAMILIES, Params, Section
 from ontime.datasets import flights
 from ontime.datasets.schema import TableSchema, load_schemas
 from ontime.encoder import Encoder
-from ontime.model_training.estimators import Labels, Matrix
 
 ROOT = Path(__file__).parents[1]
 THREADS = (1, 4)

@@ -1,5 +1,6 @@
 """The pinned variables reach the interpreter before it starts, and a command ends with its parent."""
 
+import gc
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ontime.common.environment import PINNED, threads
+from ontime.common.environment import PINNED, importing, threads
 
 PIN = """
 import json, os, sys
@@ -107,3 +108,24 @@ def test_threads_are_else_the_cores_this_process_may_use(monkeypatch: pytest.Mon
     finally:
         os.sched_setaffinity(0, allowed)
     assert threads() == len(allowed)
+
+
+def test_what_is_imported_in_the_block_is_never_looked_at_by_the_collector_which_is_on_again() -> None:
+    held: list[list[int]] = []
+    try:
+        with importing():
+            assert not gc.isenabled()
+            held.append([])
+        assert gc.isenabled()
+        assert not any(thing is held for thing in gc.get_objects())
+    finally:
+        gc.unfreeze()
+
+
+def test_the_collector_is_on_again_after_an_import_that_failed() -> None:
+    try:
+        with pytest.raises(ImportError), importing():
+            raise ImportError
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()

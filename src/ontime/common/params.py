@@ -20,7 +20,8 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """A frozen part of `params.yaml` that knows all its keys and converts nothing but integers to floats."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # built when used: a stage builds Params once, not each section and then Params
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 SectionType = TypeVar("SectionType", bound=Section)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ontime.common import paths
+from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet, replacing, sha256, write_json, write_text
 from ontime.common.params import load_params
@@ -20,7 +21,6 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.model_card import model_card
 from ontime.model_deployment.onnx_export import INPUT, OUTPUT, onnx_probability, to_onnx
 from ontime.model_evaluation.select import BASELINES
-from ontime.model_training.estimators import Matrix
 from ontime.model_training.runs import Predict, load_encoder, load_model, load_rows, predictor
 
 TOLERANCE = 1e-5

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from ontime.model_training.estimators import Matrix
+from ontime.common.arrays import Matrix
 from ontime.model_training.runs import NETWORK
 
 INPUT, OUTPUT = "features", "probability"

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ontime.common import paths
+from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, replacing
 from ontime.encoder import Encoder
 from ontime.model_deployment.onnx_export import INPUT, OUTPUT
-from ontime.model_training.estimators import Matrix
 from ontime.model_training.runs import NETWORK, load_model, predictor
 
 SIGNATURE = "serving_default"

@@ -16,10 +16,11 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
+from ontime.common.arrays import Labels, Probability
 from ontime.common.errors import OntimeError
 from ontime.common.params import Decision, Gate, Tolerance
 from ontime.datasets.layout import TARGET
-from ontime.model_evaluation.metrics import SLICE_ROWS, Labels, Probability
+from ontime.model_evaluation.metrics import SLICE_ROWS
 
 Times = npt.NDArray[np.int64]
 Score = Callable[[Times], float]

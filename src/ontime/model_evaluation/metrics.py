@@ -11,10 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics
 
+from ontime.common.arrays import Labels, Probability
 from ontime.common.params import Decision
-
-Probability = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int8]
 
 CALIBRATION_BINS = 10
 CURVE_POINTS = 200

@@ -7,7 +7,6 @@ gets one column per code.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import ClassifierMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -19,12 +18,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from tqdm import tqdm
 
 from ontime.common import params
+from ontime.common.arrays import Labels, Matrix, Probability
 from ontime.common.environment import threads
 from ontime.encoder import Encoder
-
-Matrix = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int8]
-History = list[dict[str, float]]
+from ontime.model_training.runs import History
 
 MISSING_NUMBER = -1e6
 """What a forest sees for a missing number: below every real one."""
@@ -158,6 +155,6 @@ def _losses(
     }
 
 
-def probability_of(model: Any, matrix: Matrix) -> npt.NDArray[np.float64]:
+def probability_of(model: Any, matrix: Matrix) -> Probability:
     """Probability of the event by a scikit-learn model: float64 (rows,)."""
     return np.asarray(model.predict_proba(matrix)[:, 1], dtype=np.float64)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ontime.common import params
+from ontime.common.arrays import Labels, Matrix, Probability
 from ontime.common.environment import importing
 from ontime.common.files import replacing, write_text
 from ontime.encoder import Encoder
-from ontime.model_training.estimators import History, Labels, Matrix
+from ontime.model_training.runs import History
 
 with importing():
     import keras
@@ -106,7 +106,7 @@ def load_network(folder: Path) -> keras.Model:
     return model
 
 
-def network_probability(model: keras.Model, matrix: Matrix) -> npt.NDArray[np.float64]:
+def network_probability(model: keras.Model, matrix: Matrix) -> Probability:
     """Probability of the event: float64 (rows,)."""
     predicted: Any = model.predict(matrix, batch_size=PREDICTION_ROWS, verbose=0)
     return np.asarray(predicted[:, 0], dtype=np.float64)

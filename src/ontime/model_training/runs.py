@@ -6,19 +6,20 @@ from typing import Any
 
 import joblib
 import numpy as np
-import numpy.typing as npt
 
 from ontime.common import paths
+from ontime.common.arrays import Labels, Matrix, Probability
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet, replacing
 from ontime.datasets.layout import TARGET
 from ontime.encoder import Encoder
-from ontime.model_training.estimators import Labels, Matrix, probability_of
 
 NETWORK = "neural_network"
 MODEL_FILE = "model.joblib"
 
-Predict = Callable[[Matrix], npt.NDArray[np.float64]]
+History = list[dict[str, float]]
+"""Losses by step of a training: epochs, trees or boosting iterations."""
+Predict = Callable[[Matrix], Probability]
 
 
 def load_encoder(checkout: Path = Path()) -> Encoder:
@@ -62,4 +63,6 @@ def predictor(name: str, model: Any) -> Predict:
         from ontime.model_training.neural_network import network_probability
 
         return lambda matrix: network_probability(model, matrix)
+    from ontime.model_training.estimators import probability_of
+
     return lambda matrix: probability_of(model, matrix)

@@ -13,8 +13,9 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from ontime.common.arrays import Labels, Matrix
+from ontime.common.environment import importing
 from ontime.encoder import Encoder
-from ontime.model_training.estimators import Labels, Matrix
 from ontime.model_training.runs import NETWORK, Predict
 
 EXPERIMENT = "ontime"
@@ -54,8 +55,9 @@ def track(run: TrainingRun, encoder: Encoder, validation: tuple[Matrix, Labels])
 
 
 def _record(run: TrainingRun, encoder: Encoder, validation: tuple[Matrix, Labels]) -> None:
-    import mlflow
-    from mlflow.models import infer_signature
+    with importing():
+        import mlflow
+        from mlflow.models import infer_signature
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)

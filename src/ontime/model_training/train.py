@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from ontime.common import paths
+from ontime.common.arrays import Labels, Matrix
 from ontime.common.files import sha256, write_json, write_text
 from ontime.common.params import Train, check_family, load_params
 from ontime.encoder import Encoder
-from ontime.model_training.estimators import Labels, Matrix
 from ontime.model_training.runs import NETWORK, load_encoder, load_rows, predictor, save_model
 from ontime.model_training.tracking import TrainingRun, track
 
