@@ -52,7 +52,7 @@ def plain_roc_auc(checkout: Path) -> float:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     from ontime.common.files import read_json
-    from ontime.datasets.layout import TARGET
+    from ontime.common.layout import TARGET
 
     folder = checkout / "data" / "processed"
     layout = read_json(folder / "feature_layout.json")

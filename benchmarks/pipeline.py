@@ -7,7 +7,6 @@ imported once, so that neither waits for a disk where the other finds them in me
 
 import argparse
 import importlib
-import json
 import os
 import resource
 import shutil
@@ -29,13 +28,12 @@ from ontime.model_deployment.verify import LOCK, copy_checkout, read_lock
 MOST_TIMES_ONE_PROCESS = 1.3
 IN_ONE_PROCESS, BY_DVC = "one process", "dvc repro"
 SHIM = """#!{python} -IS
-import json, os, sys, time
+import os, sys, time
 started = time.perf_counter()
 child = os.posix_spawn({ontime!r}, [{ontime!r}, *sys.argv[1:]], os.environ)
 _, status, usage = os.wait4(child, 0)
-line = [" ".join(["ontime", *sys.argv[1:]]), time.perf_counter() - started, usage.ru_maxrss / 1024]
 with open({log!r}, "a") as stream:
-    stream.write(json.dumps(line) + "\\n")
+    print(time.perf_counter() - started, usage.ru_maxrss / 1024, "ontime", *sys.argv[1:], file=stream)
 sys.exit(1 if status else 0)
 """
 """The `ontime` that dvc finds first: starts the real one and notes its seconds and the MiB of its largest process."""
@@ -86,7 +84,7 @@ def by_dvc(copy: Path, commands: Sequence[str], env: Mapping[str, str]) -> Run:
     ontime = shutil.which("ontime")
     if ontime is None:
         sys.exit("ontime: not found on PATH; run `make setup`")
-    log, shim = copy.parent / "stages.jsonl", copy.parent / "bin" / "ontime"
+    log, shim = copy.parent / "stages.txt", copy.parent / "bin" / "ontime"
     shim.parent.mkdir()
     shim.write_text(SHIM.format(python=sys.executable, ontime=ontime, log=str(log)), encoding="utf-8")
     shim.chmod(0o755)
@@ -102,11 +100,11 @@ def by_dvc(copy: Path, commands: Sequence[str], env: Mapping[str, str]) -> Run:
     seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         sys.exit(f"dvc repro: failed in the copy:\n{done.stdout}{done.stderr}")
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    if sorted(command for command, _, _ in lines) != sorted(commands):
+    lines = [line.split(maxsplit=2) for line in log.read_text(encoding="utf-8").splitlines()]
+    if sorted(command for _, _, command in lines) != sorted(commands):
         sys.exit(f"dvc repro: ran {len(lines)} stages, {LOCK} has {len(commands)}; run `dvc repro` first")
     cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(seconds, cpu_seconds, {command: (wall, peak_mib) for command, wall, peak_mib in lines})
+    return Run(seconds, cpu_seconds, {command: (float(wall), float(peak_mib)) for wall, peak_mib, command in lines})
 
 
 WAYS = {BY_DVC: by_dvc, IN_ONE_PROCESS: in_one_process}

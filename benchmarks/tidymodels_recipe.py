@@ -14,9 +14,9 @@ from benchmarks.common import finish, measure, print_table, run_task
 from ontime.common import paths
 from ontime.common.environment import PINNED
 from ontime.common.files import read_parquet
+from ontime.common.layout import TARGET, Layout
 from ontime.common.params import MODEL_FAMILIES, load_params
 from ontime.data_processing.split import vocabulary_of
-from ontime.datasets.layout import TARGET, Layout
 from ontime.encoder import Encoder
 
 PUBLISHED_ROC_AUC = 0.764

@@ -13,17 +13,17 @@ import pytest
 
 from ontime.common.environment import PINNED
 from ontime.common.files import sha256
+from ontime.common.layout import Layout
 from ontime.common.params import Data
 from ontime.data_processing.featurize import featurize
 from ontime.datasets import flights
-from ontime.datasets.layout import Layout
 from ontime.datasets.schema import TableSchema
 
 SPARK_CHILD = """
 import json, os, sys
 from pathlib import Path
 from ontime.data_processing.featurize import featurize
-from ontime.datasets.layout import Layout
+from ontime.common.layout import Layout
 from ontime.engine import run_tasks
 from ontime.common.params import Data
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from ontime.common.errors import OntimeError
+from ontime.common.layout import TARGET, Layout
 from ontime.common.params import Split, check
 from ontime.data_processing.split import PARTS, assign_parts, vocabulary_of
-from ontime.datasets.layout import TARGET, Layout
 
 LAYOUT = Layout(key=["row"], time="when", numbers=["size"], categories=["kind"])
 

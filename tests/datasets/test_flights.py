@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ontime.common.layout import TARGET, Layout
 from ontime.datasets import flights
-from ontime.datasets.layout import TARGET, Layout
 from ontime.datasets.schema import TableSchema
 
 Tables = dict[str, pd.DataFrame]

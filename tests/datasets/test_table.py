@@ -18,9 +18,9 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet, write_parquet
+from ontime.common.layout import TARGET, Layout
 from ontime.common.params import check
 from ontime.datasets import table
-from ontime.datasets.layout import TARGET, Layout
 from ontime.datasets.schema import TableSchema, infer_schema
 from tests.servers import http_server
 

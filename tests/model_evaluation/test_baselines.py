@@ -10,7 +10,7 @@ import pytest
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
-from ontime.datasets.layout import TARGET
+from ontime.common.layout import TARGET
 from ontime.model_evaluation.baselines import PRIOR_ROWS, past_rate
 from ontime.model_evaluation.select import BASELINES
 

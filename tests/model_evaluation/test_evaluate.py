@@ -11,8 +11,8 @@ from ontime.cli import commands
 from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_parquet
+from ontime.common.layout import TARGET
 from ontime.common.params import MODEL_FAMILIES
-from ontime.datasets.layout import TARGET
 from ontime.model_evaluation.evaluate import permutation_importance, write_csv
 
 RUN = Path("models/training_runs/logistic_regression")

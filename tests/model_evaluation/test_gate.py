@@ -9,8 +9,8 @@ import pytest
 from sklearn import metrics
 
 from ontime.common.errors import OntimeError
+from ontime.common.layout import TARGET
 from ontime.common.params import Decision, Gate, load_params
-from ontime.datasets.layout import TARGET
 from ontime.model_evaluation.gate import Judged, Predictions, _score, judge, judge_slices, paired
 from ontime.model_evaluation.metrics import cost_per_1000
 

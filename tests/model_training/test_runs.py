@@ -8,8 +8,8 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
+from ontime.common.layout import TARGET
 from ontime.common.params import MODEL_FAMILIES
-from ontime.datasets.layout import TARGET
 from ontime.model_training.runs import load_encoder, load_model, load_rows, predictor
 
 

@@ -9,8 +9,8 @@ import click
 
 from ontime.common import paths
 from ontime.common.files import partitions, replacing, write_json, write_parquet
+from ontime.common.layout import Layout
 from ontime.common.params import Data, check, load_params
-from ontime.datasets.layout import Layout
 from ontime.datasets.registry import dataset_of
 from ontime.datasets.schema import load_schemas
 from ontime.engine import run_tasks

@@ -13,8 +13,8 @@ import pandas as pd
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, read_json, read_parquet, write_json, write_parquet
+from ontime.common.layout import TARGET, Layout
 from ontime.common.params import Split, load_params, moment
-from ontime.datasets.layout import TARGET, Layout
 
 PARTS = ("train", "validation", "test")
 

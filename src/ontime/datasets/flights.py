@@ -21,8 +21,8 @@ from pydantic import Field
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, read_parquet
+from ontime.common.layout import TARGET, Layout
 from ontime.common.params import Section
-from ontime.datasets.layout import TARGET, Layout
 
 Array = npt.NDArray[Any]
 

@@ -20,8 +20,8 @@ from pydantic import Field
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet
+from ontime.common.layout import TARGET, Layout
 from ontime.common.params import Section
-from ontime.datasets.layout import TARGET, Layout
 from ontime.datasets.schema import TableSchema
 
 PARTITIONED_TABLE = "table"

@@ -11,6 +11,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from ontime.common.arrays import Matrix
+from ontime.common.environment import importing
 from ontime.model_training.runs import NETWORK
 
 INPUT, OUTPUT = "features", "probability"
@@ -48,8 +49,9 @@ def onnx_probability(content: bytes, matrix: Matrix) -> npt.NDArray[np.float32]:
 
 
 def _from_sklearn(model: Any, columns: int) -> onnx.ModelProto:
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType
+    with importing():
+        from skl2onnx import convert_sklearn
+        from skl2onnx.common.data_types import FloatTensorType
 
     return convert_sklearn(
         model,

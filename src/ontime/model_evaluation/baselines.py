@@ -12,8 +12,8 @@ from ontime.common import paths
 from ontime.common.arrays import Labels, Probability
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet, write_json
+from ontime.common.layout import TARGET
 from ontime.common.params import load_params
-from ontime.datasets.layout import TARGET
 from ontime.model_evaluation.metrics import best_threshold, summarize
 from ontime.model_evaluation.select import BASELINES
 

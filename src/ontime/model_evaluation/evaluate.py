@@ -16,8 +16,8 @@ from ontime.common import paths
 from ontime.common.arrays import Labels, Matrix, Probability
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet, replacing, write_json, write_parquet, write_text
+from ontime.common.layout import TARGET
 from ontime.common.params import Params, check_family, load_params
-from ontime.datasets.layout import TARGET
 from ontime.encoder import Encoder
 from ontime.model_evaluation.metrics import DIGITS, best_threshold, by_slice, curves, summarize
 from ontime.model_training.runs import Predict, load_encoder, load_model, load_rows, predictor

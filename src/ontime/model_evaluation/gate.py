@@ -18,8 +18,8 @@ from sklearn.metrics import average_precision_score
 
 from ontime.common.arrays import Labels, Probability
 from ontime.common.errors import OntimeError
+from ontime.common.layout import TARGET
 from ontime.common.params import Decision, Gate, Tolerance
-from ontime.datasets.layout import TARGET
 from ontime.model_evaluation.metrics import SLICE_ROWS
 
 Times = npt.NDArray[np.int64]

@@ -9,9 +9,10 @@ import numpy as np
 
 from ontime.common import paths
 from ontime.common.arrays import Labels, Matrix, Probability
+from ontime.common.environment import importing
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet, replacing
-from ontime.datasets.layout import TARGET
+from ontime.common.layout import TARGET
 from ontime.encoder import Encoder
 
 NETWORK = "neural_network"
@@ -54,7 +55,9 @@ def load_model(name: str, folder: Path) -> Any:
         from ontime.model_training.neural_network import load_network
 
         return load_network(folder)
-    return joblib.load(folder / MODEL_FILE)
+    # the file names the classes that it needs
+    with importing():
+        return joblib.load(folder / MODEL_FILE)
 
 
 def predictor(name: str, model: Any) -> Predict:

@@ -13,6 +13,7 @@ import click
 
 from ontime.common import paths
 from ontime.common.arrays import Labels, Matrix
+from ontime.common.environment import importing
 from ontime.common.files import sha256, write_json, write_text
 from ontime.common.params import Train, check_family, load_params
 from ontime.encoder import Encoder
@@ -72,7 +73,8 @@ def fit(
         from ontime.model_training.neural_network import fit_neural_network
 
         return fit_neural_network(train, validation, encoder, settings.neural_network, settings.seed, progress)
-    from ontime.model_training import estimators
+    with importing():
+        from ontime.model_training import estimators
 
     function = getattr(estimators, f"fit_{model}")
     fitted, history = function(train, validation, encoder, getattr(settings, model), settings.seed, progress)

@@ -17,8 +17,8 @@ import pandas as pd
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
+from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, Params, check
-from ontime.datasets.layout import Layout
 from ontime.datasets.schema import TableSchema, infer_schema
 from ontime.datasets.table import PARTITIONED_TABLE, binary_target, layout, parse_times, read_source
 from ontime.datasets.table import Options as TableOptions
