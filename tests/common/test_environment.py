@@ -1,12 +1,14 @@
 """The pinned variables reach the interpreter before it starts, and a command ends with its parent."""
 
 import gc
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -110,22 +112,49 @@ def test_threads_are_else_the_cores_this_process_may_use(monkeypatch: pytest.Mon
     assert threads() == len(allowed)
 
 
-def test_what_is_imported_in_the_block_is_never_looked_at_by_the_collector_which_is_on_again() -> None:
-    held: list[list[int]] = []
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    """What the test froze is left to the collector again."""
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module that nothing has imported yet; it holds a list."""
+    name = "imported_for_the_first_time"
+    (tmp_path / f"{name}.py").write_text("held = [[]]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return name
+
+
+@pytest.mark.usefixtures("thawed")
+def test_what_is_imported_in_the_block_is_out_of_the_collectors_sight_and_it_is_on_again(module: str) -> None:
+    with importing():
+        assert not gc.isenabled()
+        held = importlib.import_module(module).held
+    assert gc.isenabled()
+    assert not any(thing is held for thing in gc.get_objects())
+
+
+@pytest.mark.usefixtures("thawed")
+def test_a_block_that_imports_nothing_new_leaves_all_to_the_collector(module: str) -> None:
+    importlib.import_module(module)
+    garbage: list[object] = []
+    with importing():
+        importlib.import_module(module)
+    assert any(thing is garbage for thing in gc.get_objects())
+
+
+def test_the_collector_is_on_again_after_an_import_that_failed_and_stays_off_where_it_was_off() -> None:
+    with pytest.raises(ImportError), importing():
+        raise ImportError
+    assert gc.isenabled()
+    gc.disable()
     try:
         with importing():
-            assert not gc.isenabled()
-            held.append([])
-        assert gc.isenabled()
-        assert not any(thing is held for thing in gc.get_objects())
+            pass
+        assert not gc.isenabled()
     finally:
-        gc.unfreeze()
-
-
-def test_the_collector_is_on_again_after_an_import_that_failed() -> None:
-    try:
-        with pytest.raises(ImportError), importing():
-            raise ImportError
-        assert gc.isenabled()
-    finally:
-        gc.unfreeze()
+        gc.enable()

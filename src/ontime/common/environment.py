@@ -57,12 +57,16 @@ def importing() -> Iterator[None]:
 
     It would find nothing there, and takes a tenth of their time while they load and as much again when they end.
     """
+    collecting, loaded = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
-        gc.enable()
+        # a loop comes here again with nothing to import, and its garbage must not be kept
+        if len(sys.modules) > loaded:
+            gc.freeze()
+        if collecting:
+            gc.enable()
 
 
 def end_with_parent() -> None:
