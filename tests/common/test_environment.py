@@ -1,4 +1,4 @@
-"""The pinned variables reach the interpreter before it starts, and a command ends with its parent."""
+"""What a process is before it works: variables pinned, imports kept from the collector, ended with its parent."""
 
 import gc
 import importlib

@@ -16,7 +16,7 @@ from typing import Any
 from ontime.common.arrays import Labels, Matrix
 from ontime.common.environment import importing
 from ontime.encoder import Encoder
-from ontime.model_training.runs import NETWORK, Predict
+from ontime.model_training.runs import NETWORK, History, Predict
 
 EXPERIMENT = "ontime"
 EXAMPLE_ROWS = 5
@@ -31,7 +31,7 @@ class TrainingRun:
     predict: Predict
     parameters: dict[str, Any]
     metadata: dict[str, Any]
-    history: list[dict[str, float]]
+    history: History
 
 
 def track(run: TrainingRun, encoder: Encoder, validation: tuple[Matrix, Labels]) -> None:
@@ -110,7 +110,7 @@ def _summary(labels: Labels, probability: Any) -> dict[str, float]:
     }
 
 
-def _figures(name: str, history: list[dict[str, float]], labels: Labels, probability: Any) -> dict[str, Any]:
+def _figures(name: str, history: History, labels: Labels, probability: Any) -> dict[str, Any]:
     from matplotlib.figure import Figure
     from sklearn.metrics import roc_curve
 

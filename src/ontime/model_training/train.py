@@ -17,7 +17,7 @@ from ontime.common.environment import importing
 from ontime.common.files import sha256, write_json, write_text
 from ontime.common.params import Train, check_family, load_params
 from ontime.encoder import Encoder
-from ontime.model_training.runs import NETWORK, load_encoder, load_rows, predictor, save_model
+from ontime.model_training.runs import NETWORK, History, load_encoder, load_rows, predictor, save_model
 from ontime.model_training.tracking import TrainingRun, track
 
 PACKAGES = {NETWORK: ("keras", "numpy", "tensorflow-cpu")}
@@ -59,7 +59,7 @@ def fit(
     encoder: Encoder,
     settings: Train,
     progress: bool = False,
-) -> tuple[Any, list[dict[str, float]]]:
+) -> tuple[Any, History]:
     """Fit one family.
 
     Args:
@@ -81,7 +81,7 @@ def fit(
     return fitted, history
 
 
-def history_csv(history: list[dict[str, float]]) -> str:
+def history_csv(history: History) -> str:
     """Comma-separated values with a header; losses to six decimals."""
     names = [name for name in ("step", "train_log_loss", "validation_log_loss") if name in history[0]]
     lines = [
