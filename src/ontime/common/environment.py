@@ -15,7 +15,7 @@ from typing import Any
 
 PINNED = {
     "CUDA_VISIBLE_DEVICES": "-1",
-    # TensorFlow multiplies matrices by oneDNN's kernels even with oneDNN optimizations off
+    # TensorFlow multiplies matrices by oneDNN's kernels
     "DNNL_MAX_CPU_ISA": "AVX2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     # libm's fused multiply-add variants of exp, log and pow round differently from its plain ones
@@ -31,7 +31,8 @@ PINNED = {
     "ORT_DISABLE_TELEMETRY": "1",
     "PYTHONHASHSEED": "0",
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "0",
+    # without it Eigen cuts matrices for those kernels by the size of the first-level cache
+    "TF_ENABLE_ONEDNN_OPTS": "1",
 }
 _PR_SET_PDEATHSIG = 1
 
@@ -67,6 +68,20 @@ def importing() -> Iterator[None]:
             gc.freeze()
         if collecting:
             gc.enable()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop what the block writes to standard error, by libraries that no switch keeps from greeting."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def end_with_parent() -> None:

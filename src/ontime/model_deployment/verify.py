@@ -60,7 +60,7 @@ VARIATIONS = (
             "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-BMI2",
             "NPY_DISABLE_CPU_FEATURES": "X86_V4",
             "OPENBLAS_CORETYPE": "Prescott",
-            "TF_ENABLE_ONEDNN_OPTS": "1",
+            "TF_ENABLE_ONEDNN_OPTS": "0",
         },
     ),
     Variation(

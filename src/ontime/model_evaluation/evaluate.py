@@ -43,7 +43,7 @@ def command(model: str) -> None:
 def evaluate(run: Path, predict: Predict, encoder: Encoder, params: Params) -> None:
     """Write what a model's probabilities are worth into the folder of its run."""
     matrix, labels = load_rows("validation", encoder)
-    probability = predict(matrix)
+    probability = as_stored(predict(matrix))
     threshold = best_threshold(labels, probability, params.decision)
     validation = summarize(labels, probability, threshold, params.decision)
     write_json(run / "metrics" / "validation.json", {**validation, "threshold": threshold})
@@ -51,7 +51,7 @@ def evaluate(run: Path, predict: Predict, encoder: Encoder, params: Params) -> N
     importance = permutation_importance(predict, matrix, labels, encoder.features, params.train.seed)
 
     matrix, labels = load_rows("test", encoder)
-    probability = predict(matrix)
+    probability = as_stored(predict(matrix))
     write_json(run / "metrics" / "test.json", summarize(labels, probability, threshold, params.decision))
     predictions["test"] = probability
     rows = read_parquet(paths.split_rows("test"), columns=params.evaluate.slices)
@@ -64,6 +64,14 @@ def evaluate(run: Path, predict: Predict, encoder: Encoder, params: Params) -> N
         folder.mkdir()
         for part, probability in predictions.items():
             write_parquet(with_probability(part, probability, params.evaluate.slices), folder / f"{part}.parquet")
+
+
+def as_stored(probability: Probability) -> Probability:
+    """The probabilities as float32, which files and the service's answers hold, in float64 for sums over them.
+
+    A threshold chosen on more digits would decide otherwise on the rows next to it.
+    """
+    return probability.astype(np.float32).astype(np.float64)
 
 
 def with_probability(part: str, probability: Probability, slices: list[str]) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """The Keras family: scaling and one-hot codes inside, dense relu layers, a sigmoid, adam.
 
-Weights are those of the epoch with the least validation loss. One thread and batches of at most 256 rows keep
-Eigen from splitting sums by the number of cores or the size of the cache.
+Weights are those of the epoch with the least validation loss. One thread keeps sums from being split by the number
+of cores, oneDNN's own matrix product from being split by the size of the cache, and the loss below from the
+processor's approximate reciprocal.
 """
 
 from pathlib import Path
@@ -11,17 +12,18 @@ import numpy as np
 
 from ontime.common import params
 from ontime.common.arrays import Labels, Matrix, Probability
-from ontime.common.environment import importing
+from ontime.common.environment import importing, quiet
 from ontime.common.files import replacing, write_text
 from ontime.encoder import Encoder
 from ontime.model_training.runs import History
 
-with importing():
+with importing(), quiet():
     import keras
     import tensorflow as tf
 
 ARCHITECTURE = "model_architecture.json"
 WEIGHTS = "model.weights.h5"
+LOGIT = "logit"
 SCALED_LIMIT = 5.0
 """Numbers are cut at this many standard deviations."""
 PREDICTION_ROWS = 4096
@@ -43,13 +45,12 @@ def fit_neural_network(
     _make_deterministic()
     keras.utils.set_random_seed(seed)
     model = build_network(train[0], encoder, settings.hidden_units)
-    model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate), loss="binary_crossentropy", jit_compile=False
-    )
+    trained = keras.Model(model.inputs, model.get_layer(LOGIT).output)
+    trained.compile(optimizer=keras.optimizers.Adam(settings.learning_rate), loss=_log_loss, jit_compile=False)
     best = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=settings.patience, restore_best_weights=True, start_from_epoch=0
     )
-    record = model.fit(
+    record = trained.fit(
         *train,
         validation_data=validation,
         batch_size=settings.batch_size,
@@ -85,7 +86,8 @@ def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int]) -> 
     hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     for layer, units in enumerate(hidden_units, start=1):
         hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)
-    output = keras.layers.Dense(1, activation="sigmoid", name="probability")(hidden)
+    logit = keras.layers.Dense(1, name=LOGIT)(hidden)
+    output = keras.layers.Activation("sigmoid", name="probability")(logit)
     return keras.Model(inputs, output, name="neural_network")
 
 
@@ -110,6 +112,15 @@ def network_probability(model: keras.Model, matrix: Matrix) -> Probability:
     """Probability of the event: float64 (rows,)."""
     predicted: Any = model.predict(matrix, batch_size=PREDICTION_ROWS, verbose=0)
     return np.asarray(predicted[:, 0], dtype=np.float64)
+
+
+def _log_loss(events: Any, logits: Any) -> Any:
+    """Cross-entropy of logits, differentiated without TensorFlow's `Reciprocal`.
+
+    Keras's own is differentiated through log1p, hence by the instruction `rcpps`, whose results Intel and AMD are
+    free to choose; softplus is differentiated by division, which IEEE 754 fixes.
+    """
+    return keras.ops.mean(keras.ops.softplus(logits) - events * logits, axis=-1)
 
 
 def _make_deterministic() -> None:
