@@ -18,7 +18,7 @@ help: ## this list
 
 setup: .venv/.ready ## make .venv from the locks
 
-.venv/.ready: requirements.txt requirements-test.txt
+.venv/.ready: pyproject.toml requirements.txt requirements-test.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(UV) pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements.txt -r requirements-test.txt
@@ -38,6 +38,7 @@ requirements: setup ## remake the locks from pyproject.toml
 repro: setup ## run what changed of the graph: raw tables to champion
 	ontime lock
 	dvc repro
+	ontime track
 
 test: setup ## the fast tests and those that start real servers
 	pytest -n 2 --dist loadgroup -m "not rehearsal"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ontime.common.params import Params
-    from ontime.model_evaluation.gate import Judged
+    from ontime.pull_request.gate import Judged
 
 MOST_FALSE_ALARMS = 0.02
 SEED = 0
@@ -24,7 +24,7 @@ SEED = 0
 
 def found_in(both: "pd.DataFrame", thresholds: tuple[float, float], params: "Params") -> "list[Judged]":
     """What the gate finds on paired rows."""
-    from ontime.model_evaluation.gate import judge, judge_slices
+    from ontime.pull_request.gate import judge, judge_slices
 
     found = judge(both, *thresholds, params.decision, params.gate)
     return found + judge_slices(both, params.evaluate.slices, params.gate)

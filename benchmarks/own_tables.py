@@ -74,7 +74,7 @@ def plain_roc_auc(checkout: Path) -> float:
 def run_table(name: str, frame: pd.DataFrame, target: str, folder: Path) -> dict[str, Any]:
     """From a copy of the checkout to a champion by `ontime init`."""
     from ontime.common.files import read_json
-    from ontime.model_deployment.verify import copy_checkout
+    from ontime.verification.graph import copy_checkout
 
     checkout = folder / name
     copy_checkout(Path.cwd(), checkout, [], {})

@@ -23,7 +23,7 @@ from benchmarks.common import finish, measure, print_table, run_task
 from ontime import cli
 from ontime.common.environment import PINNED
 from ontime.common.files import sha256
-from ontime.model_deployment.verify import LOCK, copy_checkout, read_lock
+from ontime.verification.graph import LOCK, copy_checkout, read_lock
 
 MOST_TIMES_ONE_PROCESS = 1.3
 IN_ONE_PROCESS, BY_DVC = "one process", "dvc repro"

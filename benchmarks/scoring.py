@@ -32,8 +32,8 @@ def compare(features: str, champion: str, work: str, processes: int, rounds: int
 
     from ontime.common.files import partitions, read_json, read_parquet
     from ontime.encoder import Encoder
-    from ontime.model_deployment.batch import score
-    from ontime.model_deployment.service.model import open_session
+    from ontime.model_deployment.batch.score import score
+    from ontime.model_deployment.inference.champion import open_session
 
     names = partitions(Path(features))
     encoder = Encoder.from_vocabulary(read_json(Path(champion) / "vocabulary.json"))

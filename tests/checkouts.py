@@ -74,7 +74,7 @@ def small_fork(target: Path, rows: int = 569) -> Path:
 
 def locked_hashes(checkout: Path) -> dict[str, str]:
     """Hash of every output by its path, as dvc.lock has them."""
-    from ontime.model_deployment.verify import read_lock
+    from ontime.verification.graph import read_lock
 
     stages = read_lock(checkout / "dvc.lock")
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}

@@ -38,7 +38,7 @@ pin()
 import numpy as np
 
 from ontime.encoder import Encoder
-from ontime.model_deployment.onnx_export import to_onnx
+from ontime.model_deployment.export.onnx_graph import to_onnx
 from ontime.model_training.runs import save_model
 from ontime.model_training.train import fit, history_csv
 from ontime.common.params import MODEL_FAMILIES, load_params
@@ -214,7 +214,7 @@ def fork(graph_run: tuple[Path, dict[str, set[str]]]) -> Path:
 @pytest.fixture(scope="session")
 def signed(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> Path:
     """A folder with the fork's champion in `model/`, its signature `model.sig` and the keys; tests only read it."""
-    from ontime.model_deployment.signing import make_key, sign
+    from ontime.model_deployment.inference.signing import make_key, sign
 
     top = tmp_path_factory.mktemp("signed")
     shutil.copytree(fork / "models" / "champion", top / "model")

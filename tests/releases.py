@@ -21,9 +21,9 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
-from ontime.model_deployment.release.commands import command
-from ontime.model_deployment.release.commit_checks import folder_md5
-from ontime.model_deployment.release.release_file import Release, path_of, render
+from ontime.release.commands import command
+from ontime.release.commit_checks import folder_md5
+from ontime.release.release_file import Release, path_of, render
 from tests.checkouts import git
 from tests.servers import free_port, http_server
 

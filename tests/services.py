@@ -45,7 +45,7 @@ def start(signed: Path, log: Path, **variables: str) -> Running:
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ontime.cli", "serve"],
+            [sys.executable, "-m", "ontime", "serve"],
             env=environment(**{f"ONTIME_SERVICE_{name}": value for name, value in settings.items()}),
             stdout=output,
             stderr=output,

@@ -149,7 +149,7 @@ def waits_for_writer(pid: int) -> bool:
 
 def test_a_problem_ends_the_process_with_its_line_and_no_traceback(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "ontime.cli", "ingest"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "ontime", "ingest"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     reason = "error: params.yaml: not found; run this in the repository's top folder\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", reason)
@@ -158,7 +158,7 @@ def test_a_problem_ends_the_process_with_its_line_and_no_traceback(tmp_path: Pat
 def test_an_interrupted_command_is_status_130_without_a_traceback(fork: Path) -> None:
     os.mkfifo(fork / "table.csv")
     with subprocess.Popen(
-        ["env", "--default-signal=INT", sys.executable, "-m", "ontime.cli", "ingest"],
+        ["env", "--default-signal=INT", sys.executable, "-m", "ontime", "ingest"],
         cwd=fork,
         env={**os.environ, **PINNED},
         stderr=subprocess.PIPE,

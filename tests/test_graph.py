@@ -135,7 +135,7 @@ def test_imports_within_functions_and_of_packages_are_found() -> None:
     assert "src/ontime/model_training/neural_network.py" in closure("ontime.model_training.runs")
     assert closure("ontime.model_deployment.service.server") >= {
         "src/ontime/model_deployment/service/__init__.py",
-        "src/ontime/model_deployment/signing.py",
+        "src/ontime/model_deployment/inference/signing.py",
         "src/ontime/common/paths.py",
         "src/ontime/common/errors.py",
     }

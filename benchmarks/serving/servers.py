@@ -45,7 +45,7 @@ class Server:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-SERVE = "{bin}/python -m ontime.cli serve"
+SERVE = "{bin}/python -m ontime serve"
 SERVE_VARIABLES = {
     "ONTIME_SERVICE_MODEL": "{champion}",
     "ONTIME_SERVICE_SIGNATURE": "{work}/champion.sig",
@@ -92,7 +92,7 @@ SERVERS = (
     Server("KServe SDK", ONNX, "kserve", KSERVE + "onnx", (forms.V2_TENSOR,)),
 )
 PREPARE = {
-    "ontime": "-m ontime.cli sign --new-key --model {champion} --signature {work}/champion.sig --key {work}/model.key",
+    "ontime": "-m ontime sign --new-key --model {champion} --signature {work}/champion.sig --key {work}/model.key",
     "mlflow": "-m benchmarks.serving.rivals.mlflow_models",
     "mlserver": "-m benchmarks.serving.rivals.pipeline",
     "bentoml": "-m benchmarks.serving.rivals.pipeline",

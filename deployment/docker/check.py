@@ -6,7 +6,7 @@ In: the service's settings in its variables, and the SHA-256 that the image's la
 import sys
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.service.model import load_model
+from ontime.model_deployment.inference.champion import load_model
 from ontime.model_deployment.service.settings import load_settings
 
 wanted = sys.argv[1]

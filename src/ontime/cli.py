@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ontime.common.environment import end_with_parent, importing, pin
+from ontime.common.environment import end_with_parent
 from ontime.common.errors import OntimeError
 
 STAGES = {
@@ -20,7 +20,7 @@ STAGES = {
     "evaluate": "ontime.model_evaluation.evaluate",
     "baselines": "ontime.model_evaluation.baselines",
     "select": "ontime.model_evaluation.select",
-    "export": "ontime.model_deployment.export",
+    "export": "ontime.model_deployment.export.export",
 }
 
 
@@ -42,8 +42,7 @@ class _Commands(click.Group):
         module = STAGES.get(cmd_name) or all_commands().get(cmd_name)
         if module is None:
             return None
-        with importing():
-            command: click.Command = importlib.import_module(module).command
+        command: click.Command = importlib.import_module(module).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -67,7 +66,6 @@ def main() -> Any:
     """Entry point: exit status 0, 1 for a problem told in one line, 2 for wrong usage, 130 when interrupted."""
     if sys.argv[1:2] and sys.argv[1] in STAGES:
         end_with_parent()
-    pin()
     try:
         return commands(standalone_mode=False)
     except click.UsageError as error:
@@ -82,7 +80,3 @@ def main() -> Any:
         sys.exit(f"error: {place}{error.strerror or error}")
     except MemoryError:
         sys.exit("error: out of memory; close other programs or use a machine with more")
-
-
-if __name__ == "__main__":
-    main()

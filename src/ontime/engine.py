@@ -3,13 +3,20 @@
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from ontime.common.environment import PINNED, threads
 from ontime.common.errors import OntimeError
+from ontime.common.params import Section
+
+
+class Engine(Section):
+    """How partitions are spread: a joblib backend."""
+
+    backend: Literal["loky", "spark", "sequential"]
 
 
 def run_tasks(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], backend: str) -> list[Any]:

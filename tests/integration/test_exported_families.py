@@ -5,7 +5,7 @@ import pytest
 
 from ontime.common import paths
 from ontime.common.params import MODEL_FAMILIES
-from ontime.model_deployment.onnx_export import onnx_probability, to_onnx
+from ontime.model_deployment.export.onnx_graph import onnx_probability, to_onnx
 from ontime.model_training.runs import load_encoder, load_model, load_rows, predictor
 
 pytestmark = [

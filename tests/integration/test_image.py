@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from ontime.common.files import read_json, sha256
-from ontime.model_deployment.image import build_command
-from ontime.model_deployment.signing import make_key, sign
+from ontime.release.image import build_command
+from ontime.model_deployment.inference.signing import make_key, sign
 from tests.checkouts import TOP, copy_checkout, environment, git
 from tests.integration.local_base import find_base
 from tests.servers import free_port
@@ -89,7 +89,7 @@ def bases(stores: list[dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 
 def build(checkout: Path, base: str, variables: dict[str, str], umask: int, *options: str) -> Built:
     """Run `ontime image` in a checkout."""
-    command = ["-m", "ontime.cli", "image", f"--name={NAME}", "--version=1.2.3", f"--base={base}"]
+    command = ["-m", "ontime", "image", f"--name={NAME}", "--version=1.2.3", f"--base={base}"]
     done = subprocess.run(
         [sys.executable, *command, *options],
         cwd=checkout,
@@ -243,7 +243,7 @@ def test_the_service_is_the_only_process_and_did_not_start_itself_again(
 ) -> None:
     pid = run(podman, "inspect", "--format={{.State.Pid}}", service.name).stdout.strip()
     command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-    assert command == [b"/opt/ontime/bin/python", b"-m", b"ontime.cli", b"serve"]
+    assert command == [b"/opt/ontime/bin/python", b"-m", b"ontime", b"serve"]
     status = Path(f"/proc/{pid}/status").read_text()
     assert "CapEff:\t0000000000000000" in status
     assert "Uid:\t10001\t10001\t10001\t10001" in status

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ontime.common.files import read_json
-from ontime.model_deployment.release.release_file import parse, path_of
+from ontime.release.release_file import parse, path_of
 from tests.checkouts import TOP, commit, environment, git, run, small_fork
 from tests.releases import (
     IMAGE,

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from ontime.common.files import read_json
-from ontime.model_deployment.signing import make_key, sign
+from ontime.model_deployment.inference.signing import make_key, sign
 from tests.checkouts import environment
 from tests.services import Running, start
 from tests.sigstore_server import PROVIDER, sigstore_server

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ontime.common.files import read_json, write_json
-from ontime.model_deployment.release.release_file import parse, path_of, render
-from ontime.yaml_files import editing
+from ontime.release.release_file import parse, path_of, render
+from ontime.repository.yaml_files import editing
 from tests.checkouts import TOP, commit, environment, git, run, small_fork
 from tests.integration.local_base import NAME as LOCAL_BASE
 from tests.integration.local_base import find_base

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.manifests import DEFINITIONS
+from ontime.manifests.schemas import DEFINITIONS
 from tests.checkouts import git
 from tests.rehearsal.cluster import binaries, discovery, machine, processes, settings
 from tests.rehearsal.cluster.images import write_image

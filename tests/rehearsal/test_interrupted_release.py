@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ontime.model_deployment.release.release_file import parse, path_of
+from ontime.release.release_file import parse, path_of
 from tests.checkouts import TOP, environment, git
 from tests.releases import IMAGE, NAME, Repository, digest_of, isolated, make_repository
 from tests.servers import free_port

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ontime.repository.refresh import command, is_import
-from ontime.yaml_files import yaml_for_people
+from ontime.repository.yaml_files import yaml_for_people
 from tests.checkouts import git
 
 ROOT = Path(__file__).parents[2]

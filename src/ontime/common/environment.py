@@ -5,13 +5,11 @@ once, when they load; so a command starts itself again with all of them fixed be
 """
 
 import ctypes
-import gc
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 PINNED = {
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -42,32 +40,6 @@ def pin() -> None:
     if any(os.environ.get(name) != value for name, value in PINNED.items()):
         os.environ.update(PINNED)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same command again
-
-
-def start() -> Any:
-    """Entry point of `ontime`: pins before it imports more, which otherwise would be imported twice."""
-    pin()
-    from ontime.cli import main
-
-    return main()
-
-
-@contextmanager
-def importing() -> Iterator[None]:
-    """Import large packages in the block; the collector looks at what they hold neither now nor later.
-
-    It would find nothing there, and takes a tenth of their time while they load and as much again when they end.
-    """
-    collecting, loaded = gc.isenabled(), len(sys.modules)
-    gc.disable()
-    try:
-        yield
-    finally:
-        # a loop comes here again with nothing to import, and its garbage must not be kept
-        if len(sys.modules) > loaded:
-            gc.freeze()
-        if collecting:
-            gc.enable()
 
 
 @contextmanager

@@ -11,6 +11,8 @@ FEATURES = PROCESSED / "features"
 FEATURE_LAYOUT = PROCESSED / "feature_layout.json"
 VOCABULARY = PROCESSED / "vocabulary.json"
 TRAINING_RUNS = Path("models/training_runs")
+BASELINES = ("base_rate", "group_rate")
+"""Answers that need no model, judged in runs of these names."""
 SELECTION = Path("models/selection.json")
 CHAMPION = Path("models/champion")
 

@@ -10,22 +10,23 @@ import click
 from ontime.common import paths
 from ontime.common.files import partitions, replacing, write_json, write_parquet
 from ontime.common.layout import Layout
-from ontime.common.params import Data, check, load_params
+from ontime.common.params import check, load_section
 from ontime.datasets.registry import dataset_of
 from ontime.datasets.schema import load_schemas
-from ontime.engine import run_tasks
+from ontime.datasets.source import Data
+from ontime.engine import Engine, run_tasks
 
 
 @click.command(name="featurize")
 def command() -> None:
     """Write what is known of each row at its cutoff."""
-    params = load_params()
-    dataset = dataset_of(params.data.source)
-    options = check(dataset.Options, params.data.options, "params.yaml: data.options")
+    data, engine = load_section("data", Data), load_section("engine", Engine)
+    dataset = dataset_of(data.source)
+    options = check(dataset.Options, data.options, "params.yaml: data.options")
     layout = dataset.layout(options, load_schemas(paths.SCHEMA))
     with replacing(paths.FEATURES) as folder:
         folder.mkdir()
-        featurize(paths.RAW, folder, params.data, layout, params.engine.backend)
+        featurize(paths.RAW, folder, data, layout, engine.backend)
     write_json(paths.FEATURE_LAYOUT, layout.as_json())
 
 

@@ -7,18 +7,19 @@ import click
 
 from ontime.common import paths
 from ontime.common.files import replacing, write_parquet
-from ontime.common.params import check, load_params
+from ontime.common.params import check, load_section
 from ontime.datasets.registry import dataset_of
 from ontime.datasets.schema import load_schemas
+from ontime.datasets.source import Data
 
 
 @click.command(name="ingest")
 def command() -> None:
     """Write the raw tables as parquet."""
-    params = load_params()
-    dataset = dataset_of(params.data.source)
-    options = check(dataset.Options, params.data.options, "params.yaml: data.options")
-    tables = dataset.read_tables(params.data.source, options, load_schemas(paths.SCHEMA))
+    data = load_section("data", Data)
+    dataset = dataset_of(data.source)
+    options = check(dataset.Options, data.options, "params.yaml: data.options")
+    tables = dataset.read_tables(data.source, options, load_schemas(paths.SCHEMA))
     with replacing(paths.RAW) as folder:
         for table, partition, frame in tables:
             write_parquet(frame, folder / table / f"{partition}.parquet")

@@ -4,29 +4,66 @@ In: `data/processed/features/` and `feature_layout.json`. Out: `{train,validatio
 alone, and `vocabulary.json`. By time, so that a model is judged on what came later, or stratified with a seed.
 """
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 import click
 import numpy as np
 import pandas as pd
+from pydantic import Field, model_validator
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, read_json, read_parquet, write_json, write_parquet
 from ontime.common.layout import TARGET, Layout
-from ontime.common.params import Split, load_params, moment
+from ontime.common.params import Count, Fraction, Section, load_section
 
 PARTS = ("train", "validation", "test")
+
+
+def moment(text: str | None) -> datetime:
+    """The time that ISO 8601 text names; UTC where it has no offset.
+
+    Raises:
+        ValueError: it names none.
+    """
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise ValueError(f"not an ISO 8601 time: {text}") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+class Split(Section):
+    """By time (rows before `validation_from` train, rows from `test_from` on test) or stratified with a seed."""
+
+    by: Literal["time", "stratified"]
+    validation_from: str | None
+    test_from: str | None
+    validation_fraction: Fraction
+    test_fraction: Fraction
+    seed: Annotated[int, Field(ge=0)]
+    min_category_rows: Count
+
+    @model_validator(mode="after")
+    def _boundaries(self) -> "Split":
+        if self.by == "time" and not (self.validation_from and self.test_from):
+            raise ValueError("by: time needs validation_from and test_from, as ISO 8601 times")
+        if self.by == "time" and moment(self.validation_from) >= moment(self.test_from):
+            raise ValueError("validation_from must be before test_from")
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError("validation_fraction and test_fraction leave nothing to train on")
+        return self
 
 
 @click.command(name="split")
 def command() -> None:
     """Write training, validation and test rows and the vocabulary."""
-    params = load_params()
+    settings = load_section("split", Split)
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     frames = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in partitions(paths.FEATURES)]
     rows = pd.concat(frames, ignore_index=True)
-    part = assign_parts(rows, layout, params.split)
+    part = assign_parts(rows, layout, settings)
     selected = {name: rows[(part == name) & rows[TARGET].notna()] for name in PARTS}
     for name, frame in selected.items():
         if frame[TARGET].nunique() < 2:
@@ -35,7 +72,7 @@ def command() -> None:
             )
     for name, frame in selected.items():
         write_parquet(frame, paths.split_rows(name))
-    write_json(paths.VOCABULARY, vocabulary_of(selected["train"], rows, layout, params.split.min_category_rows))
+    write_json(paths.VOCABULARY, vocabulary_of(selected["train"], rows, layout, settings.min_category_rows))
 
 
 def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray[Any, Any]:

@@ -1,1 +1,1 @@
-"""From a champion to something that can be served, and the proof of where it came from."""
+"""What a champion becomes: exported, loaded, served, and asked for whole tables."""

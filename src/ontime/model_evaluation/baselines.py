@@ -13,9 +13,9 @@ from ontime.common.arrays import Labels, Probability
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet, write_json
 from ontime.common.layout import TARGET
-from ontime.common.params import load_params
-from ontime.model_evaluation.metrics import best_threshold, summarize
-from ontime.model_evaluation.select import BASELINES
+from ontime.common.params import load_section
+from ontime.common.paths import BASELINES
+from ontime.model_evaluation.metrics import Decision, Evaluate, best_threshold, summarize
 
 PRIOR_ROWS = 20
 """Weight of the base rate in a group's rate, in rows."""
@@ -24,15 +24,15 @@ PRIOR_ROWS = 20
 @click.command(name="baselines")
 def command() -> None:
     """Judge the base rate and the group's past rate on validation and test."""
-    params = load_params()
-    group = params.evaluate.baseline_group
+    decision = load_section("decision", Decision)
+    group = load_section("evaluate", Evaluate).baseline_group
     train = _rows("train", group)
     for name, columns in zip(BASELINES, ([], group), strict=True):
         validation = _rows("validation", group)
-        threshold = best_threshold(_labels(validation), past_rate(train, validation, columns), params.decision)
+        threshold = best_threshold(_labels(validation), past_rate(train, validation, columns), decision)
         for part in ("validation", "test"):
             rows = _rows(part, group)
-            summary = summarize(_labels(rows), past_rate(train, rows, columns), threshold, params.decision)
+            summary = summarize(_labels(rows), past_rate(train, rows, columns), threshold, decision)
             write_json(paths.training_run(name) / "metrics" / f"{part}.json", summary)
 
 

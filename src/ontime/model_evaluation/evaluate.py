@@ -17,10 +17,19 @@ from ontime.common.arrays import Labels, Matrix, Probability
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet, replacing, write_json, write_parquet, write_text
 from ontime.common.layout import TARGET
-from ontime.common.params import Params, check_family, load_params
+from ontime.common.params import load_section
 from ontime.encoder import Encoder
-from ontime.model_evaluation.metrics import DIGITS, best_threshold, by_slice, curves, summarize
-from ontime.model_training.runs import Predict, load_encoder, load_model, load_rows, predictor
+from ontime.model_evaluation.metrics import (
+    DIGITS,
+    Decision,
+    Evaluate,
+    best_threshold,
+    by_slice,
+    curves,
+    summarize,
+)
+from ontime.model_training.families import Predict, Train, check_family, load_model
+from ontime.model_training.rows import load_encoder, load_rows
 
 IMPORTANCE_ROWS = 5000
 SHOWN_FEATURES = 20
@@ -31,39 +40,40 @@ SHOWN_FEATURES = 20
 def command(model: str) -> None:
     """Judge one training run on validation and test."""
     check_family(model)
-    params = load_params()
+    slices = load_section("evaluate", Evaluate).slices
+    decision, seed = load_section("decision", Decision), load_section("train", Train).seed
     encoder = load_encoder()
-    for name in params.evaluate.slices:
+    for name in slices:
         if name not in encoder.features:
             raise OntimeError(f"params.yaml: evaluate.slices: no column {name} among the features")
     run = paths.training_run(model)
-    evaluate(run, predictor(model, load_model(model, run / "model")), encoder, params)
+    evaluate(run, load_model(model, run / "model").probability, encoder, slices, decision, seed)
 
 
-def evaluate(run: Path, predict: Predict, encoder: Encoder, params: Params) -> None:
+def evaluate(run: Path, predict: Predict, encoder: Encoder, slices: list[str], decision: Decision, seed: int) -> None:
     """Write what a model's probabilities are worth into the folder of its run."""
     matrix, labels = load_rows("validation", encoder)
     probability = as_stored(predict(matrix))
-    threshold = best_threshold(labels, probability, params.decision)
-    validation = summarize(labels, probability, threshold, params.decision)
+    threshold = best_threshold(labels, probability, decision)
+    validation = summarize(labels, probability, threshold, decision)
     write_json(run / "metrics" / "validation.json", {**validation, "threshold": threshold})
     predictions = {"validation": probability}
-    importance = permutation_importance(predict, matrix, labels, encoder.features, params.train.seed)
+    importance = permutation_importance(predict, matrix, labels, encoder.features, seed)
 
     matrix, labels = load_rows("test", encoder)
     probability = as_stored(predict(matrix))
-    write_json(run / "metrics" / "test.json", summarize(labels, probability, threshold, params.decision))
+    write_json(run / "metrics" / "test.json", summarize(labels, probability, threshold, decision))
     predictions["test"] = probability
-    rows = read_parquet(paths.split_rows("test"), columns=params.evaluate.slices)
-    slices = by_slice(rows, params.evaluate.slices, labels, probability, threshold, params.decision)
-    write_csv(slices, run / "metrics" / "slices.csv")
+    rows = read_parquet(paths.split_rows("test"), columns=slices)
+    table = by_slice(rows, slices, labels, probability, threshold, decision)
+    write_csv(table, run / "metrics" / "slices.csv")
     with replacing(run / "plots") as folder:
         for name, curve in {**curves(labels, probability), "importance": importance.head(SHOWN_FEATURES)}.items():
             write_csv(curve, folder / f"{name}.csv")
     with replacing(run / "predictions") as folder:
         folder.mkdir()
         for part, probability in predictions.items():
-            write_parquet(with_probability(part, probability, params.evaluate.slices), folder / f"{part}.parquet")
+            write_parquet(with_probability(part, probability, slices), folder / f"{part}.parquet")
 
 
 def as_stored(probability: Probability) -> Probability:

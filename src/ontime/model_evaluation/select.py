@@ -4,27 +4,33 @@ In: `metrics/validation.json` of every run and of the baselines. Out: `models/se
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json
-from ontime.common.params import MODEL_FAMILIES, load_params
+from ontime.common.params import Section, load_section
+from ontime.common.paths import BASELINES
+from ontime.model_training.families import FAMILIES
 
-BASELINES = ("base_rate", "group_rate")
-"""Answers that need no model, judged in runs of these names."""
 LESS_IS_BETTER = {"log_loss", "brier_score"}
+
+
+class Select(Section):
+    """The validation metric that decides."""
+
+    metric: Literal["roc_auc", "pr_auc", "log_loss", "brier_score"]
 
 
 @click.command(name="select")
 def command() -> None:
     """Choose the champion by its validation metric."""
-    metric = load_params().select.metric
+    metric = load_section("select", Select).metric
     runs, baselines = (
         {name: read_json(paths.training_run(name) / "metrics" / "validation.json") for name in names}
-        for names in (MODEL_FAMILIES, BASELINES)
+        for names in (FAMILIES, BASELINES)
     )
     write_json(paths.SELECTION, select(runs, baselines, metric))
 

@@ -1,138 +1,184 @@
-"""MLflow: parameters, losses by step, plots, the model with signature and example, data hash and git commit.
+"""MLflow: what each finished training run has in its folder, recorded once.
 
-A by-product: nothing in the graph reads it, and a server that does not answer costs a warning, not the run.
+Parameters, losses by step, metrics, plots, the model with signature and example, data hash and git commit. A
+by-product: nothing in the graph reads it, and a server that does not answer costs a warning, not the run.
 `MLFLOW_TRACKING_URI` says where to (default `sqlite:///mlflow.db`); `ONTIME_TRACKING=off` leaves it out.
 """
 
+import hashlib
 import logging
 import os
 import re
 import subprocess
 import sys
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from ontime.common.arrays import Labels, Matrix
-from ontime.common.environment import importing
-from ontime.encoder import Encoder
-from ontime.model_training.runs import NETWORK, History, Predict
+import click
+import pandas as pd
+
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, sha256
+from ontime.model_training.families import FAMILIES, check_family, load_model
+from ontime.model_training.rows import load_encoder, load_rows
 
 EXPERIMENT = "ontime"
 EXAMPLE_ROWS = 5
+IDENTITY = "training_run_sha256"
+"""Tag of a recorded run: what it was recorded from, so that it is recorded once."""
+TRAINED = ("config", "metadata", "model", "metrics/history.csv")
+"""What the `train` stage wrote into a run's folder."""
 
 
-@dataclass(frozen=True)
-class TrainingRun:
-    """What one training made: the fitted model, how it predicts, and what it was made of."""
-
-    name: str
-    model: Any
-    predict: Predict
-    parameters: dict[str, Any]
-    metadata: dict[str, Any]
-    history: History
-
-
-def track(run: TrainingRun, encoder: Encoder, validation: tuple[Matrix, Labels]) -> None:
-    """Record one training run; a failure to do so is told in one line on standard error."""
+@click.command(name="track")
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+def command(models: tuple[str, ...]) -> None:
+    """Record finished training runs in MLflow, each once (default: of every model)."""
+    for name in models:
+        check_family(name)
     if os.environ.get("ONTIME_TRACKING") == "off":
         return
+    found = [name for name in models or FAMILIES if (paths.training_run(name) / "metadata").is_dir()]
+    absent = [name for name in models if name not in found]
+    if absent:
+        raise OntimeError(f"{paths.training_run(absent[0])}: not found; run `dvc repro` (or `dvc pull`) first")
+    with asking_mlflow("runs not recorded"):
+        recorded = record(found)
+        click.echo(f"{len(recorded)} runs recorded in MLflow{': ' if recorded else ''}{', '.join(recorded)}")
+
+
+@contextmanager
+def asking_mlflow(lost: str) -> Iterator[None]:
+    """Run a block that talks to MLflow; its failure is told in one line on standard error, and goes no further.
+
+    Args:
+        lost: what the failure costs, for that line.
+    """
     os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     # by default an absent server is asked for several minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for library in ("mlflow", "alembic"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _record(run, encoder, validation)
-    except Exception as error:  # tracking must never fail a run
+            yield
+    except Exception as error:  # a by-product must never fail a run
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        line = f"warning: MLflow at {os.environ['MLFLOW_TRACKING_URI']}: run not recorded: {reason}\n"
+        line = f"warning: MLflow at {os.environ['MLFLOW_TRACKING_URI']}: {lost}: {reason}\n"
         # an address may hold a password
         sys.stderr.write(re.sub(r"//[^/@\s]*@", "//", line))
 
 
-def _record(run: TrainingRun, encoder: Encoder, validation: tuple[Matrix, Labels]) -> None:
-    with importing():
-        import mlflow
-        from mlflow.models import infer_signature
+def record(names: list[str]) -> list[str]:
+    """Record those of the runs that MLflow does not have yet; their names."""
+    import mlflow
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    mlflow.set_experiment(EXPERIMENT)
-    with mlflow.start_run(run_name=run.name):
-        mlflow.log_params(run.parameters)
+    experiment = mlflow.set_experiment(EXPERIMENT)
+    new = []
+    for name in names:
+        run = paths.training_run(name)
+        identity = identity_of(run)
+        if not mlflow.search_runs(
+            [experiment.experiment_id], f"tags.{IDENTITY} = '{identity}'", max_results=1, output_format="list"
+        ):
+            _record(name, run, identity)
+            new.append(name)
+    return new
+
+
+def identity_of(run: Path) -> str:
+    """SHA-256 of what a training wrote: the names and hashes of its files."""
+    files = [path for part in TRAINED for path in sorted([run / part, *(run / part).rglob("*")]) if path.is_file()]
+    listing = "".join(f"{sha256(path)}  {path.relative_to(run)}\n" for path in files)
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _record(name: str, run: Path, identity: str) -> None:
+    import mlflow
+
+    training = read_json(run / "metadata" / "training.json")
+    encoder = load_encoder()
+    with mlflow.start_run(run_name=name):
         mlflow.set_tags(
-            {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": str(bool(_git("status", "--porcelain")))}
+            {
+                IDENTITY: identity,
+                "git_commit": _git("rev-parse", "HEAD"),
+                "git_dirty": str(bool(_git("status", "--porcelain"))),
+            }
         )
-        mlflow.log_params({"training_data_sha256": run.metadata["training_data_sha256"]})
-        mlflow.log_dict({"features": encoder.features, **run.metadata}, "training.json")
-        for row in run.history:
+        mlflow.log_params(read_json(run / "config" / "parameters.json"))
+        mlflow.log_params({"training_data_sha256": training["training_data_sha256"]})
+        mlflow.log_dict({"features": encoder.features, **training}, "training.json")
+        history = pd.read_csv(run / "metrics" / "history.csv")
+        for row in history.to_dict(orient="records"):
             mlflow.log_metrics({key: value for key, value in row.items() if key != "step"}, step=int(row["step"]))
-        probability = run.predict(validation[0])
-        mlflow.log_metrics(_summary(validation[1], probability))
-        for title, figure in _figures(run.name, run.history, validation[1], probability).items():
+        for part in ("validation", "test"):
+            if (run / "metrics" / f"{part}.json").is_file():
+                summary = read_json(run / "metrics" / f"{part}.json")
+                mlflow.log_metrics({f"{part}_{key}": float(value) for key, value in summary.items()})
+        for title, figure in _figures(name, run, history).items():
             mlflow.log_figure(figure, f"plots/{title}.png")
-        example = validation[0][:EXAMPLE_ROWS]
-        signature = infer_signature(example, probability[:EXAMPLE_ROWS])
-        if run.name == NETWORK:
-            from mlflow import tensorflow as flavor
-
-            flavor.log_model(
-                run.model, name="model", signature=signature, input_example=example, **_without_inference(run.metadata)
-            )
-        else:
-            from mlflow import sklearn as flavor
-
-            flavor.log_model(
-                run.model,
-                name="model",
-                signature=signature,
-                input_example=example,
-                skops_trusted_types=_trusted(run.model),
-                **_without_inference(run.metadata),
-            )
+        _log_model(name, run, training)
 
 
-def _without_inference(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The model's packages as they are known; MLflow would load the model in another process to find out."""
-    return {"pip_requirements": [f"{name}=={number}" for name, number in metadata["packages"].items()]}
+def _log_model(name: str, run: Path, training: dict[str, Any]) -> None:
+    from mlflow.models import infer_signature
 
-
-def _summary(labels: Labels, probability: Any) -> dict[str, float]:
-    from sklearn.metrics import log_loss, roc_auc_score
-
-    return {
-        "validation_roc_auc": float(roc_auc_score(labels, probability)),
-        "validation_log_loss_end": float(log_loss(labels, probability)),
+    fitted = load_model(name, run / "model")
+    example = load_rows("validation", load_encoder())[0][:EXAMPLE_ROWS]
+    described = {
+        "name": "model",
+        "signature": infer_signature(example, fitted.probability(example)),
+        "input_example": example,
+        # the packages as they are known; MLflow would load the model in another process to find out
+        "pip_requirements": [f"{package}=={number}" for package, number in training["packages"].items()],
     }
+    LOGGERS[fitted.framework](fitted.model, described)
 
 
-def _figures(name: str, history: History, labels: Labels, probability: Any) -> dict[str, Any]:
+def _log_keras(model: Any, described: dict[str, Any]) -> None:
+    from mlflow import tensorflow
+
+    tensorflow.log_model(model, **described)
+
+
+def _log_scikit_learn(model: Any, described: dict[str, Any]) -> None:
+    import skops.io
+    from mlflow import sklearn
+
+    # the types that skops does not know; they come from this checkout's own training
+    trusted = list(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
+    sklearn.log_model(model, skops_trusted_types=trusted, **described)
+
+
+LOGGERS = {"keras": _log_keras, "scikit-learn": _log_scikit_learn}
+
+
+def _figures(name: str, run: Path, history: pd.DataFrame) -> dict[str, Any]:
     from matplotlib.figure import Figure
-    from sklearn.metrics import roc_curve
 
-    learning, roc = Figure(figsize=(6, 4)), Figure(figsize=(5, 5))
+    learning = Figure(figsize=(6, 4))
     axes = learning.subplots()
-    for key in [key for key in history[0] if key != "step"]:
-        axes.plot([row["step"] for row in history], [row[key] for row in history], marker=".", label=key)
+    for key in history.columns.drop("step"):
+        axes.plot(history["step"], history[key], marker=".", label=key)
     axes.set(title=f"{name}: log loss by step", xlabel="step", ylabel="log loss")
     axes.legend()
-    axes = roc.subplots()
-    false, true, _ = roc_curve(labels, probability)
-    axes.plot(false, true)
-    axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
-    axes.set(title=f"{name}: ROC on validation", xlabel="false positive rate", ylabel="true positive rate")
-    return {"learning_curve": learning, "roc": roc}
-
-
-def _trusted(model: Any) -> list[str]:
-    """The types in the model that skops does not know; they come from this process's own training."""
-    import skops.io
-
-    return list(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
+    figures = {"learning_curve": learning}
+    if (run / "plots" / "roc.csv").is_file():
+        curve = pd.read_csv(run / "plots" / "roc.csv")
+        figures["roc"] = Figure(figsize=(5, 5))
+        axes = figures["roc"].subplots()
+        axes.plot(curve["false_positive_rate"], curve["true_positive_rate"])
+        axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
+        axes.set(title=f"{name}: ROC on test", xlabel="false positive rate", ylabel="true positive rate")
+    return figures
 
 
 def _git(*arguments: str) -> str:

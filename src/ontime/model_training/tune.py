@@ -12,11 +12,19 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import ParameterSampler
 
 from ontime.common.errors import OntimeError
-from ontime.common.params import PARAMS_FILE, Train, check, check_family, load_params
-from ontime.engine import run_tasks
-from ontime.model_training.runs import load_encoder, load_rows, predictor
-from ontime.model_training.train import fit
-from ontime.yaml_files import editing
+from ontime.common.params import PARAMS_FILE, Count, Section, check, load_section
+from ontime.engine import Engine, run_tasks
+from ontime.model_training.families import Train, family, parameters_of
+from ontime.model_training.rows import load_encoder, load_rows
+from ontime.repository.yaml_files import editing
+
+
+class Tune(Section):
+    """Random search: how many trials, and for each model family the values to try."""
+
+    trials: Count
+    seed: int
+    space: dict[str, dict[str, list[Any]]]
 
 
 @click.command(name="tune")
@@ -24,15 +32,15 @@ from ontime.yaml_files import editing
 @click.option("--trials", type=click.IntRange(min=1), help="How many to try (default: tune.trials).")
 def command(model: str, trials: int | None) -> None:
     """Search one model family's hyperparameters and write the best into params.yaml."""
-    check_family(model)
-    params = load_params()
-    space = params.tune.space.get(model)
+    train, tune = load_section("train", Train), load_section("tune", Tune)
+    present = parameters_of(model, train)
+    space = tune.space.get(model)
     if not space:
         raise OntimeError(f"params.yaml: tune.space.{model}: missing; list the values to try")
-    drawn = list(ParameterSampler(space, trials or params.tune.trials, random_state=params.tune.seed))
+    drawn = list(ParameterSampler(space, trials or tune.trials, random_state=tune.seed))
     candidates = [{}, *({name: settings[name] for name in space} for settings in drawn)]
-    tasks = [(Path.cwd(), model, with_settings(params.train, model, settings)) for settings in candidates]
-    losses = run_tasks(validation_loss, tasks, params.engine.backend)
+    tasks = [(Path.cwd(), model, with_values(present, model, values), train.seed) for values in candidates]
+    losses = run_tasks(validation_loss, tasks, load_section("engine", Engine).backend)
     for loss, settings in sorted(zip(losses, candidates, strict=True), key=lambda pair: pair[0]):
         click.echo(f"{loss:.6f}  {settings or 'as in params.yaml'}")
     best = candidates[losses.index(min(losses))]
@@ -44,16 +52,14 @@ def command(model: str, trials: int | None) -> None:
         click.echo(f"{PARAMS_FILE}: already the best, nothing changed")
 
 
-def with_settings(train: Train, model: str, settings: dict[str, Any]) -> Train:
-    """The `train` section with some of one family's hyperparameters replaced, checked like the file."""
-    content = train.model_dump()
-    content[model].update(settings)
-    return check(Train, content, f"params.yaml: tune.space.{model}")
+def with_values(present: Section, model: str, values: dict[str, Any]) -> Section:
+    """One family's hyperparameters with some of them replaced, checked like the file."""
+    return check(type(present), {**present.model_dump(), **values}, f"params.yaml: tune.space.{model}")
 
 
-def validation_loss(checkout: Path, model: str, settings: Train) -> float:
+def validation_loss(checkout: Path, model: str, parameters: Section, seed: int) -> float:
     """Validation log loss of one fit on the rows of a checkout."""
     encoder = load_encoder(checkout)
     train, validation = (load_rows(part, encoder, checkout) for part in ("train", "validation"))
-    fitted, _ = fit(model, train, validation, encoder, settings)
-    return float(log_loss(validation[1], predictor(model, fitted)(validation[0])))
+    fitted, _ = family(model).fit(train, validation, encoder, parameters, seed, progress=False)
+    return float(log_loss(validation[1], fitted.probability(validation[0])))

@@ -18,11 +18,12 @@ from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.layout import Layout
-from ontime.common.params import PARAMS_FILE, Params, check
+from ontime.common.params import PARAMS_FILE, check
 from ontime.datasets.schema import TableSchema, infer_schema
 from ontime.datasets.table import PARTITIONED_TABLE, binary_target, layout, parse_times, read_source
 from ontime.datasets.table import Options as TableOptions
-from ontime.yaml_files import replace_mapping, yaml_for_people
+from ontime.parameters import check_params
+from ontime.repository.yaml_files import replace_mapping, yaml_for_people
 
 DVC_FILE = Path("dvc.yaml")
 VALIDATION_FROM, TEST_FROM = 0.70, 0.85
@@ -76,7 +77,7 @@ def command(
     params["data"]["source"] = keep_source(source)
     replace_mapping(params["data"], "options", options)
     params["export"]["name"] = name or re.sub(r"[^a-z0-9]+", "-", Path(source).name.split(".")[0].lower()).strip("-")
-    check(Params, plain(params), str(PARAMS_FILE))
+    check_params(plain(params), str(PARAMS_FILE))
     graph = yaml.load(DVC_FILE)
     (artifact,) = graph["artifacts"].values()
     artifact["desc"] = f"Probability that {target} is {event}, as ONNX with its manifest and golden records"

@@ -11,9 +11,10 @@ import click
 from ruamel.yaml import YAML
 
 from ontime.common.errors import OntimeError
-from ontime.common.params import PARAMS_FILE, load_params
+from ontime.common.params import PARAMS_FILE, load_section
+from ontime.datasets.source import Data
 from ontime.repository.checkout import listed_files
-from ontime.yaml_files import editing
+from ontime.repository.yaml_files import editing
 
 
 @click.command(name="refresh")
@@ -24,7 +25,7 @@ def command() -> None:
         if subprocess.run(["dvc", "update", "--quiet", name], check=False).returncode:
             raise OntimeError(f"{name}: cannot be updated; DVC says above why")
         click.echo(f"{name}: up to date")
-    data = load_params().data
+    data = load_section("data", Data)
     pinned = data.options.get("sha256")
     if pinned is None:
         if not imported:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ontime.model_deployment.service.batching import Batcher, Probability, QueueFullError
-from ontime.model_deployment.service.model import Matrix
+from ontime.model_deployment.inference.champion import Matrix
 
 
 class Recorder:

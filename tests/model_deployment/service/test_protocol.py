@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from ontime.model_deployment.service.model import Matrix, Model
+from ontime.model_deployment.inference.champion import Matrix, Model
 from ontime.model_deployment.service.protocol import Protocol, RefusedError, Wanted
 
 RECORD = {"weight": 2.5, "fragile": 1, "depot": "north", "service": "day"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from prometheus_client import generate_latest
 
-from ontime.model_deployment.service.model import Model
+from ontime.model_deployment.inference.champion import Model
 from ontime.model_deployment.service.telemetry import (
     FLUSH_ROWS,
     FLUSH_SECONDS,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ontime.model_deployment.manifests import ARGO_CD, find_kustomize
+from ontime.manifests.render import ARGO_CD
+from ontime.manifests.tools import find_kustomize
 from tests.rehearsal.cluster.binaries import debian
 from tests.rehearsal.cluster.processes import SYSTEM_PATH, Component
 from tests.rehearsal.cluster.settings import DNS_SERVICE, HERE, PORTS, TOP, local

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ontime.common.files import write_json
-from ontime.model_deployment.manifests import KUBERNETES
+from ontime.manifests.render import KUBERNETES
 from tests.rehearsal.cluster.binaries import debian
 from tests.rehearsal.cluster.node import configuration
 from tests.rehearsal.cluster.processes import Component

@@ -26,8 +26,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from ontime.common.errors import OntimeError
+from ontime.model_deployment.inference.champion import Matrix, Model
 from ontime.model_deployment.service.batching import Batcher, Probability, QueueFullError
-from ontime.model_deployment.service.model import Matrix, Model
 from ontime.model_deployment.service.openapi import openapi
 from ontime.model_deployment.service.protocol import (
     ErrorResponse,

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from ontime.model_deployment.service.model import Matrix
+from ontime.model_deployment.inference.champion import Matrix
 from ontime.model_deployment.service.protocol import Rows
 
 Probability = npt.NDArray[np.float32]

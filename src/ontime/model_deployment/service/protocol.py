@@ -19,7 +19,7 @@ import numpy.typing as npt
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ontime.encoder import MISSING, Encoder
-from ontime.model_deployment.service.model import Matrix, Model
+from ontime.model_deployment.inference.champion import Matrix, Model
 
 FLOATS = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
 INTEGERS = {

@@ -13,8 +13,8 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from ontime.common.errors import OntimeError
+from ontime.model_deployment.inference.champion import load_model
 from ontime.model_deployment.service.app import Service, make_app
-from ontime.model_deployment.service.model import load_model
 from ontime.model_deployment.service.settings import Settings, load_settings
 from ontime.model_deployment.service.transport import InferenceProtocol
 

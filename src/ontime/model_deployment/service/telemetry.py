@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from ontime.model_deployment.service.model import Matrix, Model, count_unusual
+from ontime.model_deployment.inference.champion import Matrix, Model, count_unusual
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 PROBABILITIES = np.linspace(0.05, 1.0, 20)

@@ -8,7 +8,7 @@ import sys
 import types
 from pathlib import Path
 
-from ontime.model_deployment.signing import verify
+from ontime.model_deployment.inference.signing import verify
 
 LABELS = {
     "GIT_COMMIT": "org.opencontainers.image.revision",

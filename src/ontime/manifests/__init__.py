@@ -1,0 +1,1 @@
+"""The manifests that Argo CD applies: rendered, validated, linted, compared."""

@@ -1,0 +1,1 @@
+"""The champion asked for whole tables."""

@@ -1,0 +1,1 @@
+"""The champion as files: ONNX graph, manifest, golden records, model card; and as a SavedModel."""

@@ -1,0 +1,166 @@
+"""The champion as something that can be served and checked without Python packages of its making.
+
+In: the champion's run and metrics, vocabulary, validation rows. Out: `models/champion/` with `model.onnx`,
+`vocabulary.json`, `golden.json` (records with their probabilities), `manifest.json` and `MODEL_CARD.md`.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from ontime.common import paths
+from ontime.common.arrays import Matrix
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, read_parquet, replacing, sha256, write_json, write_text
+from ontime.common.params import Count, Section, load_section
+from ontime.common.paths import BASELINES
+from ontime.data_processing.split import Split
+from ontime.datasets.source import Data
+from ontime.encoder import Encoder
+from ontime.model_deployment.export.model_card import model_card
+from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probability, to_onnx
+from ontime.model_evaluation.metrics import Decision
+from ontime.model_training.families import Predict, Train, load_model
+from ontime.model_training.rows import load_encoder, load_rows
+
+TOLERANCE = 1e-5
+"""Greatest difference between the exported and the trained model's probabilities."""
+PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "tensorflow-cpu", "tf2onnx")
+
+
+class Export(Section):
+    """The model as registry and service know it: its name, golden records, and what its page asks for."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    golden_records: Count
+    page_features: list[str]
+
+
+@click.command(name="export")
+def command() -> None:
+    """Write models/champion: ONNX graph, manifest, golden records, model card."""
+    settings = load_section("export", Export)
+    data, split = load_section("data", Data), load_section("split", Split)
+    decision, seed = load_section("decision", Decision), load_section("train", Train).seed
+    selection = read_json(paths.SELECTION)
+    champion = selection["champion"]
+    run = paths.training_run(champion)
+    encoder = load_encoder()
+    model = load_model(champion, run / "model")
+    predict = model.probability
+    matrix, _ = load_rows("validation", encoder)
+    content = to_onnx(champion, model, len(encoder.features))
+    check_parity(content, predict, matrix)
+    vocabulary = read_json(paths.VOCABULARY)
+    metrics = {part: read_json(run / "metrics" / f"{part}.json") for part in ("validation", "test")}
+    threshold = metrics["validation"].pop("threshold")
+    baselines = {name: read_json(paths.training_run(name) / "metrics" / "test.json") for name in BASELINES}
+    training = read_json(run / "metadata" / "training.json")
+    training["parameters"] = read_json(run / "config" / "parameters.json")
+    golden = golden_records(encoder, predict, settings.golden_records, seed)
+    with replacing(paths.CHAMPION) as folder:
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(content)
+        write_json(folder / "vocabulary.json", vocabulary)
+        write_json(folder / "golden.json", golden)
+        card = model_card(
+            settings.name,
+            data,
+            split,
+            decision,
+            champion,
+            selection,
+            metrics,
+            baselines,
+            threshold,
+            training,
+            vocabulary,
+        )
+        write_text(folder / "MODEL_CARD.md", card)
+        write_json(
+            folder / "manifest.json",
+            {
+                "name": settings.name,
+                "model": champion,
+                "input": INPUT,
+                "output": OUTPUT,
+                "files": describe_files(folder),
+                "features": describe_features(vocabulary),
+                "page_features": page_features(settings.page_features, encoder),
+                "threshold": threshold,
+                "golden_tolerance": TOLERANCE,
+                "training_data_sha256": training["training_data_sha256"],
+                "metrics": metrics,
+                "packages": {name: version(name) for name in PACKAGES},
+            },
+        )
+
+
+def check_parity(content: bytes, predict: Predict, matrix: Matrix) -> float:
+    """Greatest difference between the ONNX graph's and the trained model's probabilities.
+
+    Raises:
+        OntimeError: it is above the tolerance.
+    """
+    difference = float(np.abs(onnx_probability(content, matrix) - predict(matrix)).max())
+    if not difference <= TOLERANCE:
+        raise OntimeError(
+            f"export: ONNX differs from the trained model by up to {difference:.1e}, above {TOLERANCE:.0e}"
+        )
+    return difference
+
+
+def golden_records(encoder: Encoder, predict: Predict, count: int, seed: int) -> dict[str, Any]:
+    """Validation records as a client would send them, with the trained model's probabilities.
+
+    The expected probabilities are the trained model's own, so that no processor's ONNX kernels are in them.
+    """
+    rows = read_parquet(paths.split_rows("validation"), columns=encoder.features)
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])
+    rows = rows.iloc[chosen]
+    columns = {name: rows[name].to_numpy() for name in encoder.features}
+    expected = predict(encoder.transform(columns))
+    records = [{name: _plain(value) for name, value in record.items()} for record in rows.to_dict(orient="records")]
+    return {"records": records, "probabilities": [round(float(value), 9) for value in expected]}
+
+
+def _plain(value: Any) -> str | float | int | None:
+    if isinstance(value, str):
+        return value
+    if pd.isna(value):
+        return None
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """SHA-256 and size in bytes of each file in a folder."""
+    return {
+        path.name: {"sha256": sha256(path), "size": path.stat().st_size}
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(".")
+    }
+
+
+def describe_features(vocabulary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Name, type, whether it may be missing and its typical value, for each column of the matrix in order."""
+    missing = set(vocabulary["may_be_missing"])
+    kinds = {**dict.fromkeys(vocabulary["numbers"], "number"), **dict.fromkeys(vocabulary["categories"], "category")}
+    typical = vocabulary["typical"]
+    return [
+        {"name": name, "type": kind, "may_be_missing": name in missing, "typical": typical[name]}
+        for name, kind in kinds.items()
+    ]
+
+
+def page_features(names: list[str], encoder: Encoder) -> list[str]:
+    """The features that the service's page asks for, checked."""
+    for name in names:
+        if name not in encoder.features:
+            raise OntimeError(f"params.yaml: export.page_features: {name} is no feature of the model")
+    return names

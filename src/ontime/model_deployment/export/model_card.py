@@ -1,0 +1,97 @@
+"""The model card: what the model is for, what it was made from and how it does, from the graph's own figures.
+
+Sections after Mitchell et al. 2019, "Model cards for model reporting".
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ontime.data_processing.split import Split
+from ontime.datasets.source import Data
+from ontime.model_evaluation.metrics import Decision
+
+ROWS = {
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "log_loss": "log loss",
+    "brier_score": "Brier score",
+    "expected_calibration_error": "expected calibration error",
+    "cost_per_1000": "cost per 1,000 rows",
+    "precision": "precision at the threshold",
+    "recall": "recall at the threshold",
+    "share_of_events": "share of events",
+    "rows": "rows",
+}
+
+
+def model_card(
+    name: str,
+    data: Data,
+    split: Split,
+    decision: Decision,
+    champion: str,
+    selection: Mapping[str, Any],
+    metrics: Mapping[str, Mapping[str, float]],
+    baselines: Mapping[str, Mapping[str, float]],
+    threshold: float,
+    training: Mapping[str, Any],
+    vocabulary: Mapping[str, Any],
+) -> str:
+    """Markdown for the champion; no date and no path, so that the same model has the same card."""
+    columns = {
+        "validation": metrics["validation"],
+        "test": metrics["test"],
+        "base rate, test": baselines["base_rate"],
+        "group rate, test": baselines["group_rate"],
+    }
+    table = [
+        f"| {title} | " + " | ".join(_number(row, column[row]) for column in columns.values()) + " |"
+        for row, title in ROWS.items()
+    ]
+    candidates = ", ".join(f"{model} {value}" for model, value in selection["candidates"].items())
+    how = (
+        f"by time: validation from {split.validation_from}, test from {split.test_from}"
+        if split.by == "time"
+        else f"stratified: {split.validation_fraction} validation, {split.test_fraction} test, seed {split.seed}"
+    )
+    options = ", ".join(f"{key} {value}" for key, value in data.options.items() if value not in (None, []))
+    return "\n".join(
+        [
+            f"# {name}",
+            "",
+            f"Probability that the event of `{data.source}` happens ({options}), by {champion}.",
+            "",
+            "## Intended use",
+            "",
+            f"To decide row by row whether to announce the event: at {threshold:.4f} or above, the threshold with the",
+            f"least cost on validation when a false alarm costs {decision.false_alarm_cost:g} and a missed",
+            f"event {decision.missed_event_cost:g}. The data card in `data/README.md` says what the rows are;",
+            "outside of what they cover the model has not been tried.",
+            "",
+            "## Training",
+            "",
+            f"- rows: {training['training_rows']}, events: {training['training_events']}",
+            f"- data SHA-256: `{training['training_data_sha256']}`",
+            f"- features: {len(vocabulary['numbers'])} numbers, {len(vocabulary['categories'])} categories",
+            f"- split {how}",
+            f"- parameters: {', '.join(f'{key} {value}' for key, value in training['parameters'].items())}",
+            f"- chosen by validation {selection['metric']}: {candidates}",
+            "",
+            "## Metrics",
+            "",
+            f"| | {' | '.join(columns)} |",
+            f"|---|{'---|' * len(columns)}",
+            *table,
+            "",
+            "## Limits",
+            "",
+            "- Probabilities are calibrated on the past; drift shows first as a growing calibration error.",
+            f"- A category with fewer than {split.min_category_rows} training rows is treated as unknown.",
+            "- Slices are in `metrics/slices.csv` of the training run: look there before relying on a small group.",
+            "",
+        ]
+    )
+
+
+def _number(name: str, value: float) -> str:
+    return str(int(value)) if name == "rows" else f"{value:.4f}"

@@ -1,0 +1,130 @@
+"""Any model family as one ONNX graph: float32 `features` (rows, columns) in, float32 `probability` (rows,) out."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from ontime.common.arrays import Matrix
+from ontime.model_training.families import Family
+
+INPUT, OUTPUT = "features", "probability"
+OPSET = {"": 18, "ai.onnx.ml": 3}
+
+
+def to_onnx(name: str, fitted: Family, columns: int) -> bytes:
+    """Convert a fitted model.
+
+    Args:
+        name: model family; columns: width of its matrix.
+
+    Returns:
+        The serialized graph; the same bytes for the same model.
+    """
+    graph = CONVERTERS[fitted.framework](fitted.model, columns)
+    graph = _with_canonical_names(_with_probability_alone(graph))
+    graph.graph.name = name
+    graph.producer_name, graph.producer_version, graph.doc_string = "ontime", "", ""
+    imports = sorted((entry.domain, entry.version) for entry in graph.opset_import)
+    del graph.opset_import[:]
+    graph.opset_import.extend(helper.make_opsetid(domain, number) for domain, number in imports)
+    onnx.checker.check_model(graph, full_check=True)
+    return bytes(graph.SerializeToString(deterministic=True))
+
+
+def onnx_probability(content: bytes, matrix: Matrix) -> npt.NDArray[np.float32]:
+    """Probabilities (rows,) by ONNX Runtime on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    (probability,) = session.run([OUTPUT], {INPUT: matrix})
+    return np.asarray(probability, dtype=np.float32)
+
+
+def _from_scikit_learn(model: Any, columns: int) -> onnx.ModelProto:
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+
+    return convert_sklearn(
+        model,
+        name="model",
+        initial_types=[(INPUT, FloatTensorType([None, columns]))],
+        target_opset=OPSET,
+        options={id(model): {"zipmap": False}},
+    )
+
+
+def _from_keras(model: Any, columns: int) -> onnx.ModelProto:
+    # Keras exports a model only after its first call
+    model(np.zeros((1, columns), dtype=np.float32))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        model.export(path, format="onnx", verbose=False, opset_version=OPSET[""])
+        return onnx.load(path)
+
+
+CONVERTERS = {"keras": _from_keras, "scikit-learn": _from_scikit_learn}
+
+
+def _with_probability_alone(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Reduce the outputs to the probability of the event as a vector."""
+    graph = model.graph
+    source = graph.output[-1].name
+    wide = graph.output[-1].type.tensor_type.shape.dim[-1].dim_value != 1
+    names = {"column": "event_column", "shape": "vector_shape", "picked": "event_probability"}
+    graph.initializer.append(numpy_helper.from_array(np.array([1 if wide else 0], dtype=np.int64), names["column"]))
+    graph.initializer.append(numpy_helper.from_array(np.array([-1], dtype=np.int64), names["shape"]))
+    graph.node.append(
+        helper.make_node("Gather", [source, names["column"]], [names["picked"]], axis=1, name="pick_event")
+    )
+    graph.node.append(helper.make_node("Reshape", [names["picked"], names["shape"]], [OUTPUT], name="as_vector"))
+    if graph.input[0].name != INPUT:
+        for node in graph.node:
+            node.input[:] = [INPUT if name == graph.input[0].name else name for name in node.input]
+        graph.input[0].name = INPUT
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows"]))
+    graph.input[0].type.tensor_type.shape.dim[0].dim_param = "rows"
+    return model
+
+
+def _with_canonical_names(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Order nodes by what the output needs, and name them and their tensors by that order.
+
+    tf2onnx orders nodes and merges equal constants by memory address.
+    """
+    graph = model.graph
+    made_by = {tensor: node for node in graph.node for tensor in node.output}
+    names = {"": "", INPUT: INPUT, OUTPUT: OUTPUT}
+    ordered: list[onnx.NodeProto] = []
+
+    def visit(tensor: str) -> None:
+        node = made_by.get(tensor)
+        if node is None:
+            names.setdefault(tensor, f"tensor_{len(names)}")
+        elif not any(node is done for done in ordered):
+            for used in node.input:
+                visit(used)
+            ordered.append(node)
+            for output in node.output:
+                names.setdefault(output, f"tensor_{len(names)}")
+
+    visit(OUTPUT)
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
+    for place, node in enumerate(nodes):
+        node.input[:] = [names[tensor] for tensor in node.input]
+        node.output[:] = [names[tensor] for tensor in node.output]
+        node.name = f"{node.op_type}_{place}"
+    constants = [onnx.TensorProto.FromString(c.SerializeToString()) for c in graph.initializer if c.name in names]
+    for constant in constants:
+        constant.name = names[constant.name]
+    del graph.node[:], graph.initializer[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(sorted(constants, key=lambda constant: constant.name))
+    return model

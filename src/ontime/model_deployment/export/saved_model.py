@@ -1,0 +1,94 @@
+"""Write the neural network's run as a SavedModel, which TensorFlow Serving serves.
+
+In: the run and the champion's folder, whose name the model is served under. Out: `OUTPUT/<name>/<version>/` with one
+signature, float32 `features` (rows, features) in and float32 `probability` (rows,) out, and in `assets.extra/` the
+vocabulary that clients encode by. Made at release and never tracked: a SavedModel has other bytes each time.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from ontime.common import paths
+from ontime.common.arrays import Matrix
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, replacing
+from ontime.encoder import Encoder
+from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT
+from ontime.model_training.families import Family, load_model
+
+MODEL = "neural_network"
+"""The family whose framework TensorFlow Serving serves."""
+SIGNATURE = "serving_default"
+"""The one that a request means which names none."""
+TOLERANCE = 1e-6
+"""Greatest difference between the SavedModel's and the trained model's probabilities."""
+
+
+@click.command(name="saved-model")
+@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--version",
+    "number",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of the version, as models.config names it.",
+)
+def command(output: Path, number: int) -> None:
+    """Write OUTPUT/<name>/<version>/ for TensorFlow Serving."""
+    fitted = load_model(MODEL, paths.training_run(MODEL) / "model")
+    folder = output / read_json(paths.CHAMPION / "manifest.json")["name"] / str(number)
+    write_saved_model(fitted, folder, paths.CHAMPION)
+    click.echo(f"wrote {folder}")
+
+
+def write_saved_model(fitted: Family, folder: Path, champion: Path) -> None:
+    """Export a fitted Keras model, and check what was written on the champion's golden records.
+
+    Raises:
+        OntimeError: the folder is there, or the SavedModel's probabilities are not the model's.
+    """
+    if folder.exists():
+        raise OntimeError(f"{folder}: is there already, and a server may have loaded it; give another --version")
+    encoder = Encoder.from_vocabulary(read_json(champion / "vocabulary.json"))
+    golden = read_json(champion / "golden.json")
+    matrix = encoder.transform_records([list(record.values()) for record in golden["records"]])
+    with replacing(folder) as temporary:
+        export(fitted.model, temporary)
+        difference = np.abs(saved_probability(temporary, matrix) - fitted.probability(matrix)).max()
+        if not difference <= TOLERANCE:
+            raise OntimeError(
+                f"saved-model: differs from the trained model by up to {difference:.1e}, above {TOLERANCE:.0e}"
+            )
+        (temporary / "assets.extra").mkdir()
+        shutil.copyfile(champion / "vocabulary.json", temporary / "assets.extra" / "vocabulary.json")
+
+
+def export(model: Any, folder: Path) -> None:
+    """Write a Keras model with the project's names for input and output."""
+    import keras
+    import tensorflow as tf
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        SIGNATURE,
+        lambda features: {OUTPUT: model(features, training=False)[:, 0]},
+        input_signature=[tf.TensorSpec((None, model.input_shape[-1]), tf.float32, name=INPUT)],
+    )
+    archive.write_out(str(folder), verbose=False)
+
+
+def saved_probability(folder: Path, matrix: Matrix) -> npt.NDArray[np.float32]:
+    """Probabilities (rows,) by the signature of a SavedModel."""
+    import tensorflow as tf
+
+    # a function does not keep the variables of its model
+    loaded = tf.saved_model.load(str(folder))
+    answer = loaded.signatures[SIGNATURE](**{INPUT: tf.constant(matrix)})
+    return np.asarray(answer[OUTPUT])

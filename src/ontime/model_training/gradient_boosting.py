@@ -1,0 +1,64 @@
+"""Histogram gradient boosting, stopped when the validation log loss no longer falls."""
+
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from ontime.common.params import Count, Positive, Section
+from ontime.encoder import Encoder
+from ontime.model_training.families import History, Rows
+from ontime.model_training.scikit_learn_model import ScikitLearnModel
+
+
+class GradientBoostingParameters(Section):
+    """Names of scikit-learn's HistGradientBoostingClassifier."""
+
+    learning_rate: Positive
+    max_iter: Count
+    max_leaf_nodes: Annotated[int, Field(ge=2)]
+    min_samples_leaf: Count
+    max_features: Annotated[float, Field(gt=0, le=1)]
+    l2_regularization: Annotated[float, Field(ge=0)]
+    n_iter_no_change: Count
+
+
+class GradientBoosting(ScikitLearnModel):
+    """scikit-learn's HistGradientBoostingClassifier."""
+
+    Parameters = GradientBoostingParameters
+
+    @classmethod
+    def fit(
+        cls,
+        train: Rows,
+        validation: Rows,
+        encoder: Encoder,
+        parameters: GradientBoostingParameters,
+        seed: int,
+        progress: bool,
+    ) -> tuple[Self, History]:
+        """Boost until the validation log loss no longer falls.
+
+        Returns:
+            The fitted model and its history: log loss by iteration, on a sample of train and on validation.
+        """
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        del encoder
+        model = HistGradientBoostingClassifier(
+            **parameters.model_dump(),
+            categorical_features=None,
+            early_stopping=True,
+            scoring="loss",
+            verbose=int(progress),
+            random_state=seed,
+        )
+        model.fit(*train, X_val=validation[0], y_val=validation[1])
+        history = [
+            {"step": float(step), "train_log_loss": float(-seen), "validation_log_loss": float(-unseen)}
+            for step, (seen, unseen) in enumerate(zip(model.train_score_, model.validation_score_, strict=True))
+        ]
+        model.verbose = 0
+        # the number of threads that sorted values into bins is stored in the object
+        model._bin_mapper.n_threads = 1
+        return cls(model), history

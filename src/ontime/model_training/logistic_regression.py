@@ -1,0 +1,71 @@
+"""Logistic regression with an L2 penalty: scaled numbers, one column per category code."""
+
+from typing import Self
+
+import numpy as np
+
+from ontime.common.params import Count, Positive, Section
+from ontime.encoder import Encoder
+from ontime.model_training.families import History, Rows
+from ontime.model_training.scikit_learn_model import ScikitLearnModel
+
+
+class LogisticRegressionParameters(Section):
+    """scikit-learn's names."""
+
+    C: Positive
+    max_iter: Count
+
+
+class LogisticRegression(ScikitLearnModel):
+    """A pipeline of scaler, one-hot encoder and classifier."""
+
+    Parameters = LogisticRegressionParameters
+
+    @classmethod
+    def fit(
+        cls,
+        train: Rows,
+        validation: Rows,
+        encoder: Encoder,
+        parameters: LogisticRegressionParameters,
+        seed: int,
+        progress: bool,
+    ) -> tuple[Self, History]:
+        """Scaled numbers with the mean where one is missing, one column per category code.
+
+        Newton's method needs a few steps and draws nothing, so `seed` is not used.
+
+        Returns:
+            The fitted model and one row of history: log loss at the end.
+        """
+        from sklearn import linear_model
+        from sklearn.compose import ColumnTransformer
+        from sklearn.impute import SimpleImputer
+        from sklearn.metrics import log_loss
+        from sklearn.pipeline import Pipeline, make_pipeline
+        from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+        del seed
+        count = len(encoder.numbers)
+        numbers = make_pipeline(SimpleImputer(strategy="mean", keep_empty_features=True), StandardScaler())
+        codes = OneHotEncoder(
+            categories=[np.arange(size, dtype=np.float32) for size in encoder.category_sizes],
+            handle_unknown="ignore",
+            sparse_output=False,
+        )
+        steps = [("numbers", numbers, list(range(count))), ("codes", codes, list(range(count, len(encoder.features))))]
+        classifier = linear_model.LogisticRegression(
+            C=parameters.C, max_iter=parameters.max_iter, solver="newton-cholesky"
+        )
+        model = Pipeline([("columns", ColumnTransformer([s for s in steps if s[2]])), ("classifier", classifier)])
+        if progress:
+            model.set_params(verbose=True)
+        model.fit(*train)
+        model.set_params(verbose=False)
+        fitted = cls(model)
+        losses = {
+            f"{part}_log_loss": float(log_loss(labels, fitted.probability(matrix)))
+            for part, (matrix, labels) in (("train", train), ("validation", validation))
+        }
+        return fitted, [{**losses, "step": float(model["classifier"].n_iter_[0])}]

@@ -1,0 +1,78 @@
+"""A random forest, grown a few trees at a time, so that progress and the loss by number of trees can be seen."""
+
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import Field
+
+from ontime.common.environment import threads
+from ontime.common.params import Count, Section
+from ontime.encoder import Encoder
+from ontime.model_training.families import History, Rows
+from ontime.model_training.scikit_learn_model import ScikitLearnModel
+
+MISSING_NUMBER = -1e6
+"""What a forest sees for a missing number: below every real one."""
+TREES_PER_STEP = 10
+
+
+class RandomForestParameters(Section):
+    """scikit-learn's names."""
+
+    n_estimators: Count
+    max_features: Annotated[float, Field(gt=0, le=1)]
+    min_samples_leaf: Count
+
+
+class RandomForest(ScikitLearnModel):
+    """A pipeline of imputer and forest."""
+
+    Parameters = RandomForestParameters
+
+    @classmethod
+    def fit(
+        cls,
+        train: Rows,
+        validation: Rows,
+        encoder: Encoder,
+        parameters: RandomForestParameters,
+        seed: int,
+        progress: bool,
+    ) -> tuple[Self, History]:
+        """Grow the forest.
+
+        Returns:
+            The fitted model and its history: validation log loss by number of trees.
+        """
+        from sklearn.ensemble import RandomForestClassifier
+        from sklearn.impute import SimpleImputer
+        from sklearn.metrics import log_loss
+        from sklearn.pipeline import Pipeline
+        from tqdm import tqdm
+
+        del encoder
+        impute = SimpleImputer(strategy="constant", fill_value=MISSING_NUMBER, keep_empty_features=True)
+        inputs, checked = impute.fit_transform(train[0]), impute.transform(validation[0])
+        forest = RandomForestClassifier(
+            n_estimators=0,
+            max_features=parameters.max_features,
+            min_samples_leaf=parameters.min_samples_leaf,
+            random_state=seed,
+            n_jobs=threads(),
+            warm_start=True,
+        )
+        history: History = []
+        votes = np.zeros(len(checked))
+        with tqdm(total=parameters.n_estimators, unit="tree", disable=not progress) as bar:
+            while (grown := forest.n_estimators) < parameters.n_estimators:
+                forest.n_estimators = min(grown + TREES_PER_STEP, parameters.n_estimators)
+                forest.fit(inputs, train[1])
+                for tree in forest.estimators_[grown:]:
+                    votes += tree.predict_proba(checked)[:, 1]
+                loss = log_loss(validation[1], votes / forest.n_estimators)
+                history.append({"step": float(forest.n_estimators), "validation_log_loss": float(loss)})
+                bar.update(forest.n_estimators - grown)
+        # stored in the object, and with more than one the sum over trees depends on which finishes first
+        forest.n_jobs = 1
+        forest.warm_start = False
+        return cls(Pipeline([("missing", impute), ("classifier", forest)])), history

@@ -1,0 +1,23 @@
+"""The rows of a part of the data as models see them: encoded, with labels."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ontime.common import paths
+from ontime.common.arrays import Labels, Matrix
+from ontime.common.files import read_json, read_parquet
+from ontime.common.layout import TARGET
+from ontime.encoder import Encoder
+
+
+def load_encoder(checkout: Path = Path()) -> Encoder:
+    """The encoder of `vocabulary.json`."""
+    return Encoder.from_vocabulary(read_json(checkout / paths.VOCABULARY))
+
+
+def load_rows(part: str, encoder: Encoder, checkout: Path = Path()) -> tuple[Matrix, Labels]:
+    """Encoded matrix float32 (rows, features) and labels int8 (rows,) of `train`, `validation` or `test`."""
+    rows = read_parquet(checkout / paths.split_rows(part), columns=[*encoder.features, TARGET])
+    columns = {name: rows[name].to_numpy() for name in encoder.features}
+    return encoder.transform(columns), rows[TARGET].to_numpy(dtype=np.int8)

@@ -1,0 +1,46 @@
+"""All of `params.yaml` at once: for what writes the file or must know every key of it. No stage imports this."""
+
+from pathlib import Path
+
+from ontime.common.params import PARAMS_FILE, Section, check, read_params
+from ontime.data_processing.split import Split
+from ontime.datasets.source import Data
+from ontime.engine import Engine
+from ontime.model_deployment.export.export import Export
+from ontime.model_evaluation.metrics import Decision, Evaluate
+from ontime.model_evaluation.select import Select
+from ontime.model_training.families import FAMILIES, Train, parameters_of
+from ontime.model_training.tune import Tune
+from ontime.pull_request.gate import Gate
+
+
+class Params(Section):
+    """All sections."""
+
+    data: Data
+    engine: Engine
+    split: Split
+    train: Train
+    decision: Decision
+    evaluate: Evaluate
+    select: Select
+    gate: Gate
+    export: Export
+    tune: Tune
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and check `params.yaml`.
+
+    Raises:
+        OntimeError: not found, not YAML, or a key that is unknown, missing, of the wrong type or out of range.
+    """
+    return check_params(read_params(path), str(path))
+
+
+def check_params(content: object, where: str) -> Params:
+    """Turn plain content into all sections; `where` begins the one-line error."""
+    params = check(Params, content, where)
+    for name in FAMILIES:
+        parameters_of(name, params.train, where)
+    return params

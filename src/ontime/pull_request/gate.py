@@ -1,0 +1,199 @@
+"""Whether a champion is worse than another on the same rows, by more than is allowed and beyond chance.
+
+In: two sets of predictions with key, target and slices. Out: for each metric the two values and the interval of the
+worsening, by the standard error of a paired bootstrap: both models are judged on the same resampled rows, so what the
+rows have in common cancels (Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 12). A metric
+regresses if its worsening is more than is allowed and the interval has no zero: a difference has to matter, and to be
+there.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+from sklearn.metrics import average_precision_score
+
+from ontime.common.arrays import Labels, Probability
+from ontime.common.errors import OntimeError
+from ontime.common.layout import TARGET
+from ontime.common.params import Count, Fraction, Section
+from ontime.model_evaluation.metrics import SLICE_ROWS, Decision
+
+Times = npt.NDArray[np.int64]
+Score = Callable[[Times], float]
+"""A metric of rows of which each counts so many times."""
+
+PLACE = "place of the row"
+"""What pairs rows that have no key."""
+LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000"}
+
+
+class Tolerance(Section):
+    """How much worse than its base a metric may be: the larger of the two, in its unit and as a share of the base."""
+
+    absolute: Annotated[float, Field(ge=0)]
+    relative: Annotated[float, Field(ge=0)]
+
+
+class Gate(Section):
+    """When a pull request fails: a validation metric of the champion is worse than allowed, beyond chance.
+
+    The worsening's interval at `confidence` comes from `resamples` paired bootstrap resamples of the rows.
+    """
+
+    metrics: dict[Literal["roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000"], Tolerance]
+    slices: Tolerance
+    slice_rows: Count
+    confidence: Fraction
+    resamples: Annotated[int, Field(ge=100)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One metric of base and head; the worsening (positive is worse) lies in `low` to `high` at the confidence."""
+
+    name: str
+    base: float
+    head: float
+    low: float
+    high: float
+    allowed: float
+
+    @property
+    def worsening(self) -> float:
+        """From base to head; negative where the head is better."""
+        return _worsening(self.name, self.base, self.head)
+
+    @property
+    def regressed(self) -> bool:
+        """Worse by more than is allowed, and not by chance."""
+        return self.worsening > self.allowed and self.low > 0
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A champion's validation rows with `probability`, its threshold, and the columns that are the rows' key."""
+
+    rows: pd.DataFrame
+    threshold: float
+    key: tuple[str, ...]
+
+
+def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
+    """Rows that both have, with `base` and `head` probabilities, and how many only one of them has.
+
+    Raises:
+        OntimeError: no row is in both, or the key is another one.
+    """
+    if base.key != head.key:
+        raise OntimeError(
+            f"gate: the key of the rows was {_listed(base.key)} and is {_listed(head.key)}; compare the metrics by hand"
+        )
+    key, left, right = list(head.key), base.rows, head.rows
+    if not key:
+        key, left, right = [PLACE], left.reset_index(names=PLACE), right.reset_index(names=PLACE)
+    both = right.rename(columns={"probability": "head"}).merge(
+        left[[*key, "probability"]].rename(columns={"probability": "base"}), on=key, validate="one_to_one"
+    )
+    if both.empty:
+        raise OntimeError("gate: base and head have no validation row in common; compare the metrics by hand")
+    return both, len(left) + len(right) - 2 * len(both)
+
+
+def _listed(key: tuple[str, ...]) -> str:
+    return ", ".join(key) or "none"
+
+
+def judge(
+    both: pd.DataFrame, base_threshold: float, head_threshold: float, decision: Decision, gate: Gate
+) -> list[Judged]:
+    """Every metric of the gate on the paired rows."""
+    labels = both[TARGET].to_numpy(dtype=np.int8)
+    probabilities = (both["base"].to_numpy(dtype=np.float64), both["head"].to_numpy(dtype=np.float64))
+    thresholds = (base_threshold, head_threshold)
+    found = []
+    for name, tolerance in gate.metrics.items():
+        base, head = (
+            _score(name, labels, probability, threshold, decision)
+            for probability, threshold in zip(probabilities, thresholds, strict=True)
+        )
+        found.append(_judged(name, base, head, len(labels), tolerance, gate))
+    return found
+
+
+def judge_slices(both: pd.DataFrame, slices: list[str], gate: Gate) -> list[Judged]:
+    """ROC AUC of every slice with rows enough, on the paired rows."""
+    found = []
+    for column, value, part in _slices(both, slices, gate.slice_rows):
+        labels = part[TARGET].to_numpy(dtype=np.int8)
+        base, head = (_roc_auc(labels, part[name].to_numpy(dtype=np.float64)) for name in ("base", "head"))
+        found.append(_judged(f"{column}={value}", base, head, len(labels), gate.slices, gate))
+    return found
+
+
+def _slices(both: pd.DataFrame, slices: list[str], least_rows: int) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    for column in slices:
+        for value, part in both.groupby(column, sort=True):
+            events = int(part[TARGET].sum())
+            if len(part) >= max(least_rows, SLICE_ROWS) and 0 < events < len(part):
+                yield column, str(value), part
+
+
+def _judged(name: str, base: Score, head: Score, rows: int, tolerance: Tolerance, gate: Gate) -> Judged:
+    once = np.ones(rows, dtype=np.int64)
+    before, after = base(once), head(once)
+    random = np.random.default_rng(gate.seed)
+    worse = []
+    for _ in range(gate.resamples):
+        times = np.bincount(random.integers(0, rows, rows), minlength=rows)
+        worse.append(_worsening(name, base(times), head(times)))
+    # not the resamples' own quantiles: of some hundreds, those far out are chance
+    half = NormalDist().inv_cdf((1 + gate.confidence) / 2) * float(np.nanstd(worse, ddof=1))
+    middle = _worsening(name, before, after)
+    allowed = max(tolerance.absolute, tolerance.relative * abs(before))
+    return Judged(name, before, after, middle - half, middle + half, allowed)
+
+
+def _worsening(name: str, base: float, head: float) -> float:
+    return head - base if name in LESS_IS_BETTER else base - head
+
+
+def _score(name: str, labels: Labels, probability: Probability, threshold: float, decision: Decision) -> Score:
+    """A metric as a function of how many times each row counts; what can be is computed once."""
+    if name == "roc_auc":
+        return _roc_auc(labels, probability)
+    if name == "pr_auc":
+        return lambda times: float(average_precision_score(labels, probability, sample_weight=times))
+    event, warned = labels == 1, probability >= threshold
+    smallest = np.finfo(np.float64).eps
+    costs: Mapping[str, Callable[[], Probability]] = {
+        "log_loss": lambda: -np.log(np.clip(np.where(event, probability, 1 - probability), smallest, 1 - smallest)),
+        "brier_score": lambda: (probability - event) ** 2,
+        "cost_per_1000": lambda: (
+            1000 * (decision.false_alarm_cost * (warned & ~event) + decision.missed_event_cost * (~warned & event))
+        ),
+    }
+    cost = costs[name]()
+    return lambda times: float(times @ cost / times.sum())
+
+
+def _roc_auc(labels: Labels, probability: Probability) -> Score:
+    """ROC AUC, NaN where the rows that count are of one class; sorted once, which is what takes the time."""
+    order = np.argsort(probability, kind="stable")
+    first = np.concatenate([[0], np.flatnonzero(np.diff(probability[order])) + 1])
+    event = labels[order] == 1
+
+    def score(times: Times) -> float:
+        events = np.add.reduceat(times[order] * event, first)
+        others = np.add.reduceat(times[order] * ~event, first)
+        pairs = events.sum() * others.sum()
+        # of every pair of an event and another row: is the event's probability above, equal pairs counting half
+        return float(events @ (np.cumsum(others) - others / 2) / pairs) if pairs else float("nan")
+
+    return score

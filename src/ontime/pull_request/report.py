@@ -1,0 +1,287 @@
+"""What a branch does to the model, as Markdown: metrics, slices, parameters, data, plots, and the gate's verdict.
+
+In: the workspace and a base revision; what DVC tracks of the base comes from the cache or the remote. Out: a folder
+with `report.md` and its images. Only validation rows decide; test metrics are shown. Exit status 1 on a regression.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import click
+import pandas as pd
+
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import replacing
+from ontime.common.params import load_section
+from ontime.model_evaluation.metrics import Decision, Evaluate
+from ontime.pull_request.gate import Gate, Judged, Predictions, judge, judge_slices, paired
+
+MARKER = "<!-- ontime report -->"
+"""First line of the report, by which its comment is found again."""
+MOST_SLICES, MOST_CHANGES = 6, 30
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A revision's champion: its name, predictions, test metrics, and curves by name."""
+
+    model: str
+    predictions: Predictions
+    test: Mapping[str, float]
+    curves: Mapping[str, pd.DataFrame]
+
+
+@click.command(name="report")
+@click.option("--base", required=True, metavar="REV", help="The revision to compare with, such as origin/main.")
+@click.option("--output", type=click.Path(path_type=Path), default="report", show_default=True)
+@click.option("--image-url", default="", metavar="URL", help="Where the images will be (default: beside the report).")
+def command(base: str, output: Path, image_url: str) -> None:
+    """Write what this checkout does to the model against a base revision, and judge it by `gate`."""
+    gate, decision = load_section("gate", Gate), load_section("decision", Decision)
+    columns = load_section("evaluate", Evaluate).slices
+    commit = _git("rev-parse", "--verify", f"{base}^{{commit}}", otherwise=f"--base {base}: no such revision")
+    before, after = read_champion(_base_opener(commit)), read_champion(_workspace_opener)
+    both, unpaired = paired(before.predictions, after.predictions)
+    judged = judge(both, before.predictions.threshold, after.predictions.threshold, decision, gate)
+    slices = judge_slices(both, [name for name in columns if name in both], gate)
+    failed = [metric for metric in [*judged, *slices] if metric.regressed]
+    with replacing(output) as folder:
+        folder.mkdir()
+        images = draw(before, after, folder)
+        text = render(
+            before, after, judged, slices, unpaired, changes(commit), [f"{image_url}{name}" for name in images]
+        )
+        (folder / "report.md").write_text(text, encoding="utf-8")
+    click.echo(f"{output / 'report.md'}: {verdict(failed)}")
+    if failed:
+        raise OntimeError(f"gate: {verdict(failed)}")
+
+
+def read_champion(opened: Callable[[Path], IO[bytes]]) -> Champion:
+    """The champion of the revision that `opened` reads."""
+    with opened(paths.SELECTION) as stream:
+        model = json.load(stream)["champion"]
+    run = paths.training_run(model)
+    with opened(run / "metrics" / "validation.json") as stream:
+        threshold = json.load(stream)["threshold"]
+    with opened(run / "metrics" / "test.json") as stream:
+        test = json.load(stream)
+    with opened(run / "predictions" / "validation.parquet") as stream:
+        rows = pd.read_parquet(stream)
+    with opened(paths.FEATURE_LAYOUT) as stream:
+        key = tuple(json.load(stream)["key"])
+    curves = {}
+    for name in ("roc", "calibration"):
+        with opened(run / "plots" / f"{name}.csv") as stream:
+            curves[name] = pd.read_csv(stream)
+    return Champion(model, Predictions(rows, threshold, key), test, curves)
+
+
+def _workspace_opener(path: Path) -> IO[bytes]:
+    if not path.exists():
+        raise OntimeError(f"{path}: not found; run `dvc repro` (or `dvc pull`) first")
+    return path.open("rb")
+
+
+def _base_opener(commit: str) -> Callable[[Path], IO[bytes]]:
+    from dvc.api import DVCFileSystem
+
+    files = DVCFileSystem(rev=commit)
+
+    def opened(path: Path) -> IO[bytes]:
+        try:
+            stream: IO[bytes] = files.open(str(path), "rb")
+            return stream
+        except Exception as error:  # whatever a cache or a remote without the file raises
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise OntimeError(
+                f"{path} of {commit[:12]}: neither in the cache nor in the remote: {reason}; "
+                "`dvc push` on the base branch, or `dvc repro` there"
+            ) from None
+
+    return opened
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What differs from the base: parameters (name, before, after), DVC's outputs by kind, stages of dvc.lock."""
+
+    parameters: list[tuple[str, Any, Any]]
+    outputs: Mapping[str, list[str]]
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+def changes(commit: str) -> Changes:
+    """What `dvc params diff`, `dvc diff` and `dvc metrics diff` say, by their JSON."""
+    parameters = [
+        (name, values.get("old"), values.get("new"))
+        for changed in _dvc("params", "diff", commit).values()
+        for name, values in changed.items()
+    ]
+    found = _dvc("diff", commit)
+    outputs = {
+        kind: [_path(entry["path"]) for entry in found.get(kind, ())] for kind in ("added", "deleted", "modified")
+    }
+    # dvc diff takes an output that was never fetched for a deleted one
+    absent = set(_absent())
+    outputs["deleted"] = [path for path in outputs["deleted"] if absent.isdisjoint(_with_folders(path))]
+    outputs["renamed"] = [f"{entry['path']['old']} to {entry['path']['new']}" for entry in found.get("renamed", ())]
+    return Changes(parameters, outputs, _dvc("metrics", "diff", commit))
+
+
+def _absent() -> Iterator[str]:
+    """Outputs of dvc.lock that the checkout does not have, folders with a slash at the end."""
+    status = _dvc("data", "status")
+    yield from (_path(path) for path in status.get("not_in_cache", ()))
+    yield from (_path(path) for path in status.get("uncommitted", {}).get("deleted", ()))
+
+
+def _with_folders(path: str) -> Iterator[str]:
+    """A path and the folders that it is in, with a slash at their ends."""
+    yield path
+    yield from (f"{folder}/" for folder in PurePosixPath(path).parents)
+
+
+def _path(path: Any) -> str:
+    return str(path["new"] if isinstance(path, dict) else path)
+
+
+def _dvc(*arguments: str) -> dict[str, Any]:
+    done = subprocess.run(["dvc", *arguments, "--json"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = [line for line in done.stderr.splitlines() if line.strip()]
+        raise OntimeError(f"dvc {' '.join(arguments)}: {reason[0] if reason else done.returncode}")
+    content: dict[str, Any] = json.loads(done.stdout or "{}")
+    return content
+
+
+def _git(*arguments: str, otherwise: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OntimeError(otherwise)
+    return done.stdout.strip()
+
+
+def draw(before: Champion, after: Champion, folder: Path) -> list[str]:
+    """Write ROC and calibration of both champions on test as images; their file names."""
+    from matplotlib.figure import Figure
+
+    shapes = {
+        "roc": ("false_positive_rate", "true_positive_rate", "ROC on test"),
+        "calibration": ("probability", "share_of_events", "Calibration on test"),
+    }
+    for name, (x, y, title) in shapes.items():
+        figure = Figure(figsize=(5, 4.2), dpi=110, layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], linestyle=":", color="grey", linewidth=1)
+        for champion, label in ((before, f"base: {before.model}"), (after, f"this: {after.model}")):
+            axes.plot(
+                champion.curves[name][x], champion.curves[name][y], marker="o" * (name == "calibration"), label=label
+            )
+        axes.set(title=title, xlabel=x.replace("_", " "), ylabel=y.replace("_", " "), xlim=(0, 1), ylim=(0, 1))
+        axes.legend(loc="lower right")
+        figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    return [f"{name}.png" for name in shapes]
+
+
+def verdict(failed: list[Judged]) -> str:
+    """One line: what is worse than allowed, or that nothing is."""
+    if not failed:
+        return "passed: nothing is worse than allowed"
+    return "failed: " + "; ".join(
+        f"{metric.name} from {metric.base:.4f} to {metric.head:.4f}, {metric.worsening:.4f} worse, "
+        f"allowed {metric.allowed:.4f}"
+        for metric in failed
+    )
+
+
+def render(
+    before: Champion,
+    after: Champion,
+    judged: list[Judged],
+    slices: list[Judged],
+    unpaired: int,
+    changed: Changes,
+    images: list[str],
+) -> str:
+    """The report as Markdown."""
+    failed = [metric for metric in [*judged, *slices] if metric.regressed]
+    champion = after.model if after.model == before.model else f"{before.model} → {after.model}"
+    moved = [metric for metric in slices if metric.low > 0 or metric.high < 0]
+    moved.sort(key=lambda metric: (-metric.regressed, -abs(metric.head - metric.base), metric.name))
+    parts = [
+        MARKER,
+        f"## Gate {'failed' if failed else 'passed'}",
+        f"Champion: {champion}. {verdict(failed)[0].upper()}{verdict(failed)[1:]}.",
+        "### Validation, judged",
+        *_judged_table("metric", judged),
+    ]
+    if unpaired:
+        parts.append(f"{unpaired} validation rows are in one of the two only and are not judged.")
+    if moved:
+        parts += ["### Slices whose ROC AUC moved beyond chance", *_judged_table("slice", moved[:MOST_SLICES])]
+    parts += ["### Test, not judged", *_test_table(before.test, after.test)]
+    parts += ["### Parameters", *_listed(_parameter_rows(changed.parameters))]
+    parts += ["### Data and outputs", *_listed(_output_rows(changed.outputs))]
+    parts += ["### Metrics of every run", *_metric_rows(changed.metrics)]
+    parts += ["### Plots", " ".join(f"![{Path(image).stem}]({image})" for image in images)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _judged_table(title: str, judged: list[Judged]) -> list[str]:
+    lines = [f"| {title} | base | this | change | worse by, interval | allowed | |", "|---|---|---|---|---|---|---|"]
+    for metric in judged:
+        mark = "**regressed**" if metric.regressed else "better" if metric.high < 0 else ""
+        lines.append(
+            f"| {_cell(metric.name)} | {metric.base:.4f} | {metric.head:.4f} | {metric.head - metric.base:+.4f} "
+            f"| {metric.low:+.4f} to {metric.high:+.4f} | {metric.allowed:.4f} | {mark} |"
+        )
+    return ["\n".join(lines)]
+
+
+def _test_table(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
+    lines = ["| metric | base | this | change |", "|---|---|---|---|"]
+    for name in after:
+        if name in before:
+            change = after[name] - before[name]
+            lines.append(f"| {name} | {before[name]:g} | {after[name]:g} | {change:+.6g} |")
+    return ["\n".join(lines)]
+
+
+def _metric_rows(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    lines = ["| file | metric | base | this |", "|---|---|---|---|"]
+    for path, changed in sorted(metrics.items()):
+        for name, values in changed.items():
+            if name in ("roc_auc", "log_loss", "cost_per_1000"):
+                lines.append(f"| {_cell(path)} | {name} | {values.get('old', '')} | {values.get('new', '')} |")
+    return ["<details><summary>by file</summary>", "\n".join(lines), "</details>"] if len(lines) > 2 else ["No change."]
+
+
+def _parameter_rows(parameters: list[tuple[str, Any, Any]]) -> Iterator[str]:
+    for name, old, new in parameters:
+        yield f"`{name}`: {_value(old)} → {_value(new)}"
+
+
+def _output_rows(outputs: Mapping[str, list[str]]) -> Iterator[str]:
+    for kind, names in outputs.items():
+        yield from (f"{kind}: `{name}`" for name in names)
+
+
+def _listed(lines: Iterator[str]) -> list[str]:
+    found = list(lines)
+    more = [f"- and {len(found) - MOST_CHANGES} more"] if len(found) > MOST_CHANGES else []
+    return ["\n".join([f"- {line}" for line in found[:MOST_CHANGES]] + more) if found else "No change."]
+
+
+def _value(value: Any) -> str:
+    return "(none)" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def _cell(text: str) -> str:
+    """Text of the data or of a branch, so that it stays in its cell."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

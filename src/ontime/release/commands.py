@@ -1,0 +1,152 @@
+"""Register versions, assign them to stages, write and publish what a stage runs, and tell what runs where.
+
+A release is two tags and a commit: `NAME@v1.2.0` makes a commit a version, `NAME#production#3` says that a stage is to
+run it, and the release file, committed to the branch, is what the cluster follows. A rollback is the same with an older
+version. Nothing rewrites history or talks to the cluster.
+"""
+
+import json
+
+import click
+
+from ontime.common.errors import OntimeError
+from ontime.release import mirror, overview, promotion, publish
+from ontime.release.git import REMOTE
+from ontime.release.registry import Registry, read_registry, resolve
+
+on_branch = click.option("--branch", default="main", show_default=True, help="The default branch.")
+by_tag = click.option(
+    "--tag", metavar="TAG", help="The tag that says stage and version, in a workflow that it started."
+)
+push_option = click.option("--push", is_flag=True, help=f"Push the tag to {REMOTE}; otherwise it stays here.")
+no_remote_option = click.option("--no-remote", is_flag=True, help="Do not ask the DVC remote: there is none.")
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
+
+@click.group(name="release")
+def command() -> None:
+    """Versions, stages and what runs where, by tags and commits."""
+
+
+@command.command(name="register")
+@click.argument("version")
+@click.option("--rev", default="HEAD", show_default=True, help="The commit.")
+@on_branch
+@push_option
+@no_remote_option
+def register_command(version: str, rev: str, branch: str, push: bool, no_remote: bool) -> None:
+    """Make a commit a version: an annotated tag NAME@VERSION."""
+    click.echo(promotion.register(version, rev, branch, push, remote=not no_remote))
+
+
+@command.command(name="assign")
+@click.argument("version")
+@click.argument("stage")
+@on_branch
+@push_option
+def assign_command(version: str, stage: str, branch: str, push: bool) -> None:
+    """Say that a stage is to run a version: an annotated tag NAME#STAGE#NUMBER."""
+    click.echo(promotion.assign(version, stage, branch, push))
+
+
+@command.command(name="rollback")
+@click.argument("stage")
+@click.option("--to", "version", metavar="VERSION", help="A version that ran there; otherwise the last older one.")
+@on_branch
+@push_option
+def rollback_command(stage: str, version: str | None, branch: str, push: bool) -> None:
+    """Assign the older version that a stage ran last."""
+    click.echo(promotion.roll_back(stage, version, branch, push))
+
+
+@command.command(name="check")
+@click.argument("tag")
+@on_branch
+@no_remote_option
+def check_command(tag: str, branch: str, no_remote: bool) -> None:
+    """Check a tag that was pushed, and print name=value lines for a workflow's outputs."""
+    registry, event = promotion.check_tag(tag, branch, remote=not no_remote)
+    click.echo(f"name={registry.name}")
+    click.echo(f"version={registry.version_of(event)}")
+    click.echo(f"stage={registry.stage_of(event)}")
+    click.echo(f"commit={event.commit}")
+
+
+@command.command(name="write")
+@click.argument("stage", required=False)
+@click.argument("version", required=False)
+@by_tag
+@click.option("--digest", help="Of the version's image, sha256:…, where it did not run yet.")
+@click.option("--image", help="Registry and repository of the image; otherwise as before.")
+@on_branch
+def write_command(
+    stage: str | None, version: str | None, tag: str | None, digest: str | None, image: str | None, branch: str
+) -> None:
+    """Write the release file of a stage."""
+    registry = read_registry()
+    stage, version = choose(stage, version, tag, registry)
+    click.echo(publish.write(stage, version, digest, image, branch, registry))
+
+
+@command.command(name="publish")
+@click.argument("stage", required=False)
+@by_tag
+@on_branch
+@click.option("--to-branch", metavar="NAME", help="Push to this branch instead, for a pull request.")
+def publish_command(stage: str | None, tag: str | None, branch: str, to_branch: str | None) -> None:
+    """Commit the release file of a stage alone, on top of the remote's branch, and push it."""
+    stage, _ = choose(stage, None, tag, read_registry())
+    click.echo(publish.publish(stage, branch, to_branch))
+
+
+@command.command(name="status")
+@on_branch
+@json_option
+def status_command(branch: str, as_json: bool) -> None:
+    """Tell what each stage is to run, and what its release file says."""
+    found = overview.status(read_registry(), branch)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo("\n".join(overview.status_lines(found)))
+
+
+@command.command(name="history")
+@click.argument("stage", required=False)
+@on_branch
+@json_option
+def history_command(stage: str | None, branch: str, as_json: bool) -> None:
+    """List the releases of a stage, or of all, newest first."""
+    registry = read_registry()
+    if stage is None:
+        rows = overview.all_releases(registry, branch)
+    else:
+        registry.previous_stage(stage)
+        rows = overview.releases(stage, registry, branch)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for line in overview.history_lines(rows):
+        click.echo(line)
+
+
+@command.command(name="mirror")
+def mirror_command() -> None:
+    """Copy versions and stages into MLflow's model registry, which never leads."""
+    changes = mirror.mirror(read_registry())
+    if changes is not None:
+        click.echo(f"{changes} changes in MLflow's registry")
+
+
+def choose(stage: str | None, version: str | None, tag: str | None, registry: Registry) -> tuple[str, str | None]:
+    """Stage and, if it is said, version, as they are named or as a tag says them."""
+    if tag:
+        event = resolve(tag, registry)
+        said = (registry.stage_of(event), registry.version_of(event))
+        if stage not in (None, said[0]) or version not in (None, said[1]):
+            raise OntimeError(f"{tag}: says {said[1]} for {said[0]}")
+        return said
+    if stage is None:
+        raise click.UsageError("name the stage, or the tag with --tag")
+    registry.previous_stage(stage)
+    return stage, version

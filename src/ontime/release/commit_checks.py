@@ -1,0 +1,165 @@
+"""What a commit must be before it is a version: its `dvc.lock` current, its outputs in the DVC remote.
+
+In: a commit, which need not be checked out and whose data need not be here. It is looked at in a clone that shares
+this repository's objects, with this checkout's DVC cache and remote.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.release.git import content_of, git
+from ontime.release.registry import SHORT
+
+LOCK = "dvc.lock"
+
+
+def check_lock(commit: str) -> None:
+    """Refuse a commit whose code, parameters or dependencies are not those that its lock was made of."""
+    from dvc.exceptions import DvcException
+    from dvc.repo.reproduce import plan_repro
+
+    with _clone(commit) as repo:
+        try:
+            graph = repo.index.graph
+            # what is locked is compared with what is in git and with what the stages before have locked; data that
+            # is not here counts as unchanged
+            with repo.lock:
+                stale = [
+                    stage.addressing.rpartition(":")[2]
+                    for stage in plan_repro(graph)
+                    if stage.changed(allow_missing=True, upstream=list(graph.successors(stage)))
+                ]
+        except DvcException as error:
+            raise OntimeError(f"commit {commit[:SHORT]}: DVC cannot read its graph: {_line(error)}") from None
+    if stale:
+        raise OntimeError(
+            f"commit {commit[:SHORT]}: {LOCK} is stale: {_few(stale)} would run; `dvc repro`, commit, register that"
+        )
+
+
+def check_remote(commit: str) -> None:
+    """Refuse a commit of whose outputs the DVC remote lacks one, file by file."""
+    with _clone(commit) as repo:
+        if not repo.config["core"].get("remote"):
+            raise OntimeError("no default DVC remote; add one, or leave it out with --no-remote")
+        try:
+            missing = repo.data_status(granular=True, not_in_remote=True, remote_refresh=True)["not_in_remote"]
+        except Exception as error:  # whatever the storage's own library raises
+            name = repo.config["core"]["remote"]
+            raise OntimeError(f"DVC remote {name}: cannot be asked what it has: {_line(error)}") from None
+    if missing:
+        raise OntimeError(f"commit {commit[:SHORT]}: not in the DVC remote: {_few(sorted(missing))}; run `dvc push`")
+
+
+def locked_champion(commit: str) -> str:
+    """MD5 of the champion's folder as the commit's lock has it, without DVC's ending .dir."""
+    text = content_of(commit, LOCK)
+    try:
+        stages = YAML(typ="safe", pure=True).load(text or "")["stages"]
+        outs = [out for stage in stages.values() for out in stage.get("outs", ())]
+        (md5,) = [out["md5"] for out in outs if Path(out["path"]) == paths.CHAMPION]
+    except (YAMLError, TypeError, KeyError, AttributeError, ValueError):
+        raise OntimeError(f"commit {commit[:SHORT]}: {LOCK} has no {paths.CHAMPION}") from None
+    return str(md5).removesuffix(".dir")
+
+
+def champion_files(commit: str) -> dict[str, bytes]:
+    """The champion's files by name at a commit, from this checkout's cache or the DVC remote, as its lock says them.
+
+    Raises:
+        OntimeError: a file is nowhere, or is not what the lock says.
+    """
+    from dvc.api import DVCFileSystem
+
+    wanted = locked_champion(commit)
+    try:
+        system = DVCFileSystem(str(Path.cwd()), rev=commit)
+        found = system.find(str(paths.CHAMPION))
+        files = {str(Path(name).relative_to(paths.CHAMPION)): system.read_bytes(name) for name in found}
+    except Exception as error:  # whatever the storage's own library raises
+        raise OntimeError(
+            f"commit {commit[:SHORT]}: {paths.CHAMPION} is neither in DVC's cache nor in its remote: {_line(error)}"
+        ) from None
+    if folder_md5(files) != wanted:
+        raise OntimeError(f"commit {commit[:SHORT]}: {paths.CHAMPION} in DVC is not what {LOCK} says (MD5 {wanted})")
+    return files
+
+
+def folder_md5(files: dict[str, bytes]) -> str:
+    """The MD5 that DVC gives a folder: of the list of its files' paths and MD5s."""
+    return folder_md5_of({name: _md5(content) for name, content in files.items()})
+
+
+def folder_md5_of(hashes: Mapping[str, str]) -> str:
+    """The same, from the files' MD5s by path."""
+    listing = [{"md5": hashes[name], "relpath": name} for name in sorted(hashes)]
+    return _md5(json.dumps(listing, sort_keys=True).encode())
+
+
+def model_sha256(files: dict[str, bytes], name: str) -> str:
+    """SHA-256 of model.onnx, once every file of the champion is what its manifest says.
+
+    Args:
+        name: of the artifact, which the manifest must have too.
+
+    Raises:
+        OntimeError: the manifest cannot be read or does not fit.
+    """
+    place = paths.CHAMPION / "manifest.json"
+    try:
+        manifest = json.loads(files["manifest.json"])
+        described = {file: str(parts["sha256"]) for file, parts in manifest["files"].items()}
+        model = described["model.onnx"]
+        found_name = manifest["name"]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise OntimeError(f"{place}: not a manifest that names the files' SHA-256") from None
+    if found_name != name:
+        raise OntimeError(f"{place}: of {found_name}, not of {name}")
+    actual = {file: hashlib.sha256(content).hexdigest() for file, content in files.items() if file != "manifest.json"}
+    for file in sorted(actual.keys() | described.keys()):
+        if actual.get(file) != described.get(file):
+            raise OntimeError(f"{paths.CHAMPION / file}: not what manifest.json says")
+    return model
+
+
+@contextmanager
+def _clone(commit: str) -> Iterator[Any]:
+    """DVC's view of a commit, checked out in a clone without data."""
+    from dvc.repo import Repo
+
+    with tempfile.TemporaryDirectory(prefix="ontime-release-") as top:
+        clone = Path(top) / "clone"
+        git("clone", "--quiet", "--shared", "--no-checkout", ".", str(clone))
+        git("-C", str(clone), "checkout", "--quiet", "--detach", commit)
+        with Repo() as here:
+            config = {
+                "core": {"site_cache_dir": top},
+                "remote": here.config["remote"],
+                "cache": {"dir": here.cache.local_cache_dir},
+            }
+            if here.config["core"].get("remote"):
+                config["core"]["remote"] = here.config["core"]["remote"]
+        with Repo(str(clone), config=config) as repo:
+            yield repo
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _line(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]

@@ -1,0 +1,153 @@
+"""Which commit may become a version, which version a stage may be assigned, and the tags that say so."""
+
+from ontime.common.errors import OntimeError
+from ontime.release.commit_checks import check_lock, check_remote
+from ontime.release.git import REMOTE, commit_of, fetch, git, is_ancestor, tip
+from ontime.release.registry import (
+    SHORT,
+    Registry,
+    is_pushed,
+    push_tag,
+    read_registry,
+    resolve,
+    tag_assignment,
+    tag_registration,
+)
+from ontime.release.release_file import ran
+from ontime.release.tags import Event, check_version, is_newer
+
+
+def register(version: str, revision: str, branch: str, pushed: bool, remote: bool) -> str:
+    """Make a commit a version.
+
+    Args:
+        branch: the default branch, which must have the commit; if `pushed`, the remote's.
+        pushed: push the tag too.
+        remote: ask the DVC remote whether it has the commit's outputs.
+
+    Returns:
+        What was done, in a line.
+
+    Raises:
+        OntimeError: why the commit is no such version; nothing was made.
+    """
+    check_version(version)
+    if pushed:
+        fetch(branch)
+    registry = read_registry()
+    commit = commit_of(revision)
+    if commit is None:
+        raise OntimeError(f"--rev {revision}: no such commit")
+    known = registry.registration(version)
+    if pushed and known is not None and known.commit == commit and not is_pushed(known.tag):
+        push_tag(known.tag)
+        return f"{known.tag}: made before, now pushed"
+    registry.check_new(version, commit)
+    if revision == "HEAD":
+        check_clean()
+    check_commit(commit, branch, pushed, remote)
+    tag = tag_registration(registry, version, commit, pushed)
+    return f"{tag}: commit {commit[:SHORT]}{_next(tag, pushed)}"
+
+
+def assign(version: str, stage: str, branch: str, pushed: bool) -> str:
+    """Say that a stage is to run a version.
+
+    Returns:
+        What was done, in a line.
+
+    Raises:
+        OntimeError: why it may not run there; nothing was made.
+    """
+    check_version(version)
+    if pushed:
+        fetch(branch)
+    registry = read_registry()
+    registry.previous_stage(stage)
+    registry.required(version)
+    now = registry.assigned(stage)
+    if now is not None and registry.version_of(now) == version:
+        if pushed and not is_pushed(now.tag):
+            push_tag(now.tag)
+            return f"{now.tag}: made before, now pushed"
+        return f"{stage}: {version} is assigned already ({now.tag})"
+    check_ran_before(version, stage, branch, registry)
+    tag = tag_assignment(registry, version, stage, pushed)
+    return f"{tag}: {version}{_next(tag, pushed)}"
+
+
+def roll_back(stage: str, version: str | None, branch: str, pushed: bool) -> str:
+    """Assign the named version or the older one that the stage ran last; as `assign` otherwise."""
+    if version is not None:
+        check_version(version)
+    if pushed:
+        fetch(branch)
+    return assign(older(stage, version, branch, read_registry()), stage, branch, pushed)
+
+
+def older(stage: str, version: str | None, branch: str, registry: Registry) -> str:
+    """The version to go back to: the named one, if it ran in the stage, or the last that ran there and is older.
+
+    Raises:
+        OntimeError: there is none.
+    """
+    registry.previous_stage(stage)
+    found = [one.release.version for one in ran(stage, branch) if one.release]
+    if version is not None:
+        registry.required(version)
+        if version not in found:
+            raise OntimeError(f"{version}: never ran in {stage}; it ran {', '.join(dict.fromkeys(found)) or 'nothing'}")
+        return version
+    event = registry.wanted(stage)
+    if event is None:
+        raise OntimeError(f"{stage}: nothing is assigned to it")
+    now = registry.version_of(event)
+    below = [one for one in found if is_newer(now, than=one) and registry.may_run(one)]
+    if not below:
+        raise OntimeError(f"{stage}: ran no version that is older than {now}")
+    return below[0]
+
+
+def check_tag(tag: str, branch: str, remote: bool) -> tuple[Registry, Event]:
+    """Check a tag that somebody pushed as if it were made here.
+
+    Raises:
+        OntimeError: why `register` or `assign` would not have made it.
+    """
+    registry = read_registry()
+    event = resolve(tag, registry)
+    version, stage = registry.version_of(event), registry.stage_of(event)
+    if event.version:
+        registry.without(event.tag).check_new(version, event.commit)
+        check_commit(event.commit, branch, pushed=False, remote=remote)
+    else:
+        check_ran_before(version, stage, branch, registry)
+    return registry, event
+
+
+def check_clean() -> None:
+    """Refuse a checkout with anything in it that is not committed."""
+    changed = git("status", "--porcelain", "--untracked-files=normal").splitlines()
+    if changed:
+        raise OntimeError(f"{changed[0][3:]}: not committed; commit or remove it, or name a commit with --rev")
+
+
+def check_commit(commit: str, branch: str, pushed: bool, remote: bool) -> None:
+    """Refuse a commit that is not in the branch, has a stale lock, or whose outputs the DVC remote lacks."""
+    local = None if pushed else commit_of(f"refs/heads/{branch}")
+    if not any(is_ancestor(commit, of=top) for top in (tip(branch), local) if top):
+        raise OntimeError(f"commit {commit[:SHORT]}: not in {branch}{f' at {REMOTE}; push it first' if pushed else ''}")
+    check_lock(commit)
+    if remote:
+        check_remote(commit)
+
+
+def check_ran_before(version: str, stage: str, branch: str, registry: Registry) -> None:
+    """Refuse a version for a stage whose predecessor never ran it."""
+    earlier = registry.previous_stage(stage)
+    if earlier and not ran(earlier, branch, version):
+        raise OntimeError(f"{version}: never ran in {earlier}, as {branch} has it; release it there first")
+
+
+def _next(tag: str, pushed: bool) -> str:
+    return ", pushed" if pushed else f"; push it: git push {REMOTE} '{tag}'"

@@ -1,0 +1,207 @@
+"""A release file written, then committed alone on top of the remote's branch, whatever is checked out, and pushed.
+
+A ref of this checkout, `refs/ontime/releases/<stage>`, keeps the commit of the branch that the file was written on. So
+what somebody else published for the stage since is found, and one of two releases at once is refused.
+"""
+
+import tempfile
+from pathlib import Path
+
+from ontime.common.errors import OntimeError
+from ontime.common.files import write_text
+from ontime.release import release_file
+from ontime.release.commit_checks import champion_files, model_sha256
+from ontime.release.git import (
+    REMOTE,
+    blob_of,
+    fetch,
+    git,
+    is_ancestor,
+    push,
+    remote_commit,
+    tip,
+    tried,
+)
+from ontime.release.registry import SHORT, Registry, read_registry
+from ontime.release.release_file import Release, path_of, ran, render
+from ontime.release.tags import Event
+
+ATTEMPTS = 2
+
+
+def write(
+    stage: str, version: str | None, digest: str | None, image: str | None, branch: str, registry: Registry
+) -> str:
+    """Write the release file of a stage.
+
+    Args:
+        version: the one that the registry wants there, if it is known.
+        digest: of the version's image; only where no stage before and no earlier release has it.
+        image: registry and repository, if not those of that release.
+
+    Returns:
+        What was done, in a line.
+
+    Raises:
+        OntimeError: not what the registry wants there, no such digest, or a file that was edited.
+    """
+    registration = _wanted(stage, version, registry)
+    version = registration.version
+    base, current = tip(branch), release_file.read(stage)
+    earlier = _earlier(stage, registration, registry, branch)
+    if earlier is None and registry.previous_stage(stage):
+        raise OntimeError(f"{version}: never ran in {registry.previous_stage(stage)}, so there is no digest to take")
+    if earlier is None and digest is None:
+        raise OntimeError(f"{version}: never ran in {stage}; name its image's digest with --digest")
+    if earlier is None and image is None and current is None:
+        raise OntimeError(f"{stage}: nothing was released there yet; name the image with --image")
+    if earlier is not None and digest not in (None, earlier.digest):
+        raise OntimeError(f"{version}: released as {earlier.digest} before; a version has one image")
+    known = earlier or current
+    release = release_file.check(
+        Release(
+            version=version,
+            commit=registration.commit,
+            model_sha256=earlier.model_sha256 if earlier else _model_sha256(registration.commit, registry.name),
+            image=image or (known.image if known else ""),
+            digest=earlier.digest if earlier else str(digest),
+        )
+    )
+    changed = release != current
+    if changed:
+        write_text(path_of(stage), render(release))
+    # after the file: a kill in between leaves a ref that is too old, and publishing is refused rather than done blindly
+    git("update-ref", _ref(stage), base)
+    return f"{path_of(stage)}: {version}{'' if changed else ', unchanged'}"
+
+
+def publish(stage: str, branch: str, to_branch: str | None) -> str:
+    """Commit the release file on top of the remote's branch and push it.
+
+    Args:
+        to_branch: another branch to push to, for a pull request.
+
+    Returns:
+        What was done, in a line.
+
+    Raises:
+        OntimeError: the file is not what `write` wrote for the present registry, somebody else published for the
+            stage meanwhile, or the remote refuses it.
+    """
+    path = path_of(stage)
+    release = release_file.read(stage)
+    if release is None:
+        raise OntimeError(f"{path}: says no release; write one with `ontime release write`")
+    base = tried("rev-parse", "--quiet", "--verify", _ref(stage))
+    if base is None:
+        raise OntimeError(f"{path}: not written in this checkout; run `ontime release write {stage}`")
+    content = git("hash-object", "-w", "--stdin", content=render(release))
+    for _ in range(ATTEMPTS):
+        fetch(branch)
+        registry, top = read_registry(), tip(branch)
+        _check(stage, release, registry, branch)
+        if blob_of(top, path) == content:
+            follow(branch, path)
+            return f"{stage}: {release.version} is on {branch} already"
+        if blob_of(top, path) != blob_of(base, path):
+            raise OntimeError(f"{stage}: {_other(stage, branch)} since this was written; write it again, or leave it")
+        commit = make_commit(top, path, content, message(stage, release, registry))
+        if to_branch:
+            return f"{stage}: {release.version} {_propose(commit, path, to_branch)}"
+        refused = push(f"{commit}:refs/heads/{branch}")
+        if refused is None:
+            follow(branch, path)
+            return f"{stage}: {release.version} published on {branch}, commit {commit[:SHORT]}"
+        fetch(branch)
+        if tip(branch) == top:
+            raise OntimeError(f"{branch}: {REMOTE} refused it: {refused}")
+    raise OntimeError(f"{branch}: moved again while {stage} was published; run it once more")
+
+
+def _propose(commit: str, path: Path, to_branch: str) -> str:
+    """Push a commit to a new branch, unless that is there with the same file; what was done."""
+    there = remote_commit(f"refs/heads/{to_branch}")
+    if there is None:
+        refused = push(f"{commit}:refs/heads/{to_branch}")
+        if refused is not None:
+            raise OntimeError(f"{to_branch}: {REMOTE} refused it: {refused}")
+        return f"published on {to_branch}, commit {commit[:SHORT]}"
+    if blob_of(there, path) != blob_of(commit, path):
+        raise OntimeError(f"{to_branch}: is there already, with something else; remove it or name another branch")
+    return f"is on {to_branch} already"
+
+
+def make_commit(parent: str, path: Path, content: str, text: str) -> str:
+    """A commit that differs from its parent in one file; neither the checkout nor its index changes."""
+    with tempfile.TemporaryDirectory(prefix="ontime-release-") as folder:
+        index = str(Path(folder) / "index")
+        git("read-tree", parent, GIT_INDEX_FILE=index)
+        git("update-index", "--add", "--cacheinfo", f"100644,{content},{path.as_posix()}", GIT_INDEX_FILE=index)
+        tree = git("write-tree", GIT_INDEX_FILE=index)
+    signed = ["-S"] if tried("config", "--type=bool", "commit.gpgSign") == "true" else []
+    return git("commit-tree", tree, "-p", parent, *signed, content=text)
+
+
+def message(stage: str, release: Release, registry: Registry) -> str:
+    """The release's commit message."""
+    event = registry.wanted(stage)
+    lines = [f"Tag: {event.tag if event else ''}", f"Image: {release.image}@{release.digest}"]
+    return "\n".join([f"Release {registry.name} {release.version} to {stage}", "", *lines, ""])
+
+
+def follow(branch: str, path: Path) -> None:
+    """Bring the checkout's own branch up to the remote's, if it is that branch and nothing is in the way."""
+    if tried("symbolic-ref", "--quiet", "HEAD") == f"refs/heads/{branch}" and is_ancestor("HEAD", tip(branch)):
+        # staged, the file is what the merge would bring, so git lets it be
+        tried("add", "--", str(path))
+        tried("merge", "--quiet", "--ff-only", tip(branch))
+
+
+def _wanted(stage: str, version: str | None, registry: Registry) -> Event:
+    """The registration of the version that the registry wants in a stage; refused if another one is asked for."""
+    registry.previous_stage(stage)
+    if version is not None:
+        registry.required(version)
+    event = registry.wanted(stage)
+    if event is None:
+        wish = version or "VERSION"
+        raise OntimeError(f"{stage}: nothing is assigned to it; run `ontime release assign {wish} {stage}`")
+    wanted = registry.version_of(event)
+    if version not in (None, wanted):
+        raise OntimeError(f"{stage}: is to run {wanted} by {event.tag}, not {version}")
+    return registry.required(wanted)
+
+
+def _earlier(stage: str, registration: Event, registry: Registry, branch: str) -> Release | None:
+    """The version as it ran in the stage before this one or, for the first stage, as it ran there."""
+    for one in ran(registry.previous_stage(stage) or stage, branch, registration.version):
+        if one.release and one.release.commit == registration.commit:
+            return one.release
+    return None
+
+
+def _check(stage: str, release: Release, registry: Registry, branch: str) -> None:
+    """Refuse a release that the registry does not want there, or that is not the one that was tried before."""
+    registration = _wanted(stage, release.version, registry)
+    if release.commit != registration.commit:
+        raise OntimeError(f"{path_of(stage)}: commit {release.commit[:SHORT]} is not that of {registration.tag}")
+    earlier = _earlier(stage, registration, registry, branch)
+    if earlier is None and registry.previous_stage(stage):
+        raise OntimeError(f"{release.version}: never ran in {registry.previous_stage(stage)}")
+    if earlier and (earlier.digest, earlier.model_sha256) != (release.digest, release.model_sha256):
+        raise OntimeError(f"{path_of(stage)}: not the image and model that {release.version} was released with before")
+
+
+def _model_sha256(commit: str, name: str) -> str:
+    return model_sha256(champion_files(commit), name)
+
+
+def _other(stage: str, branch: str) -> str:
+    newest = release_file.history(stage, branch)[:1]
+    if newest and newest[0].release:
+        return f"{newest[0].release.version} was published in commit {newest[0].commit[:SHORT]}"
+    return "its file was changed by hand"
+
+
+def _ref(stage: str) -> str:
+    return f"refs/ontime/releases/{stage}"

@@ -1,0 +1,181 @@
+"""The release file: which image a stage runs and what it was made of, as a kustomize component.
+
+It is rendered whole from five facts. So it is right if and only if it equals what its own facts render to, and a file
+that somebody edited is told from one that `ontime release write` wrote.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ontime.common.errors import OntimeError
+from ontime.release.git import check_whole, content_of, git, tip
+from ontime.release.tags import is_version
+
+FOLDER = Path("deployment/kubernetes/releases")
+IMAGE = "ontime"
+"""Name of the image in the manifests, whose place the release's image takes."""
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+IMAGE_NAME = re.compile(r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*")
+HEAD = """\
+# Written whole by `ontime release write`; a file that was edited is refused.
+apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+"""
+RELEASED = """\
+images:
+  - name: {name}
+    newName: {image}
+    digest: {digest}
+patches:
+  - target:
+      kind: Rollout
+    patch: |
+      apiVersion: argoproj.io/v1alpha1
+      kind: Rollout
+      metadata:
+        name: {name}
+      spec:
+        template:
+          metadata:
+            labels:
+              app.kubernetes.io/version: "{version}"
+            annotations:
+              ontime.io/git-commit: "{commit}"
+              ontime.io/model-sha256: "{model_sha256}"
+"""
+NOTHING = f"""\
+images:
+  - name: {IMAGE}
+    digest: sha256:{"0" * 64}
+"""
+"""Until the first release: a digest that no image has, so that nothing else is pulled."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a stage runs."""
+
+    version: str
+    commit: str
+    """The one that the version is of, 40 hexadecimal digits."""
+    model_sha256: str
+    """Of model.onnx."""
+    image: str
+    """Registry and repository."""
+    digest: str
+    """sha256:…, of the image's manifest."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """The release file as one commit of the branch left it."""
+
+    commit: str
+    time: int
+    """Seconds since 1970, the committer's."""
+    release: Release | None
+    edited: bool
+    """Whether it is not what `ontime release write` writes."""
+
+    @property
+    def date(self) -> str:
+        """ISO 8601, UTC."""
+        return datetime.fromtimestamp(self.time, UTC).isoformat().replace("+00:00", "Z")
+
+
+def path_of(stage: str) -> Path:
+    """Where a stage's release file is."""
+    return FOLDER / stage / "kustomization.yaml"
+
+
+def render(release: Release | None) -> str:
+    """The one text that says this release, or that there was none yet."""
+    return HEAD + (NOTHING if release is None else RELEASED.format(name=IMAGE, **vars(release)))
+
+
+def parse(text: str, place: str | Path) -> Release | None:
+    """The release that a file says; None before the first one.
+
+    Raises:
+        OntimeError: it is not what `ontime release write` writes.
+    """
+    release = None
+    if text != render(None):
+        try:
+            release = _read(text)
+        except (OntimeError, YAMLError, KeyError, TypeError, ValueError, AttributeError):
+            release = None
+        if release is None or text != render(release):
+            raise OntimeError(f"{place}: edited by hand; take that back (git log -p {place}) and write it again")
+    return release
+
+
+def check(release: Release) -> Release:
+    """Refuse a release with a malformed fact."""
+    for name, value, good in (
+        ("version", release.version, is_version(release.version)),
+        ("commit", release.commit, re.fullmatch(r"[0-9a-f]{40}", release.commit)),
+        ("SHA-256 of the model", release.model_sha256, re.fullmatch(r"[0-9a-f]{64}", release.model_sha256)),
+        ("image, a name without tag", release.image, IMAGE_NAME.fullmatch(release.image)),
+        ("digest, sha256: and 64 digits", release.digest, DIGEST.fullmatch(release.digest)),
+    ):
+        if not good:
+            raise OntimeError(f"{value}: not a {name}")
+    return release
+
+
+def read(stage: str) -> Release | None:
+    """The release that the checkout's file of a stage says; None before the first one.
+
+    Raises:
+        OntimeError: somebody edited it.
+    """
+    path = path_of(stage)
+    try:
+        text = path.read_bytes().decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    return parse(text, path)
+
+
+def history(stage: str, branch: str) -> list[Written]:
+    """The stage's release file in the branch, newest first; a commit that removed it is left out."""
+    check_whole()
+    path = path_of(stage)
+    listed = git("log", "--first-parent", "--format=%H %ct", tip(branch), "--", str(path)).split()
+    found = []
+    for commit, seconds in zip(listed[::2], listed[1::2], strict=True):
+        text = content_of(commit, path)
+        if text is None:
+            continue
+        try:
+            found.append(Written(commit, int(seconds), parse(text, path), edited=False))
+        except OntimeError:
+            found.append(Written(commit, int(seconds), None, edited=True))
+    return found
+
+
+def ran(stage: str, branch: str, version: str | None = None) -> list[Written]:
+    """The releases among the history of a stage, or those of one version, newest first."""
+    return [one for one in history(stage, branch) if one.release and version in (None, one.release.version)]
+
+
+def _read(text: str) -> Release:
+    content: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+    (image,), (patch,) = content["images"], content["patches"]
+    metadata = YAML(typ="safe", pure=True).load(patch["patch"])["spec"]["template"]["metadata"]
+    return check(
+        Release(
+            version=metadata["labels"]["app.kubernetes.io/version"],
+            commit=metadata["annotations"]["ontime.io/git-commit"],
+            model_sha256=metadata["annotations"]["ontime.io/model-sha256"],
+            image=image["newName"],
+            digest=image["digest"],
+        )
+    )

@@ -1,0 +1,241 @@
+"""The proof that `dvc.lock` is what the code produces: the graph run again, without cache, somewhere else.
+
+A copy of the checkout is executed under another path, user name, home, host name, time zone, locale, umask,
+hash seed, number of threads, order of directory listings, date and set of processor switches; then every output's
+hash is compared with `dvc.lock`. The idea is that of reprotest (https://salsa.debian.org/reproducible-builds/reprotest).
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import click
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.repository.checkout import listed_files
+
+LOCK = Path("dvc.lock")
+SHUFFLE = Path(__file__).parent / "variation"
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One changed environment."""
+
+    name: str
+    folder: str
+    threads: int
+    umask: int
+    days: int
+    listing: str
+    variables: Mapping[str, str]
+
+
+VARIATIONS = (
+    Variation(
+        name="one thread",
+        folder="a",
+        threads=1,
+        umask=0o077,
+        days=-4000,
+        listing="reversed",
+        variables={
+            "HOSTNAME": "alpha",
+            "LC_ALL": "C",
+            "LOGNAME": "ada",
+            "PYTHONHASHSEED": "1",
+            "TZ": "Pacific/Kiritimati",
+            "USER": "ada",
+            "ARROW_USER_SIMD_LEVEL": "NONE",
+            "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-BMI2",
+            "NPY_DISABLE_CPU_FEATURES": "X86_V4",
+            "OPENBLAS_CORETYPE": "Prescott",
+            "TF_ENABLE_ONEDNN_OPTS": "0",
+        },
+    ),
+    Variation(
+        name="two threads",
+        folder="a much longer folder, with spaces and ümlauts",
+        threads=2,
+        umask=0o002,
+        days=1500,
+        listing="sorted",
+        variables={
+            "HOSTNAME": "beta.example",
+            "LC_ALL": "de_DE.UTF-8",
+            "LOGNAME": "grace",
+            "PYTHONHASHSEED": "4294967295",
+            "TZ": "America/St_Johns",
+            "USER": "grace",
+            "ARROW_USER_SIMD_LEVEL": "SSE4_2",
+            "OPENBLAS_CORETYPE": "Zen",
+            "OPENBLAS_NUM_THREADS": "2",
+            "DNNL_MAX_CPU_ISA": "SSE41",
+            "ONEDNN_MAX_CPU_ISA": "SSE41",
+        },
+    ),
+    Variation(
+        name="four threads",
+        folder="b/c/d",
+        threads=4,
+        umask=0o022,
+        days=3,
+        listing="shuffled",
+        variables={
+            "HOSTNAME": "gamma",
+            "LC_ALL": "tr_TR.UTF-8",
+            "LOGNAME": "alan",
+            "PYTHONHASHSEED": "random",
+            "TZ": "Asia/Kathmandu",
+            "USER": "alan",
+            "ARROW_USER_SIMD_LEVEL": "AVX2",
+            "OPENBLAS_CORETYPE": "SkylakeX",
+            "OPENBLAS_NUM_THREADS": "4",
+        },
+    ),
+)
+
+
+class _Proofs(click.Group):
+    """`verify` alone proves the lock; a stage, what its pods run; `release` and a stage, what its file says."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        from ontime.release.registry import STAGES_FILE, read_stages
+
+        return ["release", *(read_stages() if STAGES_FILE.is_file() else ())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from ontime.verification import release, running
+
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        return release.command if cmd_name == "release" else running.command_of(cmd_name)
+
+
+@click.group(name="verify", cls=_Proofs, invoke_without_command=True)
+@click.option("--stage", "stages", multiple=True, metavar="NAME", help="Only this stage, from the inputs as they are.")
+@click.pass_context
+def command(context: click.Context, stages: tuple[str, ...]) -> None:
+    """Run the graph again in changed environments and compare every output with dvc.lock."""
+    if context.invoked_subcommand:
+        return
+    checkout = Path.cwd()
+    locked = read_lock(checkout / LOCK)
+    for name in stages:
+        if name not in locked:
+            raise OntimeError(f"--stage {name}: not in {LOCK}; known: {', '.join(locked)}")
+    for variation in VARIATIONS:
+        with tempfile.TemporaryDirectory(prefix="ontime-verify-") as top:
+            copy = Path(top) / variation.folder / "checkout"
+            copy_checkout(checkout, copy, [name for name in locked if name in stages], locked)
+            environment = environment_of(variation, Path(top), copy)
+            click.echo(f"{variation.name}: running {', '.join(stages) or 'the whole graph'} without cache", err=True)
+            count = 0
+            for stage, output, same in compare(copy, locked, stages, environment, variation.umask):
+                if not same:
+                    raise OntimeError(
+                        f"stage {stage}: {output} is not what {LOCK} says ({variation.name}): "
+                        "run `dvc repro` and commit dvc.lock if the code or data changed; "
+                        "else the stage is not reproducible"
+                    )
+                count += 1
+            click.echo(f"{variation.name}: {count} outputs identical to {LOCK}")
+
+
+def read_lock(path: Path) -> dict[str, dict[str, Any]]:
+    """The stages of a lock file by name, each after those whose outputs it reads."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise OntimeError(f"{path.name}: not found; run `dvc repro` first") from None
+    if "\n<<<<<<< " in f"\n{text}":
+        raise OntimeError(f"{path.name}: has merge conflict markers; resolve it with `ontime lock`")
+    try:
+        stages: dict[str, dict[str, Any]] = dict(YAML(typ="safe", pure=True).load(text)["stages"])
+    except (YAMLError, TypeError, KeyError):
+        raise OntimeError(
+            f"{path.name}: not a lock file; restore it with git, or remove it and run `dvc repro`"
+        ) from None
+    made_by = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
+    order = TopologicalSorter(
+        {
+            name: [made_by[dep["path"]] for dep in stage["deps"] if dep["path"] in made_by]
+            for name, stage in stages.items()
+        }
+    )
+    return {name: stages[name] for name in order.static_order()}
+
+
+def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Mapping[str, Any]) -> None:
+    """Copy what git knows (in reverse order, without modification times) and the data that the stages start from.
+
+    Args:
+        stages: those to run alone, whose inputs are copied too; empty for the whole graph.
+    """
+    names = listed_files(checkout)
+    external = checkout / paths.EXTERNAL
+    names |= {str(path.relative_to(checkout)) for path in external.rglob("*") if path.is_file()}
+    for stage in stages:
+        for dependency in locked[stage]["deps"]:
+            source = checkout / dependency["path"]
+            if not source.exists():
+                raise OntimeError(f"{dependency['path']}: not found; run `dvc repro` or `dvc pull` first")
+            found = source.rglob("*") if source.is_dir() else [source]
+            names |= {str(path.relative_to(checkout)) for path in found if path.is_file()}
+    for name in sorted(names, reverse=True):
+        if not name.startswith(".dvc/config.local"):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(checkout / name, copy / name)
+            os.utime(copy / name, (0, 0))
+    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
+
+
+def environment_of(variation: Variation, top: Path, copy: Path) -> dict[str, str]:
+    """Variables of the changed environment, in which the copy's own code runs; what is not named keeps its value."""
+    home = top / "home" / variation.variables["USER"]
+    home.mkdir(parents=True)
+    return {
+        **os.environ,
+        **variation.variables,
+        "HOME": str(home),
+        "LANG": variation.variables["LC_ALL"],
+        "OMP_NUM_THREADS": str(variation.threads),
+        "ONTIME_TRACKING": "off",
+        "ONTIME_VARIATION_DAYS": str(variation.days),
+        "ONTIME_VARIATION_LISTING": variation.listing,
+        "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{SHUFFLE}",
+        "TMPDIR": str(home),
+    }
+
+
+def compare(
+    copy: Path, locked: Mapping[str, Any], stages: tuple[str, ...], environment: Mapping[str, str], umask: int
+) -> Iterator[tuple[str, str, bool]]:
+    """Run stages one by one and yield (stage, output, whether its hash is the locked one)."""
+    for stage in stages or tuple(locked):
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "repro", "--quiet", "--single-item", "--force", "--no-run-cache", stage],
+            cwd=copy,
+            env=environment,
+            umask=umask,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            reason = [line for line in done.stderr.splitlines() if line.strip()]
+            raise OntimeError(f"stage {stage}: failed in the copy: {reason[0] if reason else done.returncode}")
+        made = {out["path"]: out["md5"] for out in read_lock(copy / LOCK)[stage]["outs"]}
+        for output in locked[stage]["outs"]:
+            yield stage, output["path"], made.get(output["path"]) == output["md5"]

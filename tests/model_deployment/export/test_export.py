@@ -1,0 +1,121 @@
+"""The champion's folder: whole, true to the model, and the same bytes when made again."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ontime.cli import commands
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, sha256
+from ontime.encoder import Encoder
+from ontime.model_deployment.export.export import check_parity, page_features
+from ontime.model_deployment.export.onnx_graph import onnx_probability
+
+
+@pytest.fixture
+def champion(fork: Path) -> Path:
+    return fork / "models" / "champion"
+
+
+@pytest.fixture
+def manifest(champion: Path) -> dict[str, Any]:
+    content: dict[str, Any] = read_json(champion / "manifest.json")
+    return content
+
+
+def test_the_manifest_describes_every_file_but_itself(champion: Path, manifest: dict[str, Any]) -> None:
+    names = sorted(path.name for path in champion.iterdir())
+    assert names == ["MODEL_CARD.md", "golden.json", "manifest.json", "model.onnx", "vocabulary.json"]
+    assert manifest["files"] == {
+        name: {"sha256": sha256(champion / name), "size": (champion / name).stat().st_size}
+        for name in names
+        if name != "manifest.json"
+    }
+
+
+def test_the_manifest_says_what_the_model_is(fork: Path, champion: Path, manifest: dict[str, Any]) -> None:
+    selection = read_json(fork / "models" / "selection.json")
+    run = fork / "models" / "training_runs" / selection["champion"]
+    validation = read_json(run / "metrics" / "validation.json")
+    assert (manifest["name"], manifest["model"]) == ("parcels", selection["champion"])
+    assert manifest["threshold"] == validation.pop("threshold")
+    assert manifest["metrics"] == {"validation": validation, "test": read_json(run / "metrics" / "test.json")}
+    assert manifest["training_data_sha256"] == sha256(fork / "data" / "processed" / "train.parquet")
+    typical = read_json(champion / "vocabulary.json")["typical"]
+    assert manifest["features"] == [
+        {"name": "weight", "type": "number", "may_be_missing": True, "typical": typical["weight"]},
+        {"name": "fragile", "type": "number", "may_be_missing": True, "typical": typical["fragile"]},
+        {"name": "depot", "type": "category", "may_be_missing": True, "typical": typical["depot"]},
+        {"name": "service", "type": "category", "may_be_missing": False, "typical": typical["service"]},
+    ]
+    assert manifest["page_features"] == ["depot", "service", "weight", "fragile"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", manifest["packages"]["onnxruntime"])
+
+
+def test_golden_records_replay_through_the_exported_files_alone(champion: Path, manifest: dict[str, Any]) -> None:
+    golden = read_json(champion / "golden.json")
+    encoder = Encoder.from_vocabulary(read_json(champion / "vocabulary.json"))
+    assert len(golden["records"]) == len(golden["probabilities"]) == 16
+    assert all(list(record) == encoder.features for record in golden["records"])
+    assert any(value is None for record in golden["records"] for value in record.values())
+    columns = {name: [record[name] for record in golden["records"]] for name in encoder.features}
+    found = onnx_probability((champion / "model.onnx").read_bytes(), encoder.transform(columns))
+    assert np.abs(found - np.array(golden["probabilities"])).max() <= manifest["golden_tolerance"]
+
+
+def test_a_page_feature_that_the_model_lacks_is_refused() -> None:
+    encoder = Encoder(("size",), {"kind": ("a",)})
+    assert page_features(["kind", "size"], encoder) == ["kind", "size"]
+    with pytest.raises(OntimeError, match=r"^params\.yaml: export\.page_features: colour is no feature of the model$"):
+        page_features(["size", "colour"], encoder)
+
+
+def test_golden_records_are_rows_of_validation(fork: Path, champion: Path) -> None:
+    rows = pd.read_parquet(fork / "data" / "processed" / "validation.parquet").to_dict(orient="records")
+    known = [[None if pd.isna(row[n]) else row[n] for n in ("weight", "fragile", "depot", "service")] for row in rows]
+    for record in read_json(champion / "golden.json")["records"]:
+        assert list(record.values()) in known
+
+
+def test_exporting_again_writes_the_same_bytes(
+    fork: Path, champion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").symlink_to(fork / "data")
+    (tmp_path / "models").mkdir()
+    for name in ("training_runs", "selection.json"):
+        (tmp_path / "models" / name).symlink_to(fork / "models" / name)
+    shutil.copyfile(fork / "params.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    commands.main(["export"], standalone_mode=False)
+    made = {path.name: sha256(path) for path in (tmp_path / "models" / "champion").iterdir()}
+    assert made == {path.name: sha256(path) for path in champion.iterdir()}
+
+
+def test_the_card_has_the_figures_and_neither_date_nor_path(fork: Path, champion: Path) -> None:
+    card = (champion / "MODEL_CARD.md").read_text(encoding="utf-8")
+    test = read_json(champion / "manifest.json")["metrics"]["test"]
+    assert card.startswith("# parcels\n")
+    assert f"{test['roc_auc']:.4f}" in card
+    assert (
+        f"| rows | {read_json(champion / 'manifest.json')['metrics']['validation']['rows']} | {test['rows']} |" in card
+    )
+    assert str(fork) not in card
+    assert str(pd.Timestamp.now().year) not in card
+
+
+def test_a_graph_that_differs_from_the_model_is_refused(champion: Path) -> None:
+    content = (champion / "model.onnx").read_bytes()
+    matrix = np.zeros((3, 4), dtype=np.float32)
+    probability = onnx_probability(content, matrix).astype(np.float64)
+    assert check_parity(content, lambda _: probability + 9e-6, matrix) == pytest.approx(9e-6, rel=0.1)
+    with pytest.raises(
+        OntimeError, match=r"export: ONNX differs from the trained model by up to 1\.0e-03, above 1e-05"
+    ):
+        check_parity(content, lambda _: probability + np.array([0, 1e-3, 0]), matrix)
+    with pytest.raises(OntimeError, match="differs"):
+        check_parity(content, lambda _: probability * np.nan, matrix)

@@ -1,0 +1,180 @@
+"""A gate that chance does not trip, and that a worse model always does."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+from ontime.common.errors import OntimeError
+from ontime.common.layout import TARGET
+from ontime.common.params import Decision, Gate, load_params
+from ontime.pull_request.gate import Judged, Predictions, _score, judge, judge_slices, paired
+from ontime.model_evaluation.metrics import cost_per_1000
+
+ROWS = 4000
+DECISION = Decision(false_alarm_cost=1.0, missed_event_cost=3.0)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """The checkout's gate."""
+    return load_params().gate.model_copy(update={"resamples": 200})
+
+
+def predictions(seed: int = 0, noise: float = 0.0, rows: int = ROWS) -> Predictions:
+    """A model that knows the score and, with noise, another that knows it less well."""
+    random = np.random.default_rng(seed)
+    score = random.normal(size=rows)
+    target = (random.random(rows) < 1 / (1 + np.exp(-2 * score))).astype(np.int8)
+    blurred = score + noise * np.random.default_rng(seed + 1).normal(size=rows)
+    frame = pd.DataFrame(
+        {
+            "row_id": np.arange(rows),
+            "kind": np.where(np.arange(rows) % 4 == 0, "few", "many"),
+            TARGET: target,
+            "probability": (1 / (1 + np.exp(-2 * blurred))).astype(np.float32),
+        }
+    )
+    return Predictions(frame, 0.25, ("row_id",))
+
+
+def judged(base: Predictions, head: Predictions, gate: Gate) -> list[Judged]:
+    both, unpaired = paired(base, head)
+    assert unpaired == 0
+    return judge(both, base.threshold, head.threshold, DECISION, gate)
+
+
+def test_a_model_is_not_worse_than_itself(gate: Gate) -> None:
+    same = predictions()
+    for metric in judged(same, same, gate):
+        assert (metric.low, metric.high) == (0, 0)
+        assert metric.base == metric.head
+        assert not metric.regressed
+
+
+def test_a_worse_model_regresses_in_every_metric_and_a_better_one_in_none(gate: Gate) -> None:
+    good, bad = predictions(), predictions(noise=1.0)
+    assert [metric.regressed for metric in judged(good, bad, gate)] == [True] * len(gate.metrics)
+    assert not any(metric.regressed for metric in judged(bad, good, gate))
+    assert all(metric.high < 0 for metric in judged(bad, good, gate))
+
+
+@pytest.mark.parametrize(
+    ("head", "low", "regressed"),
+    [(0.690, 0.005, True), (0.690, -0.001, False), (0.697, 0.001, False), (0.710, -0.015, False)],
+    ids=["matters and is there", "may be chance", "does not matter", "better"],
+)
+def test_a_metric_regresses_that_is_worse_by_more_than_is_allowed_and_not_by_chance(
+    head: float, low: float, regressed: bool
+) -> None:
+    assert Judged("roc_auc", 0.7, head, low, 0.02, allowed=0.004).regressed is regressed
+    # the same worsening of a metric of which less is better
+    assert Judged("log_loss", 0.7, 1.4 - head, low, 0.02, allowed=0.004).regressed is regressed
+
+
+def test_chance_alone_does_not_regress(gate: Gate) -> None:
+    """Two models that differ by independent noise of the same size are equally good."""
+    score = predictions()
+    random = np.random.default_rng(5)
+    failed = 0
+    for _ in range(20):
+        first, second = (
+            replace(score, rows=score.rows.assign(probability=_blurred(score.rows["probability"], random)))
+            for _ in range(2)
+        )
+        failed += any(metric.regressed for metric in judged(first, second, gate))
+    assert failed == 0
+
+
+def _blurred(probability: Any, random: np.random.Generator) -> Any:
+    logit = np.log(probability / (1 - probability)) + 0.2 * random.normal(size=len(probability))
+    return (1 / (1 + np.exp(-logit))).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000"])
+def test_a_metric_of_rows_that_count_several_times_is_that_of_the_rows_repeated(name: str) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 500).astype(np.int8)
+    # many equal ones, and both ends, where a logarithm would be infinite
+    probability = random.integers(0, 21, 500) / 20
+    rows = random.integers(0, 500, 500)
+    expected = {
+        "roc_auc": lambda *of: metrics.roc_auc_score(*of),
+        "pr_auc": lambda *of: metrics.average_precision_score(*of),
+        "log_loss": lambda *of: metrics.log_loss(*of),
+        "brier_score": lambda *of: metrics.brier_score_loss(*of),
+        "cost_per_1000": lambda labels, of: cost_per_1000(labels, of >= 0.3, DECISION),
+    }[name](labels[rows], probability[rows])
+    found = _score(name, labels, probability, 0.3, DECISION)(np.bincount(rows, minlength=500))
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_resample_of_one_class_has_no_roc_auc() -> None:
+    score = _score("roc_auc", np.array([0, 1], dtype=np.int8), np.array([0.1, 0.9]), 0.5, DECISION)
+    assert np.isnan(score(np.array([2, 0])))
+
+
+def test_what_is_allowed_is_the_larger_of_absolute_and_relative(gate: Gate) -> None:
+    found = {metric.name: metric for metric in judged(predictions(), predictions(noise=1.0), gate)}
+    for name, tolerance in gate.metrics.items():
+        assert found[name].allowed == max(tolerance.absolute, tolerance.relative * found[name].base)
+
+
+def test_rows_are_paired_by_their_key_in_any_order(gate: Gate) -> None:
+    base, head = predictions(), predictions(noise=0.3)
+    shuffled = replace(head, rows=head.rows.sample(frac=1, random_state=1, ignore_index=True))
+    first, second = judged(base, head, gate), judged(base, shuffled, gate)
+    for one, other in zip(first, second, strict=True):
+        assert (one.base, one.head) == pytest.approx((other.base, other.head))
+
+
+def test_rows_of_one_side_alone_are_counted_and_not_judged() -> None:
+    base = predictions()
+    head = replace(base, rows=base.rows.iloc[100:])
+    both, unpaired = paired(base, head)
+    assert (len(both), unpaired) == (ROWS - 100, 100)
+
+
+def test_rows_without_a_key_are_paired_by_their_place() -> None:
+    frame = predictions().rows.drop(columns="row_id")
+    both, unpaired = paired(Predictions(frame, 0.5, ()), Predictions(frame, 0.5, ()))
+    assert (len(both), unpaired) == (ROWS, 0)
+
+
+def test_a_slice_may_be_part_of_the_key() -> None:
+    """As the carrier of a flight, whose number alone is not unique."""
+    base = predictions()
+    number = np.arange(ROWS) // 2
+    rows = base.rows.assign(row_id=number, kind=np.where(np.arange(ROWS) % 2 == 0, "few", "many"))
+    one = Predictions(rows, 0.25, ("row_id", "kind"))
+    both, unpaired = paired(one, replace(one, rows=rows.sample(frac=1, random_state=1)))
+    assert (len(both), unpaired) == (ROWS, 0)
+    assert (both["base"] == both["head"]).all()
+
+
+def test_another_key_is_told() -> None:
+    base = predictions()
+    with pytest.raises(OntimeError, match=r"^gate: the key of the rows was row_id and is none; [^\n]+$"):
+        paired(base, replace(base, key=()))
+
+
+def test_nothing_in_common_is_told() -> None:
+    base = predictions()
+    head = replace(base, rows=base.rows.assign(row_id=base.rows["row_id"] + ROWS))
+    with pytest.raises(OntimeError, match="no validation row in common"):
+        paired(base, head)
+
+
+def test_one_slice_that_is_worse_is_found_and_small_slices_are_left_out(gate: Gate) -> None:
+    base = predictions()
+    few = base.rows["kind"] == "few"
+    spoiled = base.rows["probability"].where(~few, base.rows["probability"].sample(frac=1, random_state=2).to_numpy())
+    both, _ = paired(base, replace(base, rows=base.rows.assign(probability=spoiled)))
+    found = {metric.name: metric for metric in judge_slices(both, ["kind"], gate)}
+    assert found["kind=few"].regressed
+    assert not found["kind=many"].regressed
+    large = gate.model_copy(update={"slice_rows": ROWS // 2})
+    assert [metric.name for metric in judge_slices(both, ["kind"], large)] == ["kind=many"]
