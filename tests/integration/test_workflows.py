@@ -25,7 +25,7 @@ from tests.checkouts import BIN, TOP, commit, copy_checkout, git, locked_hashes,
 from tests.releases import NAME, Repository, digest_of, enter, registry_server, release
 from tests.servers import JsonHandler, http_server
 from tests.sigstore_server import PROVIDER, sigstore_server
-from tests.test_workflows import WORKFLOWS, uses_of
+from tests.workflows import WORKFLOWS, uses_of
 
 pytestmark = [
     pytest.mark.integration,

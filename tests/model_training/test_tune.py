@@ -9,7 +9,7 @@ from ontime.common.errors import OntimeError
 from ontime.model_training import tune
 from ontime.model_training.families import parameters_of
 from ontime.parameters import load_params
-from tests.conftest import run_command
+from tests.commands import run_command
 
 
 def losses_by(parameter: str, best: Any) -> Any:

@@ -12,7 +12,7 @@ from sigstore import models
 
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.signing import _public_sigstore, make_key, sign, verify
-from tests.conftest import run_command
+from tests.commands import run_command
 from tests.sigstore_server import PROVIDER, Sigstore, sigstore_server
 
 FLIPS = 100
