@@ -6,13 +6,13 @@ In: the service's settings in its variables, and the SHA-256 that the image's la
 import sys
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.inference.champion import load_model
+from ontime.model_deployment.service.server import load_signed
 from ontime.model_deployment.service.settings import load_settings
 
 wanted = sys.argv[1]
 try:
     settings = load_settings()
-    found = load_model(settings).digest
+    found = load_signed(settings).sha256
 except OntimeError as error:
     sys.exit(f"error: {error}")
 if wanted not in ("unknown", found):

@@ -183,8 +183,16 @@ def test_the_models_hash_is_the_manifests_once_every_file_fits() -> None:
     for change, reason in (
         ({"model.onnx": b"other"}, "models/champion/model.onnx: not what manifest.json says"),
         ({"extra": b""}, "models/champion/extra: not what manifest.json says"),
-        ({"manifest.json": b"{"}, "models/champion/manifest.json: not a manifest that names the files' SHA-256"),
-        ({"manifest.json": b"[]"}, "models/champion/manifest.json: not a manifest that names the files' SHA-256"),
+        (
+            {"manifest.json": b"{"},
+            "models/champion/manifest.json: not JSON: Expecting property name enclosed in double quotes: "
+            "line 1 column 2 (char 1)",
+        ),
+        (
+            {"manifest.json": b"[]"},
+            "models/champion/manifest.json: not a champion's manifest: top: "
+            "input should be a valid dictionary or instance of manifest",
+        ),
     ):
         with pytest.raises(OntimeError) as refused:
             model_sha256({**files, **change}, NAME)

@@ -16,7 +16,7 @@ from ontime.common.errors import OntimeError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary place beside `path`; what is written there takes its place if the block succeeds.
+    """Yield a temporary path beside `path`; what is written there is moved to `path` if the block succeeds.
 
     Works for a file and for a folder (create it inside the block). What an interrupted run left is removed.
     """

@@ -295,15 +295,15 @@ def _weather(rows: pd.DataFrame, cutoff: Array, weather: pd.DataFrame) -> dict[s
     hourly["hundredths"] = (hourly["precip"].fillna(0) * 100).round().astype(np.int64)
     tenths = hourly["pressure"] * 10
     change, rain = np.full(len(hourly), np.nan), np.zeros(len(hourly))
-    for place in hourly.groupby("origin").indices.values():
-        known = hourly["known"].to_numpy()[place]
+    for same_airport in hourly.groupby("origin").indices.values():
+        known = hourly["known"].to_numpy()[same_airport]
         then = np.searchsorted(known, known - 180)
         exact = known[then] == known - 180
-        change[place] = np.where(
-            exact, tenths.to_numpy()[place].round() - tenths.to_numpy()[place][then].round(), np.nan
+        change[same_airport] = np.where(
+            exact, tenths.to_numpy()[same_airport].round() - tenths.to_numpy()[same_airport][then].round(), np.nan
         )
-        total = np.concatenate([[0], np.cumsum(hourly["hundredths"].to_numpy()[place])])
-        rain[place] = total[1:] - total[np.searchsorted(known, known - 360, "right")]
+        total = np.concatenate([[0], np.cumsum(hourly["hundredths"].to_numpy()[same_airport])])
+        rain[same_airport] = total[1:] - total[np.searchsorted(known, known - 360, "right")]
     hourly = hourly.assign(pressure_change_3h=change / 10, precip_6h=rain / 100)
     asked = pd.DataFrame({"known": cutoff, "origin": rows["origin"], "row": np.arange(len(rows))})
     columns = [*WEATHER, "pressure_change_3h", "precip_6h"]

@@ -81,8 +81,8 @@ def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int]) -> 
         )(inputs[:, :count])
         scaled = keras.ops.where(keras.ops.isnan(scaled), 0.0, scaled)
         parts.append(keras.ops.clip(scaled, -SCALED_LIMIT, SCALED_LIMIT))
-    for place, size in enumerate(encoder.category_sizes, start=count):
-        parts.append(keras.ops.one_hot(keras.ops.cast(inputs[:, place], "int32"), size))
+    for column, size in enumerate(encoder.category_sizes, start=count):
+        parts.append(keras.ops.one_hot(keras.ops.cast(inputs[:, column], "int32"), size))
     hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     for layer, units in enumerate(hidden_units, start=1):
         hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)

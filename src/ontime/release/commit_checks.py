@@ -17,6 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
+from ontime.model_deployment.inference.manifest import MANIFEST, check_contents, parse_manifest
 from ontime.release.git import content_of, git
 from ontime.release.registry import SHORT
 
@@ -115,21 +116,14 @@ def model_sha256(files: dict[str, bytes], name: str) -> str:
     Raises:
         OntimeError: the manifest cannot be read or does not fit.
     """
-    place = paths.CHAMPION / "manifest.json"
-    try:
-        manifest = json.loads(files["manifest.json"])
-        described = {file: str(parts["sha256"]) for file, parts in manifest["files"].items()}
-        model = described["model.onnx"]
-        found_name = manifest["name"]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise OntimeError(f"{place}: not a manifest that names the files' SHA-256") from None
-    if found_name != name:
-        raise OntimeError(f"{place}: of {found_name}, not of {name}")
-    actual = {file: hashlib.sha256(content).hexdigest() for file, content in files.items() if file != "manifest.json"}
-    for file in sorted(actual.keys() | described.keys()):
-        if actual.get(file) != described.get(file):
-            raise OntimeError(f"{paths.CHAMPION / file}: not what manifest.json says")
-    return model
+    path = paths.CHAMPION / MANIFEST
+    if MANIFEST not in files:
+        raise OntimeError(f"{path}: not in DVC")
+    manifest = parse_manifest(files[MANIFEST], path)
+    if manifest.name != name:
+        raise OntimeError(f"{path}: of {manifest.name}, not of {name}")
+    check_contents(files, manifest, paths.CHAMPION)
+    return manifest.model_sha256
 
 
 @contextmanager

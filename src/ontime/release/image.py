@@ -23,6 +23,7 @@ from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.model_deployment.inference import signing
+from ontime.model_deployment.inference.manifest import read_manifest
 
 DOCKERFILE = Path("deployment/docker/Dockerfile")
 SOURCES = ("src/ontime", "deployment/docker", ".dockerignore")
@@ -46,11 +47,12 @@ def command(name: str, version_: str, base: str | None, pip_config: Path | None,
     if not VERSION.fullmatch(version_):
         raise OntimeError(f"--version {version_}: expected MAJOR.MINOR.PATCH, as in 1.2.0")
     tool = find_tool("docker" if docker else "podman")
-    signing.verify(paths.CHAMPION, signing.SIGNATURE, signing.SIGNATURE.with_suffix(signing.KEY_ENDING))
+    signer = signing.Signer(signing.SIGNATURE.with_suffix(signing.KEY_ENDING))
+    signing.verify(paths.CHAMPION, signing.SIGNATURE, signer)
     arguments = {
         "GIT_COMMIT": revision(only_clean=push),
         "MODEL_VERSION": version_,
-        "MODEL_SHA256": read_json(paths.CHAMPION / "manifest.json")["files"]["model.onnx"]["sha256"],
+        "MODEL_SHA256": read_manifest(paths.CHAMPION).model_sha256,
     }
     if base:
         arguments["BASE"] = base

@@ -37,14 +37,22 @@ class RegistryImage:
 class _Registry(Registry):  # type: ignore[misc]
     """ORAS's client without its two minutes of retries, and with an end to every wait."""
 
-    def do_request(self, url: str, *arguments: Any, **options: Any) -> requests.Response:
+    def do_request(
+        self, url: str, method: str = "GET", headers: dict[str, str] | None = None, **options: Any
+    ) -> requests.Response:
         """One request, signed in as the registry asks."""
         try:
-            answer: requests.Response = Registry.do_request.__wrapped__(self, url, *arguments, **options)
+            answer: requests.Response = self.session.request(method, url, headers=headers, **options)
+            if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
+                headers, signed_in = self.auth.authenticate_request(answer, dict(headers or {}))
+                if signed_in:
+                    answer = self.session.request(method, url, headers=headers, **options)
         except requests.RequestException as error:
             raise OntimeError(f"registry {self.hostname}: {_line(error)}") from None
         except Exception:  # whatever its ways to sign in raise without a login
             raise OntimeError(f"registry {self.hostname}: lets nobody in without a login: docker login") from None
+        if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
+            raise OntimeError(f"registry {self.hostname}: lets nobody in without a login: docker login")
         return answer
 
 

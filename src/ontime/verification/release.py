@@ -8,7 +8,7 @@ import functools
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import click
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference import signing
+from ontime.model_deployment.inference.signing import Signer
 from ontime.release.commit_checks import champion_files, check_lock, model_sha256
 from ontime.release.git import content_of, git, is_ancestor, tip
 from ontime.release.registry import SHORT, Registry, read_registry, resolve
@@ -26,17 +27,6 @@ from ontime.release.tags import registering
 MODEL_LABEL = "io.ontime.model.sha256"
 REVISION_LABEL = "org.opencontainers.image.revision"
 VERSION_LABEL = "org.opencontainers.image.version"
-
-
-@dataclass(frozen=True)
-class Signer:
-    """Whose signature is wanted: a key's or, keyless, that of an identity which a provider vouches for."""
-
-    public_key: Path | None = signing.PUBLIC_KEY
-    identity: str = ""
-    provider: str = ""
-    trust_config: Path | None = None
-    """Sigstore's keys; never those in the image, which is what is doubted here."""
 
 
 def signer_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -146,17 +136,11 @@ def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> 
             (model / name).write_bytes(content)
         (Path(top) / "model.sig").write_bytes(image.files[signature])
         try:
-            signing.verify(
-                model,
-                Path(top) / "model.sig",
-                signer.public_key,
-                signer.identity,
-                signer.provider,
-                signer.trust_config,
-            )
+            # by Sigstore's keys as this machine has them, never those in the image, which is what is doubted
+            signing.verify(model, Path(top) / "model.sig", signer)
         except OntimeError as error:
             raise OntimeError(str(error).replace(f"{top}/model.sig", signature).replace(f"{top}/", "")) from None
-    yield "signature", f"{signature}: by {signer.public_key or signer.identity}"
+    yield "signature", f"{signature}: by {signer}"
 
 
 def released(stage: str, registry: Registry, top: str) -> Release:

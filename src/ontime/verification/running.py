@@ -16,11 +16,12 @@ import click
 from ruamel.yaml import YAML
 
 from ontime.common.errors import OntimeError
+from ontime.model_deployment.inference.signing import Signer
 from ontime.release.commit_checks import LOCK, folder_md5_of
 from ontime.release.git import content_of, tip
 from ontime.release.registry import SHORT, read_registry
 from ontime.release.release_file import Release
-from ontime.verification.release import Signer, link_of, released, signer_options, verify_release
+from ontime.verification.release import link_of, released, signer_options, verify_release
 
 SELECTOR = "app.kubernetes.io/name=ontime,app.kubernetes.io/component=service"
 CONTAINER = "ontime"

@@ -6,7 +6,7 @@ In: the champion's run and metrics, vocabulary, validation rows. Out: `models/ch
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import click
 import numpy as np
@@ -24,6 +24,7 @@ from ontime.datasets.source import Data
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.model_card import model_card
 from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probability, to_onnx
+from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, VOCABULARY, Feature, File, Manifest
 from ontime.model_evaluation.metrics import Decision
 from ontime.model_training.families import Predict, Train, load_model
 from ontime.model_training.rows import load_encoder, load_rows
@@ -65,9 +66,9 @@ def command() -> None:
     golden = golden_records(encoder, predict, settings.golden_records, seed)
     with replacing(paths.CHAMPION) as folder:
         folder.mkdir()
-        (folder / "model.onnx").write_bytes(content)
-        write_json(folder / "vocabulary.json", vocabulary)
-        write_json(folder / "golden.json", golden)
+        (folder / MODEL).write_bytes(content)
+        write_json(folder / VOCABULARY, vocabulary)
+        write_json(folder / GOLDEN, golden)
         card = model_card(
             settings.name,
             data,
@@ -82,23 +83,21 @@ def command() -> None:
             vocabulary,
         )
         write_text(folder / "MODEL_CARD.md", card)
-        write_json(
-            folder / "manifest.json",
-            {
-                "name": settings.name,
-                "model": champion,
-                "input": INPUT,
-                "output": OUTPUT,
-                "files": describe_files(folder),
-                "features": describe_features(vocabulary),
-                "page_features": page_features(settings.page_features, encoder),
-                "threshold": threshold,
-                "golden_tolerance": TOLERANCE,
-                "training_data_sha256": training["training_data_sha256"],
-                "metrics": metrics,
-                "packages": {name: version(name) for name in PACKAGES},
-            },
+        manifest = Manifest(
+            name=settings.name,
+            model=champion,
+            input=INPUT,
+            output=OUTPUT,
+            files=describe_files(folder),
+            features=describe_features(vocabulary),
+            page_features=page_features(settings.page_features, encoder),
+            threshold=threshold,
+            golden_tolerance=TOLERANCE,
+            training_data_sha256=training["training_data_sha256"],
+            metrics=metrics,
+            packages={name: version(name) for name in PACKAGES},
         )
+        write_json(folder / MANIFEST, manifest.as_json())
 
 
 def check_parity(content: bytes, predict: Predict, matrix: Matrix) -> float:
@@ -138,23 +137,26 @@ def _plain(value: Any) -> str | float | int | None:
     return int(number) if number.is_integer() else number
 
 
-def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+def describe_files(folder: Path) -> dict[str, File]:
     """SHA-256 and size in bytes of each file in a folder."""
     return {
-        path.name: {"sha256": sha256(path), "size": path.stat().st_size}
+        path.name: File(sha256=sha256(path), size=path.stat().st_size)
         for path in sorted(folder.iterdir())
         if not path.name.startswith(".")
     }
 
 
-def describe_features(vocabulary: dict[str, Any]) -> list[dict[str, Any]]:
+def describe_features(vocabulary: dict[str, Any]) -> list[Feature]:
     """Name, type, whether it may be missing and its typical value, for each column of the matrix in order."""
-    missing = set(vocabulary["may_be_missing"])
-    kinds = {**dict.fromkeys(vocabulary["numbers"], "number"), **dict.fromkeys(vocabulary["categories"], "category")}
-    typical = vocabulary["typical"]
+    missing, typical = set(vocabulary["may_be_missing"]), vocabulary["typical"]
+    kinds: tuple[tuple[Literal["number", "category"], Any], ...] = (
+        ("number", vocabulary["numbers"]),
+        ("category", vocabulary["categories"]),
+    )
     return [
-        {"name": name, "type": kind, "may_be_missing": name in missing, "typical": typical[name]}
-        for name, kind in kinds.items()
+        Feature(name=name, type=kind, may_be_missing=name in missing, typical=typical[name])
+        for kind, names in kinds
+        for name in names
     ]
 
 

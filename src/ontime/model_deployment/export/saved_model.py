@@ -19,6 +19,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, replacing
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT
+from ontime.model_deployment.inference.manifest import GOLDEN, VOCABULARY, read_manifest
 from ontime.model_training.families import Family, load_model
 
 MODEL = "neural_network"
@@ -42,7 +43,7 @@ TOLERANCE = 1e-6
 def command(output: Path, number: int) -> None:
     """Write OUTPUT/<name>/<version>/ for TensorFlow Serving."""
     fitted = load_model(MODEL, paths.training_run(MODEL) / "model")
-    folder = output / read_json(paths.CHAMPION / "manifest.json")["name"] / str(number)
+    folder = output / read_manifest(paths.CHAMPION).name / str(number)
     write_saved_model(fitted, folder, paths.CHAMPION)
     click.echo(f"wrote {folder}")
 
@@ -55,8 +56,8 @@ def write_saved_model(fitted: Family, folder: Path, champion: Path) -> None:
     """
     if folder.exists():
         raise OntimeError(f"{folder}: is there already, and a server may have loaded it; give another --version")
-    encoder = Encoder.from_vocabulary(read_json(champion / "vocabulary.json"))
-    golden = read_json(champion / "golden.json")
+    encoder = Encoder.from_vocabulary(read_json(champion / VOCABULARY))
+    golden = read_json(champion / GOLDEN)
     matrix = encoder.transform_records([list(record.values()) for record in golden["records"]])
     with replacing(folder) as temporary:
         export(fitted.model, temporary)
@@ -66,7 +67,7 @@ def write_saved_model(fitted: Family, folder: Path, champion: Path) -> None:
                 f"saved-model: differs from the trained model by up to {difference:.1e}, above {TOLERANCE:.0e}"
             )
         (temporary / "assets.extra").mkdir()
-        shutil.copyfile(champion / "vocabulary.json", temporary / "assets.extra" / "vocabulary.json")
+        shutil.copyfile(champion / VOCABULARY, temporary / "assets.extra" / VOCABULARY)
 
 
 def export(model: Any, folder: Path) -> None:

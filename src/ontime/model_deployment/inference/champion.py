@@ -1,45 +1,46 @@
-"""The model in memory: loaded from verified bytes, and replayed against its golden records before it serves.
+"""The champion in memory: loaded from the bytes that its manifest names, and replayed on its golden records.
 
-In: the champion's folder and its signature. Out: probabilities for encoded rows. No pickle is ever loaded.
+In: the champion's folder. Out: probabilities for encoded rows. No pickle is ever loaded.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
-from ontime.encoder import UNKNOWN, Encoder
-from ontime.model_deployment.inference.signing import verify
-from ontime.model_deployment.service.settings import Settings
+from ontime.encoder import Encoder
+from ontime.model_deployment.inference.manifest import GOLDEN, MODEL, VOCABULARY, Manifest, check_files, read_manifest
 
-Matrix = npt.NDArray[np.float32]
+Probability = npt.NDArray[np.float32]
+"""Probability of the event as the graph answers it: (rows,)."""
 
 
 @dataclass(frozen=True)
-class Model:
-    """A verified model; `may_be_missing` (features,) says which columns of the matrix may hold NaN."""
+class Champion:
+    """A loaded model; `may_be_missing` (features,) says which columns of the matrix may hold NaN."""
 
     name: str
     version: str
     git_commit: str
-    digest: str
-    manifest: dict[str, Any]
+    sha256: str
+    """Of the ONNX graph."""
+    manifest: Manifest
     encoder: Encoder
     threshold: float
     may_be_missing: npt.NDArray[np.bool_]
     session: onnxruntime.InferenceSession
 
-    def probability(self, matrix: Matrix) -> npt.NDArray[np.float32]:
+    def probability(self, matrix: Matrix) -> Probability:
         """Probabilities (rows,) of encoded rows (rows, features)."""
-        (probability,) = self.session.run([self.manifest["output"]], {self.manifest["input"]: matrix})
+        (probability,) = self.session.run([self.manifest.output], {self.manifest.input: matrix})
         return np.asarray(probability)
 
-    def decide(self, probability: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    def decide(self, probability: Probability) -> npt.NDArray[np.bool_]:
         """Whether each probability (rows,) is at the threshold or above."""
         return probability.astype(np.float64) >= self.threshold
 
@@ -49,36 +50,31 @@ class Model:
         return len(self.encoder.numbers)
 
 
-def load_model(settings: Settings) -> Model:
-    """Verify, load and replay.
+def load_champion(folder: Path, version: str = "0.0.0", git_commit: str = "unknown", threads: int = 1) -> Champion:
+    """Check, load and replay.
+
+    Args:
+        version, git_commit: what the model says of itself to clients and logs.
+        threads: of ONNX Runtime. With more than one, sums over trees depend on their number.
 
     Raises:
-        OntimeError: the folder is not what was signed, or the golden records come out otherwise.
+        OntimeError: the folder is not what its manifest says, or the golden records come out otherwise.
     """
-    folder = settings.model
-    verify(
-        folder,
-        settings.signature,
-        settings.public_key,
-        settings.identity,
-        settings.identity_provider,
-        settings.trust_config,
-    )
-    manifest = read_json(folder / "manifest.json")
-    encoder = Encoder.from_vocabulary(read_json(folder / "vocabulary.json"))
-    model = Model(
-        name=manifest["name"],
-        version=settings.model_version,
-        git_commit=settings.git_commit,
-        digest=manifest["files"]["model.onnx"]["sha256"],
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    champion = Champion(
+        name=manifest.name,
+        version=version,
+        git_commit=git_commit,
+        sha256=manifest.model_sha256,
         manifest=manifest,
-        encoder=encoder,
-        threshold=manifest["threshold"],
-        may_be_missing=np.array([feature["may_be_missing"] for feature in manifest["features"]]),
-        session=open_session(folder / "model.onnx", settings.threads),
+        encoder=Encoder.from_vocabulary(read_json(folder / VOCABULARY)),
+        threshold=manifest.threshold,
+        may_be_missing=np.array([feature.may_be_missing for feature in manifest.features]),
+        session=open_session(folder / MODEL, threads),
     )
-    replay(model, folder)
-    return model
+    replay(champion, folder)
+    return champion
 
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -91,19 +87,14 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def replay(model: Model, folder: Path) -> None:
-    """Compare the model's probabilities of the golden records with those that it was released with."""
-    golden = read_json(folder / "golden.json")
-    matrix = model.encoder.transform_records([list(record.values()) for record in golden["records"]])
-    difference = np.abs(model.probability(matrix) - np.array(golden["probabilities"])).max()
-    if not difference <= model.manifest["golden_tolerance"]:
-        raise OntimeError(
-            f"{folder}: golden records differ by up to {difference:.1e}, above {model.manifest['golden_tolerance']:.0e}"
-        )
+def replay(champion: Champion, folder: Path) -> None:
+    """Compare the model's probabilities of the golden records with those that it was released with.
 
-
-def count_unusual(model: Model, matrix: Matrix) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For each feature how many values are missing, and for each category how many are unknown."""
-    codes = matrix[:, model.numbers :]
-    missing = np.concatenate([np.isnan(matrix[:, : model.numbers]).sum(axis=0), (codes == 1).sum(axis=0)])
-    return missing, (codes == UNKNOWN).sum(axis=0)
+    Raises:
+        OntimeError: they differ by more than the manifest allows.
+    """
+    golden, tolerance = read_json(folder / GOLDEN), champion.manifest.golden_tolerance
+    matrix = champion.encoder.transform_records([list(record.values()) for record in golden["records"]])
+    difference = np.abs(champion.probability(matrix) - np.array(golden["probabilities"])).max()
+    if not difference <= tolerance:
+        raise OntimeError(f"{folder}: golden records differ by up to {difference:.1e}, above {tolerance:.0e}")

@@ -5,6 +5,7 @@ the SHA-256 of every file in it, and what the signature is checked against witho
 the keys of Sigstore. The graph signs nothing, for ECDSA signatures differ each time.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -14,12 +15,28 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
-from ontime.common.files import read_json, replacing, sha256
+from ontime.common.files import replacing
+from ontime.model_deployment.inference.manifest import check_files, read_manifest
 
 SIGNATURE = paths.CHAMPION.with_name(f"{paths.CHAMPION.name}.sig")
 PRIVATE_KEY, PUBLIC_KEY = Path(".keys/model.key"), Path(".keys/model.pub")
 KEY_ENDING, TRUST_ENDING = ".pub", ".trust.json"
 """Of the file beside a signature that it is checked against: a public key, or Sigstore's keys."""
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Whose signature is wanted: a key's or, keyless, that of an identity which a provider vouches for."""
+
+    public_key: Path | None = PUBLIC_KEY
+    identity: str = ""
+    provider: str = ""
+    trust_config: Path | None = None
+    """Sigstore's keys; without them, those of the public one are fetched."""
+
+    def __str__(self) -> str:
+        return str(self.public_key or self.identity)
+
 
 trust_option = click.option(
     "--trust-config",
@@ -42,8 +59,7 @@ def command(model: Path, signature: Path, key: Path, new_key: bool, keyless: boo
     """Sign the champion's folder."""
     if keyless and new_key:
         raise click.UsageError("--keyless signs without a key; leave out --new-key")
-    if not (model / "manifest.json").is_file():
-        raise OntimeError(f"{model}: no model there; run `dvc repro` (or `dvc pull`) first")
+    read_manifest(model)
     if new_key and not key.exists():
         make_key(key)
     sign(model, signature, None if keyless else key, trust_config)
@@ -82,10 +98,7 @@ def sign(model: Path, signature: Path, private_key: Path | None, trust_config: P
     """
     from model_signing.signing import Config
 
-    for name, described in read_json(model / "manifest.json")["files"].items():
-        if not (model / name).is_file() or sha256(model / name) != described["sha256"]:
-            raise OntimeError(f"{model / name}: not what manifest.json says; run `dvc repro` or `dvc checkout`")
-
+    check_files(model, read_manifest(model))
     config = Config().set_hashing_config(_hashing())
     endings = (KEY_ENDING, TRUST_ENDING) if private_key else (TRUST_ENDING, KEY_ENDING)
     checked_by, other = (signature.with_suffix(ending) for ending in endings)
@@ -130,19 +143,8 @@ def _token() -> str:
     return token
 
 
-def verify(
-    model: Path,
-    signature: Path,
-    public_key: Path | None = None,
-    identity: str = "",
-    identity_provider: str = "",
-    trust_config: Path | None = None,
-) -> None:
+def verify(model: Path, signature: Path, signer: Signer) -> None:
     """Check that a folder holds the signed bytes and nothing else.
-
-    Args:
-        public_key: whose signature is wanted; or, keyless, `identity` and the `identity_provider` that vouches for it.
-        trust_config: Sigstore's keys; without them, those of the public one are fetched.
 
     Raises:
         OntimeError: the signature is absent, broken or somebody else's, or a file is changed, absent or extra.
@@ -155,20 +157,22 @@ def verify(
         raise OntimeError(f"{signature}: no signature; sign the model with `ontime sign`")
     config = Config().set_hashing_config(_hashing())
     try:
-        if public_key is not None:
-            config.use_elliptic_key_verifier(public_key=public_key)
+        if signer.public_key is not None:
+            config.use_elliptic_key_verifier(public_key=signer.public_key)
         else:
-            config.use_sigstore_verifier(identity=identity, oidc_issuer=identity_provider, trust_config=trust_config)
+            config.use_sigstore_verifier(
+                identity=signer.identity, oidc_issuer=signer.provider, trust_config=signer.trust_config
+            )
         config.verify(model, signature)
     except FileNotFoundError as error:
         raise OntimeError(f"{error.filename}: not found") from None
     except InvalidSignature:
-        raise OntimeError(f"{signature}: not signed by {public_key or identity}, or changed since") from None
+        raise OntimeError(f"{signature}: not signed by {signer}, or changed since") from None
     except Exception as error:  # whatever a broken signature file makes its readers raise
         reason = _line(error)
         if reason.startswith("Signature mismatch: "):
             raise OntimeError(f"{model}: not what was signed: {reason.removeprefix('Signature mismatch: ')}") from None
-        raise OntimeError(f"{signature}: not signed by {public_key or identity}, or changed since: {reason}") from None
+        raise OntimeError(f"{signature}: not signed by {signer}, or changed since: {reason}") from None
 
 
 def _hashing() -> "object":

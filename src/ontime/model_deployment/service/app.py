@@ -25,9 +25,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.inference.champion import Matrix, Model
-from ontime.model_deployment.service.batching import Batcher, Probability, QueueFullError
+from ontime.model_deployment.inference.champion import Champion, Probability
+from ontime.model_deployment.inference.prediction_log import PredictionLine, RequestLine
+from ontime.model_deployment.service.batching import Batcher, QueueFullError
 from ontime.model_deployment.service.openapi import openapi
 from ontime.model_deployment.service.protocol import (
     ErrorResponse,
@@ -38,7 +40,7 @@ from ontime.model_deployment.service.protocol import (
     Wanted,
 )
 from ontime.model_deployment.service.settings import PREFIX, Settings
-from ontime.model_deployment.service.telemetry import Log, Metrics, Predicted, PredictionLine, RequestLine, text_of
+from ontime.model_deployment.service.telemetry import Log, Metrics, Predicted, text_of
 
 PAGES = Path(__file__).parent / "pages"
 JSON, BINARY = b"application/json", b"application/octet-stream"
@@ -76,7 +78,7 @@ class Asked(NamedTuple):
 class Service:
     """One loaded model with all that answers requests about it."""
 
-    def __init__(self, model: Model, settings: Settings) -> None:
+    def __init__(self, model: Champion, settings: Settings) -> None:
         self.model, self.settings = model, settings
         self.protocol = Protocol(model, settings.max_rows)
         self.metrics = Metrics(model)
@@ -271,7 +273,7 @@ async def read_body(receive: Receive, settings: Settings) -> bytes:
     return body
 
 
-def check_model(model: Model, path_params: dict[str, str]) -> None:
+def check_model(model: Champion, path_params: dict[str, str]) -> None:
     """Refuse another model's name or version."""
     if path_params["name"] != model.name:
         raise RefusedError(404, f"no model {path_params['name'][:80]}; this service has {model.name}")
@@ -426,11 +428,11 @@ def make_app(service: Service) -> Starlette:
     return app
 
 
-def metadata_of(model: Model) -> dict[str, Any]:
+def metadata_of(model: Champion) -> dict[str, Any]:
     """Version 2 metadata: a tensor per feature in, probability and decision out."""
     inputs = [
-        {"name": feature["name"], "datatype": "FP32" if feature["type"] == "number" else "BYTES", "shape": [-1]}
-        for feature in model.manifest["features"]
+        {"name": feature.name, "datatype": "FP32" if feature.type == "number" else "BYTES", "shape": [-1]}
+        for feature in model.manifest.features
     ]
     return {
         "name": model.name,
@@ -444,11 +446,11 @@ def metadata_of(model: Model) -> dict[str, Any]:
     }
 
 
-def page_content(model: Model) -> dict[str, Any]:
+def page_content(model: Champion) -> dict[str, Any]:
     """What the page needs: features with their typical and known values, and the threshold."""
     features = [
-        {**feature, "values": list(model.encoder.categories.get(feature["name"], ()))}
-        for feature in model.manifest["features"]
+        {**feature.model_dump(), "values": list(model.encoder.categories.get(feature.name, ()))}
+        for feature in model.manifest.features
     ]
     return {
         "name": model.name,
@@ -456,7 +458,7 @@ def page_content(model: Model) -> dict[str, Any]:
         "git_commit": model.git_commit,
         "threshold": model.threshold,
         "features": features,
-        "page_features": model.manifest["page_features"],
+        "page_features": model.manifest.page_features,
     }
 
 

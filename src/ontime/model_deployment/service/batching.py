@@ -7,13 +7,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-import numpy.typing as npt
-
-from ontime.model_deployment.inference.champion import Matrix
+from ontime.common.arrays import Matrix
+from ontime.model_deployment.inference.champion import Probability
 from ontime.model_deployment.service.protocol import Rows
 
-Probability = npt.NDArray[np.float32]
 Done = Callable[[Probability | BaseException], None]
 Request = tuple[Rows, Done]
 

@@ -33,7 +33,7 @@ def openapi(protocol: Protocol, settings: Settings) -> dict[str, Any]:
     rows.update(minItems=1, maxItems=settings.max_rows)
     _require_one(components["PredictRequest"])
     refusals = {status: _response(text, error) for status, text in REFUSALS.items()}
-    example = {feature["name"]: feature["typical"] for feature in model.manifest["features"]}
+    example = {feature.name: feature.typical for feature in model.manifest.features}
     predict = {
         "summary": "Probabilities of records, TensorFlow Serving's form",
         "requestBody": _body(predict_request, {"instances": [example]}),
@@ -60,7 +60,7 @@ def openapi(protocol: Protocol, settings: Settings) -> dict[str, Any]:
         "info": {
             "title": f"{model.name} {model.version}",
             "version": model.version,
-            "description": f"Model SHA-256 {model.digest}, git commit {model.git_commit}.",
+            "description": f"Model SHA-256 {model.sha256}, git commit {model.git_commit}.",
         },
         "paths": {
             "/v1/models/{name}:predict": {"parameters": [name], "post": predict},

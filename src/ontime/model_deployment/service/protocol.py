@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from ontime.common.arrays import Matrix
 from ontime.encoder import MISSING, Encoder
-from ontime.model_deployment.inference.champion import Matrix, Model
+from ontime.model_deployment.inference.champion import Champion
 
 FLOATS = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
 INTEGERS = {
@@ -135,7 +136,7 @@ class Wanted:
 class Protocol:
     """Decoders for one model: its features are fields, so that the decoder itself checks names and types."""
 
-    def __init__(self, model: Model, max_rows: int) -> None:
+    def __init__(self, model: Champion, max_rows: int) -> None:
         self.model, self.max_rows = model, max_rows
         self.encoder: Encoder = model.encoder
         features = self.encoder.features

@@ -13,7 +13,8 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.inference.champion import load_model
+from ontime.model_deployment.inference.champion import Champion, load_champion
+from ontime.model_deployment.inference.signing import Signer, verify
 from ontime.model_deployment.service.app import Service, make_app
 from ontime.model_deployment.service.settings import Settings, load_settings
 from ontime.model_deployment.service.transport import InferenceProtocol
@@ -62,7 +63,7 @@ class Server(uvicorn.Server):
             "ready",
             model=model.name,
             model_version=model.version,
-            sha256=model.digest,
+            sha256=model.sha256,
             host=settings.host,
             port=port,
             metrics_port=metrics_server.server_port,
@@ -77,10 +78,21 @@ def command(check: bool) -> None:
     if not check:
         serve(settings)
         return
-    model = load_model(settings)
+    model = load_signed(settings)
     click.echo(
-        f"{model.name} {model.version}: signed, and answers its golden records; model.onnx has SHA-256 {model.digest}"
+        f"{model.name} {model.version}: signed, and answers its golden records; model.onnx has SHA-256 {model.sha256}"
     )
+
+
+def load_signed(settings: Settings) -> Champion:
+    """Verify the signature, then load.
+
+    Raises:
+        OntimeError: the folder is not what was signed, or the golden records come out otherwise.
+    """
+    signer = Signer(settings.public_key, settings.identity, settings.identity_provider, settings.trust_config)
+    verify(settings.model, settings.signature, signer)
+    return load_champion(settings.model, settings.model_version, settings.git_commit, settings.threads)
 
 
 def serve(settings: Settings) -> None:
@@ -91,7 +103,7 @@ def serve(settings: Settings) -> None:
     """
     # the first process of a container has no default for it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    service = Service(load_model(settings), settings)
+    service = Service(load_signed(settings), settings)
     config = uvicorn.Config(
         make_app(service),
         host=settings.host,

@@ -15,6 +15,7 @@ import click
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
+from ontime.model_deployment.inference.manifest import GOLDEN, read_manifest
 from ontime.model_deployment.service.settings import load_settings
 
 REQUESTS = 20
@@ -52,22 +53,22 @@ def smoke_test(host: str, port: int, folder: Path, version: str, wait: float) ->
     Raises:
         OntimeError: not reached or another version in the time, or an answer that is not the golden one.
     """
-    golden, manifest = read_json(folder / "golden.json"), read_json(folder / "manifest.json")
+    golden, manifest = read_json(folder / GOLDEN), read_manifest(folder)
     body = json.dumps({"instances": golden["records"]})
-    path = f"/v1/models/{manifest['name']}/versions/{version}:predict"
+    path = f"/v1/models/{manifest.name}/versions/{version}:predict"
     end = time.monotonic() + wait
     largest = 0.0
     for _ in range(REQUESTS):
         differences = _differences(_ask(host, port, path, body, end), golden["probabilities"], f"{host}:{port}{path}")
         largest = max(largest, *differences)
         # a NaN is not below either
-        if not all(difference <= manifest["golden_tolerance"] for difference in differences):
+        if not all(difference <= manifest.golden_tolerance for difference in differences):
             raise OntimeError(
                 f"http://{host}:{port}{path}: golden records differ by up to {largest:.1e}, above "
-                f"{manifest['golden_tolerance']:.0e}"
+                f"{manifest.golden_tolerance:.0e}"
             )
     records = len(golden["records"])
-    return f"{manifest['name']} {version}: {records} golden records, {REQUESTS} times, differ by up to {largest:.1e}"
+    return f"{manifest.name} {version}: {records} golden records, {REQUESTS} times, differ by up to {largest:.1e}"
 
 
 def _ask(host: str, port: int, path: str, body: str, end: float) -> Any:

@@ -19,7 +19,10 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from ontime.model_deployment.inference.champion import Matrix, Model, count_unusual
+from ontime.common.arrays import Matrix
+from ontime.encoder import MISSING, UNKNOWN
+from ontime.model_deployment.inference.champion import Champion, Probability
+from ontime.model_deployment.inference.prediction_log import PredictionLine, RequestLine
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 PROBABILITIES = np.linspace(0.05, 1.0, 20)
@@ -61,17 +64,17 @@ class _Answers(Collector):
 class _Predictions(Collector):
     """Counts kept as arrays, for a batch of rows costs them one addition."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Champion) -> None:
         self.model = model
         self.buckets = np.zeros(len(PROBABILITIES), dtype=np.int64)
         self.total = 0.0
         self.missing = np.zeros(len(model.encoder.features), dtype=np.int64)
         self.unknown = np.zeros(len(model.encoder.categories), dtype=np.int64)
-        self._waiting: list[tuple[Matrix, npt.NDArray[np.float32]]] = []
+        self._waiting: list[tuple[Matrix, Probability]] = []
         self._rows = 0
         self._lock = Lock()
 
-    def count(self, matrix: Matrix, probability: npt.NDArray[np.float32]) -> None:
+    def count(self, matrix: Matrix, probability: Probability) -> None:
         """Count rows, some hundred at a time."""
         with self._lock:
             self._waiting.append((matrix, probability))
@@ -105,6 +108,13 @@ class _Predictions(Collector):
         )
 
 
+def count_unusual(model: Champion, matrix: Matrix) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For each feature how many values are missing, and for each category how many are unknown."""
+    codes = matrix[:, model.numbers :]
+    missing = np.concatenate([np.isnan(matrix[:, : model.numbers]).sum(axis=0), (codes == MISSING).sum(axis=0)])
+    return missing, (codes == UNKNOWN).sum(axis=0)
+
+
 def _by_feature(name: str, text: str, features: Iterable[str], counts: Iterable[int]) -> Metric:
     family = CounterMetricFamily(name, f"{text}, by feature", labels=["feature"])
     for feature, count in zip(features, counts, strict=True):
@@ -115,7 +125,7 @@ def _by_feature(name: str, text: str, features: Iterable[str], counts: Iterable[
 class Metrics:
     """The service's metrics in a registry of their own."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Champion) -> None:
         self.registry = CollectorRegistry()
         requests = Counter(
             "ontime_requests", "Requests answered, by protocol and status", ["protocol", "code"], registry=None
@@ -140,32 +150,7 @@ class Metrics:
             ["model", "version", "sha256", "git_commit"],
             registry=self.registry,
         )
-        info.labels(model.name, model.version, model.digest, model.git_commit).set(1)
-
-
-class RequestLine(msgspec.Struct, gc=False):
-    """What the log says of one request; `time` is in nanoseconds until it is written."""
-
-    time: int | str
-    event: str
-    request_id: str
-    method: str
-    path: str
-    status: int
-    milliseconds: float
-
-
-class PredictionLine(msgspec.Struct, gc=False):
-    """What the log says of one row; a missing number in `features` is NaN, which JSON writes as null."""
-
-    time: str
-    event: str
-    request_id: str
-    model: str
-    model_version: str
-    probability: float
-    decision: bool
-    features: Any
+        info.labels(model.name, model.version, model.sha256, model.git_commit).set(1)
 
 
 class Predicted(NamedTuple):
@@ -174,7 +159,7 @@ class Predicted(NamedTuple):
     time: int
     request_id: str
     rows: Matrix | list[Any]
-    probability: npt.NDArray[np.float32]
+    probability: Probability
 
 
 class Log:
