@@ -63,6 +63,6 @@ def test_options_of_another_dataset_are_named(fork_of: Path) -> None:
     params = fork_of / "params.yaml"
     params.write_text(params.read_text().replace("target: late", "targets: late"))
     with pytest.raises(
-        OntimeError, match=r"^params\.yaml: data\.options: target: missing; .*targets: unknown key; did"
+        OntimeError, match=r"^params\.yaml: data\.options\.target: missing; .*targets: unknown key; did"
     ):
         run("ingest")

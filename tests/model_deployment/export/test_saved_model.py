@@ -24,7 +24,7 @@ from ontime.model_deployment.service.settings import Settings
 from ontime.model_training.families import load_model
 from ontime.parameters import load_params
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIGURATION = ROOT / "deployment" / "configurations" / "tensorflow-serving"
 COMPONENT = ROOT / "deployment" / "kubernetes" / "components" / "tensorflow-serving"
 # tensorflow-serving-api leaves out these messages of TensorFlow Serving; to text the fields' numbers do not matter
