@@ -24,7 +24,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.params import Params, check_family
 from ontime.model_deployment.manifests import DEFINITIONS
 from ontime.model_deployment.service.settings import PREFIX, Settings
-from ontime.repository.checkout import listed_files
+from ontime.repository.git import listed_files
 from tests.checkouts import TOP
 
 THIS = Path(__file__).resolve()

@@ -11,6 +11,7 @@ from ontime.common.params import LogisticRegression
 from ontime.model_training.estimators import fit_logistic_regression
 from ontime.model_training.runs import predictor
 from ontime.model_training.tracking import TrainingRun, track
+from tests.checkouts import commit, git
 
 if TYPE_CHECKING:
     from tests.conftest import Encoded
@@ -75,6 +76,9 @@ def test_a_run_is_recorded_with_parameters_losses_plots_and_signed_model(
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     logging.getLogger("alembic").setLevel(logging.ERROR)
+    (tmp_path / ".gitignore").write_text("*\n!.gitignore\n")
+    git(tmp_path, "init", "--quiet")
+    commit(tmp_path, "clean")
     track(**run)
     assert "warning: MLflow" not in capfd.readouterr().err
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
@@ -91,7 +95,8 @@ def test_a_run_is_recorded_with_parameters_losses_plots_and_signed_model(
     assert 0.5 < found.data.metrics["validation_roc_auc"] < 1
     plots = {item.path for item in client.list_artifacts(found.info.run_id, "plots")}
     assert plots == {"plots/learning_curve.png", "plots/roc.png"}
-    assert {"git_commit", "git_dirty"} <= set(found.data.tags)
+    assert found.data.tags["git_commit"] == git(tmp_path, "rev-parse", "HEAD").strip()
+    assert found.data.tags["git_dirty"] == "False"
     (model,) = client.search_logged_models([experiment.experiment_id])
     signature = mlflow.models.get_model_info(model.model_uri).signature
     assert signature.inputs.inputs[0].shape == (-1, len(run["encoder"].features))

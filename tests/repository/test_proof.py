@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.verify import LOCK, read_lock
+from ontime.repository.lock_file import LOCK, read_lock
 from ontime.repository.proof import command, is_pipeline_file, stale_reasons
 from tests.checkouts import BIN, commit, git, run
 
@@ -230,5 +230,5 @@ def test_a_remote_that_cannot_be_asked_is_one_line(checkout: Path, monkeypatch: 
     monkeypatch.chdir(checkout)
     run("dvc", "remote", "modify", "--local", "--quiet", "remote", "url", "s3://nowhere/dvc", cwd=checkout)
     run("dvc", "remote", "modify", "--local", "--quiet", "remote", "endpointurl", "http://127.0.0.1:9", cwd=checkout)
-    with pytest.raises(OntimeError, match=r"^dvc data status .*Could not connect to the endpoint URL"):
+    with pytest.raises(OntimeError, match=r"^dvc data status: Could not connect to the endpoint URL"):
         command.main([], standalone_mode=False)

@@ -27,7 +27,7 @@ import click
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing, sha256, write_json, write_text
-from ontime.model_deployment.release.git import git
+from ontime.repository.git import git, tried_bytes
 
 KUBERNETES = Path("deployment/kubernetes")
 COMPONENTS = KUBERNETES / "components"
@@ -418,12 +418,11 @@ def report_difference(base: str, report: Path) -> str:
     except OntimeError as error:
         return f"manifests not compared: {error}"
     with tempfile.TemporaryDirectory(prefix="ontime-manifests-") as folder:
-        archive = ["git", "archive", "--format=tar", base]
         for source in SOURCES:
             # a base may lack one of them
-            done = subprocess.run([*archive, str(source)], capture_output=True, check=False)
-            if done.returncode == 0:
-                with tarfile.open(fileobj=io.BytesIO(done.stdout)) as content:
+            archive = tried_bytes("archive", "--format=tar", base, str(source))
+            if archive is not None:
+                with tarfile.open(fileobj=io.BytesIO(archive)) as content:
                     content.extractall(folder, filter="data")
         before = _texts(Path(folder), kustomize)
     after = _texts(Path(), kustomize)

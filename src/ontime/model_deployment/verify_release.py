@@ -18,10 +18,10 @@ from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.model_deployment import signing
 from ontime.model_deployment.release.commit_checks import champion_files, check_lock, model_sha256
-from ontime.model_deployment.release.git import content_of, git, is_ancestor, tip
 from ontime.model_deployment.release.registry import SHORT, Registry, read_registry, resolve
 from ontime.model_deployment.release.release_file import Release, parse, path_of, ran
 from ontime.model_deployment.release.tags import registering
+from ontime.repository.git import content_of, git, is_ancestor, tip
 
 MODEL_LABEL = "io.ontime.model.sha256"
 REVISION_LABEL = "org.opencontainers.image.revision"

@@ -7,7 +7,6 @@ A by-product: nothing in the graph reads it, and a server that does not answer c
 import logging
 import os
 import re
-import subprocess
 import sys
 import warnings
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ontime.common.arrays import Labels, Matrix
 from ontime.common.environment import importing
 from ontime.encoder import Encoder
 from ontime.model_training.runs import NETWORK, History, Predict
+from ontime.repository.git import tried
 
 EXPERIMENT = "ontime"
 EXAMPLE_ROWS = 5
@@ -64,9 +64,8 @@ def _record(run: TrainingRun, encoder: Encoder, validation: tuple[Matrix, Labels
     mlflow.set_experiment(EXPERIMENT)
     with mlflow.start_run(run_name=run.name):
         mlflow.log_params(run.parameters)
-        mlflow.set_tags(
-            {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": str(bool(_git("status", "--porcelain")))}
-        )
+        changed = tried("status", "--porcelain")
+        mlflow.set_tags({"git_commit": tried("rev-parse", "HEAD") or "unknown", "git_dirty": str(changed != "")})
         mlflow.log_params({"training_data_sha256": run.metadata["training_data_sha256"]})
         mlflow.log_dict({"features": encoder.features, **run.metadata}, "training.json")
         for row in run.history:
@@ -133,8 +132,3 @@ def _trusted(model: Any) -> list[str]:
     import skops.io
 
     return list(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"

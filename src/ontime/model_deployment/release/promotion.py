@@ -2,7 +2,6 @@
 
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.release.commit_checks import check_lock, check_remote
-from ontime.model_deployment.release.git import REMOTE, commit_of, fetch, git, is_ancestor, tip
 from ontime.model_deployment.release.registry import (
     SHORT,
     Registry,
@@ -15,6 +14,7 @@ from ontime.model_deployment.release.registry import (
 )
 from ontime.model_deployment.release.release_file import ran
 from ontime.model_deployment.release.tags import Event, check_version, is_newer
+from ontime.repository.git import REMOTE, commit_of, fetch, git, is_ancestor, tip
 
 
 def register(version: str, revision: str, branch: str, pushed: bool, remote: bool) -> str:

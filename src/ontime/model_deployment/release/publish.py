@@ -11,7 +11,10 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import write_text
 from ontime.model_deployment.release import release_file
 from ontime.model_deployment.release.commit_checks import champion_files, model_sha256
-from ontime.model_deployment.release.git import (
+from ontime.model_deployment.release.registry import SHORT, Registry, read_registry
+from ontime.model_deployment.release.release_file import Release, path_of, ran, render
+from ontime.model_deployment.release.tags import Event
+from ontime.repository.git import (
     REMOTE,
     blob_of,
     fetch,
@@ -22,9 +25,6 @@ from ontime.model_deployment.release.git import (
     tip,
     tried,
 )
-from ontime.model_deployment.release.registry import SHORT, Registry, read_registry
-from ontime.model_deployment.release.release_file import Release, path_of, ran, render
-from ontime.model_deployment.release.tags import Event
 
 ATTEMPTS = 2
 
