@@ -25,7 +25,7 @@ from ontime.manifests.schemas import DEFINITIONS
 from ontime.model_deployment.service.settings import PREFIX, Settings
 from ontime.model_training.families import check_family
 from ontime.parameters import Params
-from ontime.repository.checkout import listed_files
+from ontime.repository.git import listed_files
 from tests.checkouts import TOP
 from tests.pages import PAGES, PROGRAMS, blocks, command_lines, sentences, spans, tree_paths
 

@@ -8,74 +8,15 @@ from pathlib import Path
 import pytest
 
 from ontime.common.errors import OntimeError
+from ontime.repository.lock_file import Stages, read_lock
 from ontime.verification.graph import (
     SHUFFLE,
     VARIATIONS,
     Variation,
     compare,
     copy_checkout,
-    environment_of,
-    read_lock,
+    variables_of,
 )
-
-LOCK = """schema: '2.0'
-stages:
-  last:
-    cmd: c
-    deps: [{path: b}, {path: c}]
-    outs: [{path: d, md5: '4'}]
-  middle:
-    cmd: b
-    deps: [{path: a}]
-    outs: [{path: b, md5: '2'}, {path: c, md5: '3'}]
-  first:
-    cmd: a
-    deps: [{path: code}]
-    outs: [{path: a, md5: '1'}]
-"""
-
-
-def test_stages_come_after_those_whose_outputs_they_read(tmp_path: Path) -> None:
-    (tmp_path / "dvc.lock").write_text(LOCK)
-    stages = read_lock(tmp_path / "dvc.lock")
-    assert list(stages) == ["first", "middle", "last"]
-    assert stages["last"]["outs"] == [{"path": "d", "md5": "4"}]
-
-
-def test_the_graph_of_the_checkout_is_locked_in_order() -> None:
-    stages = read_lock(Path(__file__).parents[2] / "dvc.lock")
-    names = list(stages)
-    assert names[0] == "ingest"
-    assert names[-1] == "export"
-    made: set[str] = set()
-    outputs = {out["path"] for stage in stages.values() for out in stage["outs"]}
-    for name, stage in stages.items():
-        needed = {dep["path"] for dep in stage["deps"]} & outputs
-        assert needed <= made, name
-        made |= {out["path"] for out in stage["outs"]}
-
-
-@pytest.mark.parametrize("marker", ["<<<<<<< HEAD\n", "<<<<<<< ours\n"])
-@pytest.mark.parametrize("place", [0, 1, 5])
-def test_conflict_markers_are_named_with_the_command_that_resolves_them(
-    tmp_path: Path, marker: str, place: int
-) -> None:
-    lines = LOCK.splitlines(keepends=True)
-    (tmp_path / "dvc.lock").write_text("".join([*lines[:place], marker, *lines[place:]]))
-    with pytest.raises(OntimeError, match=r"^dvc\.lock: has merge conflict markers; resolve it with `ontime lock`$"):
-        read_lock(tmp_path / "dvc.lock")
-
-
-def test_an_absent_lock_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(OntimeError, match=r"^dvc\.lock: not found; run `dvc repro` first$"):
-        read_lock(tmp_path / "dvc.lock")
-
-
-@pytest.mark.parametrize("content", ["", "schema: '2.0'\n", "stages: [", "stages:\n"])
-def test_a_broken_lock_is_one_line(tmp_path: Path, content: str) -> None:
-    (tmp_path / "dvc.lock").write_text(content)
-    with pytest.raises(OntimeError, match=r"^dvc\.lock: not a lock file; [^\n]+$"):
-        read_lock(tmp_path / "dvc.lock")
 
 
 def test_variations_differ_in_everything_they_vary() -> None:
@@ -90,13 +31,13 @@ def test_an_environment_has_its_own_home_and_threads_and_keeps_the_rest(
     variation: Variation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEPT", "as it was")
-    variables = environment_of(variation, tmp_path, tmp_path / "copy")
-    assert variables["KEPT"] == "as it was"
+    variables = variables_of(variation, tmp_path)
+    assert "KEPT" not in variables
     assert Path(variables["HOME"]).is_dir()
     assert Path(variables["HOME"]).is_relative_to(tmp_path)
     assert variables["TMPDIR"] == variables["HOME"]
     assert variables["ONTIME_TRACKING"] == "off"
-    assert variables["PYTHONPATH"].split(os.pathsep) == [str(tmp_path / "copy" / "src"), str(SHUFFLE)]
+    assert variables["PYTHONPATH"] == str(SHUFFLE)
     assert variables["LANG"] == variables["LC_ALL"]
 
 
@@ -113,9 +54,13 @@ def test_the_variation_reaches_a_python_process(variation: Variation, tmp_path: 
         "print(*(entry.name for entry in os.scandir(sys.argv[1])))\n"
         "print(*sorted(path.name for path in pathlib.Path(sys.argv[1]).iterdir()))\n"
     )
-    variables = environment_of(variation, tmp_path, tmp_path / "copy")
+    variables = variables_of(variation, tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", program, folder], env=variables, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, folder],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     (now, threads, *listed), scanned, ordered = (line.split() for line in done.stdout.splitlines())
     assert abs(float(now) - folder.stat().st_mtime - int(variables["ONTIME_VARIATION_DAYS"]) * 86400) < 600
@@ -164,7 +109,10 @@ def test_what_git_knows_and_a_forks_table_are_copied_without_private_settings(ch
 
 
 def test_the_inputs_of_chosen_stages_are_copied_as_well(checkout: Path, tmp_path: Path) -> None:
-    locked = {"one": {"deps": [{"path": "data/out"}, {"path": "new.txt"}]}, "two": {"deps": [{"path": "absent"}]}}
+    locked: Stages = {
+        "one": {"deps": [{"path": "data/out"}, {"path": "new.txt"}]},
+        "two": {"deps": [{"path": "absent"}]},
+    }
     copy_checkout(checkout, tmp_path / "copy", ["one"], locked)
     assert "data/out/part" in copied(tmp_path / "copy")
     with pytest.raises(OntimeError, match=r"^absent: not found; run `dvc repro` or `dvc pull` first$"):
@@ -192,5 +140,5 @@ def test_outputs_that_differ_are_told_from_those_that_do_not(tmp_path: Path) -> 
     subprocess.run([*dvc, "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True)
     subprocess.run([*dvc, "repro", "--quiet"], cwd=tmp_path, env={**os.environ, "SEEN": "here"}, check=True)
     locked = read_lock(tmp_path / "dvc.lock")
-    found = list(compare(tmp_path, locked, (), {**os.environ, "SEEN": "elsewhere"}, 0o022))
+    found = list(compare(tmp_path, locked, (), {"SEEN": "elsewhere"}, 0o022))
     assert found == [("steady", "steady", True), ("moving", "moving", False)]

@@ -9,7 +9,6 @@ import hashlib
 import logging
 import os
 import re
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256
 from ontime.model_training.families import FAMILIES, check_family, load_model
 from ontime.model_training.rows import load_encoder, load_rows
+from ontime.repository.git import tried
 
 EXPERIMENT = "ontime"
 EXAMPLE_ROWS = 5
@@ -106,13 +106,9 @@ def _record(name: str, run: Path, identity: str) -> None:
     training = read_json(run / "metadata" / "training.json")
     encoder = load_encoder()
     with mlflow.start_run(run_name=name):
-        mlflow.set_tags(
-            {
-                IDENTITY: identity,
-                "git_commit": _git("rev-parse", "HEAD"),
-                "git_dirty": str(bool(_git("status", "--porcelain"))),
-            }
-        )
+        changed = tried("status", "--porcelain")
+        tags = {"git_commit": tried("rev-parse", "HEAD") or "unknown", "git_dirty": str(changed != "")}
+        mlflow.set_tags({IDENTITY: identity, **tags})
         mlflow.log_params(read_json(run / "config" / "parameters.json"))
         mlflow.log_params({"training_data_sha256": training["training_data_sha256"]})
         mlflow.log_dict({"features": encoder.features, **training}, "training.json")
@@ -179,8 +175,3 @@ def _figures(name: str, run: Path, history: pd.DataFrame) -> dict[str, Any]:
         axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
         axes.set(title=f"{name}: ROC on test", xlabel="false positive rate", ylabel="true positive rate")
     return figures
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"

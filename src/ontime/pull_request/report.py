@@ -5,7 +5,6 @@ with `report.md` and its images. Only validation rows decide; test metrics are s
 """
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,16 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.params import load_section
 from ontime.model_evaluation.metrics import Decision, Evaluate
-from ontime.pull_request.gate import Comparison, Gate, Predictions, compare_metrics, compare_slices, paired
+from ontime.pull_request.gate import (
+    Comparison,
+    Gate,
+    Predictions,
+    compare_metrics,
+    compare_slices,
+    paired,
+)
+from ontime.repository.dvc import answer
+from ontime.repository.git import commit_of
 
 MARKER = "<!-- ontime report -->"
 """First line of the report, by which its comment is found again."""
@@ -44,7 +52,9 @@ def command(base: str, output: Path, image_url: str) -> None:
     """Write what this checkout does to the model against a base revision, and judge it by `gate`."""
     gate, decision = load_section("gate", Gate), load_section("decision", Decision)
     columns = load_section("evaluate", Evaluate).slices
-    commit = _git("rev-parse", "--verify", f"{base}^{{commit}}", otherwise=f"--base {base}: no such revision")
+    commit = commit_of(base)
+    if commit is None:
+        raise OntimeError(f"--base {base}: no such revision")
     before, after = read_champion(_base_opener(commit)), read_champion(_workspace_opener)
     both, unpaired = paired(before.predictions, after.predictions)
     metrics = compare_metrics(both, before.predictions.threshold, after.predictions.threshold, decision, gate)
@@ -120,10 +130,10 @@ def changes(commit: str) -> Changes:
     """What `dvc params diff`, `dvc diff` and `dvc metrics diff` say, by their JSON."""
     parameters = [
         (name, values.get("old"), values.get("new"))
-        for changed in _dvc("params", "diff", commit).values()
+        for changed in answer("params", "diff", commit).values()
         for name, values in changed.items()
     ]
-    found = _dvc("diff", commit)
+    found = answer("diff", commit)
     outputs = {
         kind: [_path(entry["path"]) for entry in found.get(kind, ())] for kind in ("added", "deleted", "modified")
     }
@@ -131,12 +141,12 @@ def changes(commit: str) -> Changes:
     absent = set(_absent())
     outputs["deleted"] = [path for path in outputs["deleted"] if absent.isdisjoint(_with_folders(path))]
     outputs["renamed"] = [f"{entry['path']['old']} to {entry['path']['new']}" for entry in found.get("renamed", ())]
-    return Changes(parameters, outputs, _dvc("metrics", "diff", commit))
+    return Changes(parameters, outputs, answer("metrics", "diff", commit))
 
 
 def _absent() -> Iterator[str]:
     """Outputs of dvc.lock that the checkout does not have, folders with a slash at the end."""
-    status = _dvc("data", "status")
+    status = answer("data", "status")
     yield from (_path(path) for path in status.get("not_in_cache", ()))
     yield from (_path(path) for path in status.get("uncommitted", {}).get("deleted", ()))
 
@@ -149,22 +159,6 @@ def _with_folders(path: str) -> Iterator[str]:
 
 def _path(path: Any) -> str:
     return str(path["new"] if isinstance(path, dict) else path)
-
-
-def _dvc(*arguments: str) -> dict[str, Any]:
-    done = subprocess.run(["dvc", *arguments, "--json"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = [line for line in done.stderr.splitlines() if line.strip()]
-        raise OntimeError(f"dvc {' '.join(arguments)}: {reason[0] if reason else done.returncode}")
-    content: dict[str, Any] = json.loads(done.stdout or "{}")
-    return content
-
-
-def _git(*arguments: str, otherwise: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OntimeError(otherwise)
-    return done.stdout.strip()
 
 
 def draw(before: Champion, after: Champion, folder: Path) -> list[str]:

@@ -17,7 +17,6 @@ from ruamel.yaml.error import YAMLError
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
-from ontime.release.git import REMOTE, git, push, tried
 from ontime.release.tags import (
     Event,
     assigning,
@@ -27,6 +26,7 @@ from ontime.release.tags import (
     read_event,
     registering,
 )
+from ontime.repository.git import REMOTE, git, push, tried
 
 DVC_FILE, STAGES_FILE = Path("dvc.yaml"), Path(".gto")
 SHORT = 12

@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ontime.common.errors import OntimeError
-from ontime.release.git import check_whole, content_of, git, tip
 from ontime.release.tags import is_version
+from ontime.repository.git import check_whole, content_of, git, tip
 
 FOLDER = Path("deployment/kubernetes/releases")
 IMAGE = "ontime"

@@ -5,22 +5,18 @@ DVC trusts an object by its date; a disk that lost bits is found only by reading
 """
 
 import hashlib
-import subprocess
 from pathlib import Path
 
 import click
 
 from ontime.common.errors import OntimeError
+from ontime.repository.dvc import cache_folder
 
 
 @click.command(name="cache")
 def command() -> None:
     """Check every object of DVC's cache and remove corrupted ones."""
-    done = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OntimeError("not a DVC repository; run this in the repository's top folder")
-    folder = Path(done.stdout.strip()) / "files" / "md5"
-    objects = sorted(path for path in folder.glob("??/*") if path.is_file())
+    objects = sorted(path for path in cache_folder().glob("??/*") if path.is_file())
     corrupted = [path for path in objects if not intact(path)]
     for path in corrupted:
         path.unlink()

@@ -7,25 +7,21 @@ hash is compared with `dvc.lock`. The idea is that of reprotest (https://salsa.d
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 import click
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
-from ontime.repository.checkout import listed_files
+from ontime.repository.dvc import dvc
+from ontime.repository.git import git, listed_files
+from ontime.repository.lock_file import LOCK, Stages, outputs, read_lock
 
-LOCK = Path("dvc.lock")
 SHUFFLE = Path(__file__).parent / "variation"
+RUN_ALONE = ("repro", "--quiet", "--single-item", "--force", "--no-run-cache")
 
 
 @dataclass(frozen=True)
@@ -139,10 +135,10 @@ def command(context: click.Context, stages: tuple[str, ...]) -> None:
         with tempfile.TemporaryDirectory(prefix="ontime-verify-") as top:
             copy = Path(top) / variation.folder / "checkout"
             copy_checkout(checkout, copy, [name for name in locked if name in stages], locked)
-            environment = environment_of(variation, Path(top), copy)
+            variables = variables_of(variation, Path(top))
             click.echo(f"{variation.name}: running {', '.join(stages) or 'the whole graph'} without cache", err=True)
             count = 0
-            for stage, output, same in compare(copy, locked, stages, environment, variation.umask):
+            for stage, output, same in compare(copy, locked, stages, variables, variation.umask):
                 if not same:
                     raise OntimeError(
                         f"stage {stage}: {output} is not what {LOCK} says ({variation.name}): "
@@ -153,31 +149,7 @@ def command(context: click.Context, stages: tuple[str, ...]) -> None:
             click.echo(f"{variation.name}: {count} outputs identical to {LOCK}")
 
 
-def read_lock(path: Path) -> dict[str, dict[str, Any]]:
-    """The stages of a lock file by name, each after those whose outputs it reads."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise OntimeError(f"{path.name}: not found; run `dvc repro` first") from None
-    if "\n<<<<<<< " in f"\n{text}":
-        raise OntimeError(f"{path.name}: has merge conflict markers; resolve it with `ontime lock`")
-    try:
-        stages: dict[str, dict[str, Any]] = dict(YAML(typ="safe", pure=True).load(text)["stages"])
-    except (YAMLError, TypeError, KeyError):
-        raise OntimeError(
-            f"{path.name}: not a lock file; restore it with git, or remove it and run `dvc repro`"
-        ) from None
-    made_by = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
-    order = TopologicalSorter(
-        {
-            name: [made_by[dep["path"]] for dep in stage["deps"] if dep["path"] in made_by]
-            for name, stage in stages.items()
-        }
-    )
-    return {name: stages[name] for name in order.static_order()}
-
-
-def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Mapping[str, Any]) -> None:
+def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Stages) -> None:
     """Copy what git knows (in reverse order, without modification times) and the data that the stages start from.
 
     Args:
@@ -198,15 +170,14 @@ def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Mapping
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(checkout / name, copy / name)
             os.utime(copy / name, (0, 0))
-    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
+    git("init", "--quiet", folder=copy)
 
 
-def environment_of(variation: Variation, top: Path, copy: Path) -> dict[str, str]:
-    """Variables of the changed environment, in which the copy's own code runs; what is not named keeps its value."""
+def variables_of(variation: Variation, top: Path) -> dict[str, str]:
+    """Variables of the changed environment; what is not named keeps its value."""
     home = top / "home" / variation.variables["USER"]
     home.mkdir(parents=True)
     return {
-        **os.environ,
         **variation.variables,
         "HOME": str(home),
         "LANG": variation.variables["LC_ALL"],
@@ -214,28 +185,20 @@ def environment_of(variation: Variation, top: Path, copy: Path) -> dict[str, str
         "ONTIME_TRACKING": "off",
         "ONTIME_VARIATION_DAYS": str(variation.days),
         "ONTIME_VARIATION_LISTING": variation.listing,
-        "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{SHUFFLE}",
+        "PYTHONPATH": str(SHUFFLE),
         "TMPDIR": str(home),
     }
 
 
 def compare(
-    copy: Path, locked: Mapping[str, Any], stages: tuple[str, ...], environment: Mapping[str, str], umask: int
+    copy: Path, locked: Stages, stages: tuple[str, ...], variables: Mapping[str, str], umask: int
 ) -> Iterator[tuple[str, str, bool]]:
     """Run stages one by one and yield (stage, output, whether its hash is the locked one)."""
     for stage in stages or tuple(locked):
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", "repro", "--quiet", "--single-item", "--force", "--no-run-cache", stage],
-            cwd=copy,
-            env=environment,
-            umask=umask,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            reason = [line for line in done.stderr.splitlines() if line.strip()]
-            raise OntimeError(f"stage {stage}: failed in the copy: {reason[0] if reason else done.returncode}")
-        made = {out["path"]: out["md5"] for out in read_lock(copy / LOCK)[stage]["outs"]}
+        try:
+            dvc(*RUN_ALONE, stage, folder=copy, variables=variables, umask=umask)
+        except OntimeError as error:
+            raise OntimeError(f"stage {stage}: failed in the copy: {error}") from None
+        made = outputs(read_lock(copy / LOCK))
         for output in locked[stage]["outs"]:
             yield stage, output["path"], made.get(output["path"]) == output["md5"]

@@ -15,9 +15,15 @@ from ruamel.yaml import YAML
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.encoder import Encoder
-from ontime.model_deployment.export import saved_model
+from ontime.model_deployment.export.export import saved_model
 from ontime.model_deployment.export.onnx_graph import onnx_probability, to_onnx
-from ontime.model_deployment.export.saved_model import MODEL, SIGNATURE, command, saved_probability, write_saved_model
+from ontime.model_deployment.export.saved_model import (
+    MODEL,
+    SIGNATURE,
+    command,
+    saved_probability,
+    write_saved_model,
+)
 from ontime.model_deployment.inference.champion import load_model as load_served
 from ontime.model_deployment.service.protocol import Protocol
 from ontime.model_deployment.service.settings import Settings
