@@ -1,7 +1,7 @@
 """The commands that are no stage of the graph, apart from `cli.py` so that a new one makes no stage run again."""
 
 OPERATIONS = {
-    "init": "ontime.repository.initialize",
+    "init": "ontime.initialize",
     "tune": "ontime.model_training.tune",
     "track": "ontime.model_training.tracking",
     "verify": "ontime.verification.graph",

@@ -14,11 +14,11 @@ from ruamel.yaml import YAML
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.datasets.schema import load_schemas
+from ontime.initialize import plain, positive_value
 from ontime.parameters import load_params
-from ontime.repository.initialize import plain, positive_value
 from tests.graph_copy import copy_graph
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
