@@ -21,7 +21,7 @@ UNREAD_ROOMS = (
     *(f"model_deployment/{name}" for name in ("batch", "inference", "service")),
 )
 """What works on the graph's outputs or on the repository: a change there makes no stage stale."""
-UNREAD_MODULES = ("operations", "parameters", "model_training/tracking", "model_training/tune")
+UNREAD_MODULES = ("operations", "parameters", "tracking/training_runs", "model_training/tune")
 
 
 @dataclass(frozen=True)
