@@ -13,7 +13,7 @@ import pytest
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_text
-from ontime.model_training.tracking import identity_of
+from ontime.tracking.training_runs import identity_of
 
 NAME = "logistic_regression"
 

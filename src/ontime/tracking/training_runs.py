@@ -6,13 +6,7 @@ by-product: nothing in the graph reads it, and a server that does not answer cos
 """
 
 import hashlib
-import logging
 import os
-import re
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +19,7 @@ from ontime.common.files import read_json, sha256
 from ontime.model_training.families import FAMILIES, check_family, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.repository.git import tried
+from ontime.tracking.mlflow_client import asking_mlflow
 
 EXPERIMENT = "ontime"
 EXAMPLE_ROWS = 5
@@ -49,31 +44,6 @@ def command(models: tuple[str, ...]) -> None:
     with asking_mlflow("runs not recorded"):
         recorded = record(found)
         click.echo(f"{len(recorded)} runs recorded in MLflow{': ' if recorded else ''}{', '.join(recorded)}")
-
-
-@contextmanager
-def asking_mlflow(lost: str) -> Iterator[None]:
-    """Run a block that talks to MLflow; its failure is told in one line on standard error, and goes no further.
-
-    Args:
-        lost: what the failure costs, for that line.
-    """
-    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    # by default an absent server is asked for several minutes
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    for library in ("mlflow", "alembic"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except Exception as error:  # a by-product must never fail a run
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        line = f"warning: MLflow at {os.environ['MLFLOW_TRACKING_URI']}: {lost}: {reason}\n"
-        # an address may hold a password
-        sys.stderr.write(re.sub(r"//[^/@\s]*@", "//", line))
 
 
 def record(names: list[str]) -> list[str]:

@@ -13,12 +13,12 @@ from ruamel.yaml import YAML
 
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
+from ontime.data_source.initialize import plain, positive_value
 from ontime.datasets.schema import load_schemas
-from ontime.initialize import plain, positive_value
 from ontime.parameters import load_params
 from tests.graph_copy import copy_graph
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

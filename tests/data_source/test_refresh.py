@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ontime.repository.refresh import command
+from ontime.data_source.refresh import command
 from ontime.repository.yaml_files import yaml_for_people
 from tests.checkouts import git
 
