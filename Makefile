@@ -43,10 +43,11 @@ repro: setup ## run what changed of the graph: raw tables to champion
 test: setup ## the fast tests and those that start real servers
 	pytest -n 2 --dist loadgroup -m "not rehearsal"
 
-lint: setup ## format, lint and types
+lint: setup ## format, lint, types and which room may import which
 	ruff format --check .
 	ruff check .
 	mypy
+	lint-imports --no-logo
 
 verify: setup ## prove that dvc.lock is what the code produces, in changed environments
 	ontime verify
@@ -85,4 +86,4 @@ bench: setup ## the benchmarks, each against a named rival in the same run
 	status=0; for name in $(BENCHMARKS); do python -m benchmarks.$$name || status=1; done; exit $$status
 
 clean: ## remove what can be made again
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache dvc_plots
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dvc_plots

@@ -6,7 +6,7 @@ processor's approximate reciprocal.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from ontime.common.environment import quiet
 from ontime.common.files import replacing, write_text
 from ontime.encoder import Encoder
 from ontime.model_training.families import History, Rows
-from ontime.model_training.neural_network import NeuralNetworkParameters
+
+if TYPE_CHECKING:
+    from ontime.model_training.neural_network import NeuralNetworkParameters
 
 with quiet():
     import keras
@@ -33,7 +35,7 @@ def fit_network(
     train: Rows,
     validation: Rows,
     encoder: Encoder,
-    parameters: NeuralNetworkParameters,
+    parameters: "NeuralNetworkParameters",
     seed: int,
     progress: bool,
 ) -> tuple[keras.Model, History]:
