@@ -72,9 +72,9 @@ def link_years(source: Path, folder: Path, years: int) -> Path:
 
 def by_pandas(raw: str, output: str, backend: str) -> None:
     """What the stage `featurize` runs."""
-    from ontime.common.params import Data
     from ontime.data_processing.featurize import featurize
     from ontime.datasets import flights
+    from ontime.datasets.source import Data
 
     layout = flights.layout(flights.Options(**OPTIONS), {})
     Path(output).mkdir()

@@ -15,7 +15,7 @@ from ontime.common.environment import pin
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ontime.common.params import Params
+    from ontime.parameters import Params
     from ontime.pull_request.gate import Judged
 
 MOST_FALSE_ALARMS = 0.02
@@ -40,17 +40,18 @@ def main(retrained: int, resamples: int, halves: int) -> None:
     """Print a row for each model that was trained, and the verdict."""
     from ontime.common import paths
     from ontime.common.files import read_json, read_parquet
-    from ontime.common.params import load_params
     from ontime.encoder import Encoder
     from ontime.engine import run_tasks
     from ontime.model_evaluation.metrics import best_threshold
-    from ontime.model_training.runs import load_encoder, load_rows, predictor
-    from ontime.model_training.train import fit
+    from ontime.model_training.families import family, parameters_of
+    from ontime.model_training.rows import load_encoder, load_rows
+    from ontime.parameters import load_params
 
     params, encoder = load_params(), load_encoder()
     train, validation = load_rows("train", encoder), load_rows("validation", encoder)
-    family = read_json(paths.SELECTION)["champion"]
-    run = paths.training_run(family)
+    champion = read_json(paths.SELECTION)["champion"]
+    parameters = parameters_of(champion, params.train)
+    run = paths.training_run(champion)
     threshold = read_json(run / "metrics" / "validation.json")["threshold"]
     base = read_parquet(run / "predictions" / "validation.parquet").rename(columns={"probability": "base"})
     random = np.random.default_rng(SEED)
@@ -64,8 +65,8 @@ def main(retrained: int, resamples: int, halves: int) -> None:
             {feature: values for feature, values in encoder.categories.items() if feature in columns},
         )
         rows, others = ((matrix[:, kept], labels) for matrix, labels in (train, validation))
-        model, _ = fit(family, rows, others, part, params.train.model_copy(update={"seed": seed}))
-        probability = predictor(family, model)(others[0]).astype(np.float32)
+        model, _ = family(champion).fit(rows, others, part, parameters, seed, progress=False)
+        probability = model.probability(others[0]).astype(np.float32)
         both = base.assign(head=probability)
         thresholds = threshold, best_threshold(others[1], probability.astype(np.float64), params.decision)
         found = found_in(both, thresholds, params)
@@ -86,7 +87,7 @@ def main(retrained: int, resamples: int, halves: int) -> None:
     print_table(["trained with", "features", *params.gate.metrics, "regressed", "such as"], table)
     share = sum(alarms) / len(alarms)
     print(
-        f"{family} on {len(base):,} validation rows: as good a model failed {sum(alarms)} of {len(alarms)} times, "
+        f"{champion} on {len(base):,} validation rows: as good a model failed {sum(alarms)} of {len(alarms)} times, "
         f"half the features {sum(caught)} of {len(caught)}"
     )
     finish(

@@ -23,6 +23,7 @@ from benchmarks.common import finish, measure, print_table, run_task
 from ontime import cli
 from ontime.common.environment import PINNED
 from ontime.common.files import sha256
+from ontime.model_training.families import FAMILIES
 from ontime.verification.graph import LOCK, copy_checkout, read_lock
 
 MOST_TIMES_ONE_PROCESS = 1.3
@@ -65,7 +66,8 @@ def call_stages(copy: str, commands: Sequence[str]) -> dict[str, float]:
 
 def import_packages() -> None:
     """Import what the stages do."""
-    for module in (*cli.STAGES.values(), "ontime.model_training.neural_network", "dvc.repo"):
+    families = (f"ontime.model_training.{name}" for name in (*FAMILIES, "keras_model"))
+    for module in (*cli.STAGES.values(), *families, "sklearn.ensemble", "sklearn.linear_model", "dvc.repo"):
         importlib.import_module(module)
 
 

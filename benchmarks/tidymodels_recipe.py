@@ -15,9 +15,10 @@ from ontime.common import paths
 from ontime.common.environment import PINNED
 from ontime.common.files import read_parquet
 from ontime.common.layout import TARGET, Layout
-from ontime.common.params import MODEL_FAMILIES, load_params
 from ontime.data_processing.split import vocabulary_of
 from ontime.encoder import Encoder
+from ontime.model_training.families import FAMILIES, family, parameters_of
+from ontime.parameters import load_params
 
 PUBLISHED_ROC_AUC = 0.764
 LEAST_ROC_AUC = 0.82
@@ -86,12 +87,9 @@ def split(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {name: rows.iloc[np.sort(places)] for name, places in parts.items()}
 
 
-def fit_and_score(family: str) -> dict[str, Any]:
+def fit_and_score(name: str) -> dict[str, Any]:
     """Fit one family with its parameters of params.yaml; its ROC AUC on the test rows, and the rows of each part."""
     from sklearn.metrics import roc_auc_score
-
-    from ontime.model_training.runs import predictor
-    from ontime.model_training.train import fit
 
     params = load_params()
     rows = article_rows()
@@ -100,14 +98,17 @@ def fit_and_score(family: str) -> dict[str, Any]:
     parts = split(rows)
     encoder = Encoder.from_vocabulary(vocabulary_of(parts["train"], rows, LAYOUT, params.split.min_category_rows))
     data = {
-        name: (
-            encoder.transform({column: part[column].to_numpy() for column in encoder.features}),
-            part[TARGET].to_numpy(),
+        part: (
+            encoder.transform({column: held[column].to_numpy() for column in encoder.features}),
+            held[TARGET].to_numpy(),
         )
-        for name, part in parts.items()
+        for part, held in parts.items()
     }
-    model, _ = fit(family, data["train"], data["validation"], encoder, params.train)
-    probability = predictor(family, model)(data["test"][0])
+    parameters = parameters_of(name, params.train)
+    model, _ = family(name).fit(
+        data["train"], data["validation"], encoder, parameters, params.train.seed, progress=False
+    )
+    probability = model.probability(data["test"][0])
     return {
         "roc_auc": float(roc_auc_score(data["test"][1], probability)),
         "rows": {name: len(part) for name, part in parts.items()},
@@ -121,11 +122,9 @@ def main() -> None:
     """Fit each family in its own process, print the table and the verdict."""
     if not (paths.RAW / "flights").is_dir():
         sys.exit(f"{paths.RAW}: no flights; run `dvc repro` first")
-    measured = {
-        name: measure("benchmarks.tidymodels_recipe", "fit_and_score", name, env=PINNED) for name in MODEL_FAMILIES
-    }
+    measured = {name: measure("benchmarks.tidymodels_recipe", "fit_and_score", name, env=PINNED) for name in FAMILIES}
     roc_auc = {name: done.result["roc_auc"] for name, done in measured.items()}
-    rows = measured[MODEL_FAMILIES[0]].result["rows"]
+    rows = measured[next(iter(FAMILIES))].result["rows"]
     print(", ".join(f"{name} rows: {count:,}" for name, count in rows.items()))
     table = [["tidymodels article, logistic regression", f"{PUBLISHED_ROC_AUC:.3f}", "published", ""]]
     for name, done in measured.items():

@@ -20,10 +20,12 @@ from threadpoolctl import threadpool_limits
 from ontime.cli import commands
 from ontime.common.arrays import Labels, Matrix
 from ontime.common.files import write_parquet
-from ontime.common.params import MODEL_FAMILIES, Params, Section
+from ontime.common.params import Section
 from ontime.datasets import flights
 from ontime.datasets.schema import TableSchema, load_schemas
 from ontime.encoder import Encoder
+from ontime.model_training.families import FAMILIES
+from ontime.parameters import Params
 
 ROOT = Path(__file__).parents[1]
 THREADS = (1, 4)
@@ -39,19 +41,21 @@ import numpy as np
 
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.onnx_graph import to_onnx
-from ontime.model_training.runs import save_model
-from ontime.model_training.train import fit, history_csv
-from ontime.common.params import MODEL_FAMILIES, load_params
+from ontime.model_training.families import FAMILIES, family, parameters_of
+from ontime.model_training.train import history_csv
+from ontime.parameters import load_params
 
 rows, params, folder = map(Path, sys.argv[1:])
 data = np.load(rows)
 encoder = Encoder(tuple(data["numbers"].tolist()), {"kind": tuple(data["kinds"].tolist()), "place": ("a",)})
 train, validation = (data["x"], data["y"]), (data["x_validation"], data["y_validation"])
-for family in MODEL_FAMILIES:
-    model, history = fit(family, train, validation, encoder, load_params(params).train)
-    save_model(family, model, folder / family)
-    (folder / f"{family}.csv").write_text(history_csv(history))
-    (folder / f"{family}.onnx").write_bytes(to_onnx(family, model, len(encoder.features)))
+settings = load_params(params).train
+for name in FAMILIES:
+    parameters = parameters_of(name, settings)
+    fitted, history = family(name).fit(train, validation, encoder, parameters, settings.seed, progress=False)
+    fitted.save(folder / name)
+    (folder / f"{name}.csv").write_text(history_csv(history))
+    (folder / f"{name}.onnx").write_bytes(to_onnx(name, fitted, len(encoder.features)))
 """
 
 
@@ -195,7 +199,7 @@ def graph_run(
         columns = ["--target", "late", "--positive", "yes", "--time", "sent", "--key", "parcel"]
         run_command("init", "--source", "parcels.csv", *columns, "--no-run")
         make_small(Path("params.yaml"))
-        per_family = [(name, family) for family in MODEL_FAMILIES for name in ("train", "evaluate")]
+        per_family = [(name, family) for family in FAMILIES for name in ("train", "evaluate")]
         first, last = (
             [("ingest",), ("validate",), ("featurize",), ("split",)],
             [("baselines",), ("select",), ("export",)],

@@ -6,8 +6,8 @@ import pytest
 
 from ontime.common.environment import PINNED
 from ontime.common.errors import OntimeError
-from ontime.common.params import check_family
 from ontime.engine import run_tasks
+from ontime.model_training.families import check_family
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from ontime.cli import STAGES
-from ontime.common.params import Params, Section
+from ontime.common.params import Section
+from ontime.parameters import Params
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"

@@ -21,9 +21,10 @@ from ruamel.yaml import YAML
 
 from ontime.cli import all_commands, commands
 from ontime.common.errors import OntimeError
-from ontime.common.params import Params, check_family
 from ontime.manifests.schemas import DEFINITIONS
 from ontime.model_deployment.service.settings import PREFIX, Settings
+from ontime.model_training.families import check_family
+from ontime.parameters import Params
 from ontime.repository.checkout import listed_files
 from tests.checkouts import TOP
 

@@ -20,7 +20,7 @@ from benchmarks.serving.environments import HERE, environment
 from benchmarks.serving.forms import Form, Rows
 from ontime.common import paths
 from ontime.common.files import read_json
-from ontime.model_training.runs import MODEL_FILE
+from ontime.model_training.scikit_learn_model import MODEL_FILE
 
 ONTIME, LOGGED, EMPTY_ROUTE = "ontime", "ontime, prediction log on", "empty route"
 SKLEARN, ONNX, NOTHING = "scikit-learn", "ONNX session", "nothing"

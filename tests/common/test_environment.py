@@ -1,19 +1,16 @@
-"""What a process is before it works: variables pinned, imports kept from the collector, ended with its parent."""
+"""What a process is before it works: variables pinned, ended with its parent."""
 
-import gc
-import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ontime.common.environment import PINNED, importing, threads
+from ontime.common.environment import PINNED, threads
 
 PIN = """
 import json, os, sys
@@ -110,51 +107,3 @@ def test_threads_are_else_the_cores_this_process_may_use(monkeypatch: pytest.Mon
     finally:
         os.sched_setaffinity(0, allowed)
     assert threads() == len(allowed)
-
-
-@pytest.fixture
-def thawed() -> Iterator[None]:
-    """What the test froze is left to the collector again."""
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module that nothing has imported yet; it holds a list."""
-    name = "imported_for_the_first_time"
-    (tmp_path / f"{name}.py").write_text("held = [[]]\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    return name
-
-
-@pytest.mark.usefixtures("thawed")
-def test_what_is_imported_in_the_block_is_out_of_the_collectors_sight_and_it_is_on_again(module: str) -> None:
-    with importing():
-        assert not gc.isenabled()
-        held = importlib.import_module(module).held
-    assert gc.isenabled()
-    assert not any(thing is held for thing in gc.get_objects())
-
-
-@pytest.mark.usefixtures("thawed")
-def test_a_block_that_imports_nothing_new_leaves_all_to_the_collector(module: str) -> None:
-    importlib.import_module(module)
-    garbage: list[object] = []
-    with importing():
-        importlib.import_module(module)
-    assert any(thing is garbage for thing in gc.get_objects())
-
-
-def test_the_collector_is_on_again_after_an_import_that_failed_and_stays_off_where_it_was_off() -> None:
-    with pytest.raises(ImportError), importing():
-        raise ImportError
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        with importing():
-            pass
-        assert not gc.isenabled()
-    finally:
-        gc.enable()

@@ -8,7 +8,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from ontime.common.errors import OntimeError
-from ontime.common.params import MODEL_FAMILIES, Params, check, check_family, load_params
+from ontime.common.params import check
+from ontime.model_training.families import FAMILIES, check_family
+from ontime.parameters import Params, load_params
 
 ROOT = Path(__file__).parents[2]
 
@@ -182,7 +184,7 @@ def test_an_absent_file_says_where_to_run(tmp_path: Path) -> None:
 
 
 def test_a_model_family_is_known_by_its_name() -> None:
-    assert [check_family(name) for name in MODEL_FAMILIES] == list(MODEL_FAMILIES)
+    assert [check_family(name) for name in FAMILIES] == list(FAMILIES)
 
 
 def test_an_unknown_model_family_suggests_a_known_one() -> None:

@@ -14,10 +14,10 @@ import pytest
 from ontime.common.environment import PINNED
 from ontime.common.files import sha256
 from ontime.common.layout import Layout
-from ontime.common.params import Data
 from ontime.data_processing.featurize import featurize
 from ontime.datasets import flights
 from ontime.datasets.schema import TableSchema
+from ontime.datasets.source import Data
 
 SPARK_CHILD = """
 import json, os, sys
@@ -25,7 +25,7 @@ from pathlib import Path
 from ontime.data_processing.featurize import featurize
 from ontime.common.layout import Layout
 from ontime.engine import run_tasks
-from ontime.common.params import Data
+from ontime.datasets.source import Data
 
 raw, folder, data, layout, names = json.loads(sys.argv[1])
 featurize(Path(raw), Path(folder), Data(**data), Layout(**layout), "spark")

@@ -8,8 +8,8 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET, Layout
-from ontime.common.params import Split, check
-from ontime.data_processing.split import PARTS, assign_parts, vocabulary_of
+from ontime.common.params import check
+from ontime.data_processing.split import PARTS, Split, assign_parts, vocabulary_of
 
 LAYOUT = Layout(key=["row"], time="when", numbers=["size"], categories=["kind"])
 

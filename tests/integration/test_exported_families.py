@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ontime.common import paths
-from ontime.common.params import MODEL_FAMILIES
 from ontime.model_deployment.export.onnx_graph import onnx_probability, to_onnx
-from ontime.model_training.runs import load_encoder, load_model, load_rows, predictor
+from ontime.model_training.families import FAMILIES, load_model
+from ontime.model_training.rows import load_encoder, load_rows
 
 pytestmark = [
     pytest.mark.integration,
@@ -14,10 +14,10 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("family", MODEL_FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_onnx_and_trained_model_agree_to_a_millionth(family: str) -> None:
     encoder = load_encoder()
     matrix, _ = load_rows("test", encoder)
     model = load_model(family, paths.training_run(family) / "model")
     exported = onnx_probability(to_onnx(family, model, len(encoder.features)), matrix)
-    assert np.abs(exported - predictor(family, model)(matrix)).max() <= 1e-6
+    assert np.abs(exported - model.probability(matrix)).max() <= 1e-6

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from ontime.common.files import read_json, sha256
-from ontime.release.image import build_command
 from ontime.model_deployment.inference.signing import make_key, sign
+from ontime.release.image import build_command
 from tests.checkouts import TOP, copy_checkout, environment, git
 from tests.integration.local_base import find_base
 from tests.servers import free_port

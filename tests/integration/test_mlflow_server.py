@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ontime.common.params import load_params
+from ontime.parameters import load_params
 from tests.checkouts import run, small_fork
 from tests.servers import mlflow_server
 
@@ -22,16 +22,18 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 def test_training_is_recorded_with_parameters_losses_plots_model_and_commit(server: str, tmp_path: Path) -> None:
     checkout = small_fork(tmp_path / "checkout")
-    run("dvc", "repro", "split", cwd=checkout)
-    done = run("ontime", "train", "gradient_boosting", cwd=checkout, ONTIME_TRACKING="on", MLFLOW_TRACKING_URI=server)
-    assert "warning" not in done.stderr
+    run("dvc", "repro", "evaluate@gradient_boosting", cwd=checkout)
+    variables = {"ONTIME_TRACKING": "on", "MLFLOW_TRACKING_URI": server}
+    for _ in range(2):
+        done = run("ontime", "track", cwd=checkout, **variables)
+        assert "warning" not in done.stderr
     from mlflow import MlflowClient
 
     client = MlflowClient(server)
     experiment = client.get_experiment_by_name("ontime")
     (found,) = client.search_runs([experiment.experiment_id])
     settings = load_params(checkout / "params.yaml").train.gradient_boosting
-    assert found.data.params["learning_rate"] == str(settings.learning_rate)
+    assert found.data.params["learning_rate"] == str(settings["learning_rate"])
     assert len(found.data.params["training_data_sha256"]) == 64
     assert (
         found.data.tags["git_commit"]

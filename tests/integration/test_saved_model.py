@@ -9,8 +9,9 @@ import pytest
 from ontime.common import paths
 from ontime.common.files import read_json
 from ontime.model_deployment.export.onnx_graph import onnx_probability, to_onnx
-from ontime.model_deployment.export.saved_model import saved_probability, write_saved_model
-from ontime.model_training.runs import NETWORK, load_encoder, load_model, load_rows
+from ontime.model_deployment.export.saved_model import MODEL, saved_probability, write_saved_model
+from ontime.model_training.families import load_model
+from ontime.model_training.rows import load_encoder, load_rows
 
 pytestmark = [
     pytest.mark.integration,
@@ -21,7 +22,7 @@ ROWS = 2_000
 
 @pytest.fixture(scope="module")
 def network() -> Any:
-    return load_model(NETWORK, paths.training_run(NETWORK) / "model")
+    return load_model(MODEL, paths.training_run(MODEL) / "model")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def golden_rows() -> Any:
 @pytest.mark.parametrize("rows", [validation_rows, golden_rows])
 def test_saved_model_and_onnx_agree_to_a_millionth(saved: Path, network: Any, rows: Any) -> None:
     matrix = rows()
-    exported = onnx_probability(to_onnx(NETWORK, network, matrix.shape[1]), matrix)
+    exported = onnx_probability(to_onnx(MODEL, network, matrix.shape[1]), matrix)
     difference = np.abs(saved_probability(saved, matrix) - exported).max()
     print(f"{len(matrix)} rows: greatest difference {difference:.2e}")
     assert difference <= 1e-6

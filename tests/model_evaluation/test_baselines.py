@@ -11,8 +11,8 @@ from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.common.layout import TARGET
+from ontime.common.paths import BASELINES
 from ontime.model_evaluation.baselines import PRIOR_ROWS, past_rate
-from ontime.model_evaluation.select import BASELINES
 
 
 @pytest.fixture

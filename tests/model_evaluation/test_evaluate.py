@@ -12,8 +12,8 @@ from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_parquet
 from ontime.common.layout import TARGET
-from ontime.common.params import MODEL_FAMILIES
 from ontime.model_evaluation.evaluate import permutation_importance, write_csv
+from ontime.model_training.families import FAMILIES
 
 RUN = Path("models/training_runs/logistic_regression")
 
@@ -67,7 +67,7 @@ def test_a_slice_that_is_no_feature_is_one_line(copy: Path) -> None:
         evaluate()
 
 
-@pytest.mark.parametrize("name", MODEL_FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_each_run_has_metrics_slices_and_curves(fork: Path, name: str) -> None:
     run = fork / "models" / "training_runs" / name
     validation, test = (read_json(run / "metrics" / f"{part}.json") for part in ("validation", "test"))

@@ -5,10 +5,10 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from ontime.common.params import Decision
 from ontime.model_evaluation.metrics import (
     CURVE_POINTS,
     SLICE_ROWS,
+    Decision,
     best_threshold,
     by_slice,
     calibration_curve,

@@ -6,8 +6,8 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
-from ontime.common.params import MODEL_FAMILIES
 from ontime.model_evaluation.select import select
+from ontime.model_training.families import FAMILIES
 
 BASELINES = {"base_rate": {"roc_auc": 0.5, "log_loss": 0.7}, "group_rate": {"roc_auc": 0.6, "log_loss": 0.65}}
 
@@ -55,6 +55,6 @@ def test_a_baseline_that_is_as_good_leaves_no_champion(metric: str, value: float
 def test_the_graph_selects_by_validation_alone(fork: Path) -> None:
     selection = read_json(fork / "models" / "selection.json")
     runs = fork / "models" / "training_runs"
-    values = {name: read_json(runs / name / "metrics" / "validation.json")["roc_auc"] for name in MODEL_FAMILIES}
+    values = {name: read_json(runs / name / "metrics" / "validation.json")["roc_auc"] for name in FAMILIES}
     assert selection["candidates"] == values
     assert selection["champion"] == max(values, key=lambda name: values[name])

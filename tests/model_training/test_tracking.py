@@ -1,98 +1,152 @@
-"""MLflow gets the run, and nothing that happens to it reaches the run."""
+"""`ontime track`: MLflow gets each finished run once, and nothing that happens to it reaches the run."""
 
 import logging
+import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import pytest
 
-from ontime.common.params import LogisticRegression
-from ontime.model_training.estimators import fit_logistic_regression
-from ontime.model_training.runs import predictor
-from ontime.model_training.tracking import TrainingRun, track
+from ontime.cli import commands
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, write_text
+from ontime.model_training.tracking import identity_of
 
-if TYPE_CHECKING:
-    from tests.conftest import Encoded
-
-METADATA = {"model": "logistic_regression", "training_data_sha256": "0" * 64, "packages": {"numpy": "2.4.6"}}
+NAME = "logistic_regression"
 
 
 @pytest.fixture
-def run(encoded: "Encoded", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The arguments of `track` for one small fit, in a folder of its own."""
+def checkout(fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the fork's data and one finished run, which tests may change, and a tracking file of its own."""
+    (tmp_path / "data").symlink_to(fork / "data")
+    run = Path("models") / "training_runs" / NAME
+    shutil.copytree(fork / run, tmp_path / run)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ONTIME_TRACKING", raising=False)
-    settings = LogisticRegression(C=0.1, max_iter=50)
-    model, history = fit_logistic_regression(encoded.train, encoded.validation, encoded.encoder, settings, 0, False)
-    return {
-        "run": TrainingRun(
-            name="logistic_regression",
-            model=model,
-            predict=predictor("logistic_regression", model),
-            parameters={**settings.model_dump(), "seed": 0},
-            metadata=METADATA,
-            history=history,
-        ),
-        "encoder": encoded.encoder,
-        "validation": encoded.validation,
-    }
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    return tmp_path
+
+
+@pytest.fixture
+def track(capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """A function that runs the command and returns what it printed."""
+
+    def run(*models: str) -> Any:
+        capfd.readouterr()
+        commands.main(["track", *models], standalone_mode=False)
+        return capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def recorded(checkout: Path) -> Callable[[], list[Any]]:
+    """A function that returns the runs that MLflow has, newest first."""
+
+    def runs() -> list[Any]:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{checkout}/mlflow.db")
+        return list(client.search_runs([client.get_experiment_by_name("ontime").experiment_id]))
+
+    return runs
 
 
 def test_tracking_that_is_off_does_nothing(
-    run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    checkout: Path, track: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONTIME_TRACKING", "off")
-    track(**run)
-    assert capfd.readouterr() == ("", "")
-    assert list(tmp_path.iterdir()) == []
+    before = sorted(checkout.rglob("*"))
+    assert track() == ("", "")
+    assert sorted(checkout.rglob("*")) == before
 
 
 def test_a_server_that_does_not_answer_costs_one_line(
-    run: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    checkout: Path, track: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    del checkout
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         address = f"http://someone:secret@127.0.0.1:{held.getsockname()[1]}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-        capfd.readouterr()
-        track(**run)
-    printed = capfd.readouterr()
+        printed = track()
     assert printed.out == ""
     assert printed.err.startswith("warning: MLflow at http://")
-    assert "run not recorded: " in printed.err
+    assert "runs not recorded: " in printed.err
     assert len(printed.err.splitlines()) == 1
     assert "secret" not in printed.err
 
 
+def test_a_run_that_is_not_there_is_told_and_an_unknown_model_too(checkout: Path, track: Callable[..., Any]) -> None:
+    with pytest.raises(OntimeError, match=r"^models/training_runs/random_forest: not found; run `dvc repro`"):
+        track(NAME, "random_forest")
+    with pytest.raises(OntimeError, match=r"^unknown model random_forrest; did you mean random_forest\?$"):
+        track("random_forrest")
+    assert not (checkout / "mlflow.db").exists()
+
+
+def test_the_identity_of_a_run_is_what_the_training_wrote(checkout: Path) -> None:
+    run = checkout / "models" / "training_runs" / NAME
+    before = identity_of(run)
+    write_text(run / "metrics" / "validation.json", "{}\n")
+    assert identity_of(run) == before
+    write_text(run / "metrics" / "history.csv", "step\n1\n")
+    assert identity_of(run) != before
+
+
 @pytest.mark.integration
-def test_a_run_is_recorded_with_parameters_losses_plots_and_signed_model(
-    run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_a_run_is_recorded_with_parameters_losses_metrics_plots_and_signed_model(
+    checkout: Path, track: Callable[..., Any], recorded: Callable[[], list[Any]]
 ) -> None:
     import mlflow
 
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    track(**run)
-    assert "warning: MLflow" not in capfd.readouterr().err
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    experiment = client.get_experiment_by_name("ontime")
-    (found,) = client.search_runs([experiment.experiment_id])
-    assert found.info.status == "FINISHED"
-    assert found.info.run_name == "logistic_regression"
-    assert found.data.params == {"C": "0.1", "max_iter": "50", "seed": "0", "training_data_sha256": "0" * 64}
-    history = run["run"].history[0]
-    assert found.data.metrics["train_log_loss"] == pytest.approx(history["train_log_loss"])
-    assert found.data.metrics["validation_log_loss_end"] == pytest.approx(history["validation_log_loss"])
-    (point,) = client.get_metric_history(found.info.run_id, "validation_log_loss")
-    assert point.step == history["step"]
-    assert 0.5 < found.data.metrics["validation_roc_auc"] < 1
+    printed = track()
+    assert "warning" not in printed.err
+    assert NAME in printed.out
+    (found,) = recorded()
+    run = checkout / "models" / "training_runs" / NAME
+    training = read_json(run / "metadata" / "training.json")
+    parameters = {
+        **read_json(run / "config" / "parameters.json"),
+        **{key: training[key] for key in ("training_data_sha256",)},
+    }
+    assert (found.info.status, found.info.run_name) == ("FINISHED", NAME)
+    assert found.data.params == {key: str(value) for key, value in parameters.items()}
+    history = pd.read_csv(run / "metrics" / "history.csv")
+    client = mlflow.MlflowClient(f"sqlite:///{checkout}/mlflow.db")
+    for name in history.columns.drop("step"):
+        points = client.get_metric_history(found.info.run_id, name)
+        assert [point.step for point in points] == history["step"].tolist()
+        assert [point.value for point in points] == pytest.approx(history[name].tolist())
+    for part in ("validation", "test"):
+        for name, value in read_json(run / "metrics" / f"{part}.json").items():
+            assert found.data.metrics[f"{part}_{name}"] == pytest.approx(value)
     plots = {item.path for item in client.list_artifacts(found.info.run_id, "plots")}
     assert plots == {"plots/learning_curve.png", "plots/roc.png"}
     assert {"git_commit", "git_dirty"} <= set(found.data.tags)
-    (model,) = client.search_logged_models([experiment.experiment_id])
+    (model,) = client.search_logged_models([found.info.experiment_id])
     signature = mlflow.models.get_model_info(model.model_uri).signature
-    assert signature.inputs.inputs[0].shape == (-1, len(run["encoder"].features))
+    features = read_json(checkout / "data" / "processed" / "vocabulary.json")
+    assert signature.inputs.inputs[0].shape == (-1, len(features["numbers"]) + len(features["categories"]))
     assert signature.outputs.inputs[0].shape == (-1,)
+
+
+@pytest.mark.integration
+def test_a_run_is_recorded_once_and_again_when_it_was_trained_anew(
+    checkout: Path, track: Callable[..., Any], recorded: Callable[[], list[Any]]
+) -> None:
+    track()
+    (first,) = recorded()
+    again = track(NAME)
+    assert NAME not in again.out
+    assert again.err == ""
+    assert [run.info.run_id for run in recorded()] == [first.info.run_id]
+    write_text(checkout / "models" / "training_runs" / NAME / "metrics" / "history.csv", "step,train_log_loss\n1,0.5\n")
+    assert NAME in track().out
+    assert len(recorded()) == 2

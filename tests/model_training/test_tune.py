@@ -6,17 +6,18 @@ from typing import Any
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.common.params import load_params
 from ontime.model_training import tune
+from ontime.model_training.families import parameters_of
+from ontime.parameters import load_params
 from tests.conftest import run_command
 
 
 def losses_by(parameter: str, best: Any) -> Any:
     """A stand-in for a fit: the loss is the distance of one hyperparameter from the best value."""
 
-    def loss(checkout: Path, model: str, settings: Any) -> float:
-        del checkout
-        return float(abs(getattr(getattr(settings, model), parameter) - best))
+    def loss(checkout: Path, model: str, parameters: Any, seed: int) -> float:
+        del checkout, model, seed
+        return float(abs(getattr(parameters, parameter) - best))
 
     return loss
 
@@ -34,17 +35,17 @@ def test_the_best_settings_replace_those_in_the_file_and_nothing_else(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (checkout / "params.yaml").read_text()
-    old = load_params().train.logistic_regression.C
+    old = load_params().train.logistic_regression["C"]
     monkeypatch.setattr(tune, "validation_loss", losses_by("C", 0.001))
     run_command("tune", "logistic_regression", "--trials", "4")
     after = (checkout / "params.yaml").read_text()
-    assert load_params().train.logistic_regression.C == 0.001
+    assert load_params().train.logistic_regression["C"] == 0.001
     assert after == before.replace(f"C: {old}", "C: 0.001")
 
 
 def test_the_file_is_left_alone_where_it_has_the_best(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (checkout / "params.yaml").read_bytes()
-    monkeypatch.setattr(tune, "validation_loss", losses_by("C", load_params().train.logistic_regression.C))
+    monkeypatch.setattr(tune, "validation_loss", losses_by("C", load_params().train.logistic_regression["C"]))
     run_command("tune", "logistic_regression", "--trials", "4")
     assert (checkout / "params.yaml").read_bytes() == before
 
@@ -64,8 +65,9 @@ def test_a_family_without_a_space_is_told(checkout: Path) -> None:
 
 
 def test_the_loss_of_a_fit_is_read_from_a_checkout_elsewhere(fork: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load_params(fork / "params.yaml").train
-    here = tune.validation_loss(fork, "logistic_regression", settings)
+    train = load_params(fork / "params.yaml").train
+    parameters = parameters_of("logistic_regression", train)
+    here = tune.validation_loss(fork, "logistic_regression", parameters, train.seed)
     monkeypatch.chdir("/")
-    assert tune.validation_loss(fork, "logistic_regression", settings) == here
+    assert tune.validation_loss(fork, "logistic_regression", parameters, train.seed) == here
     assert 0 < here < 0.7

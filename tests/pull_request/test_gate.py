@@ -10,9 +10,9 @@ from sklearn import metrics
 
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET
-from ontime.common.params import Decision, Gate, load_params
-from ontime.pull_request.gate import Judged, Predictions, _score, judge, judge_slices, paired
-from ontime.model_evaluation.metrics import cost_per_1000
+from ontime.model_evaluation.metrics import Decision, cost_per_1000
+from ontime.parameters import load_params
+from ontime.pull_request.gate import Gate, Judged, Predictions, _score, judge, judge_slices, paired
 
 ROWS = 4000
 DECISION = Decision(false_alarm_cost=1.0, missed_event_cost=3.0)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.verification.graph import LOCK, read_lock
 from ontime.pull_request.proof import command, is_pipeline_file, stale_reasons
+from ontime.verification.graph import LOCK, read_lock
 from tests.checkouts import BIN, commit, git, run
 
 INPUTS = {"src/ontime/common/files.py", "data/schema", "requirements.txt"}

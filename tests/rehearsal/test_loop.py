@@ -24,8 +24,8 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
-from ontime.release.release_file import path_of
 from ontime.model_deployment.inference.signing import make_key
+from ontime.release.release_file import path_of
 from tests.checkouts import commit, git, run
 from tests.rehearsal.cluster.processes import PODS, owned
 from tests.rehearsal.cluster.rig import rig

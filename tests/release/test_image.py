@@ -13,8 +13,8 @@ from docker.utils.build import exclude_paths
 
 from ontime.common.environment import PINNED
 from ontime.common.errors import OntimeError
-from ontime.model_deployment import image
 from ontime.model_deployment.service.settings import PREFIX, Settings
+from ontime.release import image
 from tests.checkouts import BIN, TOP, commit, git
 from tests.test_graph import closure
 

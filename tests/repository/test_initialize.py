@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
-from ontime.common.params import load_params
 from ontime.datasets.schema import load_schemas
+from ontime.parameters import load_params
 from ontime.repository.initialize import plain, positive_value
 
 ROOT = Path(__file__).parents[2]

@@ -14,10 +14,10 @@ import pytest
 import requests
 
 from ontime.common.errors import OntimeError
+from ontime.model_deployment.inference.signing import make_key, sign
 from ontime.release import registry_image
 from ontime.release.registry_image import read_image
 from ontime.release.release_file import path_of
-from ontime.model_deployment.inference.signing import make_key, sign
 from ontime.verification.release import Signer, command, verify_release
 from tests.releases import (
     NAME,

@@ -1,4 +1,4 @@
-"""From running pods to the raw data: the pods' part and the data's; the links between are `verify_release`'s own."""
+"""From running pods to the raw data: the pods' part and the data's; the links between are `release`'s own."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,8 @@ import click
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment import verify, verify_running
 from ontime.release.release_file import Release
+from ontime.verification import graph, running
 from ontime.verification.release import Signer
 from tests.releases import NAME, Repository, digest_of, enter, md5
 
@@ -41,7 +41,7 @@ def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_pod_that_runs_the_release_is_let_pass() -> None:
-    verify_running.check_pod(pod(), RELEASE)
+    running.check_pod(pod(), RELEASE)
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_a_pod_that_runs_the_release_is_let_pass() -> None:
 )
 def test_a_pod_that_runs_anything_else_is_named(wrong: dict[str, Any], line: str) -> None:
     with pytest.raises(OntimeError) as error:
-        verify_running.check_pod(wrong, RELEASE)
+        running.check_pod(wrong, RELEASE)
     assert str(error.value).startswith(line)
 
 
 def test_pods_are_asked_for_in_the_namespace_and_one_that_stops_is_left_out(kubectl: Path) -> None:
     items = [pod(), pod("ontime-2", deletionTimestamp="2026-01-01T00:00:00Z")]
     (kubectl / "answer").write_text(json.dumps({"items": items}))
-    assert [one["metadata"]["name"] for one in verify_running.running_pods("there", "mine")] == ["ontime-1"]
+    assert [one["metadata"]["name"] for one in running.running_pods("there", "mine")] == ["ontime-1"]
     asked = (kubectl / "asked").read_text()
     assert asked.startswith("--context mine --request-timeout=30s get pods --namespace there --selector ")
 
@@ -72,7 +72,7 @@ def test_no_pod_and_no_answer_are_one_line(kubectl: Path, answer: str | None, li
     if answer is not None:
         (kubectl / "answer").write_text(answer)
     with pytest.raises(OntimeError) as error:
-        verify_running.running_pods("there", None)
+        running.running_pods("there", None)
     assert str(error.value).startswith(line)
     assert "\n" not in str(error.value)
 
@@ -91,7 +91,7 @@ def test_a_broken_pod_is_the_first_link(
 ) -> None:
     (kubectl / "answer").write_text(json.dumps({"items": [pod(digest=digest_of("other"))]}))
     with pytest.raises(OntimeError, match=r"^pods: ontime-1: runs sha256:[^\n]*$"):
-        verify_running.command_of("staging").main([], standalone_mode=False)
+        running.command_of("staging").main([], standalone_mode=False)
     assert capsys.readouterr().out == ""
     assert "--namespace ontime-staging " in (kubectl / "asked").read_text()
     del repository
@@ -100,14 +100,14 @@ def test_a_broken_pod_is_the_first_link(
 def test_a_stage_that_released_nothing_is_named(repository: Repository) -> None:
     del repository
     with pytest.raises(OntimeError, match=r"^release file: .*production.*: nothing was released yet$"):
-        list(verify_running.verify_running("production", "there", None, "main", Signer()))
+        list(running.verify_running("production", "there", None, "main", Signer()))
 
 
 def test_raw_data_is_read_and_a_changed_or_missing_byte_is_named(repository: Repository) -> None:
     commit = repository.git("rev-parse", "HEAD")
     files = next(iter(repository.files.values()))
     # the only stage of this graph is its first one
-    ((path, _, count),) = verify_running.check_raw_data(commit)
+    ((path, _, count),) = running.check_raw_data(commit)
     assert (path, count) == ("models/champion", len(files))
     name = md5(files["model.onnx"])
     places = [top / "files" / "md5" / name[:2] / name[2:] for top in (repository.checkout / ".dvc/cache",)]
@@ -115,16 +115,16 @@ def test_raw_data_is_read_and_a_changed_or_missing_byte_is_named(repository: Rep
     for place in places:
         place.write_bytes(b"flipped")
     with pytest.raises(OntimeError, match=r"^models/champion: in DVC it is not what dvc\.lock of "):
-        list(verify_running.check_raw_data(commit))
+        list(running.check_raw_data(commit))
     for place in places:
         place.unlink()
     with pytest.raises(OntimeError, match=r"^models/champion: neither in DVC's cache nor in its remote: "):
-        list(verify_running.check_raw_data(commit))
+        list(running.check_raw_data(commit))
 
 
 def test_each_stage_is_a_command_of_verify(repository: Repository) -> None:
     del repository
-    context = click.Context(verify.command)
-    assert isinstance(verify.command, click.Group)
-    assert verify.command.list_commands(context) == ["release", "staging", "production"]
-    assert verify.command.get_command(context, "canary") is None
+    context = click.Context(graph.command)
+    assert isinstance(graph.command, click.Group)
+    assert graph.command.list_commands(context) == ["release", "staging", "production"]
+    assert graph.command.get_command(context, "canary") is None

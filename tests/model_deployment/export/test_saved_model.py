@@ -14,15 +14,15 @@ from ruamel.yaml import YAML
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
-from ontime.common.params import load_params
 from ontime.encoder import Encoder
-from ontime.model_deployment import tensorflow_serving
+from ontime.model_deployment.export import saved_model
 from ontime.model_deployment.export.onnx_graph import onnx_probability, to_onnx
+from ontime.model_deployment.export.saved_model import MODEL, SIGNATURE, command, saved_probability, write_saved_model
 from ontime.model_deployment.inference.champion import load_model as load_served
 from ontime.model_deployment.service.protocol import Protocol
 from ontime.model_deployment.service.settings import Settings
-from ontime.model_deployment.export.saved_model import SIGNATURE, command, saved_probability, write_saved_model
-from ontime.model_training.runs import NETWORK, load_model
+from ontime.model_training.families import load_model
+from ontime.parameters import load_params
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "deployment" / "configurations" / "tensorflow-serving"
@@ -44,7 +44,7 @@ OTHER_MESSAGES = {
 
 @pytest.fixture(scope="module")
 def network(fork: Path) -> Any:
-    return load_model(NETWORK, fork / "models" / "training_runs" / NETWORK / "model")
+    return load_model(MODEL, fork / "models" / "training_runs" / MODEL / "model")
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_a_run_that_is_not_there_is_told_in_a_line(tmp_path: Path, monkeypatch: 
 def test_a_saved_model_that_differs_from_the_run_is_refused_and_not_left(
     network: Any, champion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tensorflow_serving, "predictor", lambda *_: lambda matrix: np.full(len(matrix), 0.5))
+    monkeypatch.setattr(saved_model, "saved_probability", lambda _, matrix: np.full(len(matrix), 0.5))
     with pytest.raises(OntimeError, match=r"saved-model: differs from the trained model by up to .*, above 1e-06"):
         write_saved_model(network, tmp_path / "parcels" / "1", champion)
     assert list((tmp_path / "parcels").iterdir()) == []
@@ -184,7 +184,7 @@ def test_the_saved_model_gives_the_probabilities_of_the_onnx_export(
     found = saved_probability(saved, matrix)
     assert found.dtype == np.float32
     assert found.shape == (rows,)
-    exported = onnx_probability(to_onnx(NETWORK, network, len(encoder.features)), matrix)
+    exported = onnx_probability(to_onnx(MODEL, network, len(encoder.features)), matrix)
     np.testing.assert_allclose(found, exported, rtol=0, atol=1e-6)
 
 

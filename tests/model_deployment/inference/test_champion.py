@@ -11,8 +11,8 @@ import pytest
 from ontime.common.errors import OntimeError
 from ontime.common.files import sha256
 from ontime.model_deployment.inference.champion import Model, count_unusual, load_model
-from ontime.model_deployment.service.settings import Settings
 from ontime.model_deployment.inference.signing import sign
+from ontime.model_deployment.service.settings import Settings
 
 
 def resigned(signed: Path, target: Path, settings: Settings, name: str, content: Any) -> Settings:

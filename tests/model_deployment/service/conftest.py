@@ -8,8 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from ontime.common.files import read_json
-from ontime.model_deployment.service.app import Service, make_app
 from ontime.model_deployment.inference.champion import Model, load_model
+from ontime.model_deployment.service.app import Service, make_app
 from ontime.model_deployment.service.protocol import Protocol
 from ontime.model_deployment.service.settings import Settings
 

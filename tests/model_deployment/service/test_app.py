@@ -10,8 +10,8 @@ from prometheus_client import generate_latest
 from starlette.testclient import TestClient
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.service.app import Service, make_app
 from ontime.model_deployment.inference.champion import Model
+from ontime.model_deployment.service.app import Service, make_app
 from ontime.model_deployment.service.settings import Settings
 
 INFER, PREDICT = "/v2/models/parcels/infer", "/v1/models/parcels:predict"

@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import pytest
 
-from ontime.model_deployment.service.batching import Batcher, Probability, QueueFullError
 from ontime.model_deployment.inference.champion import Matrix
+from ontime.model_deployment.service.batching import Batcher, Probability, QueueFullError
 
 
 class Recorder:

@@ -21,7 +21,7 @@ import click
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
-from ontime.manifests.schemas import DEFINITIONS, Definitions, GO_TOOLCHAIN, download
+from ontime.manifests.schemas import DEFINITIONS, GO_TOOLCHAIN, Definitions, download
 from ontime.manifests.tools import find_go, last_line
 from tests.rehearsal.cluster.processes import MIB, SYSTEM_PATH
 from tests.rehearsal.cluster.settings import CACHE, HERE

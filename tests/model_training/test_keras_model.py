@@ -1,4 +1,4 @@
-"""The Keras family: the same bytes on any number of threads, the best epoch's weights, and inputs it must bear."""
+"""The network: the best epoch's weights, how it is saved, and inputs that it must bear."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,28 +6,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ontime.common.files import sha256
-from ontime.common.params import NeuralNetwork
 from ontime.encoder import Encoder
+from ontime.model_training.neural_network import NeuralNetworkParameters
 
 if TYPE_CHECKING:
     from tests.conftest import Encoded
 
-SETTINGS = NeuralNetwork(hidden_units=[6, 4], learning_rate=0.2, batch_size=64, epochs=6, patience=2)
-
-
-def test_the_number_of_threads_changes_no_byte_of_a_saved_network(fitted_folders: list[Path]) -> None:
-    one, four = (folder / "neural_network" for folder in fitted_folders)
-    names = sorted(path.name for path in one.iterdir())
-    assert names == ["model.weights.h5", "model_architecture.json"]
-    assert [sha256(one / name) for name in names] == [sha256(four / name) for name in names]
-    assert (one.parent / "neural_network.csv").read_bytes() == (four.parent / "neural_network.csv").read_bytes()
+SETTINGS = NeuralNetworkParameters(hidden_units=[6, 4], learning_rate=0.2, batch_size=64, epochs=6, patience=2)
 
 
 def test_the_weights_are_those_of_the_least_validation_loss(encoded: "Encoded") -> None:
-    from ontime.model_training.neural_network import fit_neural_network, network_probability
+    from ontime.model_training.keras_model import fit_network, network_probability
 
-    model, history = fit_neural_network(encoded.train, encoded.validation, encoded.encoder, SETTINGS, 0, False)
+    model, history = fit_network(encoded.train, encoded.validation, encoded.encoder, SETTINGS, 0, False)
     matrix, labels = encoded.validation
     probability = network_probability(model, matrix)
     loss = -np.mean(np.log(np.where(labels == 1, probability, 1 - probability)))
@@ -40,7 +31,7 @@ def test_the_weights_are_those_of_the_least_validation_loss(encoded: "Encoded") 
 
 
 def test_a_saved_network_predicts_as_before(tmp_path: Path, encoded: "Encoded") -> None:
-    from ontime.model_training.neural_network import build_network, load_network, network_probability, save_network
+    from ontime.model_training.keras_model import build_network, load_network, network_probability, save_network
 
     model = build_network(encoded.train[0], encoded.encoder, [5])
     save_network(model, tmp_path)
@@ -52,7 +43,7 @@ def test_a_saved_network_predicts_as_before(tmp_path: Path, encoded: "Encoded") 
 
 
 def test_missing_constant_and_huge_numbers_give_probabilities(encoded: "Encoded") -> None:
-    from ontime.model_training.neural_network import build_network, network_probability
+    from ontime.model_training.keras_model import build_network, network_probability
 
     matrix = encoded.train[0].copy()
     matrix[:, 0] = 7
@@ -65,7 +56,7 @@ def test_missing_constant_and_huge_numbers_give_probabilities(encoded: "Encoded"
 
 
 def test_a_missing_number_counts_as_the_mean(encoded: "Encoded") -> None:
-    from ontime.model_training.neural_network import build_network, network_probability
+    from ontime.model_training.keras_model import build_network, network_probability
 
     matrix = encoded.train[0]
     model = build_network(matrix, encoded.encoder, [5])
@@ -78,7 +69,7 @@ def test_a_missing_number_counts_as_the_mean(encoded: "Encoded") -> None:
     "encoder", [Encoder(("a", "b"), {}), Encoder((), {"a": ("x",), "b": ()})], ids=["numbers", "categories"]
 )
 def test_numbers_alone_and_categories_alone_are_enough(encoder: Encoder) -> None:
-    from ontime.model_training.neural_network import build_network, network_probability
+    from ontime.model_training.keras_model import build_network, network_probability
 
     matrix = np.array([[0, 1], [2, 0]], dtype=np.float32)
     assert np.isfinite(network_probability(build_network(matrix, encoder, [3]), matrix)).all()

@@ -1,0 +1,135 @@
+"""What every model family does: follow the target, come back as it was saved, and be known by its name."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, sha256
+from ontime.encoder import Encoder
+from ontime.model_training.families import FAMILIES, Train, check_family, family, load_model, parameters_of
+from ontime.model_training.rows import load_encoder, load_rows
+
+if TYPE_CHECKING:
+    from tests.conftest import Encoded
+
+TRAIN = Train(
+    seed=0,
+    logistic_regression={"C": 0.1, "max_iter": 50},
+    random_forest={"n_estimators": 12, "max_features": 0.5, "min_samples_leaf": 20},
+    gradient_boosting={
+        "learning_rate": 0.3,
+        "max_iter": 30,
+        "max_leaf_nodes": 8,
+        "min_samples_leaf": 20,
+        "max_features": 0.5,
+        "l2_regularization": 1.0,
+        "n_iter_no_change": 3,
+    },
+    neural_network={"hidden_units": [6], "learning_rate": 0.02, "batch_size": 64, "epochs": 4, "patience": 2},
+)
+
+
+def fit(name: str, encoded: "Encoded", seed: int = 0) -> Any:
+    """A fitted model of a family and its history."""
+    parameters = parameters_of(name, TRAIN)
+    return family(name).fit(encoded.train, encoded.validation, encoded.encoder, parameters, seed, progress=False)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_probabilities_follow_the_target(encoded: "Encoded", name: str) -> None:
+    fitted, history = fit(name, encoded)
+    matrix, labels = encoded.validation
+    probability = fitted.probability(matrix)
+    assert probability.dtype == np.float64
+    assert probability.shape == labels.shape
+    assert ((probability >= 0) & (probability <= 1)).all()
+    assert probability[labels == 1].mean() > probability[labels == 0].mean() + 0.05
+    assert history[-1]["validation_log_loss"] < 0.69
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_seed_decides_where_something_is_drawn(encoded: "Encoded", name: str) -> None:
+    matrix = encoded.validation[0]
+    first, again, other = (fit(name, encoded, seed)[0].probability(matrix) for seed in (0, 0, 1))
+    assert (first == again).all()
+    assert (first == other).all() == (name == "logistic_regression")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_number_of_threads_changes_no_byte_of_a_saved_model(fitted_folders: list[Path], name: str) -> None:
+    one, four = (folder / name for folder in fitted_folders)
+    files = sorted(path.name for path in one.iterdir())
+    assert files == sorted(path.name for path in four.iterdir())
+    assert [sha256(one / file) for file in files] == [sha256(four / file) for file in files]
+    assert (one.parent / f"{name}.csv").read_bytes() == (four.parent / f"{name}.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_saved_model_predicts_as_before_and_says_no_path(tmp_path: Path, encoded: "Encoded", name: str) -> None:
+    fitted, _ = fit(name, encoded)
+    fitted.save(tmp_path / "model")
+    matrix = encoded.validation[0]
+    np.testing.assert_array_equal(load_model(name, tmp_path / "model").probability(matrix), fitted.probability(matrix))
+    for path in (tmp_path / "model").iterdir():
+        assert str(tmp_path).encode() not in path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_saved_model_gives_the_probabilities_that_were_evaluated(
+    fork: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(fork)
+    run = fork / "models" / "training_runs" / name
+    matrix, labels = load_rows("validation", load_encoder())
+    probability = load_model(name, run / "model").probability(matrix)
+    brier = float(np.mean((probability - labels) ** 2))
+    assert read_json(run / "metrics" / "validation.json")["brier_score"] == pytest.approx(brier, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("kept", ["numbers", "categories"])
+def test_numbers_alone_and_categories_alone_are_enough(encoded: "Encoded", name: str, kept: str) -> None:
+    columns = slice(0, 9) if kept == "numbers" else slice(9, 11)
+    encoder = Encoder(encoded.encoder.numbers, {}) if kept == "numbers" else Encoder((), encoded.encoder.categories)
+    part = type(encoded)(
+        encoder,
+        (encoded.train[0][:, columns], encoded.train[1]),
+        (encoded.validation[0][:, columns], encoded.validation[1]),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted, _ = fit(name, part)
+    assert np.isfinite(fitted.probability(part.validation[0])).all()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_an_absent_model_says_how_to_get_it(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OntimeError, match=r"model: not found; run `dvc repro` \(or `dvc pull`\) first"):
+        load_model(name, tmp_path / "model")
+
+
+def test_every_family_has_its_own_parameters_in_the_section_train() -> None:
+    assert set(Train.model_fields) == {"seed", *FAMILIES}
+    assert len({family(name).Parameters for name in FAMILIES}) == len(FAMILIES)
+
+
+def test_a_mistake_in_a_familys_parameters_names_its_place() -> None:
+    wrong = TRAIN.model_copy(update={"random_forest": {**TRAIN.random_forest, "n_estimators": 0}})
+    with pytest.raises(OntimeError, match=r"^params\.yaml: train\.random_forest\.n_estimators: .* found 0$"):
+        parameters_of("random_forest", wrong)
+    assert parameters_of("logistic_regression", wrong).model_dump() == TRAIN.logistic_regression
+
+
+def test_a_model_family_is_known_by_its_name() -> None:
+    assert [check_family(name) for name in FAMILIES] == list(FAMILIES)
+
+
+def test_an_unknown_model_family_suggests_a_known_one() -> None:
+    with pytest.raises(OntimeError, match=r"^unknown model random_forrest; did you mean random_forest\?$"):
+        family("random_forrest")
+    with pytest.raises(OntimeError, match=r"^unknown model zzz; known: logistic_regression, random_forest, "):
+        check_family("zzz")
