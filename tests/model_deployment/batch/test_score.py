@@ -20,8 +20,8 @@ from ontime.common.environment import PINNED
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_json
 from ontime.encoder import Encoder
+from ontime.model_deployment.batch import score as batch
 from ontime.model_deployment.batch.score import Scored, command, encode, score
-from ontime.model_deployment.batch.score import score as batch
 from ontime.model_deployment.export.onnx_graph import onnx_probability
 from ontime.model_deployment.inference.signing import make_key
 
