@@ -23,6 +23,8 @@ setup: .venv/.ready ## make .venv from the locks
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(UV) pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements.txt -r requirements-test.txt
 	$(UV) pip install --quiet --python .venv --no-deps --editable .
+	@# relative: under LC_ALL=C Python cannot read another folder's name than one in ASCII there
+	for path in .venv/lib/python3*/site-packages/*ontime.pth; do echo ../../../../src > "$$path"; done
 	touch $@
 
 setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)

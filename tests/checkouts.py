@@ -15,9 +15,9 @@ BIN = Path(sys.executable).parent
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's variables with its own programs first on PATH and the checkout's own code; no tracking."""
+    """This process's variables with its own programs first on PATH; no tracking."""
     path = f"{BIN}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "ONTIME_TRACKING": "off", "PYTHONPATH": "src", **changes}
+    return {**os.environ, "PATH": path, "ONTIME_TRACKING": "off", **changes}
 
 
 def run(*command: str, cwd: Path, check: bool = True, **changes: str) -> "subprocess.CompletedProcess[str]":

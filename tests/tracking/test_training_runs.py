@@ -126,7 +126,7 @@ def test_a_run_is_recorded_with_parameters_losses_metrics_plots_and_signed_model
         assert [point.value for point in points] == pytest.approx(history[name].tolist())
     for part in ("validation", "test"):
         for name, value in read_json(run / "metrics" / f"{part}.json").items():
-            assert found.data.metrics[f"{part}_{name}"] == pytest.approx(value)
+            assert found.data.metrics[f"{part}/{name}"] == pytest.approx(value)
     plots = {item.path for item in client.list_artifacts(found.info.run_id, "plots")}
     assert plots == {"plots/learning_curve.png", "plots/roc.png"}
     assert {"git_commit", "git_dirty"} <= set(found.data.tags)

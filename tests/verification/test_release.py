@@ -144,6 +144,10 @@ def remove_tag(chain: Chain) -> None:
     chain.repository.git("tag", "--delete", f"{NAME}@v1.0.0")
 
 
+def withdraw(chain: Chain) -> None:
+    chain.repository.tag(f"{NAME}@deprecated")
+
+
 def lighten_tag(chain: Chain) -> None:
     chain.repository.git("tag", "--force", f"{NAME}@v1.0.0", f"{NAME}@v1.0.0^{{}}")
 
@@ -189,6 +193,11 @@ def unmerged(chain: Chain) -> None:
     [
         (edit, [], "release file: deployment/kubernetes/releases/staging/kustomization.yaml: edited by hand;"),
         (remove_tag, ["release file"], "tag: v1.0.0: not registered; known: none"),
+        (
+            withdraw,
+            ["release file"],
+            "tag: flight-delay: withdrawn with all versions by the tag flight-delay@deprecated",
+        ),
         (lighten_tag, ["release file"], "tag: v1.0.0: not registered; known: none"),
         (move_tag, ["release file"], "tag: flight-delay@v1.0.0 is on "),
         (unmerged, ["release file", "tag"], "is not in the history of main"),

@@ -20,7 +20,7 @@ import pandas as pd
 from pydantic import Field
 
 from ontime.common.errors import OntimeError
-from ontime.common.files import partitions, read_parquet
+from ontime.common.files import listed, partitions, read_parquet
 from ontime.common.layout import TARGET, Layout
 from ontime.common.params import Section
 
@@ -72,7 +72,7 @@ def read_tables(source: str, options: Options, schemas: Mapping[str, Any]) -> It
     if spec is None or not spec.submodule_search_locations:
         raise OntimeError(f"data.source: package {source} is not installed; run `make setup`")
     folder = Path(spec.submodule_search_locations[0]) / "data"
-    for path in sorted(folder.glob("*.csv*")):
+    for path in listed(folder, "*.csv*"):
         table = path.name.split(".")[0]
         if table not in schemas:
             continue

@@ -92,6 +92,7 @@ def older(stage: str, version: str | None, branch: str, registry: Registry) -> s
         OntimeError: there is none.
     """
     registry.previous_stage(stage)
+    registry.check_active()
     found = [one.release.version for one in ran(stage, branch) if one.release]
     if version is not None:
         registry.required(version)

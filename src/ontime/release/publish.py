@@ -160,6 +160,7 @@ def follow(branch: str, path: Path) -> None:
 def _wanted(stage: str, version: str | None, registry: Registry) -> Event:
     """The registration of the version that the registry wants in a stage; refused if another one is asked for."""
     registry.previous_stage(stage)
+    registry.check_active()
     if version is not None:
         registry.required(version)
     event = registry.wanted(stage)

@@ -4,12 +4,10 @@ DVC trusts an object by its date; a disk that lost bits is found only by reading
 `dvc pull`, or by `dvc repro`, which makes it again.
 """
 
-import hashlib
-from pathlib import Path
-
 import click
 
 from ontime.common.errors import OntimeError
+from ontime.common.files import is_cache_object
 from ontime.repository.dvc import cache_folder
 
 
@@ -17,7 +15,7 @@ from ontime.repository.dvc import cache_folder
 def command() -> None:
     """Check every object of DVC's cache and remove corrupted ones."""
     objects = sorted(path for path in cache_folder().glob("??/*") if path.is_file())
-    corrupted = [path for path in objects if not intact(path)]
+    corrupted = [path for path in objects if not is_cache_object(path)]
     for path in corrupted:
         path.unlink()
         click.echo(f"removed {path.parent.name}{path.name}: its content has another hash")
@@ -26,10 +24,3 @@ def command() -> None:
         raise OntimeError(
             "the cache had corrupted objects; get them back with `dvc pull`, or `dvc repro` makes them again"
         )
-
-
-def intact(path: Path) -> bool:
-    """Whether a cache object's MD5 is its name (a folder's listing has the ending .dir)."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    return path.parent.name + path.name.removesuffix(".dir") == digest

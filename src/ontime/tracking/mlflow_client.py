@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def asking_mlflow(lost: str) -> Iterator[None]:
-    """Run a block that talks to MLflow; its failure is told in one line on standard error, and goes no further.
+def asking_mlflow(lost: str) -> Iterator[str]:
+    """Run a block that talks to MLflow at the yielded address; its failure is told in a line, and goes no further.
 
     Args:
         lost: what the failure costs, for that line.
@@ -26,7 +26,7 @@ def asking_mlflow(lost: str) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield
+            yield os.environ["MLFLOW_TRACKING_URI"]
     except Exception as error:  # a by-product must never fail a run
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         line = f"warning: MLflow at {os.environ['MLFLOW_TRACKING_URI']}: {lost}: {reason}\n"

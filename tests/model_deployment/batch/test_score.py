@@ -20,8 +20,8 @@ from ontime.common.environment import PINNED
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_json
 from ontime.encoder import Encoder
+from ontime.model_deployment.batch import score as batch
 from ontime.model_deployment.batch.score import Scored, command, encode, score
-from ontime.model_deployment.batch.score import score as batch
 from ontime.model_deployment.export.onnx_graph import onnx_probability
 from ontime.model_deployment.inference.signing import make_key
 
@@ -254,6 +254,15 @@ def test_the_file_tells_what_it_was_made_of(source: Path, tmp_path: Path, model:
         b"ontime.model_sha256": sha256(model / "model.onnx").encode(),
         b"ontime.model_version": b"1.2.3",
     }
+
+
+def test_what_a_macs_archive_left_beside_the_rows_is_no_partition(
+    source: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "._2024-01.parquet").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ")
+    ontime_score(source, tmp_path / "out", "--model", model, "--backend", "sequential")
+    assert capsys.readouterr().out == f"scored 600 rows in 3 of 3 partitions: {tmp_path / 'out'}\n"
+    assert not (tmp_path / "out" / "._2024-01.parquet").exists()
 
 
 def test_what_is_scored_already_is_left_as_it_is(

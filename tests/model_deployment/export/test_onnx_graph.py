@@ -1,6 +1,7 @@
 """Every family as ONNX: the same probabilities as the model, and the same bytes from another process."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -9,11 +10,13 @@ import pytest
 from ontime.common.files import sha256
 from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probability
 from ontime.model_training.families import FAMILIES, load_model
-from tests.encoded import Encoded
+
+if TYPE_CHECKING:
+    from tests.conftest import Encoded
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_probabilities_are_those_of_the_model(fitted_folders: list[Path], encoded: Encoded, name: str) -> None:
+def test_probabilities_are_those_of_the_model(fitted_folders: list[Path], encoded: "Encoded", name: str) -> None:
     matrix = encoded.validation[0]
     assert np.isnan(matrix).any()
     assert {0.0, 1.0} <= set(matrix[:, -1])
@@ -27,7 +30,7 @@ def test_probabilities_are_those_of_the_model(fitted_folders: list[Path], encode
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_row_alone_and_a_row_of_missing_values_are_answered(
-    fitted_folders: list[Path], encoded: Encoded, name: str
+    fitted_folders: list[Path], encoded: "Encoded", name: str
 ) -> None:
     row = encoded.validation[0][:1].copy()
     row[0, :9], row[0, 9:] = np.nan, 1
@@ -45,7 +48,7 @@ def test_another_process_writes_the_same_bytes(fitted_folders: list[Path], name:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_graph_has_one_input_one_output_and_no_names_of_its_making(
-    fitted_folders: list[Path], encoded: Encoded, name: str
+    fitted_folders: list[Path], encoded: "Encoded", name: str
 ) -> None:
     model = onnx.load(fitted_folders[0] / f"{name}.onnx")
     (taken,), (given,) = model.graph.input, model.graph.output

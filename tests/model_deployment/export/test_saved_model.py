@@ -15,22 +15,16 @@ from ruamel.yaml import YAML
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.encoder import Encoder
-from ontime.model_deployment.export.export import saved_model
+from ontime.model_deployment.export import saved_model
 from ontime.model_deployment.export.onnx_graph import onnx_probability, to_onnx
-from ontime.model_deployment.export.saved_model import (
-    MODEL,
-    SIGNATURE,
-    command,
-    saved_probability,
-    write_saved_model,
-)
+from ontime.model_deployment.export.saved_model import MODEL, SIGNATURE, command, saved_probability, write_saved_model
 from ontime.model_deployment.inference.champion import load_model as load_served
 from ontime.model_deployment.service.protocol import Protocol
 from ontime.model_deployment.service.settings import Settings
 from ontime.model_training.families import load_model
 from ontime.parameters import load_params
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "deployment" / "configurations" / "tensorflow-serving"
 COMPONENT = ROOT / "deployment" / "kubernetes" / "components" / "tensorflow-serving"
 # tensorflow-serving-api leaves out these messages of TensorFlow Serving; to text the fields' numbers do not matter

@@ -1,1 +1,1 @@
-"""The champion asked for whole tables."""
+"""The champion's probabilities for whole tables."""

@@ -1,4 +1,4 @@
-"""A table's columns as the model's matrix, what is refused in them, and what scoring adds."""
+"""A table's columns as the model's matrix, which of their values are refused, and the columns that scoring adds."""
 
 from collections import Counter
 from pathlib import Path
@@ -20,98 +20,109 @@ ADDED = pa.schema(
 
 
 def check_columns(path: Path, schema: pa.Schema, encoder: Encoder) -> None:
-    """Stop unless the table has every feature once and of its type, and none of the columns that scoring adds."""
-    found = Counter(schema.names)
-    absent = [name for name in encoder.features if name not in found]
-    if absent:
-        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-        raise OntimeError(f"{path}: no column {', '.join(absent[:5])}{more}; the model needs it")
-    for name, count in found.items():
+    """Refuse a table that lacks a feature, has one of another type, or has a column that scoring adds.
+
+    Raises:
+        OntimeError: names the file and the column.
+    """
+    counts = Counter(schema.names)
+    missing = [name for name in encoder.features if name not in counts]
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise OntimeError(f"{path}: no column {', '.join(missing[:5])}{more}, which the model needs")
+    for name, count in counts.items():
         if name in ADDED.names:
-            raise OntimeError(f"{path}: column {name} is there already; rename it")
+            raise OntimeError(f"{path}: column {name} exists already; rename it")
         if count > 1:
-            raise OntimeError(f"{path}: column {name} is there {count} times")
+            raise OntimeError(f"{path}: column {name} occurs {count} times")
     for name in encoder.features:
-        kind = schema.field(name).type
-        fits, wanted = (is_number(kind), "numbers") if name in encoder.numbers else (is_text(kind), "text")
-        if not fits and not pa.types.is_null(kind):
-            raise OntimeError(f"{path}: column {name}: expected {wanted}, found {kind}")
+        column_type = schema.field(name).type
+        is_number = name in encoder.numbers
+        if not (is_number_type(column_type) if is_number else is_text_type(column_type)):
+            raise OntimeError(
+                f"{path}: column {name}: expected {'numbers' if is_number else 'text'}, found {column_type}"
+            )
 
 
-def is_number(kind: pa.DataType) -> bool:
-    """Whether a column of this type can be a number feature."""
-    types = pa.types
-    return any((types.is_integer(kind), types.is_floating(kind), types.is_boolean(kind), types.is_decimal(kind)))
+def is_number_type(column_type: pa.DataType) -> bool:
+    """Whether a column of this type can be a number feature; one without any value can be either."""
+    is_ = pa.types
+    return any(
+        check(column_type) for check in (is_.is_integer, is_.is_floating, is_.is_boolean, is_.is_decimal, is_.is_null)
+    )
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds texts."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return any((pa.types.is_string(kind), pa.types.is_large_string(kind), pa.types.is_string_view(kind)))
+def is_text_type(column_type: pa.DataType) -> bool:
+    """Whether a column of this type can be a category; one without any value can be either."""
+    is_ = pa.types
+    if is_.is_dictionary(column_type):
+        column_type = column_type.value_type
+    return any(check(column_type) for check in (is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_null))
 
 
 class RefusedValues:
-    """Values of a partition that the service would refuse, counted by feature over its batches."""
+    """Values of a partition that the service would refuse, counted by feature over its batches.
+
+    `incomplete_rows` is the number of rows that lack a value which every training row had.
+    """
 
     def __init__(self, champion: Champion) -> None:
         self.champion = champion
         self.infinite: Counter[str] = Counter()
-        self.lacking: Counter[str] = Counter()
-        self.unanswered = 0
+        self.missing: Counter[str] = Counter()
+        self.incomplete_rows = 0
 
-    def count(self, columns: Matrix) -> npt.NDArray[np.bool_]:
-        """Rows (rows,) of encoded columns (features, rows) that lack a value which no training row lacked."""
-        incomplete = np.zeros(columns.shape[1], dtype=np.bool_)
-        for column, (name, values) in enumerate(zip(self.champion.encoder.features, columns, strict=True)):
-            if column >= self.champion.numbers:
-                missing = values == MISSING
-            elif np.isfinite(values).all():
-                continue
-            else:
-                missing = np.isnan(values)
-                self.infinite[name] += int(np.isinf(values).sum())
-            if not self.champion.may_be_missing[column]:
-                self.lacking[name] += int(missing.sum())
-                incomplete |= missing
-        self.unanswered += int(incomplete.sum())
+    def count(self, matrix: Matrix) -> npt.NDArray[np.bool_]:
+        """Count in encoded rows (rows, features), and return which of them (rows,) lack a required value."""
+        features = self.champion.encoder.features
+        infinite = np.isinf(matrix)
+        if infinite.any():
+            self.infinite.update(_counts(features, infinite))
+        missing = self.champion.missing_required(matrix)
+        incomplete: npt.NDArray[np.bool_] = missing.any(axis=1)
+        if incomplete.any():
+            self.missing.update(_counts([features[column] for column in self.champion.required], missing))
+            self.incomplete_rows += int(incomplete.sum())
         return incomplete
 
     def refused(self, missing: str) -> bool:
-        """Whether the partition is not to be scored."""
-        return self.infinite.total() > 0 or (missing == "refuse" and self.unanswered > 0)
+        """Whether the partition must not be scored, when `missing` values are to `refuse` it or to give `null`."""
+        return self.infinite.total() > 0 or (missing == "refuse" and self.incomplete_rows > 0)
 
     def reason(self) -> str:
-        """Columns and counts in one line."""
+        """Features and counts in one line."""
         if self.infinite.total():
-            told = ", ".join(f"{name} in {count:,} rows" for name, count in self.infinite.items() if count)
-            return f"values that are no finite float32 numbers: {told}"
-        told = ", ".join(f"{name} in {count:,} rows" for name, count in self.lacking.items() if count)
+            return f"values that are not finite float32 numbers: {_in_words(self.infinite)}"
         return (
-            f"missing values where training had none: {told}; "
-            "fill them in, or leave these rows without a probability by --missing null"
+            f"missing values where training had none: {_in_words(self.missing)}; fill them in, or pass --missing null "
+            "to leave these rows without a probability"
         )
 
 
-def encode(batch: pa.RecordBatch, encoder: Encoder) -> Matrix:
-    """What `Encoder.transform` makes of the batch's columns, transposed, by Arrow's arrays instead of Python's lists.
+def _counts(names: list[str], values: npt.NDArray[np.bool_]) -> dict[str, int]:
+    """How many values (rows, names) are true, by name."""
+    return {name: int(count) for name, count in zip(names, values.sum(axis=0), strict=True) if count}
 
-    Returns:
-        float32 (features, rows): a column at a time is faster to fill and to check.
-    """
-    columns = np.empty((len(encoder.features), batch.num_rows), dtype=np.float32)
+
+def _in_words(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} in {count:,} rows" for name, count in counts.items())
+
+
+def encode(batch: pa.RecordBatch, encoder: Encoder) -> Matrix:
+    """What `Encoder.transform` makes of the batch's columns (rows, features), from Arrow arrays and so faster."""
+    matrix = np.empty((batch.num_rows, len(encoder.features)), dtype=np.float32)
     with np.errstate(over="ignore"):
-        for number, name in enumerate(encoder.numbers):
-            columns[number] = number_values(batch.column(name))
-    for category, (name, codes) in enumerate(
+        for column, name in enumerate(encoder.numbers):
+            matrix[:, column] = number_values(batch.column(name))
+    for column, (name, codes) in enumerate(
         zip(encoder.categories, encoder.codes, strict=True), start=len(encoder.numbers)
     ):
-        columns[category] = category_codes(batch.column(name), codes)
-    return columns
+        matrix[:, column] = category_codes(batch.column(name), codes)
+    return matrix
 
 
 def number_values(column: pa.Array) -> npt.NDArray[Any]:
-    """A column's numbers, NaN where missing: as they are if float32, else float64."""
+    """A column's numbers (rows,), NaN where missing: as they are if float32, else float64."""
     if not pa.types.is_float32(column.type):
         column = column.cast(pa.float64(), safe=False)
     values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
@@ -119,18 +130,18 @@ def number_values(column: pa.Array) -> npt.NDArray[Any]:
 
 
 def category_codes(column: pa.Array, codes: dict[str, int]) -> npt.NDArray[np.float32]:
-    """A column's codes, looked up once per distinct value."""
+    """A column's codes (rows,), looked up once per distinct value."""
     if not pa.types.is_dictionary(column.type):
         column = column.cast(pa.string()).dictionary_encode()
-    found = [codes.get(value, UNKNOWN) for value in column.dictionary.to_pylist()]
-    indices = column.indices.cast(pa.int64()).fill_null(len(found)).to_numpy()
-    by_row: npt.NDArray[np.float32] = np.array([*found, MISSING], dtype=np.float32)[indices]
+    code_of_entry = [codes.get(value, UNKNOWN) for value in column.dictionary.to_pylist()]
+    indices = column.indices.cast(pa.int64()).fill_null(len(code_of_entry)).to_numpy()
+    by_row: npt.NDArray[np.float32] = np.array([*code_of_entry, MISSING], dtype=np.float32)[indices]
     return by_row
 
 
-def answer(columns: Matrix, incomplete: npt.NDArray[np.bool_], champion: Champion) -> pa.RecordBatch:
-    """What scoring adds to a batch; no probability and no decision where `incomplete`."""
-    probability = champion.probability(np.ascontiguousarray(columns.T))
+def predictions(matrix: Matrix, incomplete: npt.NDArray[np.bool_], champion: Champion) -> pa.RecordBatch:
+    """The added columns for encoded rows (rows, features); probability and decision are null where `incomplete`."""
+    probability = champion.probability(matrix)
     version = pa.DictionaryArray.from_arrays(np.zeros(len(probability), dtype=np.int32), [champion.version])
     values = [pa.array(probability, mask=incomplete), pa.array(champion.decide(probability), mask=incomplete), version]
     return pa.RecordBatch.from_arrays(values, schema=ADDED)

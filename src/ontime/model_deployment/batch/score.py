@@ -1,9 +1,8 @@
 """Score a parquet file, or a folder of parquet partitions, with the champion.
 
-In: feature tables, or any tables that have the model's features as columns, and the model's folder. Out: each
-partition with `probability`, `decision` and `model_version` behind its own columns. The file's key-value metadata
-tells of which bytes and by which model it was made: a partition that is there already is left as it is, so that a run
-that was interrupted is finished by running it again.
+In: tables that have the model's features as columns, and the model's folder. Out: each partition with `probability`,
+`decision` and `model_version` after its own columns. The file's key-value metadata records the input's hash and the
+model, and a partition whose file has that record already is skipped: to finish an interrupted run, run it again.
 """
 
 import fcntl
@@ -26,42 +25,42 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, replacing, sha256
 from ontime.common.params import load_section
 from ontime.engine import Engine, run_tasks
-from ontime.model_deployment.batch.columns import ADDED, RefusedValues, answer, check_columns, encode
+from ontime.model_deployment.batch.columns import ADDED, RefusedValues, check_columns, encode, predictions
 from ontime.model_deployment.inference.champion import Champion, load_champion
 from ontime.model_deployment.inference.manifest import MANIFEST, read_manifest
 from ontime.model_deployment.inference.signing import Signer, verify
 
 BATCH_ROWS = 20_000
-"""At once in the matrix. A power of two would put all features of a row into one place of the processor's cache."""
+"""Rows of the matrix at once. With a power of two, a row's features would share one set of the CPU's cache."""
 WRITER = {
     "version": "2.6",
     "data_page_version": "1.0",
     "compression": "zstd",
-    "compression_level": 3,
+    # a third faster than level 3 at a tenth more bytes
+    "compression_level": 1,
     "store_schema": False,
 }
-"""As `files.write_parquet` does."""
 
 
 @click.command(name="score")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
 @click.option("--model", type=click.Path(path_type=Path), default=paths.CHAMPION, show_default=True)
-@click.option("--model-version", default="0.0.0", show_default=True, help="What the column model_version says.")
-@click.option("--public-key", type=click.Path(path_type=Path), help="Score only if this key signed the model.")
-@click.option("--signature", type=click.Path(path_type=Path), help="The signature to check by the public key.")
+@click.option("--model-version", default="0.0.0", show_default=True, help="The value of the column model_version.")
+@click.option("--public-key", type=click.Path(path_type=Path), help="Public key that must have signed the model.")
+@click.option("--signature", type=click.Path(path_type=Path), help="Signature of the model; goes with --public-key.")
 @click.option(
     "--missing",
     type=click.Choice(["refuse", "null"]),
     default="refuse",
     show_default=True,
-    help="What to do with rows that lack a value which training always had: stop, or leave probability and decision "
+    help="What to do with rows that lack a value which every training row had: stop, or leave probability and decision "
     "empty.",
 )
 @click.option(
     "--backend",
     type=click.Choice(get_args(Engine.model_fields["backend"].annotation)),
-    help="How partitions are spread.  [default: engine.backend of params.yaml]",
+    help="How partitions run in parallel.  [default: engine.backend of params.yaml]",
 )
 def command(
     source: Path,
@@ -73,25 +72,32 @@ def command(
     missing: str,
     backend: str | None,
 ) -> None:
-    """Score INPUT, a parquet file or a folder of them, to OUTPUT, likewise."""
+    """Score INPUT, a parquet file or a folder of them, and write OUTPUT, a file or a folder as well."""
     if (public_key is None) != (signature is None):
         raise click.UsageError("--public-key and --signature belong together")
     if public_key is not None and signature is not None:
         verify(model, signature, Signer(public_key))
-    done = score(source, target, model, model_version, missing, backend or load_section("engine", Engine).backend)
-    made = [part for part in done if part.made]
-    told = f"scored {sum(part.rows for part in made):,} rows in {len(made)} of {len(done)} partitions"
-    told += f", {len(done) - len(made)} were there already" if len(made) < len(done) else ""
-    unanswered = sum(part.unanswered for part in made)
-    told += f"; {unanswered:,} rows lack a value and have no probability" if unanswered else ""
-    click.echo(f"{told}: {target}")
+    results = score(source, target, model, model_version, missing, backend or load_section("engine", Engine).backend)
+    click.echo(f"{summary(results)}: {target}")
+
+
+def summary(results: "list[PartitionResult]") -> str:
+    """What a run did, in one line."""
+    written = [result for result in results if result.written]
+    text = f"scored {sum(result.rows for result in written):,} rows in {len(written)} of {len(results)} partitions"
+    if len(written) < len(results):
+        text += f", {len(results) - len(written)} were scored already"
+    incomplete = sum(result.incomplete_rows for result in written)
+    if incomplete:
+        text += f"; {incomplete:,} rows lack a value and have no probability"
+    return text
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every task of a run shares; paths are absolute, so that a worker may have any working folder.
+    """What every task of a run shares; the path is absolute, so that a worker may have any working folder.
 
-    `driver` is the process that a worker must not outlive, 0 for one on another machine.
+    `driver` is the process that a worker must not outlive, or 0 if it is on another machine.
     """
 
     model: Path
@@ -102,12 +108,12 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """One partition: its rows, how many of them have no probability, and whether this run made its file."""
+class PartitionResult:
+    """One partition: its rows, how many of them have no probability, and whether this run wrote its file."""
 
     rows: int
-    unanswered: int
-    made: bool
+    incomplete_rows: int
+    written: bool
 
 
 def score(
@@ -117,61 +123,62 @@ def score(
     model_version: str = "0.0.0",
     missing: str = "refuse",
     backend: str = "loky",
-) -> list[Scored]:
+) -> list[PartitionResult]:
     """Score every partition of `source` that `target` does not have yet.
 
     Args:
-        source: a parquet file, or a folder of them; target: the same kind, made or added to.
-        model: folder with `manifest.json`, `model.onnx`, `vocabulary.json` and `golden.json`.
-        missing: `refuse` stops at a row that lacks a value which no training row lacked; `null` leaves it unanswered.
+        source: a parquet file, or a folder of them; target: a file or a folder as well, made or added to.
+        model: the champion's folder.
+        missing: `refuse` stops at a row that lacks a value which no training row lacked; `null` leaves its
+            probability and decision empty.
 
     Returns:
-        What was done, in the order of the partitions' names.
+        A result for each partition, in the order of their names.
 
     Raises:
-        OntimeError: the model is not there or not what its manifest says; no partition; a column that is absent, of
-            the wrong type, or holds a missing or infinite value; another run writes to the same folder.
+        OntimeError: the model is not found or not what its manifest says; there is no partition; a column is missing,
+            of the wrong type, or holds a missing or infinite value; another run writes to the same folder.
     """
     source, target = source.absolute(), target.absolute()
-    pairs = pair(source, target)
+    pairs = partition_pairs(source, target)
     read_manifest(model)
     manifest_sha256 = sha256(model / MANIFEST)
     load(model.absolute(), manifest_sha256, model_version)
     job = Job(model.absolute(), manifest_sha256, model_version, missing, os.getpid() if backend != "spark" else 0)
-    with only_writer(target if source.is_dir() else target.parent):
-        done = run_tasks(try_partition, [(*files, job) for files in pairs], backend)
-    problems = [part for part in done if isinstance(part, OntimeError)]
-    if problems:
-        more = f" (and {len(problems) - 1} more of {len(done)} partitions)" if len(problems) > 1 else ""
-        raise OntimeError(f"{problems[0]}{more}")
-    return done
+    with exclusive_lock(target if source.is_dir() else target.parent):
+        results = run_tasks(try_partition, [(*pair, job) for pair in pairs], backend)
+    errors = [result for result in results if isinstance(result, OntimeError)]
+    if errors:
+        more = f" (and {len(errors) - 1} more of {len(results)} partitions)" if len(errors) > 1 else ""
+        raise OntimeError(f"{errors[0]}{more}")
+    return results
 
 
-def pair(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """Each partition with the file that its scores go to."""
+def partition_pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
+    """Each partition's file with the file that its scores are written to."""
     if not source.exists():
         raise OntimeError(f"{source}: not found")
     if source.resolve() == target.resolve():
         raise OntimeError(f"{target}: INPUT and OUTPUT are the same")
     if source.is_dir():
         if target.exists() and not target.is_dir():
-            raise OntimeError(f"{target}: a file; INPUT is a folder, so OUTPUT must be one")
+            raise OntimeError(f"{target}: is a file; INPUT is a folder, so OUTPUT must be a folder too")
         return [(source / f"{name}.parquet", target / f"{name}.parquet") for name in partitions(source)]
     if target.is_dir():
-        raise OntimeError(f"{target}: a folder; INPUT is a file, so OUTPUT must be one")
+        raise OntimeError(f"{target}: is a folder; INPUT is a file, so OUTPUT must be a file too")
     return [(source, target)]
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Keep other runs on this machine from writing to the folder; a run that is killed gives it free."""
+def exclusive_lock(folder: Path) -> Iterator[None]:
+    """Keep other runs on this machine from writing to the folder; the lock of a killed run is released by Linux."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OntimeError(f"{folder}: another `ontime score` writes there; wait for it") from None
+            raise OntimeError(f"{folder}: another `ontime score` is writing here; wait until it has finished") from None
         yield
     finally:
         os.close(descriptor)
@@ -179,33 +186,38 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 @functools.lru_cache(maxsize=1)
 def load(folder: Path, manifest_sha256: str, version: str) -> Champion:
-    """The champion, once per process, if its manifest is the one that the run began with.
+    """The champion, loaded once per process, on one thread: sums over trees depend on the number of threads.
 
-    One thread, for tasks fill the cores, and sums over trees would otherwise depend on the number of threads.
+    Raises:
+        OntimeError: the manifest is not the one that the run began with, or the champion cannot be loaded.
     """
     if sha256(folder / MANIFEST) != manifest_sha256:
         raise OntimeError(f"{folder}: the model changed during the run; run it again")
     return load_champion(folder, version)
 
 
-def try_partition(source: Path, target: Path, job: Job) -> Scored | OntimeError:
-    """Score one partition; a problem is returned, for joblib would kill the tasks beside one that raises it."""
+def try_partition(source: Path, target: Path, job: Job) -> PartitionResult | OntimeError:
+    """Score one partition; an error is returned, because joblib would kill the other tasks if it were raised."""
     try:
         return score_partition(source, target, job)
-    except OntimeError as problem:
-        return problem
+    except OntimeError as error:
+        return error
 
 
-def score_partition(source: Path, target: Path, job: Job) -> Scored:
-    """Score one partition, unless its file is there and was made of the same bytes by the same model."""
+def score_partition(source: Path, target: Path, job: Job) -> PartitionResult:
+    """Score one partition, unless its file was made of the same bytes by the same model already.
+
+    Raises:
+        OntimeError: the partition cannot be read, or holds a column or a value that is refused.
+    """
     end_with_driver(job.driver)
     champion = load(job.model, job.manifest_sha256, job.model_version)
     with reading(source):
-        # the bytes of one open file, whatever takes its name meanwhile
+        # one open file: what is hashed is what is scored, even if another file takes its name meanwhile
         content = pa.memory_map(str(source)).read_buffer()
-        # distinct texts and their indices are all that is needed of a category
+        # of a category only the distinct texts and their indices are needed
         parquet = pq.ParquetFile(pa.BufferReader(content), read_dictionary=list(champion.encoder.categories))
-    made_of = {
+    provenance = {
         "ontime.input_sha256": sha256_of(content).hexdigest(),
         "ontime.manifest_sha256": job.manifest_sha256,
         "ontime.missing": job.missing,
@@ -213,32 +225,47 @@ def score_partition(source: Path, target: Path, job: Job) -> Scored:
         "ontime.model_version": job.model_version,
     }
     rows = parquet.metadata.num_rows
-    if recorded(target) == made_of:
-        return Scored(rows, 0, made=False)
+    if read_provenance(target) == provenance:
+        return PartitionResult(rows, 0, written=False)
     check_columns(source, parquet.schema_arrow, champion.encoder)
     refused = RefusedValues(champion)
-    schema = pa.schema([*parquet.schema_arrow, *ADDED], metadata=made_of)
+    schema = pa.schema([*parquet.schema_arrow, *ADDED], metadata=provenance)
     with replacing(target) as temporary:
-        with pq.ParquetWriter(temporary, schema, **WRITER) as writer:
+        with pq.ParquetWriter(temporary, schema, **WRITER, **column_options(schema)) as writer:
             for group in range(parquet.num_row_groups):
-                scored = [scored_batch(batch, champion, refused) for batch in read_batches(source, parquet, group)]
-                table = pa.Table.from_batches(scored, schema)
-                writer.write_table(table, row_group_size=max(1, table.num_rows))
+                with reading(source):
+                    table = parquet.read_row_group(group, use_threads=False)
+                scored = add_predictions(table, champion, refused)
+                writer.write_table(scored.cast(schema), row_group_size=max(1, scored.num_rows))
         if refused.refused(job.missing):
             raise OntimeError(f"{source}: {refused.reason()}")
-    return Scored(rows, refused.unanswered, made=True)
+    return PartitionResult(rows, refused.incomplete_rows, written=True)
 
 
-def scored_batch(batch: pa.RecordBatch, champion: Champion, refused: RefusedValues) -> pa.RecordBatch:
-    """A batch of rows with what scoring adds; values that are not to be scored are counted in `refused`."""
-    columns = encode(batch, champion.encoder)
-    added = answer(columns, refused.count(columns), champion)
-    schema = pa.schema([*batch.schema, *ADDED])
-    return pa.RecordBatch.from_arrays([*batch.columns, *added.columns], schema=schema)
+def column_options(schema: pa.Schema) -> dict[str, list[str]]:
+    """Which columns the writer gives a dictionary and which statistics.
+
+    Neither for floating numbers but the probability's statistics: they cost most of the writer's time, and zstd makes
+    values without a dictionary nearly as small.
+    """
+    others = [field.name for field in schema if not pa.types.is_floating(field.type)]
+    return {"use_dictionary": others, "write_statistics": [*others, "probability"]}
+
+
+def add_predictions(table: pa.Table, champion: Champion, refused: RefusedValues) -> pa.Table:
+    """A row group with the columns that scoring adds; values that are refused are counted in `refused`."""
+    batches = []
+    for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+        matrix = encode(batch, champion.encoder)
+        batches.append(predictions(matrix, refused.count(matrix), champion))
+    added = pa.Table.from_batches(batches, ADDED)
+    for field in ADDED:
+        table = table.append_column(field, added[field.name])
+    return table
 
 
 def end_with_driver(driver: int) -> None:
-    """In a worker process of this machine: never write after the run that started it was killed."""
+    """In a worker process on this machine: end when the run that started it is killed, so that nothing more is written."""
     if driver not in (0, os.getpid()):
         end_with_parent()
         if os.getppid() != driver:
@@ -247,28 +274,17 @@ def end_with_driver(driver: int) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Name the file that cannot be read, in a line."""
+    """Turn an error of reading the file into one line that names it."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
         raise OntimeError(f"{path}: not a readable parquet file: {str(error).splitlines()[0]}") from None
 
 
-def read_batches(path: Path, parquet: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
-    """A row group's rows, at most `BATCH_ROWS` at a time."""
-    batches = parquet.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False)
-    while True:
-        with reading(path):
-            batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch
-
-
-def recorded(path: Path) -> dict[str, str] | None:
-    """What an earlier run noted in the file that it made; None if there is no such file."""
+def read_provenance(path: Path) -> dict[str, str] | None:
+    """What an earlier run recorded in the file that it wrote; None if there is no such file."""
     try:
-        notes = pq.read_metadata(path).metadata or {}
+        metadata = pq.read_metadata(path).metadata or {}
     except (pa.ArrowException, OSError):
         return None
-    return {name.decode(): value.decode() for name, value in notes.items()}
+    return {name.decode(errors="replace"): value.decode(errors="replace") for name, value in metadata.items()}

@@ -117,10 +117,10 @@ def _with_canonical_names(model: onnx.ModelProto) -> onnx.ModelProto:
 
     visit(OUTPUT)
     nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
-    for place, node in enumerate(nodes):
+    for number, node in enumerate(nodes):
         node.input[:] = [names[tensor] for tensor in node.input]
         node.output[:] = [names[tensor] for tensor in node.output]
-        node.name = f"{node.op_type}_{place}"
+        node.name = f"{node.op_type}_{number}"
     constants = [onnx.TensorProto.FromString(c.SerializeToString()) for c in graph.initializer if c.name in names]
     for constant in constants:
         constant.name = names[constant.name]

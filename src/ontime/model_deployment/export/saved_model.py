@@ -1,8 +1,8 @@
 """Write the neural network's run as a SavedModel, which TensorFlow Serving serves.
 
-In: the run and the champion's folder, whose name the model is served under. Out: `OUTPUT/<name>/<version>/` with one
+In: the run, and the champion's folder for the name, the vocabulary and the golden records. Out: `OUTPUT/<name>/<version>/` with one
 signature, float32 `features` (rows, features) in and float32 `probability` (rows,) out, and in `assets.extra/` the
-vocabulary that clients encode by. Made at release and never tracked: a SavedModel has other bytes each time.
+vocabulary that clients encode by. Made at release and never tracked: a SavedModel has different bytes each time.
 """
 
 import shutil
@@ -16,16 +16,17 @@ import numpy.typing as npt
 from ontime.common import paths
 from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
-from ontime.common.files import read_json, replacing
-from ontime.encoder import Encoder
+from ontime.common.files import replacing
 from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT
-from ontime.model_deployment.inference.manifest import GOLDEN, VOCABULARY, read_manifest
+from ontime.model_deployment.inference.champion import read_encoder
+from ontime.model_deployment.inference.golden import read_golden
+from ontime.model_deployment.inference.manifest import VOCABULARY, read_manifest
 from ontime.model_training.families import Family, load_model
 
 MODEL = "neural_network"
 """The family whose framework TensorFlow Serving serves."""
 SIGNATURE = "serving_default"
-"""The one that a request means which names none."""
+"""The signature of a request that names none."""
 TOLERANCE = 1e-6
 """Greatest difference between the SavedModel's and the trained model's probabilities."""
 
@@ -49,16 +50,14 @@ def command(output: Path, number: int) -> None:
 
 
 def write_saved_model(fitted: Family, folder: Path, champion: Path) -> None:
-    """Export a fitted Keras model, and check what was written on the champion's golden records.
+    """Export a fitted Keras model, and check the result on the champion's golden records.
 
     Raises:
-        OntimeError: the folder is there, or the SavedModel's probabilities are not the model's.
+        OntimeError: the folder exists, or the SavedModel's probabilities differ from the model's.
     """
     if folder.exists():
-        raise OntimeError(f"{folder}: is there already, and a server may have loaded it; give another --version")
-    encoder = Encoder.from_vocabulary(read_json(champion / VOCABULARY))
-    golden = read_json(champion / GOLDEN)
-    matrix = encoder.transform_records([list(record.values()) for record in golden["records"]])
+        raise OntimeError(f"{folder}: exists already, and a server may have loaded it; give another --version")
+    matrix = read_golden(champion).matrix(read_encoder(champion, read_manifest(champion)))
     with replacing(folder) as temporary:
         export(fitted.model, temporary)
         difference = np.abs(saved_probability(temporary, matrix) - fitted.probability(matrix)).max()
@@ -89,7 +88,7 @@ def saved_probability(folder: Path, matrix: Matrix) -> npt.NDArray[np.float32]:
     """Probabilities (rows,) by the signature of a SavedModel."""
     import tensorflow as tf
 
-    # a function does not keep the variables of its model
+    # keep the loaded model: its signatures do not hold its variables
     loaded = tf.saved_model.load(str(folder))
     answer = loaded.signatures[SIGNATURE](**{INPUT: tf.constant(matrix)})
     return np.asarray(answer[OUTPUT])

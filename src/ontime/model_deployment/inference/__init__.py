@@ -1,1 +1,1 @@
-"""The champion in memory, from bytes that were checked: for the service, for batches, for a proof."""
+"""The champion in memory, from files that were checked: for the service and for batch scoring."""

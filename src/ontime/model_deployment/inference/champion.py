@@ -1,9 +1,10 @@
-"""The champion in memory: loaded from the bytes that its manifest names, and replayed on its golden records.
+"""The champion in memory: loaded from the files that its manifest names, and checked on its golden records.
 
 In: the champion's folder. Out: probabilities for encoded rows. No pickle is ever loaded.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ import onnxruntime
 from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
-from ontime.encoder import Encoder
-from ontime.model_deployment.inference.manifest import GOLDEN, MODEL, VOCABULARY, Manifest, check_files, read_manifest
+from ontime.encoder import MISSING, Encoder
+from ontime.model_deployment.inference.golden import read_golden
+from ontime.model_deployment.inference.manifest import MANIFEST, MODEL, VOCABULARY, Manifest, check_files, read_manifest
 
 Probability = npt.NDArray[np.float32]
-"""Probability of the event as the graph answers it: (rows,)."""
+"""Probability of the event, by row: (rows,)."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,29 @@ class Champion:
 
     @property
     def numbers(self) -> int:
-        """How many of the first columns are numbers; codes of categories follow."""
+        """Number of number features: they are the first columns of the matrix, before the categories' codes."""
         return len(self.encoder.numbers)
+
+    @cached_property
+    def required(self) -> npt.NDArray[np.intp]:
+        """Columns of the matrix that no training row lacked a value in."""
+        return np.flatnonzero(~self.may_be_missing)
+
+    def missing_required(self, matrix: Matrix) -> npt.NDArray[np.bool_]:
+        """Which required values of encoded rows (rows, features) are missing: (rows, required)."""
+        values = matrix[:, self.required]
+        return np.where(self.required < self.numbers, np.isnan(values), values == MISSING)
 
 
 def load_champion(folder: Path, version: str = "0.0.0", git_commit: str = "unknown", threads: int = 1) -> Champion:
-    """Check, load and replay.
+    """Check the files of a champion's folder, load them, and check the model on its golden records.
 
     Args:
-        version, git_commit: what the model says of itself to clients and logs.
+        version, git_commit: the release, as clients and logs see it.
         threads: of ONNX Runtime. With more than one, sums over trees depend on their number.
 
     Raises:
-        OntimeError: the folder is not what its manifest says, or the golden records come out otherwise.
+        OntimeError: the folder is not what its manifest says, or the golden records have other probabilities.
     """
     manifest = read_manifest(folder)
     check_files(folder, manifest)
@@ -68,17 +80,34 @@ def load_champion(folder: Path, version: str = "0.0.0", git_commit: str = "unkno
         git_commit=git_commit,
         sha256=manifest.model_sha256,
         manifest=manifest,
-        encoder=Encoder.from_vocabulary(read_json(folder / VOCABULARY)),
+        encoder=read_encoder(folder, manifest),
         threshold=manifest.threshold,
         may_be_missing=np.array([feature.may_be_missing for feature in manifest.features]),
         session=open_session(folder / MODEL, threads),
     )
-    replay(champion, folder)
+    check_golden(champion, folder)
     return champion
 
 
+def read_encoder(folder: Path, manifest: Manifest) -> Encoder:
+    """The encoder of a champion's folder.
+
+    Raises:
+        OntimeError: the vocabulary cannot be read, or has other features than the manifest.
+    """
+    path = folder / VOCABULARY
+    try:
+        encoder = Encoder.from_vocabulary(read_json(path))
+    except (KeyError, TypeError, AttributeError):
+        raise OntimeError(f"{path}: not a vocabulary; expected `numbers` and `categories`") from None
+    features = [(name, "number") for name in encoder.numbers] + [(name, "category") for name in encoder.categories]
+    if features != [(feature.name, feature.type) for feature in manifest.features]:
+        raise OntimeError(f"{path}: its features are not those of {MANIFEST}")
+    return encoder
+
+
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on the processor; idle threads sleep."""
+    """An ONNX Runtime session on the CPU, whose idle threads sleep."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -87,14 +116,14 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def replay(champion: Champion, folder: Path) -> None:
+def check_golden(champion: Champion, folder: Path) -> None:
     """Compare the model's probabilities of the golden records with those that it was released with.
 
     Raises:
         OntimeError: they differ by more than the manifest allows.
     """
-    golden, tolerance = read_json(folder / GOLDEN), champion.manifest.golden_tolerance
-    matrix = champion.encoder.transform_records([list(record.values()) for record in golden["records"]])
-    difference = np.abs(champion.probability(matrix) - np.array(golden["probabilities"])).max()
+    golden, tolerance = read_golden(folder), champion.manifest.golden_tolerance
+    difference = np.abs(champion.probability(golden.matrix(champion.encoder)) - np.array(golden.probabilities)).max()
+    # written so that NaN fails
     if not difference <= tolerance:
         raise OntimeError(f"{folder}: golden records differ by up to {difference:.1e}, above {tolerance:.0e}")

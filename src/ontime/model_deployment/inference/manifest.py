@@ -1,4 +1,4 @@
-"""`manifest.json`: what a champion's folder says of itself, typed, and the check that its files are those it names.
+"""`manifest.json`: what a champion's folder says of itself, as a typed record, and the check of the files it names.
 
 `export` writes it, in the order of the fields; everything that reads a champion reads it here.
 """
@@ -6,10 +6,10 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import sha256
@@ -18,16 +18,27 @@ MANIFEST, MODEL, VOCABULARY, GOLDEN = "manifest.json", "model.onnx", "vocabulary
 """Files of a champion's folder."""
 
 
+def _plain_name(name: str) -> str:
+    # a path could lead out of the folder
+    if name in ("", ".", "..") or PurePosixPath(name).name != name or "\0" in name:
+        raise ValueError(f"{name!r:.80} is not the name of a file in the folder")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_plain_name)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class _Record(BaseModel):
-    # a later version of the project may say more
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", protected_namespaces=())
+    # a key that a later version of the project adds is ignored
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False, protected_namespaces=())
 
 
 class File(_Record):
     """One file of the folder; `size` in bytes."""
 
-    sha256: str
-    size: int
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
 
 
 class Feature(_Record):
@@ -40,14 +51,14 @@ class Feature(_Record):
 
 
 class Manifest(_Record):
-    """A champion: `model` is its family, `input` and `output` the tensors of its graph."""
+    """A champion: `model` is its family, `input` and `output` are the tensors of its graph."""
 
     name: str
     model: str
     input: str
     output: str
-    files: dict[str, File]
-    features: list[Feature]
+    files: dict[FileName, File]
+    features: Annotated[list[Feature], Field(min_length=1)]
     page_features: list[str]
     threshold: float
     golden_tolerance: float
@@ -61,7 +72,7 @@ class Manifest(_Record):
         return self.files[MODEL].sha256
 
     def as_json(self) -> dict[str, Any]:
-        """Plain content of `manifest.json`."""
+        """The content of `manifest.json`."""
         return self.model_dump()
 
 
@@ -69,55 +80,61 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a champion's folder.
 
     Raises:
-        OntimeError: there is none, or it is not one.
+        OntimeError: there is none, or the file is not a manifest.
     """
     path = folder / MANIFEST
     try:
         return parse_manifest(path.read_bytes(), path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise OntimeError(f"{path}: not found; run `dvc repro` (or `dvc pull`) first") from None
 
 
 def parse_manifest(content: bytes, path: Path) -> Manifest:
-    """The manifest that the bytes are; `path` names them in an error.
+    """The manifest in a file's content.
+
+    Args:
+        path: the file, for errors.
 
     Raises:
-        OntimeError: they are none.
+        OntimeError: the content is not a manifest; names the key.
     """
     try:
         manifest = Manifest.model_validate(json.loads(content))
-        # a champion without them cannot be loaded
-        for name in (MODEL, VOCABULARY, GOLDEN):
-            manifest.files[name]
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise OntimeError(f"{path}: not a champion's manifest: {key or 'top'}: {first['msg'].lower()}") from None
-    except KeyError as error:
-        raise OntimeError(f"{path}: not a champion's manifest: files: no {error.args[0]}") from None
-    except ValueError as error:
+        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        reason = str(first.get("ctx", {}).get("error", first["msg"].lower()))
+        raise OntimeError(f"{path}: not a champion's manifest: {key or 'top level'}: {reason}") from None
+    except (ValueError, RecursionError) as error:
         raise OntimeError(f"{path}: not JSON: {error}") from None
+    for name in (MODEL, VOCABULARY, GOLDEN):
+        if name not in manifest.files:
+            raise OntimeError(f"{path}: not a champion's manifest: files: {name} is missing")
     return manifest
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """Refuse a folder that lacks a file of its manifest or holds other bytes.
+    """Refuse a folder whose files are not exactly those of its manifest.
 
     Raises:
-        OntimeError: naming the file.
+        OntimeError: names the file that is missing, extra or changed.
     """
-    for name, file in manifest.files.items():
-        if not (folder / name).is_file() or sha256(folder / name) != file.sha256:
-            raise OntimeError(f"{folder / name}: not what {MANIFEST} says; run `dvc checkout` or `dvc repro`")
+    found = {str(path.relative_to(folder)): sha256(path) for path in folder.rglob("*") if path.is_file()}
+    _compare(found, manifest, folder, "; run `dvc checkout` or `dvc repro`")
 
 
 def check_contents(files: Mapping[str, bytes], manifest: Manifest, folder: Path) -> None:
-    """Refuse a champion whose files, by name, are not exactly those of its manifest.
+    """Refuse contents by name, as a git commit or an image holds them, that are not exactly those of the manifest.
 
     Raises:
-        OntimeError: naming the file.
+        OntimeError: names the file that is missing, extra or changed.
     """
-    found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != MANIFEST}
-    for name in sorted(found.keys() | manifest.files.keys()):
+    found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    _compare(found, manifest, folder, "")
+
+
+def _compare(found: Mapping[str, str], manifest: Manifest, folder: Path, remedy: str) -> None:
+    """Compare SHA-256 by name."""
+    for name in sorted((found.keys() | manifest.files.keys()) - {MANIFEST}):
         if name not in manifest.files or found.get(name) != manifest.files[name].sha256:
-            raise OntimeError(f"{folder / name}: not what {MANIFEST} says")
+            raise OntimeError(f"{folder / name}: not what {MANIFEST} says{remedy}")

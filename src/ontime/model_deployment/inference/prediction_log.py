@@ -1,6 +1,6 @@
-"""What the service logs, as types: a JSON line for each request and each predicted row.
+"""The lines of the service's log as types: one for each request, one for each predicted row.
 
-Whoever reads the log reads it by these.
+The service writes the log by these types, and whatever reads it decodes its lines by them.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ import msgspec
 
 
 class RequestLine(msgspec.Struct, gc=False):
-    """What the log says of one request; `time` is in nanoseconds until it is written."""
+    """One request; `time` is in nanoseconds until the line is written."""
 
     time: int | str
     event: str
@@ -21,7 +21,7 @@ class RequestLine(msgspec.Struct, gc=False):
 
 
 class PredictionLine(msgspec.Struct, gc=False):
-    """What the log says of one row; a missing number in `features` is NaN, which JSON writes as null."""
+    """One predicted row; a missing number in `features` is NaN, which JSON writes as null."""
 
     time: str
     event: str

@@ -1,6 +1,6 @@
-"""Rows of many requests in one run of the model: what arrives in two turns of the event loop runs together.
+"""Rows of several requests in one run of the model: those that arrive in two turns of the event loop run together.
 
-No request waits for another: the batch is what is there when the loop gets to it.
+No request waits for a batch to fill: a batch is what has arrived when the loop gets to it.
 """
 
 import asyncio
@@ -9,21 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ontime.common.arrays import Matrix
 from ontime.model_deployment.inference.champion import Probability
-from ontime.model_deployment.service.protocol import Rows
+from ontime.model_deployment.service.protocol.messages import Rows
 
 Done = Callable[[Probability | BaseException], None]
-Request = tuple[Rows, Done]
+QueuedRequest = tuple[Rows, Done]
 
 
 class QueueFullError(Exception):
-    """More rows wait than are allowed."""
+    """More rows are waiting than the settings allow."""
 
 
 class Batcher:
-    """Runs `predict` on the matrix of waiting requests, at most `max_batch_rows` at once on the event loop.
+    """Runs `predict` on the rows of waiting requests, at most `max_batch_rows` at once on the event loop.
 
-    `join` makes one matrix of the rows of several requests. A request with more rows runs on one thread, so that
-    short ones and health checks go on.
+    `join` makes one matrix of the rows of several requests. A request with more rows runs on a thread, so that
+    short requests and health checks are answered meanwhile.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class Batcher:
         self.join, self.predict = join, predict
         self.max_batch_rows, self.max_queued_rows = max_batch_rows, max_queued_rows
         self.rows = 0
-        self._waiting: list[Request] = []
+        self._waiting: list[QueuedRequest] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-requests")
 
     def submit(self, rows: Rows, done: Done) -> None:
-        """Take one request's rows; `done` is called later with their probabilities (rows,) or what went wrong.
+        """Queue one request's rows; `done` is called later with their probabilities (rows,) or an exception.
 
         Raises:
-            QueueFullError: too many rows wait already.
+            QueueFullError: too many rows are waiting already.
         """
         count = len(rows)
         if self.rows + count > self.max_queued_rows and self.rows:
@@ -52,17 +52,17 @@ class Batcher:
         loop = asyncio.get_running_loop()
         if count > self.max_batch_rows:
             run = loop.run_in_executor(self._thread, lambda: self.predict(self.join([rows])))
-            run.add_done_callback(lambda run: self._tell((rows, done), run.exception() or run.result()))
+            run.add_done_callback(lambda run: self._complete((rows, done), run.exception() or run.result()))
             return
         if not self._waiting:
             # a turn later: what the sockets bring meanwhile joins the batch
             loop.call_soon(loop.call_soon, self._run)
         self._waiting.append((rows, done))
 
-    def _tell(self, request: Request, found: Probability | BaseException) -> None:
+    def _complete(self, request: QueuedRequest, result: Probability | BaseException) -> None:
         rows, done = request
         self.rows -= len(rows)
-        done(found)
+        done(result)
 
     def _run(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -75,19 +75,19 @@ class Batcher:
             self._run_together(waiting[start:end])
             start = end
 
-    def _run_together(self, batch: list[Request]) -> None:
+    def _run_together(self, batch: list[QueuedRequest]) -> None:
         try:
-            found = self.predict(self.join([rows for rows, _ in batch]))
-        except Exception as error:  # every request that waits must be answered
+            probability = self.predict(self.join([rows for rows, _ in batch]))
+        except Exception as error:  # every waiting request must be answered
             if len(batch) == 1:
-                self._tell(batch[0], error)
+                self._complete(batch[0], error)
                 return
-            # the fault may be of one request's rows
+            # one request's rows may be the cause
             for one in batch:
                 self._run_together([one])
             return
-        place = 0
+        start = 0
         for request in batch:
-            end = place + len(request[0])
-            self._tell(request, found[place:end])
-            place = end
+            end = start + len(request[0])
+            self._complete(request, probability[start:end])
+            start = end

@@ -1,55 +1,54 @@
-"""The OpenAPI 3.1 document of the service, from the same types that read its requests."""
+"""The OpenAPI 3.1 document of the service, made from the types that its requests are decoded by."""
 
 from typing import Any
 
 import msgspec
 
-from ontime.model_deployment.service.protocol import (
+from ontime.model_deployment.service.protocol.messages import (
     ErrorResponse,
     InferRequest,
     InferResponse,
     PredictResponse,
-    Protocol,
 )
-from ontime.model_deployment.service.settings import Settings
+from ontime.model_deployment.service.service import Service
 
-REFUSALS = {
-    "400": "a field is missing, extra, of the wrong type or shape; the answer names it",
-    "404": "another model or version",
+CLIENT_ERRORS = {
+    "400": "a field is missing, unexpected, or of the wrong type or shape; the response names it",
+    "404": "the service has another model or version",
     "408": "the body did not arrive in time",
-    "413": "too large a body, or too many rows",
-    "415": "another content type",
-    "429": "too many rows wait; Retry-After says when to come back",
+    "413": "the body is too large, or has too many rows",
+    "415": "the content type or encoding is not supported",
+    "429": "too many rows are waiting; Retry-After says when to try again",
 }
 
 
-def openapi(protocol: Protocol, settings: Settings) -> dict[str, Any]:
-    """The whole document, as plain content."""
-    model = protocol.model
-    types = [protocol.predict_request, PredictResponse, InferRequest, InferResponse, ErrorResponse]
+def openapi(service: Service) -> dict[str, Any]:
+    """The whole document."""
+    model = service.model
+    types = [service.v1.request_type, PredictResponse, InferRequest, InferResponse, ErrorResponse]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     predict_request, predict_response, infer_request, infer_response, error = schemas
     rows = components["PredictRequest"]["properties"]["instances"]
-    rows.update(minItems=1, maxItems=settings.max_rows)
+    rows.update(minItems=1, maxItems=service.settings.max_rows)
     _require_one(components["PredictRequest"])
-    refusals = {status: _response(text, error) for status, text in REFUSALS.items()}
+    client_errors = {status: _response(text, error) for status, text in CLIENT_ERRORS.items()}
     example = {feature.name: feature.typical for feature in model.manifest.features}
     predict = {
         "summary": "Probabilities of records, TensorFlow Serving's form",
         "requestBody": _body(predict_request, {"instances": [example]}),
-        "responses": {"200": _response("a probability per row", predict_response), **refusals},
+        "responses": {"200": _response("a probability per row", predict_response), **client_errors},
     }
     infer = {
         "summary": "Probabilities and decisions, Open Inference Protocol",
         "description": "Binary tensors are accepted too: application/octet-stream with the JSON part's length in "
         "Inference-Header-Content-Length.",
         "requestBody": _body(infer_request, {"inputs": _tensors(example)}),
-        "responses": {"200": _response("the outputs that were asked for", infer_response), **refusals},
+        "responses": {"200": _response("the outputs that were asked for", infer_response), **client_errors},
     }
     any_object = {"type": "object"}
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "const": model.name}}
     version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string", "const": model.version}}
-    missing = {"404": refusals["404"]}
+    missing = {"404": client_errors["404"]}
 
     def get(summary: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
         return {"summary": summary, "responses": {"200": _response(summary, any_object), **(more or {})}}

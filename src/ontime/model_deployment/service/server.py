@@ -1,4 +1,4 @@
-"""Runs the service: settings, a verified model, the metrics' port, and an end that drops no request."""
+"""Runs the service: settings, a verified model, the metrics port, and a stop that drops no request."""
 
 import asyncio
 import gc
@@ -15,7 +15,8 @@ from prometheus_client import start_http_server
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.champion import Champion, load_champion
 from ontime.model_deployment.inference.signing import Signer, verify
-from ontime.model_deployment.service.app import Service, make_app
+from ontime.model_deployment.service.routes import make_app
+from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings, load_settings
 from ontime.model_deployment.service.transport import InferenceProtocol
 
@@ -23,7 +24,7 @@ FINISH_SECONDS = 30
 
 
 class Server(uvicorn.Server):
-    """uvicorn that, asked to stop, first says so to every client and then ends with status 0."""
+    """uvicorn with a stop in two steps: clients are told to close their connections, then the listener closes."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -31,14 +32,14 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Drain on SIGTERM and SIGINT; a second one ends at once."""
+        """Drain on SIGTERM and SIGINT; a second signal stops at once."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.drain)
         yield
 
     def drain(self) -> None:
-        """Answer what comes with `Connection: close`, then close the listener and finish what is in flight."""
+        """Answer new requests with `Connection: close`, then close the listener and finish what is in flight."""
         if self.service.draining:
             self.should_exit = self.force_exit = True
             return
@@ -50,7 +51,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say where the service listens, once it does."""
+        """Listen, open the metrics port, and log that the service is ready."""
         await super().startup(sockets)
         port = self.servers[0].sockets[0].getsockname()[1]
         settings, model = self.service.settings, self.service.model
@@ -71,24 +72,26 @@ class Server(uvicorn.Server):
 
 
 @click.command(name="serve")
-@click.option("--check", is_flag=True, help="Verify signature and golden records as at each start, and end.")
+@click.option(
+    "--check", is_flag=True, help="Verify the signature and the golden records as every start does, then exit."
+)
 def command(check: bool) -> None:
-    """Serve the signed champion; ONTIME_SERVICE_… variables configure it."""
+    """Serve the signed champion, configured by ONTIME_SERVICE_… variables."""
     settings = load_settings()
     if not check:
         serve(settings)
         return
     model = load_signed(settings)
     click.echo(
-        f"{model.name} {model.version}: signed, and answers its golden records; model.onnx has SHA-256 {model.sha256}"
+        f"{model.name} {model.version}: signature and golden records verified; model.onnx has SHA-256 {model.sha256}"
     )
 
 
 def load_signed(settings: Settings) -> Champion:
-    """Verify the signature, then load.
+    """The model that the settings name, verified before it is loaded.
 
     Raises:
-        OntimeError: the folder is not what was signed, or the golden records come out otherwise.
+        OntimeError: the folder is not what was signed, or the golden records have other probabilities.
     """
     signer = Signer(settings.public_key, settings.identity, settings.identity_provider, settings.trust_config)
     verify(settings.model, settings.signature, signer)
@@ -101,7 +104,7 @@ def serve(settings: Settings) -> None:
     Raises:
         OntimeError: the model is not what was signed, or a port is taken.
     """
-    # the first process of a container has no default for it
+    # Linux gives process 1, as in a container, no default action for it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     service = Service(load_signed(settings), settings)
     config = uvicorn.Config(
@@ -119,13 +122,13 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=FINISH_SECONDS,
     )
     server = Server(config, service)
-    # what was loaded stays, so the collector need not look at it again
+    # what is loaded stays until the end, so the garbage collector need not visit it
     gc.collect()
     gc.freeze()
     try:
         server.run()
     except SystemExit:
-        # uvicorn has told why on standard error
+        # uvicorn has printed the reason
         sys.exit(1)
     finally:
         service.log.flush()

@@ -1,7 +1,7 @@
-"""An HTTP protocol of uvicorn's that answers most inference requests without a task, and with one system call each.
+"""uvicorn's HTTP protocol with a short cut: most inference requests are answered without a task and by one write.
 
-A request that one read brought whole needs none of what ASGI is for: no waiting for its body, no second write.
-All others, and all other routes, are uvicorn's and the application's.
+A request that arrives whole in one read needs neither ASGI's wait for the body nor a second write. Every other
+request goes through uvicorn to the application.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from ontime.model_deployment.service.app import Reply
+from ontime.model_deployment.service.inference_endpoint import Reply
 
 
 class Exchange:
-    """A request that is answered here, in the place of uvicorn's cycle of request and response."""
+    """One request and its response, where uvicorn would have a `RequestResponseCycle`."""
 
     __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
 
@@ -24,18 +24,18 @@ class Exchange:
 
 
 class InferenceProtocol(HttpToolsProtocol):
-    """uvicorn's protocol on httptools, for an `Application`."""
+    """uvicorn's httptools protocol, for an `Application`."""
 
     def __init__(self, config: Any, *arguments: Any, **named: Any) -> None:
         super().__init__(config, *arguments, **named)
         self._inference = {path.encode(): (path, endpoint) for path, endpoint in config.app.inference.items()}
-        self._nobody_waits = asyncio.Event()
+        self._unused_event = asyncio.Event()
         self._reading = False
         self._body: list[bytes] | None = None
-        """What was read of a request's body, until it is whole or the read ends."""
+        """Pieces of a request's body, until it is whole or the read ends."""
 
     def data_received(self, data: bytes) -> None:
-        """Take what a read brought; a request that is not whole then is the application's."""
+        """Parse the bytes of one read; a request that is not whole after it goes to the application."""
         self._reading = True
         super().data_received(data)
         self._reading = False
@@ -46,7 +46,7 @@ class InferenceProtocol(HttpToolsProtocol):
                 super().on_body(piece)
 
     def on_headers_complete(self) -> None:
-        """Keep an inference request on a connection that waits for no other answer, and whose client takes them."""
+        """Take an inference request if no earlier one on the connection is pending and the client reads its responses."""
         if (
             self._reading
             and self.url in self._inference
@@ -66,13 +66,13 @@ class InferenceProtocol(HttpToolsProtocol):
             self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Begin to answer a request that is whole."""
+        """Queue a whole request for the model."""
         if self._body is None:
             super().on_message_complete()
             return
         body, self._body = b"".join(self._body), None
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        exchange: Any = Exchange(keep_alive, self._nobody_waits)
+        exchange: Any = Exchange(keep_alive, self._unused_event)
         self.cycle = exchange
         path, endpoint = self._inference[self.url]
         endpoint.begin(path, dict(self.headers), body, partial(self._respond, exchange))

@@ -1,0 +1,54 @@
+"""`golden.json`: records with the probabilities that the model was released with, to check it wherever it runs."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ontime.common.arrays import Matrix
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
+from ontime.encoder import Encoder
+from ontime.model_deployment.inference.manifest import GOLDEN
+
+
+class Golden(BaseModel):
+    """Records by feature name as a client sends them, and for each the trained model's own probability."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    records: list[dict[str, int | float | str | None]] = Field(min_length=1)
+    probabilities: list[float]
+
+    def matrix(self, encoder: Encoder) -> Matrix:
+        """The records encoded (records, features).
+
+        Raises:
+            OntimeError: a record has other features than the encoder, or a value of another type.
+        """
+        for number, record in enumerate(self.records):
+            if record.keys() != set(encoder.features):
+                raise OntimeError(f"{GOLDEN}: records.{number}: its features are not those of the model")
+        try:
+            return encoder.transform_records([[record[name] for name in encoder.features] for record in self.records])
+        except ValueError as error:
+            raise OntimeError(f"{GOLDEN}: records: {error}") from None
+
+
+def read_golden(folder: Path) -> Golden:
+    """The golden records of a champion's folder.
+
+    Raises:
+        OntimeError: there are none, or the file is not what `export` writes.
+    """
+    path = folder / GOLDEN
+    try:
+        golden = Golden.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise OntimeError(f"{path}: not golden records: {key or 'top level'}: {first['msg'].lower()}") from None
+    if len(golden.records) != len(golden.probabilities):
+        raise OntimeError(
+            f"{path}: not golden records: {len(golden.records)} records but {len(golden.probabilities)} probabilities"
+        )
+    return golden

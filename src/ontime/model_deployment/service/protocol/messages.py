@@ -1,0 +1,114 @@
+"""The messages of both protocols as types: requests are decoded by them, and the OpenAPI document is made of them."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from ontime.common.arrays import Matrix
+
+Headers = list[tuple[bytes, bytes]]
+RequestHeaders = dict[bytes, bytes]
+JSON, BINARY = b"application/json", b"application/octet-stream"
+JSON_HEADERS: Headers = [(b"content-type", JSON)]
+
+Rows = Matrix | list[Any]
+"""Rows of one request: an encoded matrix, or records (structs with a field per feature)."""
+
+Datatype = Literal[
+    "BOOL",
+    "BYTES",
+    "FP16",
+    "FP32",
+    "FP64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+]
+PROBABILITY, DECISION = "probability", "decision"
+OUTPUT_TYPES: dict[str, Datatype] = {PROBABILITY: "FP32", DECISION: "BOOL"}
+
+
+class ClientError(Exception):
+    """A request that is answered with a 4xx status and one line."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class InputTensor(Struct, gc=False):
+    """One input; its values are in `data` or, with `binary_data_size`, after the JSON header."""
+
+    name: str
+    shape: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(min_length=1, max_length=2)]
+    datatype: Datatype
+    data: Raw | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class RequestedOutput(Struct, gc=False):
+    """One output that the client asks for."""
+
+    name: str
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class InferRequest(Struct, gc=False):
+    """Version 2 request."""
+
+    inputs: list[InputTensor]
+    id: str | UnsetType = UNSET
+    outputs: list[RequestedOutput] | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class OutputTensor(Struct, gc=False, omit_defaults=True):
+    """One output: probabilities FP32 or decisions BOOL."""
+
+    name: str
+    shape: list[int]
+    datatype: Datatype
+    data: list[float | bool] | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class InferResponse(Struct, gc=False, omit_defaults=True):
+    """Version 2 response."""
+
+    model_name: str
+    model_version: str
+    id: str
+    outputs: list[OutputTensor]
+
+
+class PredictResponse(Struct, gc=False):
+    """Version 1 response: a probability per row; columns in (`inputs`) give columns out (`outputs`)."""
+
+    predictions: list[float] | UnsetType = UNSET
+    outputs: list[float] | UnsetType = UNSET
+
+
+class ErrorResponse(Struct):
+    """Why a request was refused, in both protocols."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class RequestedOutputs:
+    """What a version 2 response holds: the client's id, and for each output its name and whether it is binary."""
+
+    id: str
+    outputs: tuple[tuple[str, bool], ...]
+
+
+def error_body(reason: str) -> bytes:
+    """The JSON of an error."""
+    return msgspec.json.encode(ErrorResponse(reason))

@@ -1,0 +1,92 @@
+"""TensorFlow Serving's REST form, version 1.
+
+A request has `instances`, records by feature name or encoded rows, or `inputs`, columns by feature name; a missing
+value is null. https://www.tensorflow.org/tfx/serving/api_rest
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, UnsetType
+
+from ontime.common.arrays import Matrix
+from ontime.model_deployment.inference.champion import Probability
+from ontime.model_deployment.service.protocol.json_decoding import decode
+from ontime.model_deployment.service.protocol.messages import (
+    JSON_HEADERS,
+    ClientError,
+    Headers,
+    PredictResponse,
+    RequestHeaders,
+    Rows,
+)
+from ontime.model_deployment.service.protocol.records import RecordEncoding
+
+
+class PredictProtocol:
+    """Reads and writes `:predict` for one model."""
+
+    def __init__(self, records: RecordEncoding) -> None:
+        self.records = records
+        record: Any = records.record_type
+        columns: Any = records.columns_type
+        self.request_type = msgspec.defstruct(
+            "PredictRequest",
+            [
+                ("instances", list[record | list[float | None]] | UnsetType, UNSET),
+                ("inputs", columns | UnsetType, UNSET),
+                ("signature_name", str | UnsetType, UNSET),
+            ],
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+        self._decoder = msgspec.json.Decoder(self.request_type)
+
+    def read(self, body: bytes, headers: RequestHeaders) -> tuple[Rows, bool]:
+        """Rows of a request, and whether it came as columns.
+
+        Raises:
+            ClientError: with the field and what was expected.
+        """
+        del headers
+        request = decode(self._decoder, body, type_with_nan=self.request_type)
+        rows, columns = request.instances, request.inputs
+        if (rows is UNSET) == (columns is UNSET):
+            raise ClientError(400, "expected either `instances` or `inputs`")
+        if rows is UNSET:
+            return self._matrix_of_columns(columns), True
+        self.records.check_row_count(len(rows), "instances")
+        if isinstance(rows[0], list):
+            return self._matrix_of_lists(rows), False
+        for number, row in enumerate(rows):
+            if isinstance(row, list):
+                raise ClientError(400, f"instances[{number}]: expected an object like instances[0], found a list")
+        return rows, False
+
+    def _matrix_of_columns(self, columns: Any) -> Matrix:
+        encoder, values = self.records.encoder, msgspec.structs.astuple(columns)
+        count = len(values[0])
+        self.records.check_row_count(count, "inputs")
+        for name, column in zip(encoder.features, values, strict=True):
+            if len(column) != count:
+                raise ClientError(400, f"inputs.{name}: expected {count} values, found {len(column)}")
+        with np.errstate(over="ignore"):
+            return encoder.transform(dict(zip(encoder.features, values, strict=True)))
+
+    def _matrix_of_lists(self, rows: Sequence[Any]) -> Matrix:
+        width = len(self.records.column_index)
+        for number, row in enumerate(rows):
+            if not isinstance(row, list):
+                raise ClientError(400, f"instances[{number}]: expected a list like instances[0], found an object")
+            if len(row) != width:
+                raise ClientError(400, f"instances[{number}]: expected {width} numbers, found {len(row)}")
+        with np.errstate(over="ignore"):
+            return np.array(rows, dtype=np.float64).astype(np.float32)
+
+    def write(self, as_columns: bool, probability: Probability) -> tuple[bytes, Headers]:
+        """`predictions` by row, or `outputs` where columns came."""
+        values = probability.tolist()
+        response = PredictResponse(outputs=values) if as_columns else PredictResponse(values)
+        return msgspec.json.encode(response), JSON_HEADERS

@@ -1,0 +1,170 @@
+"""The service's routes: inference in both protocols, health, metadata, the OpenAPI document and the page.
+
+In: a `Service`. Out: an ASGI application. Bad input is answered with a 4xx status and one line.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import fastapi_swagger
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from ontime.model_deployment.inference.champion import Champion
+from ontime.model_deployment.service.inference_endpoint import InferenceEndpoint
+from ontime.model_deployment.service.openapi import openapi
+from ontime.model_deployment.service.protocol.messages import OUTPUT_TYPES, ClientError, ErrorResponse
+from ontime.model_deployment.service.request_body import check_model
+from ontime.model_deployment.service.service import Service
+
+PAGES = Path(__file__).parent / "pages"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+)
+
+
+class Endpoints:
+    """All routes but those of inference and the pages."""
+
+    def __init__(self, service: Service) -> None:
+        self.service, self.model = service, service.model
+        self._openapi = msgspec.json.encode(openapi(service))
+        self._page_data = msgspec.json.encode(page_data(service.model))
+
+    def json(self, content: Any, status: int = 200) -> Response:
+        """A JSON response, which closes the connection while the service stops."""
+        headers = {"connection": "close"} if self.service.draining else None
+        return Response(msgspec.json.encode(content), status, headers, "application/json")
+
+    async def live(self, _: Request) -> Response:
+        """The process answers."""
+        return self.json({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """The model was verified before the port was opened, so only a service that stops is not ready."""
+        check_model(self.model, {"name": self.model.name, **request.path_params})
+        draining = self.service.draining
+        return self.json({"name": self.model.name, "ready": not draining}, 503 if draining else 200)
+
+    async def server_metadata(self, _: Request) -> Response:
+        """Name, version and extensions."""
+        return self.json({"name": "ontime", "version": self.model.version, "extensions": ["binary_tensor_data"]})
+
+    async def model_metadata(self, request: Request) -> Response:
+        """Inputs and outputs."""
+        check_model(self.model, request.path_params)
+        return self.json(model_metadata(self.model))
+
+    async def model_status(self, request: Request) -> Response:
+        """The status as TensorFlow Serving and KServe give it, in one object."""
+        check_model(self.model, request.path_params)
+        status = {"error_code": "OK", "error_message": ""}
+        state = {"version": self.model.version, "state": "AVAILABLE", "status": status}
+        ready = not self.service.draining
+        return self.json({"name": self.model.name, "ready": ready, "model_version_status": [state]})
+
+    async def openapi_document(self, _: Request) -> Response:
+        """The OpenAPI document."""
+        return Response(self._openapi, media_type="application/json")
+
+    async def page_data(self, _: Request) -> Response:
+        """What the page is built from."""
+        return Response(self._page_data, media_type="application/json")
+
+    async def client_error(self, _: Request, error: Exception) -> Response:
+        """Another model or version."""
+        assert isinstance(error, ClientError)  # noqa: S101 - Starlette types a handler's error as Exception
+        return self.json(ErrorResponse(str(error)), error.status)
+
+    async def http_error(self, _: Request, error: Exception) -> Response:
+        """No such route or method."""
+        assert isinstance(error, HTTPException)  # noqa: S101 - Starlette types a handler's error as Exception
+        response = self.json(ErrorResponse(error.detail), error.status_code)
+        response.headers.update(error.headers or {})
+        return response
+
+
+def page(name: str) -> Callable[[Request], Awaitable[Response]]:
+    """A route for a page that loads nothing from other servers."""
+    text = (PAGES / name).read_text(encoding="utf-8")
+    headers = {"content-security-policy": CONTENT_SECURITY_POLICY, "x-content-type-options": "nosniff"}
+
+    async def endpoint(_: Request) -> Response:
+        return HTMLResponse(text, headers=headers)
+
+    return endpoint
+
+
+class Application(Starlette):
+    """All routes; `inference` has those inference endpoints by path that `InferenceProtocol` calls itself."""
+
+    inference: Mapping[str, InferenceEndpoint]
+
+
+def make_app(service: Service) -> Application:
+    """The application of a service."""
+    get = Endpoints(service)
+    infer = InferenceEndpoint(service, "v2", service.v2.read, service.v2.write)
+    predict = InferenceEndpoint(service, "v1", service.v1.read, service.v1.write)
+    v1, v2 = "/v1/models/{name}", "/v2/models/{name}"
+    v1_version, v2_version = f"{v1}/versions/{{version}}", f"{v2}/versions/{{version}}"
+    app = Application(
+        routes=[
+            *(Route(f"{path}/infer", infer, methods=["POST"]) for path in (v2, v2_version)),
+            *(Route(f"{path}:predict", predict, methods=["POST"]) for path in (v1, v1_version)),
+            Route("/v2/health/live", get.live),
+            Route("/v2/health/ready", get.ready),
+            Route("/v2", get.server_metadata),
+            *(Route(f"{path}/ready", get.ready) for path in (v2, v2_version)),
+            *(Route(path, get.model_metadata) for path in (v2, v2_version)),
+            *(Route(path, get.model_status) for path in (v1, v1_version)),
+            Route("/openapi.json", get.openapi_document),
+            Route("/page.json", get.page_data),
+            Route("/", page("index.html")),
+            Route("/docs", page("docs.html")),
+            Mount("/docs/assets", StaticFiles(directory=Path(fastapi_swagger.__file__).parent / "resources")),
+            Mount("/static", StaticFiles(directory=PAGES)),
+        ],
+        exception_handlers={ClientError: get.client_error, HTTPException: get.http_error},
+    )
+    name = service.model.name
+    app.inference = {f"/v2/models/{name}/infer": infer, f"/v1/models/{name}:predict": predict}
+    return app
+
+
+def model_metadata(model: Champion) -> dict[str, Any]:
+    """Version 2 metadata: a tensor per feature in, probability and decision out."""
+    inputs = [
+        {"name": feature.name, "datatype": "FP32" if feature.type == "number" else "BYTES", "shape": [-1]}
+        for feature in model.manifest.features
+    ]
+    outputs = [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in OUTPUT_TYPES.items()]
+    return {
+        "name": model.name,
+        "versions": [model.version],
+        "platform": "onnxruntime_onnx",
+        "inputs": inputs,
+        "outputs": outputs,
+    }
+
+
+def page_data(model: Champion) -> dict[str, Any]:
+    """What the page is built from: features with their typical and known values, and the threshold."""
+    features = [
+        {**feature.model_dump(), "values": list(model.encoder.categories.get(feature.name, ()))}
+        for feature in model.manifest.features
+    ]
+    return {
+        "name": model.name,
+        "version": model.version,
+        "git_commit": model.git_commit,
+        "threshold": model.threshold,
+        "features": features,
+        "page_features": model.manifest.page_features,
+    }

@@ -1,0 +1,81 @@
+"""One loaded model with what answers requests about it: both protocols, the batcher, the metrics and the log."""
+
+import itertools
+import os
+import random
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from ontime.common.arrays import Matrix
+from ontime.common.errors import OntimeError
+from ontime.model_deployment.inference.champion import Champion, Probability
+from ontime.model_deployment.inference.prediction_log import PredictionLine
+from ontime.model_deployment.service.batching import Batcher
+from ontime.model_deployment.service.log import Log, RequestPredictions, timestamp
+from ontime.model_deployment.service.metrics import Metrics
+from ontime.model_deployment.service.protocol.messages import Rows
+from ontime.model_deployment.service.protocol.records import RecordEncoding
+from ontime.model_deployment.service.protocol.v1 import PredictProtocol
+from ontime.model_deployment.service.protocol.v2 import InferProtocol
+from ontime.model_deployment.service.settings import PREFIX, Settings
+
+
+class Service:
+    """The state of a running service; `draining` is true from the signal to stop on.
+
+    Raises:
+        OntimeError: the log shall leave out a feature that the model does not have.
+    """
+
+    def __init__(self, model: Champion, settings: Settings) -> None:
+        self.model, self.settings = model, settings
+        self.records = RecordEncoding(model, settings.max_rows)
+        self.v1, self.v2 = PredictProtocol(self.records), InferProtocol(self.records)
+        self.metrics = Metrics(model)
+        self.log = Log(self.prediction_lines)
+        self.batcher = Batcher(self.records.matrix, self._predict, settings.max_batch_rows, settings.max_queued_rows)
+        self.metrics.in_flight.set_function(lambda: self.batcher.rows)
+        self.draining = False
+        process = os.urandom(6).hex()
+        self._ids = (f"{process}-{number}" for number in itertools.count())
+        for name in settings.prediction_log_redact:
+            if name not in model.encoder.features:
+                raise OntimeError(f"{PREFIX}PREDICTION_LOG_REDACT: the model has no feature {name}")
+        self._redacted = [self.records.field_of(name) for name in settings.prediction_log_redact]
+        self._random = random.Random()  # noqa: S311 - a sample, not a secret
+
+    def _predict(self, matrix: Matrix) -> Probability:
+        self.records.check(matrix)
+        probability = self.model.probability(matrix)
+        self.metrics.predictions.count(matrix, probability)
+        return probability
+
+    def next_id(self) -> str:
+        """A new request id, unique to this process."""
+        return next(self._ids)
+
+    def log_predictions(self, request_id: str, rows: Rows, probability: Probability) -> None:
+        """Log one line per row, for the share of requests that the settings ask for."""
+        share = self.settings.prediction_log_share
+        if share == 1 or self._random.random() < share:
+            self.log.add(RequestPredictions(time.time_ns(), request_id, rows, probability))
+
+    def prediction_lines(self, request: RequestPredictions) -> Iterator[PredictionLine]:
+        """The log's lines for the rows of one request."""
+        model, rows, time_of_request = self.model, request.rows, timestamp(request.time)
+        records = rows if isinstance(rows, list) else map(self.records.record_of, rows.tolist())
+        for record, value in zip(records, request.probability.tolist(), strict=True):
+            for field in self._redacted:
+                setattr(record, field, msgspec.UNSET)
+            yield PredictionLine(
+                time_of_request,
+                "prediction",
+                request.request_id,
+                model.name,
+                model.version,
+                value,
+                value >= model.threshold,
+                record,
+            )
