@@ -57,9 +57,7 @@ def is_text_type(column_type: pa.DataType) -> bool:
     is_ = pa.types
     if is_.is_dictionary(column_type):
         column_type = column_type.value_type
-    return any(
-        check(column_type) for check in (is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_null)
-    )
+    return any(check(column_type) for check in (is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_null))
 
 
 class RefusedValues:

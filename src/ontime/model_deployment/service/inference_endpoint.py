@@ -124,9 +124,7 @@ class InferenceEndpoint:
         service.metrics.responses.add(self.protocol, reply.status, seconds)
         if service.settings.access_log:
             service.log.add(
-                RequestLine(
-                    time.time_ns(), "request", request_id, "POST", path, reply.status, round(seconds * 1000, 3)
-                )
+                RequestLine(time.time_ns(), "request", request_id, "POST", path, reply.status, round(seconds * 1000, 3))
             )
         headers = [
             (b"content-length", b"%d" % len(reply.content)),

@@ -72,7 +72,9 @@ class Server(uvicorn.Server):
 
 
 @click.command(name="serve")
-@click.option("--check", is_flag=True, help="Verify the signature and the golden records as every start does, then exit.")
+@click.option(
+    "--check", is_flag=True, help="Verify the signature and the golden records as every start does, then exit."
+)
 def command(check: bool) -> None:
     """Serve the signed champion, configured by ONTIME_SERVICE_… variables."""
     settings = load_settings()

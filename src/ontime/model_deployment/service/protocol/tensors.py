@@ -56,9 +56,7 @@ def split_binary(tensors: Sequence[InputTensor], binary: memoryview) -> list[mem
     return blobs
 
 
-def number_values(
-    tensor: InputTensor, blob: memoryview | None, dtype: type[np.floating[Any]] = np.float64
-) -> Numbers:
+def number_values(tensor: InputTensor, blob: memoryview | None, dtype: type[np.floating[Any]] = np.float64) -> Numbers:
     """A number or BOOL tensor's values, flat; NaN where null."""
     name, datatype = tensor.name, tensor.datatype
     if datatype == "BOOL":
