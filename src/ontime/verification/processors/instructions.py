@@ -26,14 +26,19 @@ UNKNOWN = "unknown"
 APPROXIMATE = re.compile(
     r"v?rcp(14|28)?[ps][sdh]|v?rsqrt(14|28)?[ps][sdh]|vexp2p[sd]|fsin|fcos|fsincos|fptan|fpatan|f2xm1|fyl2x|fyl2xp1"
 )
-_PATTERNS = re.compile(
-    rb"\x0f\xa2"
-    rb"|\x0f[\x52\x53]"
-    rb"|\xc5.[\x52\x53]|\xc4.[\x00-\x7f\xf8-\xff][\x52\x53]"
-    rb"|\x62...[\x4c-\x4f\xc8\xca-\xcd]"
-    rb"|\xd9[\xf0-\xf3\xf9\xfb\xfe\xff]",
-    re.DOTALL,
+_PATTERNS = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        rb"\x0f\xa2",
+        rb"\x0f[\x52\x53]",
+        rb"\xc5.[\x52\x53]",
+        rb"\xc4.[\x00-\x7f\xf8-\xff][\x52\x53]",
+        rb"\x62...[\x4c-\x4f\xc8\xca-\xcd]",
+        rb"\xd9[\xf0-\xf3\xf9\xfb\xfe\xff]",
+    )
 )
+"""CPUID; rcp and rsqrt of SSE, of AVX by both forms of VEX, and of AVX-512 by EVEX; the functions of x87."""
+_EVEX = 0x62
 _LONGEST = 15
 """Bytes of the longest instruction of x86."""
 
@@ -41,7 +46,9 @@ _ELF64, _LITTLE_ENDIAN, _X86_64 = 2, 1, 62
 _EXECUTABLE_SECTION, _NO_BITS, _SYMBOLS = 0x4, 8, (2, 11)
 _EXECUTABLE_SEGMENT, _LOAD, _EH_FRAME_HDR = 0x1, 1, 0x6474E550
 _FUNCTION = 2
-_SYMBOL = np.dtype([("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("at", "<u8"), ("size", "<u8")])
+_SYMBOL = np.dtype(
+    [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("at", "<u8"), ("size", "<u8")]
+)
 """Elf64_Sym of the System V ABI."""
 _USUAL_TABLE = bytes([1, 0x1B, 0x03, 0x3B])
 """`.eh_frame_hdr` version 1 with a sorted table of 32-bit offsets from its own address, as every linker writes it."""
@@ -68,18 +75,22 @@ def find_sites(content: bytes) -> list[Site]:
     """CPUID and approximate instructions of an x86-64 ELF file in order of offset; none for any other file.
 
     A pattern that only an unknown instruction keeps from being judged is listed with the mnemonic `unknown`.
+
+    Raises:
+        ValueError: the file is cut off.
     """
-    code = _read_code(content)
+    try:
+        code = _read_code(content)
+    except struct.error as error:
+        raise ValueError(str(error)) from None
     found: dict[int, Site] = {}
     for start, end in code.ranges:
         by_function: dict[int, list[int]] = {}
-        for match in _PATTERNS.finditer(content, start, end):
-            place = bisect.bisect_right(code.starts, match.start()) - 1
-            function = max(code.starts[place], start) if place >= 0 else start
-            by_function.setdefault(function, []).append(match.start())
-        for function, patterns in by_function.items():
-            wanted = [at for at in patterns if _may_be_one(content, at)]
-            found |= {site.offset: site for site in _decode(content, function, end, wanted)}
+        for at in _pattern_places(content, start, end):
+            function = code.starts[bisect.bisect_right(code.starts, at) - 1]
+            by_function.setdefault(max(function, start), []).append(at)
+        for function, places in by_function.items():
+            found |= {site.offset: site for site in _decode(content, function, end, places)}
     return [found[offset] for offset in sorted(found)]
 
 
@@ -136,13 +147,11 @@ def _read_code(content: bytes) -> _Code:
         if kind == _LOAD and flags & _EXECUTABLE_SEGMENT
     ]
     addresses = [
-        _frame_starts(content, offset, address)
-        for kind, _, offset, address, _, _ in segments
-        if kind == _EH_FRAME_HDR
-    ] + [
-        _function_symbols(content, offset, size) for _, kind, _, _, offset, size in sections if kind in _SYMBOLS
-    ]
-    starts = np.unique(np.concatenate([*(_offsets(found, loaded) for found in addresses), [first for first, _ in ranges]]))
+        _frame_starts(content, offset, address) for kind, _, offset, address, _, _ in segments if kind == _EH_FRAME_HDR
+    ] + [_function_symbols(content, offset, size) for _, kind, _, _, offset, size in sections if kind in _SYMBOLS]
+    starts = np.unique(
+        np.concatenate([*(_offsets(found, loaded) for found in addresses), [first for first, _ in ranges]])
+    )
     return _Code(sorted(ranges), starts.astype(np.int64).tolist())
 
 
@@ -151,13 +160,15 @@ def _frame_starts(content: bytes, offset: int, address: int) -> npt.NDArray[np.i
         return np.empty(0, dtype=np.int64)
     count = struct.unpack_from("<I", content, offset + 8)[0]
     table = np.frombuffer(content, dtype="<i4", count=2 * count, offset=offset + 12)
-    return table[::2].astype(np.int64) + address
+    starts: npt.NDArray[np.int64] = table[::2].astype(np.int64) + address
+    return starts
 
 
 def _function_symbols(content: bytes, offset: int, size: int) -> npt.NDArray[np.int64]:
     symbols = np.frombuffer(content, dtype=_SYMBOL, count=size // _SYMBOL.itemsize, offset=offset)
     functions = symbols[(symbols["info"] & 15 == _FUNCTION) & (symbols["section"] != 0)]
-    return functions["at"].astype(np.int64)
+    addresses: npt.NDArray[np.int64] = functions["at"].astype(np.int64)
+    return addresses
 
 
 def _offsets(addresses: npt.NDArray[np.int64], loaded: list[tuple[int, int, int]]) -> npt.NDArray[np.int64]:
@@ -165,58 +176,53 @@ def _offsets(addresses: npt.NDArray[np.int64], loaded: list[tuple[int, int, int]
         addresses[(addresses >= address) & (addresses < address + size)] - address + offset
         for address, offset, size in loaded
     ]
-    return np.concatenate(parts) if parts else addresses[:0]
+    offsets: npt.NDArray[np.int64] = np.concatenate([addresses[:0], *parts])
+    return offsets
 
 
-def _may_be_one(content: bytes, at: int) -> bool:
-    """Whether the bytes at a pattern, taken as an instruction, are one of those looked for: spares most decoding."""
-    if content[at] != 0x62:
-        return True
-    _, first, second, third = content[at : at + 4]
-    opcode = content[at + 4]
-    # EVEX: three fixed bits, the map of opcodes (0F38, or 6 for half precision) and the prefix 66 (or F3)
-    return bool(
-        second & 4
-        and not first & 8
-        and (
-            (first & 7 == 2 and second & 3 == 1)
-            or (first & 7 == 6 and second & 3 == 1 and opcode <= 0x4F)
-        )
-        and third & 0x60 != 0x60
-    )
+def _pattern_places(content: bytes, start: int, end: int) -> list[int]:
+    """Offsets of patterns, which may overlap, in order."""
+    places = []
+    for pattern in _PATTERNS:
+        match = pattern.search(content, start, end)
+        while match:
+            if content[match.start()] != _EVEX or _may_be_evex(content, match.start()):
+                places.append(match.start())
+            match = pattern.search(content, match.start() + 1, end)
+    return sorted(places)
+
+
+def _may_be_evex(content: bytes, at: int) -> bool:
+    """Whether a pattern of EVEX has that prefix's fixed bits, the prefix 66 and the map 0F38, or 6: most have not."""
+    return content[at + 1] & 0x0F in (2, 6) and content[at + 2] & 0x07 == 0x05
 
 
 def _decode(content: bytes, function: int, end: int, patterns: list[int]) -> Iterator[Site]:
-    """Sites among the patterns of one function; capstone is loaded where it is needed."""
-    if not patterns:
-        return
+    """Sites among the patterns of one function."""
     from capstone import CS_ARCH_X86, CS_MODE_64, Cs
 
     disassembler = Cs(CS_ARCH_X86, CS_MODE_64)
-    last = patterns[-1]
-    waiting, place = patterns, 0
-    at = function
-    for offset, size, mnemonic, _ in disassembler.disasm_lite(content[function : min(last + _LONGEST, end)], function):
-        at = offset + size
-        found = False
-        while place < len(waiting) and waiting[place] < at:
-            found = True
+    place = 0
+    code = content[function : min(patterns[-1] + _LONGEST, end)]
+    for offset, size, mnemonic, _ in disassembler.disasm_lite(code, function):
+        before = place
+        while place < len(patterns) and patterns[place] < offset + size:
             place += 1
-        if found and (mnemonic == "cpuid" or APPROXIMATE.fullmatch(mnemonic)):
-            yield Site(offset, mnemonic, bytes(content[offset:at]))
-        if place == len(waiting):
+        if place > before and (mnemonic == "cpuid" or APPROXIMATE.fullmatch(mnemonic)):
+            yield Site(offset, mnemonic, content[offset : offset + size])
+        if place == len(patterns):
             return
-    for pattern in waiting[place:]:
-        yield Site(pattern, UNKNOWN, bytes(content[pattern : pattern + _LONGEST]))
+    for pattern in patterns[place:]:
+        yield Site(pattern, UNKNOWN, content[pattern : pattern + _LONGEST])
 
 
 def main() -> None:
-    """Answer paths on standard input by the names of their lists; an empty line where a file cannot be read."""
+    """Answer paths on standard input by the names of their lists; an empty line for a file that cannot be read."""
     cache = Path(sys.argv[1])
     for line in sys.stdin:
         try:
             listed = str(write_sites(Path(line.rstrip("\n")), cache))
-        except OSError:
+        except (OSError, ValueError):
             listed = ""
         print(listed, flush=True)
 

@@ -113,10 +113,18 @@ PROCESSORS = {
         "intel", (6, 106), "Intel(R) Xeon(R) Platinum 8375C", ((48 * K, 12), (1280 * K, 20), (54 * M, 12)), _ICELAKE
     ),
     "sapphire-rapids": Processor(
-        "intel", (6, 143), "Intel(R) Xeon(R) Platinum 8488C", ((48 * K, 12), (2 * M, 16), (105 * M, 15)), _SAPPHIRE_RAPIDS
+        "intel",
+        (6, 143),
+        "Intel(R) Xeon(R) Platinum 8488C",
+        ((48 * K, 12), (2 * M, 16), (105 * M, 15)),
+        _SAPPHIRE_RAPIDS,
     ),
     "raptor-lake": Processor(
-        "intel", (6, 183), "13th Gen Intel(R) Core(TM) i9-13900K", ((48 * K, 12), (2 * M, 16), (36 * M, 12)), _RAPTOR_LAKE
+        "intel",
+        (6, 183),
+        "13th Gen Intel(R) Core(TM) i9-13900K",
+        ((48 * K, 12), (2 * M, 16), (36 * M, 12)),
+        _RAPTOR_LAKE,
     ),
     "zen1": Processor("amd", (23, 1), "AMD EPYC 7571", ((32 * K, 8), (512 * K, 8), (8 * M, 16)), _ZEN_1),
     "zen2": Processor("amd", (23, 49), "AMD EPYC 7R32", ((32 * K, 8), (512 * K, 8), (16 * M, 16)), _ZEN_2),
@@ -125,7 +133,10 @@ PROCESSORS = {
     "zen5": Processor("amd", (26, 2), "AMD EPYC 9R45", ((48 * K, 12), (M, 16), (32 * M, 16)), _ZEN_5),
     # as QEMU makes one
     "virtual-machine": Processor(
-        "intel", (6, 61), "Intel Core Processor (Broadwell)", ((32 * K, 8), (4 * M, 16), (16 * M, 16)),
+        "intel",
+        (6, 61),
+        "Intel Core Processor (Broadwell)",
+        ((32 * K, 8), (4 * M, 16), (16 * M, 16)),
         frozenset({"rdseed", "adx"}),
     ),
     "no-caches": Processor("intel", (6, 85), "Intel(R) Xeon(R) Processor", (), _SKYLAKE_X),
@@ -146,7 +157,9 @@ def read_table(text: str) -> Table:
 
 def write_table(table: Mapping[tuple[int, int], Iterable[int]]) -> str:
     """Write what `read_table` reads."""
-    return "".join(f"{leaf:x} {sub:x} {' '.join(f'{value:x}' for value in row)}\n" for (leaf, sub), row in table.items())
+    return "".join(
+        f"{leaf:x} {sub:x} {' '.join(f'{value:x}' for value in row)}\n" for (leaf, sub), row in table.items()
+    )
 
 
 def table_of(processor: Processor, native: Table) -> Table:
@@ -216,7 +229,12 @@ def _tell_amd_caches(table: Table, caches: tuple[tuple[int, int], ...]) -> Table
     told = _without(table, 2, 4, 0x14, 0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x8000001D, _HYBRID_TOPOLOGY)
     first, second, third = caches
     line = 1 << 8 | _LINE
-    told[0x80000005, 0] = [0xFF40FF40, 0xFF40FF40, first[0] // K << 24 | first[1] << 16 | line, 32 << 24 | 8 << 16 | line]
+    told[0x80000005, 0] = [
+        0xFF40FF40,
+        0xFF40FF40,
+        first[0] // K << 24 | first[1] << 16 | line,
+        32 << 24 | 8 << 16 | line,
+    ]
     told[0x80000006, 0] = [
         0x48006400,
         0x68006400,
