@@ -39,6 +39,7 @@ _PATTERNS = tuple(
 )
 """CPUID; rcp and rsqrt of SSE, of AVX by both forms of VEX, and of AVX-512 by EVEX; the functions of x87."""
 _EVEX = 0x62
+_HALF_PRECISION = {0x4C: "vrcpph", 0x4D: "vrcpsh", 0x4E: "vrsqrtph", 0x4F: "vrsqrtsh"}
 _LONGEST = 15
 """Bytes of the longest instruction of x86."""
 
@@ -202,18 +203,40 @@ def _decode(content: bytes, function: int, end: int, patterns: list[int]) -> Ite
     from capstone import CS_ARCH_X86, CS_MODE_64, Cs
 
     disassembler = Cs(CS_ARCH_X86, CS_MODE_64)
-    place = 0
-    code = content[function : min(patterns[-1] + _LONGEST, end)]
-    for offset, size, mnemonic, _ in disassembler.disasm_lite(code, function):
-        before = place
-        while place < len(patterns) and patterns[place] < offset + size:
-            place += 1
-        if place > before and (mnemonic == "cpuid" or APPROXIMATE.fullmatch(mnemonic)):
-            yield Site(offset, mnemonic, content[offset : offset + size])
-        if place == len(patterns):
-            return
+    place, at, stop = 0, function, min(patterns[-1] + _LONGEST, end)
+    while place < len(patterns):
+        decoded = [(size, name) for _, size, name, _ in disassembler.disasm_lite(content[at:stop], at)]
+        if not decoded:
+            decoded = _decode_evex(content, at)
+        if not decoded:
+            break
+        for size, mnemonic in decoded:
+            before, at = place, at + size
+            while place < len(patterns) and patterns[place] < at:
+                place += 1
+            if place > before and (mnemonic == "cpuid" or APPROXIMATE.fullmatch(mnemonic)):
+                yield Site(at - size, mnemonic, content[at - size : at])
     for pattern in patterns[place:]:
         yield Site(pattern, UNKNOWN, content[pattern : pattern + _LONGEST])
+
+
+def _decode_evex(content: bytes, at: int) -> list[tuple[int, str]]:
+    """Size and name of an instruction with the prefix EVEX that capstone does not know, by Intel SDM volume 2, 2.7."""
+    code = content[at : at + _LONGEST]
+    if len(code) < _LONGEST or code[0] != _EVEX:
+        return []
+    opcode_map, opcode, mode, register = code[1] & 7, code[4], code[5] >> 6, code[5] & 7
+    size = 6
+    if mode != 3 and register == 4:
+        size, register = size + 1, code[6] & 7
+    if mode == 2 or (mode == 0 and register == 5):
+        size += 4
+    if mode == 1:
+        size += 1
+    if opcode_map == 3:
+        size += 1
+    approximate = opcode_map == 6 and code[2] & 3 == 1
+    return [(size, _HALF_PRECISION.get(opcode, "") if approximate else "")]
 
 
 def main() -> None:

@@ -211,12 +211,14 @@ static void patch(pid_t pid, unsigned long long start, unsigned long long end) {
     if (memory >= 0) close(memory);
 }
 
+/* The site at an address of a thread; address 0: forget what was found, for mappings have changed. */
 static struct site *site_at(pid_t pid, unsigned long long address) {
-    static struct { pid_t pid; unsigned long long address; struct site *site; } last;
+    static struct { pid_t pid; unsigned long long address; struct site *site; } known[256], *last;
     struct mapping at;
     struct site *found = NULL;
-    if (!address) { last.site = NULL; return NULL; }
-    if (last.site && last.pid == pid && last.address == address) return last.site;
+    if (!address) { memset(known, 0, sizeof known); return NULL; }
+    last = &known[(address ^ address >> 8) % 256];
+    if (last->site && last->pid == pid && last->address == address) return last->site;
     FILE *maps = mappings_of(pid);
     while (!found && next_mapping(maps, &at)) {
         if (address < at.start || address >= at.end) continue;
@@ -225,7 +227,7 @@ static struct site *site_at(pid_t pid, unsigned long long address) {
             if (site->offset == address - at.start + at.offset) found = site;
     }
     if (maps) fclose(maps);
-    last.pid = pid, last.address = address, last.site = found;
+    last->pid = pid, last->address = address, last->site = found;
     return found;
 }
 
