@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,7 +132,15 @@ def read_report(path: Path) -> Report:
         else:
             count, mnemonic, offset, file = rest.split(" ", 3)
             executed.append(Executed(int(count), mnemonic, int(offset, 16), file))
-    return Report(answered, tuple(sorted(executed, key=lambda one: -one.count)), tuple(unread))
+    return Report(answered, tuple(executed), tuple(unread))
+
+
+def totals(report: Report) -> list[str]:
+    """How often which approximate instruction was executed in which file, most often first."""
+    counts: Counter[str] = Counter()
+    for one in report.executed:
+        counts[f"{one.mnemonic} in {Path(one.path).name}"] += one.count
+    return [f"{count} {what}" for what, count in counts.most_common()]
 
 
 def build_tracer(cache: Path = CACHE) -> Path:
