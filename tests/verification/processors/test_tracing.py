@@ -153,6 +153,16 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest
         assert re.fullmatch(r"the tracer does not compile: [^\n]+", str(why_not(tmp_path)))
 
 
+def test_a_traced_process_says_that_it_cannot_trace(cache: Path, tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from ontime.verification.processors.tracing import why_not; "
+        f"print(why_not(Path({str(cache)!r})))"
+    )
+    command = [*on_processor("haswell", "exact", tmp_path / "report", cache), sys.executable, "-c", program]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told == "programs cannot be traced: tracer: ptrace: Operation not permitted\n"
+
+
 def comes_true(condition: object) -> bool:
     """Whether a condition holds within ten seconds."""
     assert callable(condition)

@@ -146,7 +146,6 @@ _VENDORS = {"intel": b"GenuineIntel", "amd": b"AuthenticAMD"}
 _LINE = 64
 """Bytes of a cache line."""
 _AMD_BASIC, _INTEL_EXTENDED, _AMD_EXTENDED = 0x10, 0x80000008, 0x80000021
-_HYBRID_TOPOLOGY = 0x1F
 
 
 def read_table(text: str) -> Table:
@@ -226,7 +225,7 @@ def _tell_intel_caches(table: Table, caches: tuple[tuple[int, int], ...]) -> Tab
 
 
 def _tell_amd_caches(table: Table, caches: tuple[tuple[int, int], ...]) -> Table:
-    told = _without(table, 2, 4, 0x14, 0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x8000001D, _HYBRID_TOPOLOGY)
+    told = _without(table, 2, 4, 0x14, 0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x8000001D)
     first, second, third = caches
     line = 1 << 8 | _LINE
     told[0x80000005, 0] = [

@@ -17,8 +17,8 @@
    Exit status: the command's; 125: not possible here. */
 #define _GNU_SOURCE
 #include "approximate.h"
+#include "cpuid_table.h"
 
-#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -37,14 +37,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct row { unsigned leaf, subleaf, value[4]; };
 struct site { unsigned long long offset, count; char mnemonic[24]; uint8_t code[16]; int length; };
 struct file { char *path; struct site *sites; size_t count; int unread; struct file *next; };
 struct mapping { unsigned long long start, end, offset; char path[4096]; };
 
 static const uint8_t TRAP[2] = {0x0f, 0x0b};
-static struct row rows[1024];
-static int row_count;
 static enum kind kind;
 static struct file *files;
 static unsigned long long answered;
@@ -59,55 +56,6 @@ static void die(const char *what) {
 static void *must(void *allocated) {
     if (!allocated) die("memory");
     return allocated;
-}
-
-/* ---- CPUID ---- */
-
-static void print_table(void) {
-    unsigned most_basic = __get_cpuid_max(0, 0), most_extended = __get_cpuid_max(0x80000000u, 0);
-    const unsigned ranges[3][2] = {{0, most_basic}, {0x40000000u, 0x40000001u}, {0x80000000u, most_extended}};
-    for (int range = 0; range < 3; range++)
-        for (unsigned leaf = ranges[range][0]; leaf <= ranges[range][1]; leaf++) {
-            int by_subleaf = leaf == 4 || leaf == 7 || (leaf >= 0xb && leaf <= 0x24) || leaf == 0x8000001du;
-            for (unsigned subleaf = 0; subleaf < (by_subleaf ? 8u : 1u); subleaf++) {
-                unsigned a, b, c, d;
-                __cpuid_count(leaf, subleaf, a, b, c, d);
-                printf("%x %x %x %x %x %x\n", leaf, subleaf, a, b, c, d);
-            }
-        }
-}
-
-static void read_table(const char *path) {
-    FILE *table = fopen(path, "r");
-    struct row *r = rows;
-    if (!table) die(path);
-    while (r < rows + sizeof rows / sizeof *rows && fscanf(table, "%x %x %x %x %x %x", &r->leaf, &r->subleaf, r->value,
-                                                          r->value + 1, r->value + 2, r->value + 3) == 6) r++;
-    row_count = (int)(r - rows);
-    fclose(table);
-}
-
-static int answer_cpuid(pid_t pid) {
-    struct user_regs_struct registers;
-    if (ptrace(PTRACE_GETREGS, pid, 0, &registers)) return -1;
-    unsigned leaf = (unsigned)registers.rax, subleaf = (unsigned)registers.rcx, real[4], value[4] = {0};
-    const struct row *found = NULL, *first = NULL;
-    int by_subleaf = 0;
-    for (const struct row *r = rows; r < rows + row_count; r++)
-        if (r->leaf == leaf) {
-            if (!first) first = r;
-            if (r->subleaf) by_subleaf = 1;
-            if (r->subleaf == subleaf) found = r;
-        }
-    if (!found && !by_subleaf) found = first;
-    if (found) memcpy(value, found->value, sizeof value);
-    __cpuid_count(leaf, subleaf, real[0], real[1], real[2], real[3]);
-    if (leaf == 0xb || leaf == 0xd || leaf == 0x1f) memcpy(value, real, sizeof value);
-    if (leaf == 1) value[1] = (value[1] & 0x00ffffff) | (real[1] & 0xff000000);
-    registers.rax = value[0], registers.rbx = value[1], registers.rcx = value[2], registers.rdx = value[3];
-    registers.rip += 2;
-    answered++;
-    return ptrace(PTRACE_SETREGS, pid, 0, &registers) ? -1 : 0;
 }
 
 /* ---- instructions of files ---- */
@@ -249,8 +197,10 @@ static int answer(pid_t pid, int *status) {
     int memory = site ? memory_of(pid) : -1;
     int ours = memory >= 0 && pread(memory, now, 2, (off_t)registers.rip) == 2 && !memcmp(now, TRAP, 2);
     *status = 0;
-    if (ours && !strcmp(site->mnemonic, "cpuid")) ours = !answer_cpuid(pid);
-    else if (ours) {
+    if (ours && !strcmp(site->mnemonic, "cpuid")) {
+        ours = !answer_cpuid(pid);
+        answered++;
+    } else if (ours) {
         site->count++;
         if (approximate(pid, memory, site->code, kind)) *status = step_over(pid, memory, site, registers.rip);
     }
@@ -328,13 +278,13 @@ static void write_report(const char *path) {
 
 int main(int argc, char **argv) {
     int gate[2], status, result = 125, command = 4;
-    if (argc == 1) { print_table(); return 0; }
+    if (argc == 1) { print_cpuid_table(); return 0; }
     while (command < argc && strcmp(argv[command], "--")) command++;
     if (command + 1 >= argc || command == 4) { fprintf(stderr, "usage: tracer TABLE KIND REPORT SCANNER... -- COMMAND...\n"); return 125; }
     kind = !strcmp(argv[2], "exact") ? EXACT : !strcmp(argv[2], "coarse") ? COARSE : NATIVE;
     argv[command] = NULL;
     scanner = argv + 4;
-    read_table(argv[1]);
+    if (read_cpuid_table(argv[1])) die(argv[1]);
     if (pipe2(gate, O_CLOEXEC)) die("pipe");
     pid_t first = fork();
     if (first < 0) die("fork");

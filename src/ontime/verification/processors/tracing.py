@@ -20,7 +20,7 @@ from ontime.verification.processors import instructions
 from ontime.verification.processors.tables import PROCESSORS, read_table, table_of, write_table
 
 CACHE = Path.home() / ".cache" / "ontime" / "processors"
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("tracer.c", "approximate.c", "approximate.h"))
+SOURCES = tuple(sorted(Path(__file__).parent.glob("*.[ch]")))
 _OF_THE_MACHINE = (0xB, 0xD, 0x1F)
 """Leaves that the tracer never changes."""
 
