@@ -21,7 +21,7 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
-from ontime.model_deployment.inference.manifest import File, Manifest
+from ontime.model_deployment.inference.manifest import Feature, File, Manifest
 from ontime.release.commands import command
 from ontime.release.commit_checks import folder_md5
 from ontime.release.release_file import Release, path_of, render
@@ -171,7 +171,7 @@ def champion(text: str) -> dict[str, bytes]:
         files={
             name: File(sha256=hashlib.sha256(content).hexdigest(), size=len(content)) for name, content in files.items()
         },
-        features=[],
+        features=[Feature(name="size", type="number", may_be_missing=False, typical=1.0)],
         page_features=[],
         threshold=0.5,
         golden_tolerance=1e-5,

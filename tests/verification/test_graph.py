@@ -1,11 +1,13 @@
 """What `verify` reads, copies and changes before it runs the graph elsewhere."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from ontime.common.errors import OntimeError
 from ontime.repository.lock_file import Stages, read_lock
@@ -13,10 +15,15 @@ from ontime.verification.graph import (
     SHUFFLE,
     VARIATIONS,
     Variation,
+    command,
     compare,
     copy_checkout,
+    on_other_processor,
     variables_of,
 )
+from ontime.verification.processors.tracing import RUNS, why_not
+
+INSTRUCTIONS = Path(__file__).parents[1] / "verification" / "processors" / "approximate_instructions.c"
 
 
 def test_variations_differ_in_everything_they_vary() -> None:
@@ -36,7 +43,6 @@ def test_an_environment_has_its_own_home_and_threads_and_keeps_the_rest(
     assert Path(variables["HOME"]).is_dir()
     assert Path(variables["HOME"]).is_relative_to(tmp_path)
     assert variables["TMPDIR"] == variables["HOME"]
-    assert variables["ONTIME_TRACKING"] == "off"
     assert variables["PYTHONPATH"] == str(SHUFFLE)
     assert variables["LANG"] == variables["LC_ALL"]
 
@@ -142,3 +148,65 @@ def test_outputs_that_differ_are_told_from_those_that_do_not(tmp_path: Path) -> 
     locked = read_lock(tmp_path / "dvc.lock")
     found = list(compare(tmp_path, locked, (), {"SEEN": "elsewhere"}, 0o022))
     assert found == [("steady", "steady", True), ("moving", "moving", False)]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_another_processor_has_its_own_threads_in_a_plain_environment(name: str, tmp_path: Path) -> None:
+    variation = on_other_processor(name)
+    variables = variables_of(variation, tmp_path)
+    assert variation.processor == name
+    assert variables["OMP_NUM_THREADS"] == str(RUNS[name].threads)
+    assert name in variation.name
+    assert not {"ARROW_USER_SIMD_LEVEL", "GLIBC_TUNABLES", "OPENBLAS_CORETYPE"} & set(variation.variables)
+
+
+@pytest.fixture
+def asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout whose second stage asks the processor by CPUID and whose third computes approximately."""
+    missing = why_not()
+    if missing:
+        pytest.skip(missing)
+    top = tmp_path / "checkout"
+    top.mkdir()
+    subprocess.run(["cc", "-O1", "-pthread", "-o", top / "program", INSTRUCTIONS], check=True)
+    run = "chmod +x program && ./program"
+    (top / "dvc.yaml").write_text(
+        "stages:\n"
+        "  steady: {cmd: echo 1 > steady, deps: [program], outs: [steady]}\n"
+        f"  asking: {{cmd: {run} cpuid > asking || true, deps: [steady], outs: [asking]}}\n"
+        f"  approximate: {{cmd: {run} > approximate || true, deps: [asking], outs: [approximate]}}\n"
+    )
+    subprocess.run(["git", "init", "--quiet"], cwd=top, check=True)
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "--quiet"], cwd=top, check=True)
+    subprocess.run([*dvc, "repro", "--quiet"], cwd=top, check=True)
+    monkeypatch.chdir(top)
+    monkeypatch.setattr("ontime.model_deployment.verify.VARIATIONS", ())
+    return top
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("asking")
+def test_a_stage_that_depends_on_the_processor_is_named_with_what_it_executes() -> None:
+    steady, asks, computes = (
+        CliRunner().invoke(command, ["--stage", stage, "--processors", "haswell,no-caches"])
+        for stage in ("steady", "asking", "approximate")
+    )
+    assert steady.exception is None
+    assert steady.output.splitlines()[1::2] == [
+        "processor haswell, exact reciprocals, 1 thread: 1 outputs identical to dvc.lock",
+        "processor no-caches, coarse reciprocals, 4 threads: 1 outputs identical to dvc.lock",
+    ]
+    assert re.fullmatch(r"stage asking: asking is not what dvc\.lock says \(processor [^\n]+", str(asks.exception))
+    assert re.fullmatch(
+        r"stage approximate: executes instructions whose results a processor may choose "
+        r"\(processor haswell, exact reciprocals, 1 thread\): 4 rcpps in program, 1 [^\n]+",
+        str(computes.exception),
+    )
+
+
+@pytest.mark.usefixtures("asking")
+def test_other_processors_are_left_out_in_one_line_where_they_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ontime.model_deployment.verify.why_not", lambda: "no C compiler")
+    done = CliRunner().invoke(command, [])
+    assert (done.exit_code, done.output) == (0, "other processors: left out: no C compiler\n")

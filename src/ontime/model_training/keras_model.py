@@ -44,11 +44,13 @@ def fit_network(
     Returns:
         The model and its history: losses by epoch.
     """
-    _make_deterministic()
+    make_deterministic()
     keras.utils.set_random_seed(seed)
     model = build_network(train[0], encoder, parameters.hidden_units)
     trained = keras.Model(model.inputs, model.get_layer(LOGIT).output)
-    trained.compile(optimizer=keras.optimizers.Adam(parameters.learning_rate), loss=_log_loss, jit_compile=False)
+    trained.compile(
+        optimizer=keras.optimizers.Adam(parameters.learning_rate), loss=log_loss_of_logits, jit_compile=False
+    )
     best = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=parameters.patience, restore_best_weights=True, start_from_epoch=0
     )
@@ -61,7 +63,7 @@ def fit_network(
         verbose=1 if progress else 0,
     ).history
     history = [
-        {"step": float(epoch), "train_log_loss": float(seen), "validation_log_loss": float(unseen)}
+        {"step": float(epoch), "trainlog_loss_of_logits": float(seen), "validationlog_loss_of_logits": float(unseen)}
         for epoch, (seen, unseen) in enumerate(zip(record["loss"], record["val_loss"], strict=True), start=1)
     ]
     return model, history
@@ -104,7 +106,7 @@ def save_network(model: keras.Model, folder: Path) -> None:
 
 def load_network(folder: Path) -> keras.Model:
     """Read a saved network."""
-    _make_deterministic()
+    make_deterministic()
     model = keras.models.model_from_json((folder / ARCHITECTURE).read_text(encoding="utf-8"))
     model.load_weights(folder / WEIGHTS)
     return model
@@ -116,7 +118,7 @@ def network_probability(model: keras.Model, matrix: Matrix) -> Probability:
     return np.asarray(predicted[:, 0], dtype=np.float64)
 
 
-def _log_loss(events: Any, logits: Any) -> Any:
+def log_loss_of_logits(events: Any, logits: Any) -> Any:
     """Cross-entropy of logits, differentiated without TensorFlow's `Reciprocal`.
 
     Keras's own is differentiated through log1p, hence by the instruction `rcpps`, whose results Intel and AMD are
@@ -125,7 +127,8 @@ def _log_loss(events: Any, logits: Any) -> Any:
     return keras.ops.mean(keras.ops.softplus(logits) - events * logits, axis=-1)
 
 
-def _make_deterministic() -> None:
+def make_deterministic() -> None:
+    """Let TensorFlow compute on one thread and by deterministic kernels; before its first operation."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()

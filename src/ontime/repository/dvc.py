@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,11 @@ from ontime.repository import git
 
 
 def dvc(
-    *arguments: str, folder: Path | None = None, variables: Mapping[str, str] | None = None, umask: int = -1
+    *arguments: str,
+    folder: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    umask: int = -1,
+    under: Sequence[str] = (),
 ) -> str:
     """What DVC prints, without the last line's end.
 
@@ -26,12 +30,13 @@ def dvc(
         folder: where it runs; otherwise the current one.
         variables: of its environment, beside this process's.
         umask: of its files; otherwise this process's.
+        under: a command that runs the command after it.
 
     Raises:
         OntimeError: DVC failed; its first line says why.
     """
     done = subprocess.run(
-        _command(arguments),
+        [*under, *_command(arguments)],
         cwd=folder,
         env=_environment(folder, variables),
         umask=umask,

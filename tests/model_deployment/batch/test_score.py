@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ from ontime.common.environment import PINNED
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_json
 from ontime.encoder import Encoder
-from ontime.model_deployment.batch import score as batch
-from ontime.model_deployment.batch.score import Scored, command, encode, score
+from ontime.model_deployment.batch import score as score_module
+from ontime.model_deployment.batch.columns import encode
+from ontime.model_deployment.batch.score import PartitionResult, command, exclusive_lock, score
 from ontime.model_deployment.export.onnx_graph import onnx_probability
 from ontime.model_deployment.inference.signing import make_key
 
@@ -82,7 +82,7 @@ def test_each_row_keeps_its_columns_and_gets_what_the_service_would_answer(
     source: Path, tmp_path: Path, model: Path, table: pa.Table
 ) -> None:
     done = score(source, tmp_path / "out", model, "1.2.3", backend="sequential")
-    assert done == [Scored(200, 0, True), Scored(250, 0, True), Scored(150, 0, True)]
+    assert done == [PartitionResult(200, 0, True), PartitionResult(250, 0, True), PartitionResult(150, 0, True)]
     assert sorted(hashes(tmp_path / "out")) == sorted(hashes(source))
     scored = pa.concat_tables([pq.read_table(path) for path in sorted((tmp_path / "out").iterdir())])
     assert scored.select(table.column_names).replace_schema_metadata(None).equals(table.replace_schema_metadata(None))
@@ -109,11 +109,11 @@ def test_tasks_are_given_absolute_paths(
 ) -> None:
     seen: list[Any] = []
 
-    def note(_: Any, tasks: list[Any], backend: str) -> list[Scored]:
+    def note(_: Any, tasks: list[Any], backend: str) -> list[PartitionResult]:
         seen.extend([*tasks, backend])
         return []
 
-    monkeypatch.setattr(batch, "run_tasks", note)
+    monkeypatch.setattr(score_module, "run_tasks", note)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").symlink_to(model)
     score(Path("in"), Path("out"), Path("model"), backend="spark")
@@ -121,6 +121,26 @@ def test_tasks_are_given_absolute_paths(
     assert backend == "spark"
     assert [path for *files, job in tasks for path in (*files, job.model) if not path.is_absolute()] == []
     assert [target.name for _, target, _ in tasks] == sorted(hashes(source))
+
+
+@pytest.mark.parametrize("group_rows", [37, 300])
+def test_row_groups_stay_as_they_are(tmp_path: Path, model: Path, table: pa.Table, group_rows: int) -> None:
+    pq.write_table(table.slice(0, 300), tmp_path / "one.parquet", row_group_size=group_rows)
+    score(tmp_path / "one.parquet", tmp_path / "out.parquet", model, backend="sequential")
+    rows = [
+        [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        for metadata in map(pq.read_metadata, (tmp_path / "one.parquet", tmp_path / "out.parquet"))
+    ]
+    assert rows[0] == rows[1]
+    assert max(rows[0]) == group_rows
+
+
+def test_the_probability_has_statistics_that_readers_filter_by(source: Path, tmp_path: Path, model: Path) -> None:
+    score(source / "2024-01.parquet", tmp_path / "out.parquet", model, backend="sequential")
+    scored = pq.read_table(tmp_path / "out.parquet")["probability"].to_numpy()
+    group = pq.read_metadata(tmp_path / "out.parquet").row_group(0)
+    (column,) = [one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == "probability"]
+    assert (column.statistics.min, column.statistics.max) == (scored.min(), scored.max())
 
 
 def test_a_file_is_scored_to_a_file(source: Path, tmp_path: Path, model: Path) -> None:
@@ -135,7 +155,7 @@ def test_batches_of_any_size_give_the_same_rows(
     tmp_path: Path, model: Path, table: pa.Table, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     if rows:
-        monkeypatch.setattr(batch, "BATCH_ROWS", rows)
+        monkeypatch.setattr(score_module, "BATCH_ROWS", rows)
     one = tmp_path / "groups.parquet"
     part = table.slice(0, 300) if rows else table.slice(0, 0)
     pq.write_table(part, one, row_group_size=37)
@@ -148,67 +168,18 @@ def test_batches_of_any_size_give_the_same_rows(
 def test_no_batch_is_larger_than_its_bound(
     tmp_path: Path, model: Path, table: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "BATCH_ROWS", 50)
+    monkeypatch.setattr(score_module, "BATCH_ROWS", 50)
     sizes: list[int] = []
 
     def note(part: pa.RecordBatch, encoder: Encoder) -> Any:
         sizes.append(part.num_rows)
         return encode(part, encoder)
 
-    monkeypatch.setattr(batch, "encode", note)
+    monkeypatch.setattr(score_module, "encode", note)
     pq.write_table(table, tmp_path / "one.parquet", row_group_size=120)
     score(tmp_path / "one.parquet", tmp_path / "out.parquet", model, backend="sequential")
     assert sum(sizes) == table.num_rows
     assert max(sizes) <= 50
-
-
-ENCODED = {
-    "float32": pa.array([1.5, None, float("nan"), -0.0, 3.4e38], pa.float32()),
-    "float64": pa.array([0.1, None, float("nan"), 1e-300, 16777217.0], pa.float64()),
-    "float16": pa.array(np.array([0.5, 1, 2, 3, 65504], dtype=np.float16)),
-    "int8": pa.array([1, None, -128, 127, 0], pa.int8()),
-    "int64": pa.array([9007199254740993, None, -(2**63), 33554435, 0], pa.int64()),
-    "uint64": pa.array([2**64 - 1, 0, None, 1, 2], pa.uint64()),
-    "boolean": pa.array([True, None, False, True, True]),
-    "decimal": pa.array([Decimal("1.10"), None, Decimal("-3.25"), Decimal("0.00"), Decimal("99.99")]),
-    "nothing": pa.nulls(5),
-}
-TEXTS = ["a", "b", None, "", "unseen"]
-
-
-@pytest.mark.parametrize("name", ENCODED)
-def test_numbers_of_every_type_encode_as_the_encoder_does(name: str) -> None:
-    encoder = Encoder((name,), {})
-    part = pa.RecordBatch.from_pydict({name: ENCODED[name]})
-    by_python = encoder.transform({name: ENCODED[name].to_pylist()})
-    np.testing.assert_array_equal(encode(part, encoder).T, by_python)
-
-
-@pytest.mark.parametrize(
-    "column",
-    [
-        pa.array(TEXTS),
-        pa.array(TEXTS, pa.large_string()),
-        pa.array(TEXTS, pa.string_view()),
-        pa.array(TEXTS).dictionary_encode(),
-        pa.DictionaryArray.from_arrays(pa.array([1, 0, None, 2, 3], pa.int8()), ["b", "a", "", "unseen", "unused"]),
-        pa.nulls(5),
-        pa.array([], pa.string()),
-    ],
-    ids=lambda column: str(column.type)[:20],
-)
-@pytest.mark.parametrize("known", [("b", "a"), ("a", ""), ()])
-def test_texts_of_every_type_encode_as_the_encoder_does(column: pa.Array, known: tuple[str, ...]) -> None:
-    encoder = Encoder((), {"kind": known})
-    by_python = encoder.transform({"kind": column.to_pylist()})
-    np.testing.assert_array_equal(encode(pa.RecordBatch.from_pydict({"kind": column}), encoder).T, by_python)
-
-
-def test_a_feature_table_encodes_as_the_encoder_does(model: Path, table: pa.Table) -> None:
-    encoder = Encoder.from_vocabulary(read_json(model / "vocabulary.json"))
-    frame = table.to_pandas()
-    by_python = encoder.transform({name: frame[name].to_numpy() for name in encoder.features})
-    np.testing.assert_array_equal(encode(table.combine_chunks().to_batches()[0], encoder).T, by_python)
 
 
 @pytest.mark.parametrize(
@@ -244,10 +215,10 @@ def test_a_column_without_any_value_is_all_missing(tmp_path: Path, model: Path, 
     assert_same_probabilities(pq.read_table(tmp_path / "out.parquet"), expected(model, missing))
 
 
-def test_the_file_tells_what_it_was_made_of(source: Path, tmp_path: Path, model: Path) -> None:
+def test_the_metadata_records_the_input_and_the_model(source: Path, tmp_path: Path, model: Path) -> None:
     score(source, tmp_path / "out", model, "1.2.3", backend="sequential")
-    notes = pq.read_metadata(tmp_path / "out" / "2024-02.parquet").metadata
-    assert notes == {
+    metadata = pq.read_metadata(tmp_path / "out" / "2024-02.parquet").metadata
+    assert metadata == {
         b"ontime.input_sha256": sha256(source / "2024-02.parquet").encode(),
         b"ontime.manifest_sha256": sha256(model / "manifest.json").encode(),
         b"ontime.missing": b"refuse",
@@ -277,20 +248,20 @@ def test_what_is_scored_already_is_left_as_it_is(
     assert pq.read_metadata(tmp_path / "out" / "2024-02.parquet").num_rows == 20
     first, second = capsys.readouterr().out.splitlines()
     assert first == f"scored 600 rows in 3 of 3 partitions: {tmp_path / 'out'}"
-    assert second == f"scored 20 rows in 1 of 3 partitions, 2 were there already: {tmp_path / 'out'}"
+    assert second == f"scored 20 rows in 1 of 3 partitions, 2 were scored already: {tmp_path / 'out'}"
 
 
 def test_another_model_version_or_rule_scores_again(source: Path, tmp_path: Path, model: Path) -> None:
     out = tmp_path / "out"
-    assert all(part.made for part in score(source, out, model, "1.0.0", backend="sequential"))
-    assert all(part.made for part in score(source, out, model, "1.0.1", backend="sequential"))
-    assert all(part.made for part in score(source, out, model, "1.0.1", "null", backend="sequential"))
+    assert all(part.written for part in score(source, out, model, "1.0.0", backend="sequential"))
+    assert all(part.written for part in score(source, out, model, "1.0.1", backend="sequential"))
+    assert all(part.written for part in score(source, out, model, "1.0.1", "null", backend="sequential"))
     other = shutil.copytree(model, tmp_path / "other")
     manifest = read_json(other / "manifest.json")
     write_json(other / "manifest.json", manifest | {"threshold": 0.999})
-    assert all(part.made for part in score(source, out, other, "1.0.1", "null", backend="sequential"))
+    assert all(part.written for part in score(source, out, other, "1.0.1", "null", backend="sequential"))
     assert not pq.read_table(out / "2024-01.parquet")["decision"].to_numpy().any()
-    assert not any(part.made for part in score(source, out, other, "1.0.1", "null", backend="sequential"))
+    assert not any(part.written for part in score(source, out, other, "1.0.1", "null", backend="sequential"))
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet file"])
@@ -301,7 +272,7 @@ def test_an_output_that_is_no_parquet_file_is_made_again(
     wanted = hashes(tmp_path / "out")
     (tmp_path / "out" / "2024-01.parquet").write_bytes(content)
     done = score(source, tmp_path / "out", model, backend="sequential")
-    assert [part.made for part in done] == [True, False, False]
+    assert [part.written for part in done] == [True, False, False]
     assert hashes(tmp_path / "out") == wanted
 
 
@@ -329,7 +300,7 @@ def test_an_interrupted_partition_leaves_no_file(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(batch, "answer", interrupt)
+        patch.setattr(score_module, "predictions", interrupt)
         with pytest.raises(KeyboardInterrupt):
             score(source, tmp_path / "out", model, backend="sequential")
     assert list((tmp_path / "out").iterdir()) == []
@@ -346,20 +317,20 @@ def broken_tables(table: pa.Table) -> dict[str, tuple[pa.Table, str]]:
     rows = table.num_rows
     weight = table["weight"].to_pylist()
     return {
-        "no column": (table.drop_columns(["weight", "depot"]), "no column weight, depot; the model needs it"),
+        "no column": (table.drop_columns(["weight", "depot"]), "no column weight, depot, which the model needs"),
         "text": (change(table, "weight", pa.array(["1"] * rows)), "column weight: expected numbers, found string"),
         "number": (change(table, "depot", pa.array([1] * rows)), "column depot: expected text, found int64"),
         "bytes": (change(table, "depot", pa.array([b"x"] * rows)), "column depot: expected text, found binary"),
-        "taken": (table.append_column("decision", pa.nulls(rows)), "column decision is there already; rename it"),
-        "twice": (table.append_column("depot", table["depot"]), "column depot is there 2 times"),
+        "taken": (table.append_column("decision", pa.nulls(rows)), "column decision exists already; rename it"),
+        "twice": (table.append_column("depot", table["depot"]), "column depot occurs 2 times"),
         "infinite": (
             change(table, "weight", pa.array([float("inf"), *weight[1:-1], 1e39], pa.float64())),
-            "values that are no finite float32 numbers: weight in 2 rows",
+            "values that are not finite float32 numbers: weight in 2 rows",
         ),
         "missing": (
             change(table, "service", pa.array([None, None, *table["service"].to_pylist()[2:]], pa.string())),
-            "missing values where training had none: service in 2 rows; fill them in, or leave these rows without a "
-            "probability by --missing null",
+            "missing values where training had none: service in 2 rows; fill them in, or pass --missing null to leave "
+            "these rows without a probability",
         ),
     }
 
@@ -368,7 +339,7 @@ def broken_tables(table: pa.Table) -> dict[str, tuple[pa.Table, str]]:
 def test_a_table_that_does_not_fit_is_refused_in_a_line_and_nothing_is_written(
     tmp_path: Path, model: Path, table: pa.Table, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(batch, "BATCH_ROWS", 100)
+    monkeypatch.setattr(score_module, "BATCH_ROWS", 100)
     broken, reason = broken_tables(table)[name]
     pq.write_table(broken, tmp_path / "one.parquet")
     with pytest.raises(OntimeError) as refused:
@@ -415,7 +386,7 @@ def test_a_file_with_a_damaged_feature_is_named(tmp_path: Path, model: Path, tab
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_places_that_do_not_fit_are_refused(source: Path, tmp_path: Path, model: Path) -> None:
+def test_an_output_that_does_not_fit_the_input_is_refused(source: Path, tmp_path: Path, model: Path) -> None:
     empty, one = tmp_path / "empty", source / "2024-01.parquet"
     empty.mkdir()
     for given, target, reason in [
@@ -423,8 +394,8 @@ def test_places_that_do_not_fit_are_refused(source: Path, tmp_path: Path, model:
         (empty, tmp_path / "out", r"empty: no parquet file"),
         (source, source, r"in: INPUT and OUTPUT are the same"),
         (one, one, r"2024-01\.parquet: INPUT and OUTPUT are the same"),
-        (source, one, r"2024-01\.parquet: a file; INPUT is a folder, so OUTPUT must be one"),
-        (one, empty, r"empty: a folder; INPUT is a file, so OUTPUT must be one"),
+        (source, one, r"2024-01\.parquet: is a file; INPUT is a folder, so OUTPUT must be a folder too"),
+        (one, empty, r"empty: is a folder; INPUT is a file, so OUTPUT must be a file too"),
     ]:
         with pytest.raises(OntimeError, match=reason):
             score(given, target, model, backend="sequential")
@@ -446,7 +417,7 @@ def test_a_model_that_is_not_there_or_not_what_its_manifest_says_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_rows_without_a_needed_value_can_be_left_unanswered(
+def test_rows_that_lack_a_required_value_can_be_left_without_a_probability(
     tmp_path: Path, model: Path, table: pa.Table, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service = [None if row in (0, 7, 599) else value for row, value in enumerate(table["service"].to_pylist())]
@@ -478,11 +449,11 @@ def test_the_backend_is_that_of_params_unless_it_is_given(
 ) -> None:
     used = []
 
-    def note(*_: Any) -> list[Scored]:
+    def note(*_: Any) -> list[PartitionResult]:
         used.append(_[-1])
-        return [Scored(1, 0, True)]
+        return [PartitionResult(1, 0, True)]
 
-    monkeypatch.setattr(batch, "score", note)
+    monkeypatch.setattr(score_module, "score", note)
     monkeypatch.chdir(tmp_path)
     ontime_score(source, tmp_path / "out", "--model", model, "--backend", "loky")
     with pytest.raises(OntimeError, match=r"^params\.yaml: not found"):
@@ -494,8 +465,8 @@ def test_the_backend_is_that_of_params_unless_it_is_given(
 
 def test_two_runs_do_not_write_to_one_folder(source: Path, tmp_path: Path, model: Path) -> None:
     with (
-        batch.only_writer(tmp_path / "out"),
-        pytest.raises(OntimeError, match="out: another `ontime score` writes there"),
+        exclusive_lock(tmp_path / "out"),
+        pytest.raises(OntimeError, match="out: another `ontime score` is writing here"),
     ):
         score(source, tmp_path / "out", model, backend="sequential")
     score(source, tmp_path / "out", model, backend="sequential")

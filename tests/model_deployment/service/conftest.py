@@ -8,9 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from ontime.common.files import read_json
-from ontime.model_deployment.inference.champion import Model, load_model
-from ontime.model_deployment.service.app import Service, make_app
-from ontime.model_deployment.service.protocol import Protocol
+from ontime.model_deployment.inference.champion import Champion
+from ontime.model_deployment.service.protocol.records import RecordEncoding
+from ontime.model_deployment.service.routes import make_app
+from ontime.model_deployment.service.server import load_signed
+from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings
 
 
@@ -30,15 +32,15 @@ def settings(signed: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def model(settings: Settings) -> Model:
+def model(settings: Settings) -> Champion:
     """The loaded model."""
-    return load_model(settings)
+    return load_signed(settings)
 
 
 @pytest.fixture(scope="session")
-def protocol(model: Model, settings: Settings) -> Protocol:
-    """The reader and writer of the model's requests."""
-    return Protocol(model, settings.max_rows)
+def records(model: Champion, settings: Settings) -> RecordEncoding:
+    """The records of the model, as both protocols read them."""
+    return RecordEncoding(model, settings.max_rows)
 
 
 @pytest.fixture(scope="session")
@@ -49,13 +51,13 @@ def golden(signed: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def service(model: Model, settings: Settings) -> Service:
+def service(model: Champion, settings: Settings) -> Service:
     """A service of its own for a test."""
     return Service(model, settings)
 
 
 @pytest.fixture
 def client(service: Service) -> Iterator[TestClient]:
-    """A client that lets the service's own errors through."""
+    """A client of the service that raises its internal errors."""
     with TestClient(make_app(service)) as client:
         yield client

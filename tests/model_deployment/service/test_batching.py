@@ -1,4 +1,4 @@
-"""Requests of one turn of the event loop run together; each gets its own rows, or the reason that none came."""
+"""Requests of one turn of the event loop run together; each gets its own rows, or the reason that there are none."""
 
 import asyncio
 import threading
@@ -6,12 +6,13 @@ import threading
 import numpy as np
 import pytest
 
-from ontime.model_deployment.inference.champion import Matrix
-from ontime.model_deployment.service.batching import Batcher, Probability, QueueFullError
+from ontime.common.arrays import Matrix
+from ontime.model_deployment.inference.champion import Probability
+from ontime.model_deployment.service.batching import Batcher, QueueFullError
 
 
 class Recorder:
-    """A model that says a row's first number and remembers what it was asked."""
+    """A model whose probability is a row's first number; it records its batches."""
 
     def __init__(self) -> None:
         self.rows: list[int] = []
@@ -30,17 +31,17 @@ def rows(first: int, count: int = 1) -> Matrix:
 
 
 async def ask(batcher: Batcher, wanted: Matrix) -> Probability:
-    """What a request is told, as a coroutine."""
-    told: asyncio.Future[Probability] = asyncio.get_running_loop().create_future()
+    """The probabilities of one request."""
+    answered: asyncio.Future[Probability] = asyncio.get_running_loop().create_future()
 
-    def done(found: Probability | BaseException) -> None:
-        if isinstance(found, BaseException):
-            told.set_exception(found)
+    def done(result: Probability | BaseException) -> None:
+        if isinstance(result, BaseException):
+            answered.set_exception(result)
         else:
-            told.set_result(found)
+            answered.set_result(result)
 
     batcher.submit(wanted, done)
-    return await told
+    return await answered
 
 
 def test_requests_of_one_turn_run_together_and_get_their_own_rows() -> None:
@@ -78,7 +79,7 @@ def test_a_large_request_leaves_the_event_loop_free() -> None:
     assert threading.current_thread().name not in predict.threads
 
 
-def test_rows_that_make_a_run_fail_are_told_to_their_own_request_alone() -> None:
+def test_rows_that_make_a_run_fail_fail_their_own_request_alone() -> None:
     async def main() -> list[object]:
         batcher = Batcher(np.concatenate, Recorder(), 100, 1000)
         failed = await asyncio.gather(*(ask(batcher, rows(first)) for first in (-1, 5)), return_exceptions=True)

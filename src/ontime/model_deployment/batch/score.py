@@ -215,8 +215,7 @@ def score_partition(source: Path, target: Path, job: Job) -> PartitionResult:
     with reading(source):
         # one open file: what is hashed is what is scored, even if another file takes its name meanwhile
         content = pa.memory_map(str(source)).read_buffer()
-        # of a category only the distinct texts and their indices are needed
-        parquet = pq.ParquetFile(pa.BufferReader(content), read_dictionary=list(champion.encoder.categories))
+        metadata = pq.read_metadata(pa.BufferReader(content))
     provenance = {
         "ontime.input_sha256": sha256_of(content).hexdigest(),
         "ontime.manifest_sha256": job.manifest_sha256,
@@ -224,22 +223,26 @@ def score_partition(source: Path, target: Path, job: Job) -> PartitionResult:
         "ontime.model_sha256": champion.sha256,
         "ontime.model_version": job.model_version,
     }
-    rows = parquet.metadata.num_rows
     if read_provenance(target) == provenance:
-        return PartitionResult(rows, 0, written=False)
-    check_columns(source, parquet.schema_arrow, champion.encoder)
+        return PartitionResult(metadata.num_rows, 0, written=False)
+    with reading(source):
+        check_columns(source, metadata.schema.to_arrow_schema(), champion.encoder)
+        # of a category only the distinct texts and their indices are needed
+        categories = list(champion.encoder.categories)
+        parquet = pq.ParquetFile(pa.BufferReader(content), metadata=metadata, read_dictionary=categories)
     refused = RefusedValues(champion)
-    schema = pa.schema([*parquet.schema_arrow, *ADDED], metadata=provenance)
+    schema = pa.schema([*parquet.schema_arrow, *ADDED])
     with replacing(target) as temporary:
         with pq.ParquetWriter(temporary, schema, **WRITER, **column_options(schema)) as writer:
+            writer.add_key_value_metadata(provenance)
             for group in range(parquet.num_row_groups):
                 with reading(source):
                     table = parquet.read_row_group(group, use_threads=False)
                 scored = add_predictions(table, champion, refused)
-                writer.write_table(scored.cast(schema), row_group_size=max(1, scored.num_rows))
+                writer.write_table(scored, row_group_size=max(1, scored.num_rows))
         if refused.refused(job.missing):
             raise OntimeError(f"{source}: {refused.reason()}")
-    return PartitionResult(rows, refused.incomplete_rows, written=True)
+    return PartitionResult(metadata.num_rows, refused.incomplete_rows, written=True)
 
 
 def column_options(schema: pa.Schema) -> dict[str, list[str]]:
@@ -259,9 +262,8 @@ def add_predictions(table: pa.Table, champion: Champion, refused: RefusedValues)
         matrix = encode(batch, champion.encoder)
         batches.append(predictions(matrix, refused.count(matrix), champion))
     added = pa.Table.from_batches(batches, ADDED)
-    for field in ADDED:
-        table = table.append_column(field, added[field.name])
-    return table
+    columns = [*table.columns, *added.columns]
+    return pa.Table.from_arrays(columns, schema=pa.schema([*table.schema, *ADDED]))
 
 
 def end_with_driver(driver: int) -> None:

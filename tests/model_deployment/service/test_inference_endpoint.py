@@ -1,0 +1,111 @@
+"""Both protocols give the released probabilities, and every client gets a reply within the limits."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from ontime.model_deployment.inference.champion import Champion
+from ontime.model_deployment.service.routes import make_app
+from ontime.model_deployment.service.service import Service
+from ontime.model_deployment.service.settings import Settings
+
+INFER, PREDICT = "/v2/models/parcels/infer", "/v1/models/parcels:predict"
+
+
+def features(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """A version 2 request with one tensor per feature."""
+    return {
+        "inputs": [
+            {
+                "name": name,
+                "shape": [len(records)],
+                "datatype": "BYTES" if name in ("depot", "service") else "FP32",
+                "data": [record[name] for record in records],
+            }
+            for name in records[0]
+        ]
+    }
+
+
+def test_golden_records_have_their_probabilities_in_both_protocols(client: TestClient, golden: dict[str, Any]) -> None:
+    records = golden["records"]
+    found = client.post(PREDICT, json={"instances": records}).json()["predictions"]
+    assert found == pytest.approx(golden["probabilities"], abs=1e-5)
+    columns = {name: [record[name] for record in records] for name in records[0]}
+    assert client.post(PREDICT, json={"inputs": columns}).json() == {"outputs": found}
+    outputs = client.post(INFER, json=features(records)).json()["outputs"]
+    assert [output["name"] for output in outputs] == ["probability", "decision"]
+    assert outputs[0]["data"] == found
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "status", "error"),
+    [
+        ({"content-type": "text/csv"}, b"1,2", 415, "Content-Type: expected application/json or"),
+        (
+            {"content-type": "application/json", "content-encoding": "gzip"},
+            b"1",
+            415,
+            "Content-Encoding: expected none",
+        ),
+        ({"content-type": "application/json"}, b"[" + b" " * 100_000, 413, "body: expected at most 100000 bytes"),
+        ({"inference-header-content-length": "many"}, b"{}", 400, "Inference-Header-Content-Length: expected a number"),
+        (
+            {"inference-header-content-length": "9" * 5000},
+            b"{}",
+            400,
+            "Inference-Header-Content-Length: expected a num",
+        ),
+        ({"inference-header-content-length": "99"}, b"{}", 400, "Inference-Header-Content-Length: expected 1 to 2"),
+        ({}, b"", 400, "expected JSON"),
+    ],
+)
+def test_a_body_outside_its_bounds_is_refused(
+    client: TestClient, headers: dict[str, str], content: bytes, status: int, error: str
+) -> None:
+    answer = client.post(INFER, headers=headers, content=content)
+    assert answer.status_code == status
+    assert answer.json()["error"].startswith(error)
+
+
+def test_a_body_without_length_is_bounded_too(client: TestClient) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield from (b" " * 60_000 for _ in range(3))
+
+    answer = client.post(INFER, content=pieces())
+    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+
+
+def test_a_full_queue_says_when_to_try_again(client: TestClient, service: Service, golden: dict[str, Any]) -> None:
+    service.batcher.rows = service.batcher.max_queued_rows
+    answer = client.post(PREDICT, json={"instances": golden["records"]})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert answer.json() == {"error": "too many rows are waiting; try again"}
+
+
+def test_a_request_id_is_kept_or_made(client: TestClient, golden: dict[str, Any]) -> None:
+    body = {"instances": golden["records"][:1]}
+    assert client.post(PREDICT, json=body, headers={"x-request-id": "a-1"}).headers["x-request-id"] == "a-1"
+    made = [client.post(PREDICT, json=body).headers["x-request-id"] for _ in range(2)]
+    made.append(client.post(PREDICT, json=body, headers={"x-request-id": "with space"}).headers["x-request-id"])
+    assert len(set(made)) == 3
+    assert all(re.fullmatch(r"[0-9a-f]{12}-\d+", found) for found in made)
+
+
+def test_an_internal_error_is_answered_without_its_text(
+    model: Champion, settings: Settings, golden: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(model, settings)
+
+    def fail(_: Any) -> Any:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(service.batcher, "predict", fail)
+    client = TestClient(make_app(service), raise_server_exceptions=False)
+    answer = client.post(PREDICT, json={"instances": golden["records"][:1]})
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert client.get("/v2/health/live").status_code == 200

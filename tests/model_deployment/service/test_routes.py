@@ -1,0 +1,96 @@
+"""Each route answers as its protocol says, and the pages load nothing from other servers."""
+
+import re
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from ontime.model_deployment.service.service import Service
+
+INFER, PREDICT = "/v2/models/parcels/infer", "/v1/models/parcels:predict"
+
+
+def test_a_versioned_path_answers_for_its_version_alone(client: TestClient, golden: dict[str, Any]) -> None:
+    body = {"instances": golden["records"][:1]}
+    assert client.post("/v1/models/parcels/versions/1.2.3:predict", json=body).status_code == 200
+    refused = client.post("/v1/models/parcels/versions/2.0.0:predict", json=body)
+    assert (refused.status_code, refused.json()) == (
+        404,
+        {"error": "no version 2.0.0 of parcels; this service has 1.2.3"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "error"),
+    [
+        ("POST", "/v2/models/letters/infer", 404, "no model letters; this service has parcels"),
+        ("POST", "/v1/models/letters:predict", 404, "no model letters; this service has parcels"),
+        ("GET", "/v2/models/letters", 404, "no model letters; this service has parcels"),
+        ("GET", "/v1/models/letters", 404, "no model letters; this service has parcels"),
+        ("GET", INFER, 405, "Method Not Allowed"),
+        ("POST", "/v2/repository/models/parcels/unload", 404, "Not Found"),
+        ("GET", "/nothing", 404, "Not Found"),
+    ],
+)
+def test_an_unknown_path_model_or_method_is_a_json_error(
+    client: TestClient, method: str, path: str, status: int, error: str
+) -> None:
+    answer = client.request(method, path, content=b"{}" if method == "POST" else None)
+    assert (answer.status_code, answer.json()) == (status, {"error": error})
+
+
+def test_health_and_metadata_say_what_is_served(client: TestClient) -> None:
+    assert client.get("/v2/health/live").json() == {"live": True}
+    assert client.get("/v2/health/ready").json() == {"name": "parcels", "ready": True}
+    assert client.get("/v2/models/parcels/ready").json()["ready"] is True
+    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data"]
+    metadata = client.get("/v2/models/parcels").json()
+    assert metadata["versions"] == ["1.2.3"]
+    assert {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]} == {
+        "weight": "FP32",
+        "fragile": "FP32",
+        "depot": "BYTES",
+        "service": "BYTES",
+    }
+    (status,) = client.get("/v1/models/parcels").json()["model_version_status"]
+    assert (status["state"], status["version"]) == ("AVAILABLE", "1.2.3")
+
+
+def test_a_stopping_service_is_alive_but_not_ready_and_closes_connections(
+    client: TestClient, service: Service, golden: dict[str, Any]
+) -> None:
+    service.draining = True
+    ready = client.get("/v2/health/ready")
+    assert (ready.status_code, ready.json()["ready"], ready.headers["connection"]) == (503, False, "close")
+    assert client.get("/v2/health/live").status_code == 200
+    answer = client.post(PREDICT, json={"instances": golden["records"][:1]})
+    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+
+
+def test_the_openapi_document_names_the_features_and_its_examples_are_served(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    record = document["components"]["schemas"]["Record"]
+    assert list(record["properties"]) == ["weight", "fragile", "depot", "service"]
+    assert record["additionalProperties"] is False
+    for path, methods in document["paths"].items():
+        url = path.replace("{name}", "parcels").replace("{version}", "1.2.3")
+        if "post" in methods:
+            body = methods["post"]["requestBody"]["content"]["application/json"]["example"]
+            answer = client.post(url, json=body)
+        else:
+            answer = client.get(url)
+        assert answer.status_code == 200, (url, answer.text)
+
+
+def test_the_pages_load_nothing_from_elsewhere(client: TestClient) -> None:
+    for path in ("/", "/docs"):
+        answer = client.get(path)
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        for link in re.findall(r'(?:src|href)="([^"]+)"', answer.text):
+            if not link.startswith("data:"):
+                assert "//" not in link
+                assert client.get(f"/{link}").status_code == 200
+    about = client.get("/page.json").json()
+    assert about["page_features"] == ["depot", "service", "weight", "fragile"]
+    assert about["features"][2]["values"]

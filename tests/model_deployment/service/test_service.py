@@ -1,0 +1,88 @@
+"""Requests and predictions reach the log and the metrics, sampled and redacted as the settings say."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from prometheus_client import generate_latest
+from starlette.testclient import TestClient
+
+from ontime.common.errors import OntimeError
+from ontime.model_deployment.inference.champion import Champion
+from ontime.model_deployment.inference.prediction_log import PredictionLine, RequestLine
+from ontime.model_deployment.service.routes import make_app
+from ontime.model_deployment.service.service import Service
+from ontime.model_deployment.service.settings import Settings
+
+INFER, PREDICT = "/v2/models/parcels/infer", "/v1/models/parcels:predict"
+
+
+def lines(printed: str, event: str) -> list[dict[str, Any]]:
+    """The log's objects of one event."""
+    return [content for content in map(json.loads, printed.splitlines()) if content["event"] == event]
+
+
+def test_each_request_and_each_row_is_one_line_of_the_log(
+    client: TestClient, service: Service, golden: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    records = golden["records"][:2]
+    answer = client.post(PREDICT, json={"instances": records}, headers={"x-request-id": "a"})
+    client.post(PREDICT, json={}, headers={"x-request-id": "b"})
+    service.log.flush()
+    printed = capfd.readouterr().out
+    assert [(line["request_id"], line["status"]) for line in lines(printed, "request")] == [("a", 200), ("b", 400)]
+    rows = lines(printed, "prediction")
+    assert [row["features"] for row in rows] == [pytest.approx(record) for record in records]
+    assert [row["probability"] for row in rows] == answer.json()["predictions"]
+    assert {(row["request_id"], row["model"], row["model_version"]) for row in rows} == {("a", "parcels", "1.2.3")}
+    assert [row["decision"] for row in rows] == [row["probability"] >= service.model.threshold for row in rows]
+
+
+def test_the_prediction_log_is_sampled_and_redacted(
+    model: Champion, settings: Settings, golden: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    body = {"instances": golden["records"][:1]}
+    for changes, rows in (({"prediction_log_share": 0.0}, 0), ({"prediction_log_redact": ["depot"]}, 20)):
+        service = Service(model, settings.model_copy(update=changes))
+        client = TestClient(make_app(service))
+        for _ in range(20):
+            client.post(PREDICT, json=body)
+        service.log.flush()
+        found = lines(capfd.readouterr().out, "prediction")
+        assert len(found) == rows
+        assert all("depot" not in row["features"] and "weight" in row["features"] for row in found)
+
+
+def test_a_redacted_feature_that_the_model_lacks_stops_the_start(model: Champion, settings: Settings) -> None:
+    with pytest.raises(OntimeError, match=r"PREDICTION_LOG_REDACT: the model has no feature colour"):
+        Service(model, settings.model_copy(update={"prediction_log_redact": ["colour"]}))
+
+
+def test_requests_and_unusual_values_reach_the_metrics(
+    client: TestClient, service: Service, golden: dict[str, Any]
+) -> None:
+    record = golden["records"][0] | {"depot": "the moon"}
+    client.post(PREDICT, json={"instances": [record]})
+    client.post(INFER, json={})
+    found = generate_latest(service.metrics.registry).decode()
+    assert 'ontime_requests_total{code="200",protocol="v1"} 1.0' in found
+    assert 'ontime_requests_total{code="400",protocol="v2"} 1.0' in found
+    assert 'ontime_unknown_categories_total{feature="depot"} 1.0' in found
+    assert "ontime_predicted_probability_count 1.0" in found
+
+
+def test_lines_of_the_log_decode_by_their_types(
+    client: TestClient, service: Service, golden: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    record = golden["records"][0] | {"weight": None}
+    answer = client.post(PREDICT, json={"instances": [record]}, headers={"x-request-id": "a"})
+    service.log.flush()
+    printed = capfd.readouterr().out.splitlines()
+    prediction, request = (
+        msgspec.json.decode(line, type=line_type, strict=True)
+        for line, line_type in zip(printed, (PredictionLine, RequestLine), strict=True)
+    )
+    assert (prediction.event, prediction.request_id, prediction.features) == ("prediction", "a", record)
+    assert [prediction.probability] == answer.json()["predictions"]
+    assert (request.event, request.method, request.path, request.status) == ("request", "POST", PREDICT, 200)
