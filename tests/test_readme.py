@@ -33,6 +33,8 @@ THIS = Path(__file__).resolve()
 TREE_HEADING = "## The tree"
 MOST_LINES = 250
 ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
+FILE_NAME = re.compile(r"[\w.-]+\.(config|csv|ipynb|json|key|lock|md|mod|onnx|parquet|pub|py|sh|sig|toml|txt|ya?ml)")
+SOURCES = sorted((TOP / "src").rglob("*.py"))
 BLOCK_LANGUAGES = {"shell", "text", "yaml"}
 MADE_LOCALLY = {"data/external", "data/schema/table.yaml"}
 """What `ontime init` makes in a fork; git does not ignore it."""
@@ -103,6 +105,12 @@ def made_by_a_command(path: str) -> bool:
         return True
     done = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=TOP, check=False)
     return done.returncode == 0
+
+
+@functools.cache
+def written_by_the_code(name: str) -> bool:
+    """Whether a text in the package is this file's name: what a stage puts into a folder that is its output."""
+    return any(re.search(rf"[\"/]{re.escape(name)}\"", path.read_text(encoding="utf-8")) for path in SOURCES)
 
 
 def check_make(arguments: list[str]) -> None:
@@ -260,6 +268,9 @@ def test_code_within_sentences_names_what_exists(page: Path) -> None:
             end = span.rstrip("/")
             found = in_git_or_made_by_the_graph(span) or any(path.endswith(f"/{end}") for path in known_paths())
             wrong += [] if found or made_by_a_command(span) else [f"{span}: no such path"]
+        if FILE_NAME.fullmatch(span):
+            known = any(path == span or path.endswith(f"/{span}") for path in known_paths())
+            wrong += [] if known or written_by_the_code(span) or made_by_a_command(span) else [f"{span}: no such file"]
     assert not wrong, f"{page.name}: " + "; ".join(wrong)
 
 
