@@ -12,8 +12,8 @@ import pytest
 
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
-from ontime.common.files import read_json, write_text
-from ontime.tracking.training_runs import identity_of
+from ontime.common.files import read_json, write_json, write_text
+from ontime.tracking.training_runs import NOTE, hashed, identity_of, noted
 
 NAME = "logistic_regression"
 
@@ -100,6 +100,16 @@ def test_the_identity_of_a_run_is_what_the_training_wrote(checkout: Path) -> Non
     assert identity_of(run) != before
 
 
+def test_what_is_noted_holds_for_its_address_alone_and_while_its_database_is_there(checkout: Path) -> None:
+    here, there = f"sqlite:///{checkout}/mlflow.db", "https://mlflow.example"
+    write_json(NOTE, {hashed(here): ["a"]})
+    assert (noted(here), noted(there)) == (set(), set())
+    (checkout / "mlflow.db").touch()
+    assert (noted(here), noted(there)) == ({"a"}, set())
+    write_json(NOTE, {hashed(there): ["b"]})
+    assert (noted(here), noted(there)) == (set(), {"b"})
+
+
 @pytest.mark.integration
 def test_a_run_is_recorded_with_parameters_losses_metrics_plots_and_signed_model(
     checkout: Path, track: Callable[..., Any], recorded: Callable[[], list[Any]]
@@ -112,10 +122,8 @@ def test_a_run_is_recorded_with_parameters_losses_metrics_plots_and_signed_model
     (found,) = recorded()
     run = checkout / "models" / "training_runs" / NAME
     training = read_json(run / "metadata" / "training.json")
-    parameters = {
-        **read_json(run / "config" / "parameters.json"),
-        **{key: training[key] for key in ("training_data_sha256",)},
-    }
+    parameters = read_json(run / "config" / "parameters.json")
+    parameters["training_data_sha256"] = training["training_data_sha256"]
     assert (found.info.status, found.info.run_name) == ("FINISHED", NAME)
     assert found.data.params == {key: str(value) for key, value in parameters.items()}
     history = pd.read_csv(run / "metrics" / "history.csv")
@@ -143,10 +151,11 @@ def test_a_run_is_recorded_once_and_again_when_it_was_trained_anew(
 ) -> None:
     track()
     (first,) = recorded()
-    again = track(NAME)
-    assert NAME not in again.out
-    assert again.err == ""
+    assert track() == track(NAME) == ("", "")
+    assert [run.info.run_id for run in recorded()] == [first.info.run_id]
+    (checkout / NOTE).unlink()
+    assert track() == ("recorded in MLflow: nothing new\n", "")
     assert [run.info.run_id for run in recorded()] == [first.info.run_id]
     write_text(checkout / "models" / "training_runs" / NAME / "metrics" / "history.csv", "step,train_log_loss\n1,0.5\n")
-    assert NAME in track().out
+    assert track() == (f"recorded in MLflow: {NAME}\n", "")
     assert len(recorded()) == 2
