@@ -181,7 +181,7 @@ def asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     subprocess.run([*dvc, "init", "--quiet"], cwd=top, check=True)
     subprocess.run([*dvc, "repro", "--quiet"], cwd=top, check=True)
     monkeypatch.chdir(top)
-    monkeypatch.setattr("ontime.model_deployment.verify.VARIATIONS", ())
+    monkeypatch.setattr("ontime.verification.graph.VARIATIONS", ())
     return top
 
 
@@ -207,6 +207,6 @@ def test_a_stage_that_depends_on_the_processor_is_named_with_what_it_executes() 
 
 @pytest.mark.usefixtures("asking")
 def test_other_processors_are_left_out_in_one_line_where_they_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ontime.model_deployment.verify.why_not", lambda: "no C compiler")
+    monkeypatch.setattr("ontime.verification.graph.why_not", lambda: "no C compiler")
     done = CliRunner().invoke(command, [])
     assert (done.exit_code, done.output) == (0, "other processors: left out: no C compiler\n")

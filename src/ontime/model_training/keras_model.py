@@ -63,7 +63,7 @@ def fit_network(
         verbose=1 if progress else 0,
     ).history
     history = [
-        {"step": float(epoch), "trainlog_loss_of_logits": float(seen), "validationlog_loss_of_logits": float(unseen)}
+        {"step": float(epoch), "train_log_loss": float(seen), "validation_log_loss": float(unseen)}
         for epoch, (seen, unseen) in enumerate(zip(record["loss"], record["val_loss"], strict=True), start=1)
     ]
     return model, history
