@@ -23,6 +23,8 @@ setup: .venv/.ready ## make .venv from the locks
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(UV) pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements.txt -r requirements-test.txt
 	$(UV) pip install --quiet --python .venv --no-deps --editable .
+	@# relative: under LC_ALL=C Python cannot read another folder's name than one in ASCII there
+	for path in .venv/lib/python3*/site-packages/*ontime.pth; do echo ../../../../src > "$$path"; done
 	touch $@
 
 setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
@@ -30,7 +32,7 @@ setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
 
 requirements: setup ## remake the locks from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline pyproject.toml -o requirements.txt
-	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra serving --extra release --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra serving --extra release --extra verification --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra serving -c requirements-test.txt pyproject.toml -o deployment/docker/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 deployment/tools/requirements.in -o deployment/tools/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
@@ -43,10 +45,11 @@ repro: setup ## run what changed of the graph: raw tables to champion
 test: setup ## the fast tests and those that start real servers
 	pytest -n 2 --dist loadgroup -m "not rehearsal"
 
-lint: setup ## format, lint and types
+lint: setup ## format, lint, types and which room may import which
 	ruff format --check .
 	ruff check .
 	mypy
+	lint-imports --no-logo
 
 verify: setup ## prove that dvc.lock is what the code produces, in changed environments
 	ontime verify
@@ -85,4 +88,4 @@ bench: setup ## the benchmarks, each against a named rival in the same run
 	status=0; for name in $(BENCHMARKS); do python -m benchmarks.$$name || status=1; done; exit $$status
 
 clean: ## remove what can be made again
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache dvc_plots
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dvc_plots

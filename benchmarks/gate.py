@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ontime.parameters import Params
-    from ontime.pull_request.gate import Judged
+    from ontime.pull_request.gate import Comparison
 
 MOST_FALSE_ALARMS = 0.02
 SEED = 0
 
 
-def found_in(both: "pd.DataFrame", thresholds: tuple[float, float], params: "Params") -> "list[Judged]":
+def found_in(both: "pd.DataFrame", thresholds: tuple[float, float], params: "Params") -> "list[Comparison]":
     """What the gate finds on paired rows."""
-    from ontime.pull_request.gate import judge, judge_slices
+    from ontime.pull_request.gate import compare_metrics, compare_slices
 
-    found = judge(both, *thresholds, params.decision, params.gate)
-    return found + judge_slices(both, params.evaluate.slices, params.gate)
+    found = compare_metrics(both, *thresholds, params.decision, params.gate)
+    return found + compare_slices(both, params.evaluate.slices, params.gate)
 
 
 def alarmed(both: "pd.DataFrame", thresholds: tuple[float, float], params: "Params", seed: int) -> bool:

@@ -10,7 +10,6 @@ import importlib
 import os
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +23,9 @@ from ontime import cli
 from ontime.common.environment import PINNED
 from ontime.common.files import sha256
 from ontime.model_training.families import FAMILIES
-from ontime.verification.graph import LOCK, copy_checkout, read_lock
+from ontime.repository.dvc import dvc
+from ontime.repository.lock_file import LOCK, read_lock
+from ontime.verification.graph import copy_checkout
 
 MOST_TIMES_ONE_PROCESS = 1.3
 IN_ONE_PROCESS, BY_DVC = "one process", "dvc repro"
@@ -91,17 +92,8 @@ def by_dvc(copy: Path, commands: Sequence[str], env: Mapping[str, str]) -> Run:
     shim.write_text(SHIM.format(python=sys.executable, ontime=ontime, log=str(log)), encoding="utf-8")
     shim.chmod(0o755)
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro", "--quiet"],
-        cwd=copy,
-        env={**os.environ, **env, "PATH": f"{shim.parent}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    dvc("repro", "--quiet", folder=copy, variables={**env, "PATH": f"{shim.parent}:{os.environ['PATH']}"})
     seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        sys.exit(f"dvc repro: failed in the copy:\n{done.stdout}{done.stderr}")
     lines = [line.split(maxsplit=2) for line in log.read_text(encoding="utf-8").splitlines()]
     if sorted(command for _, _, command in lines) != sorted(commands):
         sys.exit(f"dvc repro: ran {len(lines)} stages, {LOCK} has {len(commands)}; run `dvc repro` first")

@@ -7,16 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ontime.repository.checkout import listed_files
+from ontime.repository.git import listed_files
+from ontime.repository.lock_file import outputs, read_lock
 
 TOP = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's variables with its own programs first on PATH and the checkout's own code; no tracking."""
+    """This process's variables with its own programs first on PATH; no tracking."""
     path = f"{BIN}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "ONTIME_TRACKING": "off", "PYTHONPATH": "src", **changes}
+    return {**os.environ, "PATH": path, "ONTIME_TRACKING": "off", **changes}
 
 
 def run(*command: str, cwd: Path, check: bool = True, **changes: str) -> "subprocess.CompletedProcess[str]":
@@ -74,7 +75,4 @@ def small_fork(target: Path, rows: int = 569) -> Path:
 
 def locked_hashes(checkout: Path) -> dict[str, str]:
     """Hash of every output by its path, as dvc.lock has them."""
-    from ontime.verification.graph import read_lock
-
-    stages = read_lock(checkout / "dvc.lock")
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    return outputs(read_lock(checkout / "dvc.lock"))

@@ -21,6 +21,7 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
+from ontime.model_deployment.inference.manifest import Feature, File, Manifest
 from ontime.release.commands import command
 from ontime.release.commit_checks import folder_md5
 from ontime.release.release_file import Release, path_of, render
@@ -161,9 +162,24 @@ def identify(checkout: Path) -> None:
 
 def champion(text: str) -> dict[str, bytes]:
     """Files of a champion whose model is the text."""
-    files = {"golden.json": b"{}\n", "model.onnx": f"model of {text}".encode()}
-    described = {name: {"sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()}
-    files["manifest.json"] = json.dumps({"name": NAME, "files": described}).encode()
+    files = {"golden.json": b"{}\n", "model.onnx": f"model of {text}".encode(), "vocabulary.json": b"{}\n"}
+    manifest = Manifest(
+        name=NAME,
+        model="gradient_boosting",
+        input="features",
+        output="probability",
+        files={
+            name: File(sha256=hashlib.sha256(content).hexdigest(), size=len(content)) for name, content in files.items()
+        },
+        features=[Feature(name="size", type="number", may_be_missing=False, typical=1.0)],
+        page_features=[],
+        threshold=0.5,
+        golden_tolerance=1e-5,
+        training_data_sha256="0" * 64,
+        metrics={},
+        packages={},
+    )
+    files["manifest.json"] = json.dumps(manifest.as_json()).encode()
     return files
 
 
@@ -251,9 +267,9 @@ class StandIn(http.server.BaseHTTPRequestHandler):
         """Keep a blob or a manifest."""
         content = self.rfile.read(int(self.headers["Content-Length"]))
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        place = re.sub(r"/uploads/.*|/manifests/.*", "/", self.path)
-        place += digest if "/uploads/" in self.path else f"manifests/{digest}"
-        self.objects[place] = (self.headers.get("Content-Type", "application/octet-stream"), content)
+        path = re.sub(r"/uploads/.*|/manifests/.*", "/", self.path)
+        path += digest if "/uploads/" in self.path else f"manifests/{digest}"
+        self.objects[path] = (self.headers.get("Content-Type", "application/octet-stream"), content)
         self._answer(201, b"", {"Docker-Content-Digest": digest})
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
@@ -278,8 +294,8 @@ def push_image(host: str, name: str, files: Mapping[str, bytes], labels: Mapping
         for kind, content in zip(kinds, parts, strict=True):
             digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
             begun = session.post(f"http://{host}/v2/{name}/blobs/uploads/")
-            place = urljoin(f"http://{host}", begun.headers["Location"])
-            session.put(place, params={"digest": digest}, data=content).raise_for_status()
+            address = urljoin(f"http://{host}", begun.headers["Location"])
+            session.put(address, params={"digest": digest}, data=content).raise_for_status()
             described.append({"mediaType": f"application/vnd.docker.{kind}", "digest": digest, "size": len(content)})
         manifest = {
             "schemaVersion": 2,

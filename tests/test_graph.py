@@ -1,9 +1,7 @@
-"""`dvc.yaml` against the code: a stage lists every module that it can import and every parameter that it reads."""
+"""`dvc.yaml` against the code: what each stage runs, imports and reads, and what a change therefore makes stale."""
 
-import ast
 import copy
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,18 @@ import pytest
 from ruamel.yaml import YAML
 
 from ontime.cli import STAGES
-from ontime.common.params import Section
-from ontime.parameters import Params
+from ontime.model_training.families import FAMILIES, family
+from ontime.operations import OPERATIONS
+from tests.commands import leaves_of, run_and_watch
+from tests.graph_copy import COMMON, copy_graph, is_common, package_files, stale_by_file, table, with_lock
+from tests.imports import closure, file_of, has_code
 
-ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "src"
-COMMON = Path("src/ontime/common")
-"""What all stages use, listed as one folder."""
+UNREAD_ROOMS = (
+    *("data_source", "manifests", "pull_request", "release", "repository", "tracking", "verification"),
+    *(f"model_deployment/{name}" for name in ("batch", "service")),
+)
+"""What works on the graph's outputs or on the repository: a change there makes no stage stale."""
+UNREAD_MODULES = ("operations", "parameters", "model_training/tune", "model_deployment/inference/signing")
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,17 @@ class Stage:
     files: set[str]
     parameters: set[str]
 
+    @property
+    def modules(self) -> set[str]:
+        """Files of the package that the stage can import, from the top folder."""
+        name, *item = self.command.split()[1:]
+        return closure("ontime.__main__", STAGES[name], families=tuple(item) or tuple(FAMILIES))
+
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory, copy_graph: Callable[[Path], Path]) -> Any:
-    """DVC's view of a copy of the graph with the checkout's lock, without data."""
-    from dvc.repo import Repo
-
-    folder = copy_graph(tmp_path_factory.mktemp("graph"))
-    shutil.copyfile(ROOT / "dvc.lock", folder / "dvc.lock")
-    repo = Repo.init(str(folder), no_scm=True)
-    with repo.config.edit() as config:
-        config["core"]["site_cache_dir"] = str(folder / "site")
-    return Repo(str(folder))
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """DVC's view of a copy of the graph whose lock is up to date, without data; tests restore what they change."""
+    return with_lock(copy_graph(tmp_path_factory.mktemp("graph")))
 
 
 @pytest.fixture(scope="module")
@@ -54,64 +56,22 @@ def stages(repository: Any) -> dict[str, Stage]:
     return found
 
 
-def file_of(module: str) -> Path | None:
-    """The file of a module of this package; None for any other name."""
-    path = SOURCE.joinpath(*module.split("."))
-    for candidate in (path / "__init__.py", path.with_suffix(".py")):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-def imports_of(module: str) -> Iterator[str]:
-    """Modules of this package that a module imports anywhere in its text, and the packages that hold it."""
-    parts = module.split(".")
-    yield from (".".join(parts[:count]) for count in range(1, len(parts)))
-    path = file_of(module)
-    assert path is not None
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def closure(*modules: str) -> set[str]:
-    """Files, from the top folder, of the modules and of everything in this package that they can import."""
-    seen: set[str] = set()
-    waiting = list(modules)
-    while waiting:
-        module = waiting.pop()
-        if module not in seen and file_of(module):
-            seen.add(module)
-            waiting.extend(imports_of(module))
-    return {str(path.relative_to(ROOT)) for module in seen if (path := file_of(module)) and has_code(path)}
-
-
-def has_code(path: Path) -> bool:
-    """Whether a module holds more than its docstring; the others can change no output."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body
-    return any(not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Constant) for node in body)
+@pytest.fixture(scope="module")
+def stale(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """The stages that DVC finds stale by each file of the package."""
+    folder = copy_graph(tmp_path_factory.mktemp("stale"))
+    with_lock(folder)
+    return stale_by_file(folder)
 
 
 def in_deps(path: str) -> str:
     """How `deps` names a module: those of the common folder by the folder."""
-    return str(COMMON) if COMMON in Path(path).parents else path
+    return str(COMMON) if is_common(path) else path
 
 
 def covered(leaf: str, listed: set[str]) -> bool:
     """Whether a parameter is listed, by itself or by a section that holds it."""
     return any(leaf == name or leaf.startswith(f"{name}.") for name in listed)
-
-
-def leaves_of(section: type[Section], prefix: str = "") -> Iterator[str]:
-    """Dotted names of all parameters that are no sections."""
-    for name, field in section.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield from leaves_of(field.annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
 
 
 def test_every_stage_runs_one_command_of_ontime(stages: dict[str, Stage]) -> None:
@@ -125,22 +85,71 @@ def test_every_stage_runs_one_command_of_ontime(stages: dict[str, Stage]) -> Non
 def test_every_stage_lists_exactly_the_modules_that_it_can_import(stages: dict[str, Stage]) -> None:
     problems = []
     for name, stage in stages.items():
-        needed = {in_deps(path) for path in closure("ontime.cli", STAGES[stage.command.split()[1]])}
+        needed = {in_deps(path) for path in stage.modules}
         listed = {path for path in stage.files if path.startswith("src/")}
         problems += [f"stage {name}: {path} is imported and not in deps" for path in sorted(needed - listed)]
         problems += [f"stage {name}: {path} is in deps and not imported" for path in sorted(listed - needed)]
     assert not problems, "\n".join(problems)
 
 
-def test_imports_within_functions_and_of_packages_are_found() -> None:
-    assert "src/ontime/model_training/neural_network.py" in closure("ontime.model_training.runs")
+def test_imports_within_functions_and_of_packages_and_families_are_found() -> None:
+    assert "src/ontime/model_training/keras_model.py" in closure("ontime.model_training.neural_network")
     assert closure("ontime.model_deployment.service.server") >= {
         "src/ontime/model_deployment/service/__init__.py",
         "src/ontime/model_deployment/inference/signing.py",
         "src/ontime/common/paths.py",
         "src/ontime/common/errors.py",
     }
-    assert not has_code(SOURCE / "ontime" / "__init__.py")
+    forest = closure("ontime.model_training.train", families=("random_forest",))
+    assert {path for path in forest if Path(path).stem in FAMILIES} == {"src/ontime/model_training/random_forest.py"}
+    top = file_of("ontime")
+    assert top
+    assert not has_code(top)
+
+
+def test_a_changed_file_makes_exactly_the_stages_stale_that_can_import_it(
+    stages: dict[str, Stage], stale: dict[str, set[str]]
+) -> None:
+    expected = {
+        path: {name for name, stage in stages.items() if is_common(path) or path in stage.modules}
+        for path in package_files()
+    }
+    assert set(stale) == set(expected)
+    problems = [path for path, found in stale.items() if found != expected[path]]
+    assert not problems, table(stale)
+
+
+def test_what_no_stage_reads_makes_none_stale(stale: dict[str, set[str]]) -> None:
+    read = {Path(path).relative_to("src/ontime") for path, stages in stale.items() if stages}
+    assert not [path for path in read for room in UNREAD_ROOMS if Path(room) in path.parents]
+    assert not [path for path in read if str(path.with_suffix("")) in UNREAD_MODULES]
+    operations = {Path(*module.split(".")[1:]).with_suffix(".py") for module in OPERATIONS.values()}
+    assert not operations & read
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_makes_its_own_training_and_evaluation_and_the_export_stale(
+    stale: dict[str, set[str]], name: str
+) -> None:
+    assert stale[f"src/ontime/model_training/{name}.py"] == {f"train@{name}", f"evaluate@{name}", "export"}
+
+
+@pytest.mark.parametrize("framework", ["scikit_learn", "keras"])
+def test_a_framework_makes_its_own_families_and_the_export_stale(stale: dict[str, set[str]], framework: str) -> None:
+    names = [name for name in FAMILIES if family(name).framework.replace("-", "_") == framework]
+    expected = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in names} | {"export"}
+    assert stale[f"src/ontime/model_training/{framework}_model.py"] == expected
+
+
+def test_a_stages_own_module_makes_no_other_stage_stale_but_for_a_section_that_is_read_elsewhere(
+    stale: dict[str, set[str]],
+) -> None:
+    for name, module in STAGES.items():
+        path = file_of(module)
+        assert path
+        others = {stage.partition("@")[0] for stage in stale[f"src/{module.replace('.', '/')}.py"]} - {name}
+        # the model card says how the rows were split
+        assert others == ({"export"} if name == "split" else set()), name
 
 
 def test_every_stage_depends_on_the_locked_packages(stages: dict[str, Stage]) -> None:
@@ -152,7 +161,6 @@ def test_every_stage_lists_exactly_the_parameters_that_it_reads(
     graph_run: tuple[Path, dict[str, set[str]]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    parameters_read: Callable[..., set[str]],
 ) -> None:
     folder, by_time = graph_run
     shutil.copytree(folder, tmp_path / "fork")
@@ -161,16 +169,16 @@ def test_every_stage_lists_exactly_the_parameters_that_it_reads(
     content = yaml.load(Path("params.yaml"))
     content["split"]["by"] = "stratified"
     yaml.dump(content, Path("params.yaml"))
-    stratified = {name: parameters_read(name) for name in ("split", "export")}
+    stratified = {name: run_and_watch(name) for name in ("split", "export")}
 
     assert set(by_time) == set(stages)
     problems = []
     for name, stage in stages.items():
         read = by_time[name] | stratified.get(name, set())
-        listed = {leaf for leaf in leaves_of(Params) if covered(leaf, stage.parameters)}
+        listed = {leaf for leaf in leaves_of() if covered(leaf, stage.parameters)}
         problems += [f"stage {name}: {leaf} is read and not in params" for leaf in sorted(read - listed)]
         problems += [f"stage {name}: {leaf} is in params and not read" for leaf in sorted(listed - read)]
-        unknown = {entry for entry in stage.parameters if not any(covered(leaf, {entry}) for leaf in leaves_of(Params))}
+        unknown = {entry for entry in stage.parameters if not any(covered(leaf, {entry}) for leaf in leaves_of())}
         problems += [f"stage {name}: {entry} is in params and unknown" for entry in sorted(unknown)]
     assert not problems, "\n".join(problems)
 
@@ -186,36 +194,36 @@ def with_change(content: dict[str, Any], leaf: str) -> dict[str, Any]:
     return changed
 
 
-def changed_parameters(repository: Any) -> dict[str, Any]:
-    """What `dvc status` finds out about parameters, by stage."""
-    return {
-        stage.name: [dep.workspace_status() for dep in stage.deps if hasattr(dep, "params")]
-        for stage in repository.index.stages
-    }
+def concerned(repository: Any, content: dict[str, Any]) -> set[str]:
+    """The stages that DVC finds stale when `params.yaml` has this content."""
+    path = Path(repository.root_dir) / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    try:
+        YAML(typ="safe", pure=True).dump(content, path)
+        return {
+            stage.name
+            for stage in repository.index.stages
+            for dep in stage.deps
+            if hasattr(dep, "params") and dep.workspace_status()
+        }
+    finally:
+        path.write_text(text, encoding="utf-8")
 
 
-def test_a_changed_parameter_concerns_exactly_the_stages_that_list_it(
+def test_a_changed_parameter_makes_exactly_the_stages_stale_that_list_it(
     repository: Any, stages: dict[str, Stage]
 ) -> None:
-    path, yaml = Path(repository.root_dir) / "params.yaml", YAML(typ="safe", pure=True)
-    text = path.read_text(encoding="utf-8")
-    before = changed_parameters(repository)
-    problems = []
-    content = yaml.load(text)
-    for leaf in leaves_of(Params):
-        yaml.dump(with_change(content, leaf), path)
-        after = changed_parameters(repository)
-        concerned = {name for name in stages if after.get(name) != before.get(name)}
-        expected = {name for name, stage in stages.items() if covered(leaf, stage.parameters)}
-        if concerned != expected:
-            problems.append(f"{leaf}: concerns {sorted(concerned)}, listed by {sorted(expected)}")
-    path.write_text(text, encoding="utf-8")
-    assert not problems, "\n".join(problems)
-
-
-def test_only_searches_and_the_gate_concern_no_stage(stages: dict[str, Stage]) -> None:
-    unused = {
-        leaf for leaf in leaves_of(Params) if not any(covered(leaf, stage.parameters) for stage in stages.values())
+    content = YAML(typ="safe", pure=True).load(Path(repository.root_dir) / "params.yaml")
+    assert concerned(repository, content) == set()
+    found = {leaf: concerned(repository, with_change(content, leaf)) for leaf in leaves_of()}
+    expected = {
+        leaf: {name for name, stage in stages.items() if covered(leaf, stage.parameters)} for leaf in leaves_of()
     }
-    assert {leaf.partition(".")[0] for leaf in unused} == {"gate", "tune"}
-    assert unused == {leaf for leaf in leaves_of(Params) if leaf.startswith(("gate.", "tune."))}
+    assert found == expected
+
+
+def test_a_section_that_no_stage_reads_makes_none_stale(repository: Any, stages: dict[str, Stage]) -> None:
+    content = YAML(typ="safe", pure=True).load(Path(repository.root_dir) / "params.yaml")
+    assert concerned(repository, {**content, "monitoring": {"a": 1}}) == set()
+    unread = {leaf for leaf in leaves_of() if not any(covered(leaf, stage.parameters) for stage in stages.values())}
+    assert unread == {leaf for leaf in leaves_of() if leaf.startswith(("gate.", "tune."))} != set()

@@ -25,42 +25,19 @@ from ontime.manifests.schemas import DEFINITIONS
 from ontime.model_deployment.service.settings import PREFIX, Settings
 from ontime.model_training.families import check_family
 from ontime.parameters import Params
-from ontime.repository.checkout import listed_files
+from ontime.repository.git import listed_files
 from tests.checkouts import TOP
+from tests.pages import PAGES, PROGRAMS, blocks, command_lines, sentences, spans, tree_paths
 
 THIS = Path(__file__).resolve()
-PAGES = sorted([TOP / "README.md", TOP / "data" / "README.md", *(TOP / "docs").glob("*.md")])
 TREE_HEADING = "## The tree"
 MOST_LINES = 250
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
 BLOCK_LANGUAGES = {"shell", "text", "yaml"}
 MADE_LOCALLY = {"data/external", "data/schema/table.yaml"}
 """What `ontime init` makes in a fork; git does not ignore it."""
 OF_A_TABLE = "data.options"
 """The keys below depend on the dataset."""
-
-
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """Language and content of each code block."""
-    return FENCE.findall(page.read_text(encoding="utf-8"))
-
-
-def spans(page: Path) -> list[str]:
-    """Code within sentences."""
-    return re.findall(r"`([^`\n]+)`", FENCE.sub("", page.read_text(encoding="utf-8")))
-
-
-def command_lines(page: Path) -> list[str]:
-    """What a reader may type."""
-    lines = [line for language, content in blocks(page) if language == "shell" for line in content.splitlines()]
-    return [line for line in lines if line.strip()] + [span for span in spans(page) if is_command(span)]
-
-
-def is_command(span: str) -> bool:
-    """Whether code within a sentence is a command line and not a name, such as `make` or `ontime init`."""
-    words = span.split()
-    return "…" not in span and words[0] in CHECKS and len(words) > (2 if words[0] == "ontime" else 1)
 
 
 @functools.cache
@@ -212,6 +189,9 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
 }
 
 
+assert set(CHECKS) == PROGRAMS
+
+
 def read_by_the_code(variable: str) -> bool:
     """Whether the package, the Makefile or a dependency's own name for it reads an environment variable."""
     if variable.removeprefix(PREFIX).lower() in Settings.model_fields:
@@ -285,23 +265,14 @@ def test_code_within_sentences_names_what_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
 def test_links_lead_to_files_and_blocks_say_their_language(page: Path) -> None:
-    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    text = sentences(page)
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     assert not [link for link in links if not (page.parent / link).exists()]
     assert {language for language, _ in blocks(page)} <= BLOCK_LANGUAGES
 
 
 def test_tree_names_what_exists() -> None:
-    text = (TOP / "README.md").read_text(encoding="utf-8")
-    tree = FENCE.findall(text[text.index(TREE_HEADING) :])[0][1]
-    folders: list[str] = []
-    paths = []
-    for line in tree.splitlines():
-        name = line.split()[0]
-        del folders[(len(line) - len(line.lstrip())) // 2 :]
-        paths.append("/".join([*folders, name]))
-        if name.endswith("/"):
-            folders.append(name.rstrip("/"))
+    paths = tree_paths(TOP / "README.md", TREE_HEADING)
     assert not [path for path in paths if not in_git_or_made_by_the_graph(path)]
     assert len(set(paths)) == len(paths) > 1
 

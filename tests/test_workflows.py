@@ -12,9 +12,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.checkouts import BIN, TOP
+from tests.workflows import GITHUB, USES, WORKFLOWS, uses_of
 
-GITHUB = TOP / ".github"
-WORKFLOWS = sorted([*(GITHUB / "workflows").glob("*.yml"), *(GITHUB / "actions").glob("*/action.yml")])
 NAMES = [path.stem for path in WORKFLOWS if path.parent.name == "workflows"]
 PINS = {
     "actions/attest": ("f7c74d28b9d84cb8768d0b8ca14a4bac6ef463e6", "v4.2.0"),
@@ -32,7 +31,6 @@ PINS = {
 }
 """Commit and version of each action that may be used."""
 LOCAL = "./.github/actions/"
-USES = re.compile(r"uses: ([^@\s]+)@([0-9a-f]{40}) # (v[0-9.]+)")
 OF_OTHERS = re.compile(r"github\.event|github\.head_ref|github\.ref_name|inputs\.|secrets\.|steps\.|needs\.|vars\.")
 """Contexts whose text others choose, or that are secret: they reach a shell as variables alone."""
 LINTERS = {
@@ -58,12 +56,6 @@ LINTERS = {
     ],
     "shellcheck": ["shellcheck", *(str(path) for path in sorted((GITHUB / "scripts").glob("*.sh")))],
 }
-
-
-def uses_of(paths: list[Path]) -> list[tuple[str, str]]:
-    """Third-party actions and their commits, each once."""
-    found = [(name, sha) for path in paths for name, sha, _ in USES.findall(path.read_text(encoding="utf-8"))]
-    return sorted(set(found))
 
 
 def load(name: str) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def main() -> Any:
     except OntimeError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {place}{error.strerror or error}")
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}{error.strerror or error}")
     except MemoryError:
         sys.exit("error: out of memory; close other programs or use a machine with more")

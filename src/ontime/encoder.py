@@ -58,10 +58,10 @@ class Encoder:
         """
         rows = len(columns[self.features[0]])
         matrix = np.empty((rows, len(self.features)), dtype=np.float32)
-        for place, name in enumerate(self.numbers):
-            matrix[:, place] = np.asarray(columns[name], dtype=np.float64)
-        for place, (name, codes) in enumerate(zip(self.categories, self.codes, strict=True), start=len(self.numbers)):
-            matrix[:, place] = [
+        for column, name in enumerate(self.numbers):
+            matrix[:, column] = np.asarray(columns[name], dtype=np.float64)
+        for column, (name, codes) in enumerate(zip(self.categories, self.codes, strict=True), start=len(self.numbers)):
+            matrix[:, column] = [
                 codes.get(value, UNKNOWN) if isinstance(value, str) else MISSING for value in columns[name]
             ]
         return matrix

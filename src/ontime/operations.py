@@ -1,9 +1,9 @@
 """The commands that are no stage of the graph, apart from `cli.py` so that a new one makes no stage run again."""
 
 OPERATIONS = {
-    "init": "ontime.repository.initialize",
+    "init": "ontime.data_source.initialize",
     "tune": "ontime.model_training.tune",
-    "track": "ontime.model_training.tracking",
+    "track": "ontime.tracking.training_runs",
     "verify": "ontime.verification.graph",
     "cache": "ontime.repository.cache",
     "lock": "ontime.repository.lock",
@@ -19,5 +19,5 @@ OPERATIONS = {
     "report": "ontime.pull_request.report",
     "comment": "ontime.pull_request.comment",
     "proof": "ontime.pull_request.proof",
-    "refresh": "ontime.repository.refresh",
+    "refresh": "ontime.data_source.refresh",
 }

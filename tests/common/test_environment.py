@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ontime.common.environment import PINNED, threads
+from ontime.common.environment import PINNED, own_source, threads
+from tests.checkouts import run
 
+SOURCE = Path(__file__).parents[2] / "src"
 PIN = """
 import json, os, sys
 from ontime.common.environment import pin
@@ -59,6 +62,52 @@ def test_a_process_starts_itself_again_with_every_variable_and_its_arguments(tmp
 def test_a_process_that_is_pinned_already_does_not_start_again(tmp_path: Path) -> None:
     _, _, starts = run_pinned(tmp_path, {**os.environ, **PINNED})
     assert starts == 1
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Another checkout, whose code says where it is from."""
+    package = tmp_path / "other checkout" / "src" / "ontime"
+    shutil.copytree(SOURCE / "ontime", package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "operations.py").write_text("print('of the other checkout')\nOPERATIONS = {}\n")
+    (package.parents[1] / "dvc.yaml").touch()
+    return package.parents[1]
+
+
+@pytest.mark.parametrize("folder", [".", "data", "data/deep"])
+def test_a_command_runs_the_code_of_the_checkout_that_it_is_in(checkout: Path, folder: str) -> None:
+    (checkout / "data" / "deep").mkdir(parents=True)
+    done = run("ontime", "--help", cwd=checkout / folder, PYTHONPATH="kept")
+    assert done.stdout.startswith("of the other checkout\n")
+    program = "import os, ontime.common.environment as e; e.pin(); print(os.environ['PYTHONPATH'], e.__file__)"
+    done = run(sys.executable, "-c", program, cwd=checkout / folder, PYTHONPATH="kept")
+    source = checkout / "src"
+    assert done.stdout == f"{source}:kept {source / 'ontime' / 'common' / 'environment.py'}\n"
+
+
+def test_a_command_in_its_own_checkout_or_in_none_keeps_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (SOURCE.parent, SOURCE.parent / "data", tmp_path):
+        monkeypatch.chdir(folder)
+        assert own_source() == {}
+    (tmp_path / "linked").symlink_to(SOURCE.parent)
+    monkeypatch.chdir(tmp_path / "linked")
+    assert own_source() == {}
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert own_source() == {}
+
+
+def test_a_checkout_whose_code_cannot_come_first_is_refused(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    assert own_source() == {
+        "PYTHONPATH": os.pathsep.join(filter(None, [f"{checkout}/src", os.environ.get("PYTHONPATH")]))
+    }
+    monkeypatch.setenv("PYTHONPATH", f"{checkout}/src")
+    with pytest.raises(SystemExit, match=r"^error: [^\n]+/src: not the code that Python imports here, but [^\n]+$"):
+        own_source()
 
 
 def test_a_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import (
+    is_cache_object,
     partitions,
     read_json,
     read_parquet,
@@ -226,9 +227,29 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
 
 
 def test_partitions_are_the_parquet_files_in_order(tmp_path: Path) -> None:
-    for name in ("2013-02.parquet", "2013-01.parquet", "notes.txt", ".2013-03.parquet.partial"):
+    others = ("notes.txt", ".2013-03.parquet.partial", "._2013-01.parquet", ".hidden.parquet")
+    for name in ("2013-02.parquet", "2013-01.parquet", *others):
         (tmp_path / name).touch()
     assert partitions(tmp_path) == ["2013-01", "2013-02"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "whole"),
+    [
+        ("90/0150983cd24fb0d6963f7d28e17f72", b"abc", True),
+        ("90/0150983cd24fb0d6963f7d28e17f72", b"abd", False),
+        ("90/0150983cd24fb0d6963f7d28e17f72", b"", False),
+        ("d7/51713988987e9331980363e24189ce.dir", b"[]", True),
+        ("d7/51713988987e9331980363e24189ce.dir", b"[ ]", False),
+    ],
+)
+def test_an_object_of_the_cache_is_whole_if_its_name_is_its_md5(
+    tmp_path: Path, name: str, content: bytes, whole: bool
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir()
+    path.write_bytes(content)
+    assert is_cache_object(path) == whole
 
 
 def test_a_folder_without_partitions_says_how_to_get_them(tmp_path: Path) -> None:

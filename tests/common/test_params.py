@@ -8,8 +8,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from ontime.common.errors import OntimeError
-from ontime.common.params import check
-from ontime.model_training.families import FAMILIES, check_family
+from ontime.common.params import check, load_section
+from ontime.model_evaluation.select import Select
+from ontime.model_training.families import parameters_of
 from ontime.parameters import Params, load_params
 
 ROOT = Path(__file__).parents[2]
@@ -172,7 +173,9 @@ def test_a_file_that_is_not_yaml_is_one_line(tmp_path: Path, text: bytes) -> Non
 def test_a_file_without_sections_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    with pytest.raises(OntimeError, match="valid dictionary") as error:
+    with pytest.raises(
+        OntimeError, match=r"params\.yaml: has no sections; expected `name:` and indented keys$"
+    ) as error:
         load_params(path)
     assert "\n" not in str(error.value)
     assert ": :" not in str(error.value)
@@ -183,12 +186,54 @@ def test_an_absent_file_says_where_to_run(tmp_path: Path) -> None:
         load_params(tmp_path / "params.yaml")
 
 
-def test_a_model_family_is_known_by_its_name() -> None:
-    assert [check_family(name) for name in FAMILIES] == list(FAMILIES)
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("split.by", "month"),
+        ("split.validation_fraction", 1),
+        ("split.test_from", "2013-10-01T04:00:00Z"),
+        ("split.seeds", 0),
+        ("engine.backend", "dask"),
+        ("select", None),
+        ("train.seed", -1),
+        ("train.random_forest.n_estimators", 0),
+        ("train.neural_network", []),
+        ("gate.slices.absolute", -1),
+        ("export.golden_records", "64"),
+        ("tune.space.random_forest", 1),
+    ],
+)
+def test_a_section_alone_is_refused_in_the_words_for_the_whole_file(
+    content: dict[str, Any], tmp_path: Path, place: str, value: Any
+) -> None:
+    *sections, key = place.split(".")
+    section = content
+    for part in sections:
+        section = section[part]
+    section[key] = value
+    path = tmp_path / "params.yaml"
+    YAML(typ="safe", pure=True).dump(content, path)
+    with pytest.raises(OntimeError) as whole:
+        load_params(path)
+    name, *inner = place.split(".")
+    kind: Any = Params.model_fields[name].annotation
+    with pytest.raises(OntimeError) as alone:
+        found = load_section(name, kind, path)
+        parameters_of(inner[0], found, str(path))
+    assert str(alone.value) == str(whole.value)
 
 
-def test_an_unknown_model_family_suggests_a_known_one() -> None:
-    with pytest.raises(OntimeError, match=r"^unknown model random_forrest; did you mean random_forest\?$"):
-        check_family("random_forrest")
-    with pytest.raises(OntimeError, match=r"^unknown model zzz; known: logistic_regression, random_forest, "):
-        check_family("zzz")
+def test_a_section_that_is_not_there_suggests_the_one_that_is_meant(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("selekt: {metric: roc_auc}\n")
+    with pytest.raises(OntimeError, match=r"params\.yaml: select: missing; is selekt meant\?$"):
+        load_section("select", Select, path)
+    path.write_text("data: {}\nengine: {}\n")
+    with pytest.raises(OntimeError, match=r"params\.yaml: select: missing; the file has data, engine$"):
+        load_section("select", Select, path)
+
+
+def test_a_section_is_read_whatever_the_others_hold(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("split: nonsense\nselect: {metric: log_loss}\nmore: 1\n")
+    assert load_section("select", Select, path).metric == "log_loss"

@@ -1,6 +1,5 @@
 """Raw tables are written whole and untouched, or not at all."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +8,11 @@ import pytest
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.common.files import sha256
+from tests.graph_copy import copy_graph
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, copy_graph: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(copy_graph(tmp_path))
     return tmp_path
 
@@ -63,6 +63,6 @@ def test_options_of_another_dataset_are_named(fork_of: Path) -> None:
     params = fork_of / "params.yaml"
     params.write_text(params.read_text().replace("target: late", "targets: late"))
     with pytest.raises(
-        OntimeError, match=r"^params\.yaml: data\.options: target: missing; .*targets: unknown key; did"
+        OntimeError, match=r"^params\.yaml: data\.options\.target: missing; .*targets: unknown key; did"
     ):
         run("ingest")

@@ -18,6 +18,8 @@ def test_a_folder_of_files_becomes_schemas_by_table(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text("fields: [{name: x, type: integer}]\nprimaryKey: [x]\n")
     (tmp_path / "a.yaml").write_text("fields: [{name: y, type: string, constraints: {enum: [p, q], required: true}}]\n")
     (tmp_path / "notes.txt").write_text("not a schema")
+    # what a Mac's archive leaves beside a file
+    (tmp_path / "._a.yaml").write_bytes(b"\x00\x05\x16\x07")
     schemas = load_schemas(tmp_path)
     assert list(schemas) == ["a", "b"]
     assert schemas["b"].primaryKey == ["x"]

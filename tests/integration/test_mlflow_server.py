@@ -23,9 +23,8 @@ def server(tmp_path: Path) -> Iterator[str]:
 def test_training_is_recorded_with_parameters_losses_plots_model_and_commit(server: str, tmp_path: Path) -> None:
     checkout = small_fork(tmp_path / "checkout")
     run("dvc", "repro", "evaluate@gradient_boosting", cwd=checkout)
-    variables = {"ONTIME_TRACKING": "on", "MLFLOW_TRACKING_URI": server}
     for _ in range(2):
-        done = run("ontime", "track", cwd=checkout, **variables)
+        done = run("ontime", "track", cwd=checkout, ONTIME_TRACKING="on", MLFLOW_TRACKING_URI=server)
         assert "warning" not in done.stderr
     from mlflow import MlflowClient
 

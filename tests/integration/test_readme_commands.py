@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkouts import TOP, git, run, small_fork
-from tests.test_readme import command_lines
+from tests.pages import command_lines
 
 pytestmark = pytest.mark.rehearsal
 ELSEWHERE = {

@@ -19,13 +19,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from ontime.release.release_file import path_of
-from ontime.repository.checkout import listed_files
+from ontime.repository.git import listed_files
 from ontime.repository.yaml_files import editing
 from tests.checkouts import BIN, TOP, commit, copy_checkout, git, locked_hashes, run, small_fork
 from tests.releases import NAME, Repository, digest_of, enter, registry_server, release
 from tests.servers import JsonHandler, http_server
 from tests.sigstore_server import PROVIDER, sigstore_server
-from tests.test_workflows import WORKFLOWS, uses_of
+from tests.workflows import WORKFLOWS, uses_of
 
 pytestmark = [
     pytest.mark.integration,

@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +12,7 @@ from ontime.common.files import read_json, sha256
 from ontime.encoder import Encoder
 from ontime.model_training.families import FAMILIES, Train, check_family, family, load_model, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
-
-if TYPE_CHECKING:
-    from tests.conftest import Encoded
+from tests.encoded import Encoded
 
 TRAIN = Train(
     seed=0,
@@ -33,14 +31,14 @@ TRAIN = Train(
 )
 
 
-def fit(name: str, encoded: "Encoded", seed: int = 0) -> Any:
+def fit(name: str, encoded: Encoded, seed: int = 0) -> Any:
     """A fitted model of a family and its history."""
     parameters = parameters_of(name, TRAIN)
     return family(name).fit(encoded.train, encoded.validation, encoded.encoder, parameters, seed, progress=False)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_probabilities_follow_the_target(encoded: "Encoded", name: str) -> None:
+def test_probabilities_follow_the_target(encoded: Encoded, name: str) -> None:
     fitted, history = fit(name, encoded)
     matrix, labels = encoded.validation
     probability = fitted.probability(matrix)
@@ -52,7 +50,7 @@ def test_probabilities_follow_the_target(encoded: "Encoded", name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_seed_decides_where_something_is_drawn(encoded: "Encoded", name: str) -> None:
+def test_the_seed_decides_where_something_is_drawn(encoded: Encoded, name: str) -> None:
     matrix = encoded.validation[0]
     first, again, other = (fit(name, encoded, seed)[0].probability(matrix) for seed in (0, 0, 1))
     assert (first == again).all()
@@ -69,7 +67,7 @@ def test_the_number_of_threads_changes_no_byte_of_a_saved_model(fitted_folders: 
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_saved_model_predicts_as_before_and_says_no_path(tmp_path: Path, encoded: "Encoded", name: str) -> None:
+def test_a_saved_model_predicts_as_before_and_says_no_path(tmp_path: Path, encoded: Encoded, name: str) -> None:
     fitted, _ = fit(name, encoded)
     fitted.save(tmp_path / "model")
     matrix = encoded.validation[0]
@@ -92,7 +90,7 @@ def test_a_saved_model_gives_the_probabilities_that_were_evaluated(
 
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("kept", ["numbers", "categories"])
-def test_numbers_alone_and_categories_alone_are_enough(encoded: "Encoded", name: str, kept: str) -> None:
+def test_numbers_alone_and_categories_alone_are_enough(encoded: Encoded, name: str, kept: str) -> None:
     columns = slice(0, 9) if kept == "numbers" else slice(9, 11)
     encoder = Encoder(encoded.encoder.numbers, {}) if kept == "numbers" else Encoder((), encoded.encoder.categories)
     part = type(encoded)(

@@ -1,13 +1,9 @@
 """When boosting stops, and what of the machine the model must not keep."""
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from ontime.model_training.gradient_boosting import GradientBoosting, GradientBoostingParameters
-
-if TYPE_CHECKING:
-    from tests.conftest import Encoded
+from tests.encoded import Encoded
 
 PARAMETERS = GradientBoostingParameters(
     learning_rate=0.3,
@@ -21,7 +17,7 @@ PARAMETERS = GradientBoostingParameters(
 
 
 @pytest.fixture(scope="module")
-def fitted(encoded: "Encoded") -> tuple[GradientBoosting, list[dict[str, float]]]:
+def fitted(encoded: Encoded) -> tuple[GradientBoosting, list[dict[str, float]]]:
     return GradientBoosting.fit(encoded.train, encoded.validation, encoded.encoder, PARAMETERS, 0, progress=False)
 
 

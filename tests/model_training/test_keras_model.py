@@ -1,21 +1,18 @@
 """The network: the best epoch's weights, how it is saved, and inputs that it must bear."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from ontime.encoder import Encoder
 from ontime.model_training.neural_network import NeuralNetworkParameters
-
-if TYPE_CHECKING:
-    from tests.conftest import Encoded
+from tests.encoded import Encoded
 
 SETTINGS = NeuralNetworkParameters(hidden_units=[6, 4], learning_rate=0.2, batch_size=64, epochs=6, patience=2)
 
 
-def test_the_weights_are_those_of_the_least_validation_loss(encoded: "Encoded") -> None:
+def test_the_weights_are_those_of_the_least_validation_loss(encoded: Encoded) -> None:
     from ontime.model_training.keras_model import fit_network, network_probability
 
     model, history = fit_network(encoded.train, encoded.validation, encoded.encoder, SETTINGS, 0, False)
@@ -30,7 +27,7 @@ def test_the_weights_are_those_of_the_least_validation_loss(encoded: "Encoded") 
     assert loss == pytest.approx(min(losses), abs=1e-5)
 
 
-def test_a_saved_network_predicts_as_before(tmp_path: Path, encoded: "Encoded") -> None:
+def test_a_saved_network_predicts_as_before(tmp_path: Path, encoded: Encoded) -> None:
     from ontime.model_training.keras_model import build_network, load_network, network_probability, save_network
 
     model = build_network(encoded.train[0], encoded.encoder, [5])
@@ -42,7 +39,7 @@ def test_a_saved_network_predicts_as_before(tmp_path: Path, encoded: "Encoded") 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.weights.h5", "model_architecture.json"]
 
 
-def test_missing_constant_and_huge_numbers_give_probabilities(encoded: "Encoded") -> None:
+def test_missing_constant_and_huge_numbers_give_probabilities(encoded: Encoded) -> None:
     from ontime.model_training.keras_model import build_network, network_probability
 
     matrix = encoded.train[0].copy()
@@ -55,7 +52,7 @@ def test_missing_constant_and_huge_numbers_give_probabilities(encoded: "Encoded"
     assert ((probability > 0) & (probability < 1)).all()
 
 
-def test_a_missing_number_counts_as_the_mean(encoded: "Encoded") -> None:
+def test_a_missing_number_counts_as_the_mean(encoded: Encoded) -> None:
     from ontime.model_training.keras_model import build_network, network_probability
 
     matrix = encoded.train[0]

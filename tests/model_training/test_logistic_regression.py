@@ -1,16 +1,12 @@
 """What the linear model makes of codes."""
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from ontime.model_training.logistic_regression import LogisticRegression, LogisticRegressionParameters
-
-if TYPE_CHECKING:
-    from tests.conftest import Encoded
+from tests.encoded import Encoded
 
 
-def test_a_code_without_training_rows_gets_no_weight(encoded: "Encoded") -> None:
+def test_a_code_without_training_rows_gets_no_weight(encoded: Encoded) -> None:
     matrix, labels = encoded.train
     known = matrix[:, 9] != 0
     train, parameters = (matrix[known], labels[known]), LogisticRegressionParameters(C=0.1, max_iter=50)

@@ -1,25 +1,21 @@
 """The forest's history, and what of the machine it must not keep."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
 
 from ontime.model_training.random_forest import RandomForest, RandomForestParameters
-
-if TYPE_CHECKING:
-    from tests.conftest import Encoded
+from tests.encoded import Encoded
 
 PARAMETERS = RandomForestParameters(n_estimators=12, max_features=0.5, min_samples_leaf=20)
 
 
 @pytest.fixture(scope="module")
-def fitted(encoded: "Encoded") -> tuple[RandomForest, list[dict[str, float]]]:
+def fitted(encoded: Encoded) -> tuple[RandomForest, list[dict[str, float]]]:
     return RandomForest.fit(encoded.train, encoded.validation, encoded.encoder, PARAMETERS, 0, progress=False)
 
 
 def test_the_loss_is_told_every_few_trees(
-    fitted: tuple[RandomForest, list[dict[str, float]]], encoded: "Encoded"
+    fitted: tuple[RandomForest, list[dict[str, float]]], encoded: Encoded
 ) -> None:
     forest, history = fitted
     assert [row["step"] for row in history] == [10, 12]

@@ -29,10 +29,7 @@ def test_history_has_the_losses_that_were_recorded_alone() -> None:
 def test_a_run_keeps_its_parameters_data_and_packages(fork: Path, name: str) -> None:
     run, rows = fork / "models" / "training_runs" / name, fork / "data" / "processed" / "train.parquet"
     settings = load_params(fork / "params.yaml").train
-    assert read_json(run / "config" / "parameters.json") == {
-        "seed": settings.seed,
-        **getattr(settings, name).model_dump(),
-    }
+    assert read_json(run / "config" / "parameters.json") == {"seed": settings.seed, **getattr(settings, name)}
     metadata = read_json(run / "metadata" / "training.json")
     target = pd.read_parquet(rows)["target"]
     assert metadata["model"] == name

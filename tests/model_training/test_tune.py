@@ -9,7 +9,7 @@ from ontime.common.errors import OntimeError
 from ontime.model_training import tune
 from ontime.model_training.families import parameters_of
 from ontime.parameters import load_params
-from tests.conftest import run_command
+from tests.commands import run_command
 
 
 def losses_by(parameter: str, best: Any) -> Any:
@@ -53,7 +53,7 @@ def test_the_file_is_left_alone_where_it_has_the_best(checkout: Path, monkeypatc
 def test_a_value_that_the_file_may_not_hold_is_refused_before_any_fit(checkout: Path) -> None:
     text = (checkout / "params.yaml").read_text().replace("C: [0.001, 0.01, 0.1, 1.0]", "C: [-1.0]")
     (checkout / "params.yaml").write_text(text)
-    with pytest.raises(OntimeError, match=r"^params\.yaml: tune\.space\.logistic_regression: .*C: .*greater than 0"):
+    with pytest.raises(OntimeError, match=r"^params\.yaml: tune\.space\.logistic_regression\.C: .*greater than 0"):
         run_command("tune", "logistic_regression", "--trials", "1")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ontime.common.errors import OntimeError
-from tests.conftest import run_command
+from tests.commands import run_command
 from tests.servers import JsonHandler
 
 MARKER = "<!-- ontime report -->"

@@ -12,7 +12,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET
 from ontime.model_evaluation.metrics import Decision, cost_per_1000
 from ontime.parameters import load_params
-from ontime.pull_request.gate import Gate, Judged, Predictions, _score, judge, judge_slices, paired
+from ontime.pull_request.gate import Comparison, Gate, Predictions, _score, compare_metrics, compare_slices, paired
 
 ROWS = 4000
 DECISION = Decision(false_alarm_cost=1.0, missed_event_cost=3.0)
@@ -41,15 +41,15 @@ def predictions(seed: int = 0, noise: float = 0.0, rows: int = ROWS) -> Predicti
     return Predictions(frame, 0.25, ("row_id",))
 
 
-def judged(base: Predictions, head: Predictions, gate: Gate) -> list[Judged]:
+def compared(base: Predictions, head: Predictions, gate: Gate) -> list[Comparison]:
     both, unpaired = paired(base, head)
     assert unpaired == 0
-    return judge(both, base.threshold, head.threshold, DECISION, gate)
+    return compare_metrics(both, base.threshold, head.threshold, DECISION, gate)
 
 
 def test_a_model_is_not_worse_than_itself(gate: Gate) -> None:
     same = predictions()
-    for metric in judged(same, same, gate):
+    for metric in compared(same, same, gate):
         assert (metric.low, metric.high) == (0, 0)
         assert metric.base == metric.head
         assert not metric.regressed
@@ -57,9 +57,9 @@ def test_a_model_is_not_worse_than_itself(gate: Gate) -> None:
 
 def test_a_worse_model_regresses_in_every_metric_and_a_better_one_in_none(gate: Gate) -> None:
     good, bad = predictions(), predictions(noise=1.0)
-    assert [metric.regressed for metric in judged(good, bad, gate)] == [True] * len(gate.metrics)
-    assert not any(metric.regressed for metric in judged(bad, good, gate))
-    assert all(metric.high < 0 for metric in judged(bad, good, gate))
+    assert [metric.regressed for metric in compared(good, bad, gate)] == [True] * len(gate.metrics)
+    assert not any(metric.regressed for metric in compared(bad, good, gate))
+    assert all(metric.high < 0 for metric in compared(bad, good, gate))
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_a_worse_model_regresses_in_every_metric_and_a_better_one_in_none(gate: 
 def test_a_metric_regresses_that_is_worse_by_more_than_is_allowed_and_not_by_chance(
     head: float, low: float, regressed: bool
 ) -> None:
-    assert Judged("roc_auc", 0.7, head, low, 0.02, allowed=0.004).regressed is regressed
+    assert Comparison("roc_auc", 0.7, head, low, 0.02, allowed=0.004).regressed is regressed
     # the same worsening of a metric of which less is better
-    assert Judged("log_loss", 0.7, 1.4 - head, low, 0.02, allowed=0.004).regressed is regressed
+    assert Comparison("log_loss", 0.7, 1.4 - head, low, 0.02, allowed=0.004).regressed is regressed
 
 
 def test_chance_alone_does_not_regress(gate: Gate) -> None:
@@ -85,7 +85,7 @@ def test_chance_alone_does_not_regress(gate: Gate) -> None:
             replace(score, rows=score.rows.assign(probability=_blurred(score.rows["probability"], random)))
             for _ in range(2)
         )
-        failed += any(metric.regressed for metric in judged(first, second, gate))
+        failed += any(metric.regressed for metric in compared(first, second, gate))
     assert failed == 0
 
 
@@ -118,7 +118,7 @@ def test_a_resample_of_one_class_has_no_roc_auc() -> None:
 
 
 def test_what_is_allowed_is_the_larger_of_absolute_and_relative(gate: Gate) -> None:
-    found = {metric.name: metric for metric in judged(predictions(), predictions(noise=1.0), gate)}
+    found = {metric.name: metric for metric in compared(predictions(), predictions(noise=1.0), gate)}
     for name, tolerance in gate.metrics.items():
         assert found[name].allowed == max(tolerance.absolute, tolerance.relative * found[name].base)
 
@@ -126,7 +126,7 @@ def test_what_is_allowed_is_the_larger_of_absolute_and_relative(gate: Gate) -> N
 def test_rows_are_paired_by_their_key_in_any_order(gate: Gate) -> None:
     base, head = predictions(), predictions(noise=0.3)
     shuffled = replace(head, rows=head.rows.sample(frac=1, random_state=1, ignore_index=True))
-    first, second = judged(base, head, gate), judged(base, shuffled, gate)
+    first, second = compared(base, head, gate), compared(base, shuffled, gate)
     for one, other in zip(first, second, strict=True):
         assert (one.base, one.head) == pytest.approx((other.base, other.head))
 
@@ -173,8 +173,8 @@ def test_one_slice_that_is_worse_is_found_and_small_slices_are_left_out(gate: Ga
     few = base.rows["kind"] == "few"
     spoiled = base.rows["probability"].where(~few, base.rows["probability"].sample(frac=1, random_state=2).to_numpy())
     both, _ = paired(base, replace(base, rows=base.rows.assign(probability=spoiled)))
-    found = {metric.name: metric for metric in judge_slices(both, ["kind"], gate)}
+    found = {metric.name: metric for metric in compare_slices(both, ["kind"], gate)}
     assert found["kind=few"].regressed
     assert not found["kind=many"].regressed
     large = gate.model_copy(update={"slice_rows": ROWS // 2})
-    assert [metric.name for metric in judge_slices(both, ["kind"], large)] == ["kind=many"]
+    assert [metric.name for metric in compare_slices(both, ["kind"], large)] == ["kind=many"]

@@ -9,7 +9,7 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.pull_request.proof import command, is_pipeline_file, stale_reasons
-from ontime.verification.graph import LOCK, read_lock
+from ontime.repository.lock_file import LOCK, read_lock
 from tests.checkouts import BIN, commit, git, run
 
 INPUTS = {"src/ontime/common/files.py", "data/schema", "requirements.txt"}
@@ -230,5 +230,5 @@ def test_a_remote_that_cannot_be_asked_is_one_line(checkout: Path, monkeypatch: 
     monkeypatch.chdir(checkout)
     run("dvc", "remote", "modify", "--local", "--quiet", "remote", "url", "s3://nowhere/dvc", cwd=checkout)
     run("dvc", "remote", "modify", "--local", "--quiet", "remote", "endpointurl", "http://127.0.0.1:9", cwd=checkout)
-    with pytest.raises(OntimeError, match=r"^dvc data status .*Could not connect to the endpoint URL"):
+    with pytest.raises(OntimeError, match=r"^dvc data status: Could not connect to the endpoint URL"):
         command.main([], standalone_mode=False)

@@ -19,9 +19,9 @@ from ontime.common.files import read_json, write_json
 from ontime.release.release_file import parse, path_of, render
 from ontime.repository.yaml_files import editing
 from tests.checkouts import TOP, commit, environment, git, run, small_fork
+from tests.containers import new_store
 from tests.integration.local_base import NAME as LOCAL_BASE
 from tests.integration.local_base import find_base
-from tests.integration.test_image import new_store
 from tests.rehearsal.cluster.rig import Rig
 from tests.releases import identify
 

@@ -171,10 +171,15 @@ def test_a_champion_with_other_bytes_is_refused(repository: Repository) -> None:
         champion_files(head)
 
 
-@pytest.mark.parametrize("text", ["", "stages: {}\n", "stages: [\n", "stages: {a: {outs: [{path: b, md5: c}]}}\n"])
+@pytest.mark.parametrize("text", ["", "stages: {}\n", "stages: {a: {outs: [{path: b, md5: c}]}}\n"])
 def test_a_lock_without_a_champion_is_one_line(repository: Repository, text: str) -> None:
     with pytest.raises(OntimeError, match=r"^commit \w{12}: dvc\.lock has no models/champion$"):
         locked_champion(commit(repository, dvc_lock=text))
+
+
+def test_half_a_lock_is_named_with_its_commit(repository: Repository) -> None:
+    with pytest.raises(OntimeError, match=r"^dvc\.lock of \w{12}: not a lock file; [^\n]+$"):
+        locked_champion(commit(repository, dvc_lock="stages: [\n"))
 
 
 def test_the_models_hash_is_the_manifests_once_every_file_fits() -> None:
@@ -183,8 +188,16 @@ def test_the_models_hash_is_the_manifests_once_every_file_fits() -> None:
     for change, reason in (
         ({"model.onnx": b"other"}, "models/champion/model.onnx: not what manifest.json says"),
         ({"extra": b""}, "models/champion/extra: not what manifest.json says"),
-        ({"manifest.json": b"{"}, "models/champion/manifest.json: not a manifest that names the files' SHA-256"),
-        ({"manifest.json": b"[]"}, "models/champion/manifest.json: not a manifest that names the files' SHA-256"),
+        (
+            {"manifest.json": b"{"},
+            "models/champion/manifest.json: not JSON: Expecting property name enclosed in double quotes: "
+            "line 1 column 2 (char 1)",
+        ),
+        (
+            {"manifest.json": b"[]"},
+            "models/champion/manifest.json: not a champion's manifest: top: "
+            "input should be a valid dictionary or instance of manifest",
+        ),
     ):
         with pytest.raises(OntimeError) as refused:
             model_sha256({**files, **change}, NAME)

@@ -16,7 +16,7 @@ from ontime.common.errors import OntimeError
 from ontime.model_deployment.service.settings import PREFIX, Settings
 from ontime.release import image
 from tests.checkouts import BIN, TOP, commit, git
-from tests.test_graph import closure
+from tests.imports import closure
 
 DOCKER = TOP / "deployment" / "docker"
 LOCK = DOCKER / "requirements.txt"
@@ -207,8 +207,9 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_the_build_sees_the_model_and_what_the_service_imports_and_nothing_else(sent: set[str]) -> None:
     programs = ("ontime.model_deployment.service.server", "ontime.model_deployment.service.smoke")
-    modules = closure("ontime.cli", "ontime.operations", *programs)
-    modules |= {f"src/ontime/{folder}__init__.py" for folder in ("", "common/", "model_deployment/")}
+    modules = closure("ontime.__main__", "ontime.operations", *programs)
+    modules |= {str(Path(module).parent / "__init__.py") for module in modules} | {"src/ontime/__init__.py"}
+    modules |= {"src/ontime/model_deployment/__init__.py"}
     folder = TOP / "src" / "ontime" / "model_deployment" / "service"
     pages = {str(path.relative_to(TOP)) for path in (folder / "pages").iterdir()}
     # openapi.py and others of the folder may be imported later than at the start

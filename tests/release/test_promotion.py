@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ontime.common.errors import OntimeError
-from tests.checkouts import git
-from tests.releases import NAME, Repository, enter, release
+from tests.checkouts import git, run
+from tests.releases import NAME, STAGES, Repository, enter, release
 
 
 @pytest.fixture
@@ -224,6 +224,38 @@ def test_a_rollback_skips_a_version_that_was_withdrawn(repository: Repository) -
     released(repository, "v1.0.0", "v1.1.0", "v1.2.0", production=True)
     repository.tag(f"{NAME}@v1.1.0!", f"{NAME}@v1.1.0")
     assert "v1.0.0" in release("rollback", "production")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("register", "v1.2.0"),
+        ("assign", "v1.0.0", "staging"),
+        ("assign", "v1.1.0", "production", "--push"),
+        ("rollback", "staging"),
+        ("rollback", "staging", "--to", "v1.0.0"),
+        ("check", "--no-remote", f"{NAME}@v1.1.0"),
+        ("write", "staging"),
+        ("write", "staging", "v1.1.0"),
+        ("publish", "staging"),
+    ],
+)
+def test_a_withdrawn_artifact_is_released_no_more_until_its_tag_is_gone(
+    repository: Repository, arguments: tuple[str, ...]
+) -> None:
+    released(repository, "v1.0.0", "v1.1.0")
+    release("write", "staging")
+    repository.make_model("third")
+    run("gto", "deprecate", NAME, cwd=repository.checkout)
+    tag = f"{NAME}@deprecated"
+    assert refused(repository, *arguments) == (
+        f"{NAME}: withdrawn with all versions by the tag {tag}; to take that back: git tag --delete {tag}, "
+        f"and git push --delete origin {tag} if it was pushed"
+    )
+    status = release("status")
+    assert status.count("to run    -") == len(STAGES)
+    repository.git("tag", "--delete", tag)
+    release("assign", "v1.1.0", "production")
 
 
 def test_a_rollback_names_any_version_that_ran_there(repository: Repository) -> None:

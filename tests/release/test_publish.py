@@ -92,8 +92,14 @@ def test_the_tag_that_started_a_workflow_says_stage_and_version(repository: Repo
     [
         (["staging"], "v1.0.0: never ran in staging; name its image's digest with --digest"),
         (["staging", "--digest", DIGEST], "staging: nothing was released there yet; name the image with --image"),
-        (["staging", "--digest", "sha256:1", "--image", IMAGE], "sha256:1: not a digest, sha256: and 64 digits"),
-        (["staging", "--digest", DIGEST, "--image", f"{IMAGE}:1"], f"{IMAGE}:1: not a image, a name without tag"),
+        (
+            ["staging", "--digest", "sha256:1", "--image", IMAGE],
+            "digest 'sha256:1': expected sha256: and 64 hexadecimal digits",
+        ),
+        (
+            ["staging", "--digest", DIGEST, "--image", f"{IMAGE}:1"],
+            f"image '{IMAGE}:1': expected registry and repository without a tag",
+        ),
         (["staging", "v1.1.0", *FIRST], "v1.1.0: not registered; known: v1.0.0"),
         (["staging", "1.0.0", *FIRST], "1.0.0: no version"),
         (["canary", *FIRST], "canary: no stage; .gto lists staging, production"),

@@ -116,6 +116,19 @@ def test_unregistered_and_withdrawn_versions_may_not_run() -> None:
     assert [found.may_run(version) for version in ("v1.0.0", "v1.1.0", "v1.3.0")] == [True, False, False]
 
 
+def test_no_version_of_a_withdrawn_artifact_may_run_or_be_made() -> None:
+    found = registry(
+        *REGISTERED, (f"{NAME}#production#1", "a"), (f"{NAME}@deprecated", "c"), (f"{NAME}#staging#2", "a")
+    )
+    line = r"^flight-delay: withdrawn with all versions by the tag flight-delay@deprecated; to take that back: git tag"
+    for refuse in (lambda: found.required("v1.0.0"), lambda: found.check_new("v1.3.0", "d")):
+        with pytest.raises(OntimeError, match=line):
+            refuse()
+    assert not found.may_run("v1.0.0")
+    assert [found.wanted(stage) for stage in STAGES] == [None, None]
+    assert found.assigned("production") is None
+
+
 def test_lightweight_and_foreign_tags_are_not_read(repository: Repository) -> None:
     repository.tag(f"{NAME}@v1.0.0", seconds=100)
     repository.tag("other@v3.0.0")

@@ -96,18 +96,22 @@ def test_any_other_text_is_told_to_be_edited_by_hand(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("version", "1.2.0", "1.2.0: not a version"),
-        ("commit", "main", "main: not a commit"),
-        ("model_sha256", "AB" * 32, f"{'AB' * 32}: not a SHA-256 of the model"),
-        ("digest", "cd" * 32, f"{'cd' * 32}: not a digest, sha256: and 64 digits"),
-        ("digest", "sha256:abc", "sha256:abc: not a digest, sha256: and 64 digits"),
-        ("image", "ghcr.io/team/ontime:v1", "ghcr.io/team/ontime:v1: not a image, a name without tag"),
-        ("image", "", ": not a image, a name without tag"),
-        ("image", "Team/Ontime", "Team/Ontime: not a image, a name without tag"),
-        ("image", 'a"\nb', 'a"\nb: not a image, a name without tag'),
+        ("version", "1.2.0", "version '1.2.0': expected vMAJOR.MINOR.PATCH, as in v1.2.0"),
+        ("commit", "main", "commit 'main': expected 40 hexadecimal digits"),
+        ("model_sha256", "AB" * 32, f"model SHA-256 '{'AB' * 32}': expected 64 hexadecimal digits"),
+        ("digest", "cd" * 32, f"digest '{'cd' * 32}': expected sha256: and 64 hexadecimal digits"),
+        ("digest", "sha256:abc", "digest 'sha256:abc': expected sha256: and 64 hexadecimal digits"),
+        (
+            "image",
+            "ghcr.io/team/ontime:v1",
+            "image 'ghcr.io/team/ontime:v1': expected registry and repository without a tag",
+        ),
+        ("image", "", "image '': expected registry and repository without a tag"),
+        ("image", "Team/Ontime", "image 'Team/Ontime': expected registry and repository without a tag"),
+        ("image", 'a"\nb', "image 'a\"\\nb': expected registry and repository without a tag"),
     ],
 )
-def test_a_malformed_fact_is_named(name: str, value: str, reason: str) -> None:
+def test_a_malformed_value_is_named_in_a_line(name: str, value: str, reason: str) -> None:
     with pytest.raises(OntimeError) as refused:
         check(replace(RELEASE, **{name: value}))
     assert str(refused.value) == reason

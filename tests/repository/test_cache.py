@@ -8,7 +8,6 @@ import pytest
 
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
-from ontime.repository.cache import intact
 
 
 @pytest.fixture
@@ -50,20 +49,3 @@ def test_corrupted_objects_are_named_and_removed_and_come_back(cache: Path, capf
 
     commands.main(["cache"], standalone_mode=False)
     assert capfd.readouterr().out == "2 objects, 0 corrupted\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "whole"),
-    [
-        ("90/0150983cd24fb0d6963f7d28e17f72", b"abc", True),
-        ("90/0150983cd24fb0d6963f7d28e17f72", b"abd", False),
-        ("90/0150983cd24fb0d6963f7d28e17f72", b"", False),
-        ("d7/51713988987e9331980363e24189ce.dir", b"[]", True),
-        ("d7/51713988987e9331980363e24189ce.dir", b"[ ]", False),
-    ],
-)
-def test_an_object_is_intact_if_its_name_is_its_md5(tmp_path: Path, name: str, content: bytes, whole: bool) -> None:
-    path = tmp_path / name
-    path.parent.mkdir()
-    path.write_bytes(content)
-    assert intact(path) == whole

@@ -145,4 +145,4 @@ def test_a_side_that_is_no_lock_is_one_line(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_merge_keeps_the_stages_of_both() -> None:
-    assert merge({"a": 1, "b": 1}, {"b": 2, "c": 2}) == {"schema": "2.0", "stages": {"b": 1, "c": 2, "a": 1}}
+    assert merge({"a": 1, "b": 1}, {"b": 2, "c": 2}) == {"b": 1, "c": 2, "a": 1}

@@ -1,81 +1,29 @@
 """What `verify` reads, copies and changes before it runs the graph elsewhere."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from ontime.common.errors import OntimeError
+from ontime.repository.lock_file import Stages, read_lock
 from ontime.verification.graph import (
     SHUFFLE,
     VARIATIONS,
     Variation,
+    command,
     compare,
     copy_checkout,
-    environment_of,
-    read_lock,
+    on_other_processor,
+    variables_of,
 )
+from ontime.verification.processors.tracing import RUNS, why_not
 
-LOCK = """schema: '2.0'
-stages:
-  last:
-    cmd: c
-    deps: [{path: b}, {path: c}]
-    outs: [{path: d, md5: '4'}]
-  middle:
-    cmd: b
-    deps: [{path: a}]
-    outs: [{path: b, md5: '2'}, {path: c, md5: '3'}]
-  first:
-    cmd: a
-    deps: [{path: code}]
-    outs: [{path: a, md5: '1'}]
-"""
-
-
-def test_stages_come_after_those_whose_outputs_they_read(tmp_path: Path) -> None:
-    (tmp_path / "dvc.lock").write_text(LOCK)
-    stages = read_lock(tmp_path / "dvc.lock")
-    assert list(stages) == ["first", "middle", "last"]
-    assert stages["last"]["outs"] == [{"path": "d", "md5": "4"}]
-
-
-def test_the_graph_of_the_checkout_is_locked_in_order() -> None:
-    stages = read_lock(Path(__file__).parents[2] / "dvc.lock")
-    names = list(stages)
-    assert names[0] == "ingest"
-    assert names[-1] == "export"
-    made: set[str] = set()
-    outputs = {out["path"] for stage in stages.values() for out in stage["outs"]}
-    for name, stage in stages.items():
-        needed = {dep["path"] for dep in stage["deps"]} & outputs
-        assert needed <= made, name
-        made |= {out["path"] for out in stage["outs"]}
-
-
-@pytest.mark.parametrize("marker", ["<<<<<<< HEAD\n", "<<<<<<< ours\n"])
-@pytest.mark.parametrize("place", [0, 1, 5])
-def test_conflict_markers_are_named_with_the_command_that_resolves_them(
-    tmp_path: Path, marker: str, place: int
-) -> None:
-    lines = LOCK.splitlines(keepends=True)
-    (tmp_path / "dvc.lock").write_text("".join([*lines[:place], marker, *lines[place:]]))
-    with pytest.raises(OntimeError, match=r"^dvc\.lock: has merge conflict markers; resolve it with `ontime lock`$"):
-        read_lock(tmp_path / "dvc.lock")
-
-
-def test_an_absent_lock_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(OntimeError, match=r"^dvc\.lock: not found; run `dvc repro` first$"):
-        read_lock(tmp_path / "dvc.lock")
-
-
-@pytest.mark.parametrize("content", ["", "schema: '2.0'\n", "stages: [", "stages:\n"])
-def test_a_broken_lock_is_one_line(tmp_path: Path, content: str) -> None:
-    (tmp_path / "dvc.lock").write_text(content)
-    with pytest.raises(OntimeError, match=r"^dvc\.lock: not a lock file; [^\n]+$"):
-        read_lock(tmp_path / "dvc.lock")
+INSTRUCTIONS = Path(__file__).parents[1] / "verification" / "processors" / "approximate_instructions.c"
 
 
 def test_variations_differ_in_everything_they_vary() -> None:
@@ -90,13 +38,12 @@ def test_an_environment_has_its_own_home_and_threads_and_keeps_the_rest(
     variation: Variation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEPT", "as it was")
-    variables = environment_of(variation, tmp_path, tmp_path / "copy")
-    assert variables["KEPT"] == "as it was"
+    variables = variables_of(variation, tmp_path)
+    assert "KEPT" not in variables
     assert Path(variables["HOME"]).is_dir()
     assert Path(variables["HOME"]).is_relative_to(tmp_path)
     assert variables["TMPDIR"] == variables["HOME"]
-    assert variables["ONTIME_TRACKING"] == "off"
-    assert variables["PYTHONPATH"].split(os.pathsep) == [str(tmp_path / "copy" / "src"), str(SHUFFLE)]
+    assert variables["PYTHONPATH"] == str(SHUFFLE)
     assert variables["LANG"] == variables["LC_ALL"]
 
 
@@ -113,9 +60,13 @@ def test_the_variation_reaches_a_python_process(variation: Variation, tmp_path: 
         "print(*(entry.name for entry in os.scandir(sys.argv[1])))\n"
         "print(*sorted(path.name for path in pathlib.Path(sys.argv[1]).iterdir()))\n"
     )
-    variables = environment_of(variation, tmp_path, tmp_path / "copy")
+    variables = variables_of(variation, tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", program, folder], env=variables, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, folder],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     (now, threads, *listed), scanned, ordered = (line.split() for line in done.stdout.splitlines())
     assert abs(float(now) - folder.stat().st_mtime - int(variables["ONTIME_VARIATION_DAYS"]) * 86400) < 600
@@ -164,7 +115,10 @@ def test_what_git_knows_and_a_forks_table_are_copied_without_private_settings(ch
 
 
 def test_the_inputs_of_chosen_stages_are_copied_as_well(checkout: Path, tmp_path: Path) -> None:
-    locked = {"one": {"deps": [{"path": "data/out"}, {"path": "new.txt"}]}, "two": {"deps": [{"path": "absent"}]}}
+    locked: Stages = {
+        "one": {"deps": [{"path": "data/out"}, {"path": "new.txt"}]},
+        "two": {"deps": [{"path": "absent"}]},
+    }
     copy_checkout(checkout, tmp_path / "copy", ["one"], locked)
     assert "data/out/part" in copied(tmp_path / "copy")
     with pytest.raises(OntimeError, match=r"^absent: not found; run `dvc repro` or `dvc pull` first$"):
@@ -192,5 +146,67 @@ def test_outputs_that_differ_are_told_from_those_that_do_not(tmp_path: Path) -> 
     subprocess.run([*dvc, "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True)
     subprocess.run([*dvc, "repro", "--quiet"], cwd=tmp_path, env={**os.environ, "SEEN": "here"}, check=True)
     locked = read_lock(tmp_path / "dvc.lock")
-    found = list(compare(tmp_path, locked, (), {**os.environ, "SEEN": "elsewhere"}, 0o022))
+    found = list(compare(tmp_path, locked, (), {"SEEN": "elsewhere"}, 0o022))
     assert found == [("steady", "steady", True), ("moving", "moving", False)]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_another_processor_has_its_own_threads_in_a_plain_environment(name: str, tmp_path: Path) -> None:
+    variation = on_other_processor(name)
+    variables = variables_of(variation, tmp_path)
+    assert variation.processor == name
+    assert variables["OMP_NUM_THREADS"] == str(RUNS[name].threads)
+    assert name in variation.name
+    assert not {"ARROW_USER_SIMD_LEVEL", "GLIBC_TUNABLES", "OPENBLAS_CORETYPE"} & set(variation.variables)
+
+
+@pytest.fixture
+def asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout whose second stage asks the processor by CPUID and whose third computes approximately."""
+    missing = why_not()
+    if missing:
+        pytest.skip(missing)
+    top = tmp_path / "checkout"
+    top.mkdir()
+    subprocess.run(["cc", "-O1", "-pthread", "-o", top / "program", INSTRUCTIONS], check=True)
+    run = "chmod +x program && ./program"
+    (top / "dvc.yaml").write_text(
+        "stages:\n"
+        "  steady: {cmd: echo 1 > steady, deps: [program], outs: [steady]}\n"
+        f"  asking: {{cmd: {run} cpuid > asking || true, deps: [steady], outs: [asking]}}\n"
+        f"  approximate: {{cmd: {run} > approximate || true, deps: [asking], outs: [approximate]}}\n"
+    )
+    subprocess.run(["git", "init", "--quiet"], cwd=top, check=True)
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "--quiet"], cwd=top, check=True)
+    subprocess.run([*dvc, "repro", "--quiet"], cwd=top, check=True)
+    monkeypatch.chdir(top)
+    monkeypatch.setattr("ontime.verification.graph.VARIATIONS", ())
+    return top
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("asking")
+def test_a_stage_that_depends_on_the_processor_is_named_with_what_it_executes() -> None:
+    steady, asks, computes = (
+        CliRunner().invoke(command, ["--stage", stage, "--processors", "haswell,no-caches"])
+        for stage in ("steady", "asking", "approximate")
+    )
+    assert steady.exception is None
+    assert steady.output.splitlines()[1::2] == [
+        "processor haswell, exact reciprocals, 1 thread: 1 outputs identical to dvc.lock",
+        "processor no-caches, coarse reciprocals, 4 threads: 1 outputs identical to dvc.lock",
+    ]
+    assert re.fullmatch(r"stage asking: asking is not what dvc\.lock says \(processor [^\n]+", str(asks.exception))
+    assert re.fullmatch(
+        r"stage approximate: executes instructions whose results a processor may choose "
+        r"\(processor haswell, exact reciprocals, 1 thread\): 4 rcpps in program, 1 [^\n]+",
+        str(computes.exception),
+    )
+
+
+@pytest.mark.usefixtures("asking")
+def test_other_processors_are_left_out_in_one_line_where_they_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ontime.verification.graph.why_not", lambda: "no C compiler")
+    done = CliRunner().invoke(command, [])
+    assert (done.exit_code, done.output) == (0, "other processors: left out: no C compiler\n")

@@ -14,11 +14,11 @@ import pytest
 import requests
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.inference.signing import make_key, sign
+from ontime.model_deployment.inference.signing import Signer, make_key, sign
 from ontime.release import registry_image
 from ontime.release.registry_image import read_image
 from ontime.release.release_file import path_of
-from ontime.verification.release import Signer, command, verify_release
+from ontime.verification.release import command, verify_release
 from tests.releases import (
     NAME,
     Repository,
@@ -144,6 +144,10 @@ def remove_tag(chain: Chain) -> None:
     chain.repository.git("tag", "--delete", f"{NAME}@v1.0.0")
 
 
+def withdraw(chain: Chain) -> None:
+    chain.repository.tag(f"{NAME}@deprecated")
+
+
 def lighten_tag(chain: Chain) -> None:
     chain.repository.git("tag", "--force", f"{NAME}@v1.0.0", f"{NAME}@v1.0.0^{{}}")
 
@@ -189,6 +193,11 @@ def unmerged(chain: Chain) -> None:
     [
         (edit, [], "release file: deployment/kubernetes/releases/staging/kustomization.yaml: edited by hand;"),
         (remove_tag, ["release file"], "tag: v1.0.0: not registered; known: none"),
+        (
+            withdraw,
+            ["release file"],
+            "tag: flight-delay: withdrawn with all versions by the tag flight-delay@deprecated",
+        ),
         (lighten_tag, ["release file"], "tag: v1.0.0: not registered; known: none"),
         (move_tag, ["release file"], "tag: flight-delay@v1.0.0 is on "),
         (unmerged, ["release file", "tag"], "is not in the history of main"),

@@ -8,9 +8,9 @@ import click
 import pytest
 
 from ontime.common.errors import OntimeError
+from ontime.model_deployment.inference.signing import Signer
 from ontime.release.release_file import Release
 from ontime.verification import graph, running
-from ontime.verification.release import Signer
 from tests.releases import NAME, Repository, digest_of, enter, md5
 
 RELEASE = Release("v1.0.0", "c" * 40, "5" * 64, "registry.example/team/ontime", digest_of("v1.0.0"))

@@ -36,10 +36,43 @@ _PR_SET_PDEATHSIG = 1
 
 
 def pin() -> None:
-    """Start this command again unless every variable of `PINNED` has its value already."""
-    if any(os.environ.get(name) != value for name, value in PINNED.items()):
-        os.environ.update(PINNED)
+    """Start this command again unless every variable of `PINNED` has its value and the code is the checkout's own."""
+    wanted = {**PINNED, **own_source()}
+    if any(os.environ.get(name) != value for name, value in wanted.items()):
+        os.environ.update(wanted)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same command again
+
+
+def own_source() -> dict[str, str]:
+    """The PYTHONPATH with which a command in a checkout runs that checkout's code; empty where it does already.
+
+    The installed `ontime` leads to the checkout that installed it, wherever it is called: in a worktree, a clone, or
+    the copy in which DVC runs a queued experiment.
+    """
+    checkout = _checkout_around()
+    if checkout is None:
+        return {}
+    source, imported = os.path.join(checkout, "src"), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if os.path.samefile(imported, os.path.join(source, "ontime")):
+        return {}
+    path = os.environ.get("PYTHONPATH", "")
+    if path.split(os.pathsep)[0] == source:
+        sys.exit(f"error: {source}: not the code that Python imports here, but {imported}; run this checkout's .venv")
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [source, path]))}
+
+
+def _checkout_around() -> str | None:
+    """The folder around the current one, or itself, that has the graph and its code."""
+    try:
+        folder = os.getcwd()
+    except FileNotFoundError:
+        return None
+    while not all(os.path.isfile(os.path.join(folder, name)) for name in ("dvc.yaml", "src/ontime/__init__.py")):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+    return folder
 
 
 @contextmanager

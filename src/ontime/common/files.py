@@ -16,7 +16,7 @@ from ontime.common.errors import OntimeError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary place beside `path`; what is written there takes its place if the block succeeds.
+    """Yield a temporary path beside `path`; what is written there is moved to `path` if the block succeeds.
 
     Works for a file and for a folder (create it inside the block). What an interrupted run left is removed.
     """
@@ -107,9 +107,21 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def is_cache_object(path: Path) -> bool:
+    """Whether a file is an object of DVC's cache: its MD5 is its name in two parts (and .dir for a listing)."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return path.parent.name + path.name.removesuffix(".dir") == digest
+
+
+def listed(folder: Path, pattern: str) -> list[Path]:
+    """Files of `folder` that match, in order, without hidden ones, such as a Mac's archives leave (`._x.parquet`)."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
 def partitions(folder: Path) -> list[str]:
     """Names of the parquet files in `folder`, without their ending, in order."""
-    names = sorted(path.stem for path in folder.glob("*.parquet"))
+    names = [path.stem for path in listed(folder, "*.parquet")]
     if not names:
         raise OntimeError(f"{folder}: no parquet file; run `dvc repro` (or `dvc pull`) first")
     return names

@@ -1,4 +1,4 @@
-"""`params.yaml`, typed: a misspelt key, a wrong type or a value out of range is an error that names its place.
+"""`params.yaml`, typed: a misspelt key, a wrong type or a value out of range is an error that names the key.
 
 Each section is a class beside the code that reads it, so that another section makes no stage run again.
 """
@@ -79,7 +79,7 @@ def _hint(name: str, found: list[str]) -> str:
 
 def _explain(section: type[Section], problem: Any, where: str) -> str:
     key = ".".join(str(part) for part in problem["loc"])
-    # the places of a section inside a section are joined by a dot
+    # a key of a section is told as `section.key`
     where = f"{where}{'.' if ': ' in where else ': '}{key}" if key else where
     if problem["type"] == "extra_forbidden":
         known = list(_section_at(section, problem["loc"][:-1]).model_fields)

@@ -1,4 +1,4 @@
-"""Where the graph reads and writes, relative to the checkout; `dvc.yaml` names the same places."""
+"""Where the graph reads and writes, relative to the checkout; `dvc.yaml` names the same paths."""
 
 from pathlib import Path
 

@@ -20,7 +20,7 @@ import pandas as pd
 from pydantic import Field
 
 from ontime.common.errors import OntimeError
-from ontime.common.files import partitions, read_parquet
+from ontime.common.files import listed, partitions, read_parquet
 from ontime.common.layout import TARGET, Layout
 from ontime.common.params import Section
 
@@ -72,7 +72,7 @@ def read_tables(source: str, options: Options, schemas: Mapping[str, Any]) -> It
     if spec is None or not spec.submodule_search_locations:
         raise OntimeError(f"data.source: package {source} is not installed; run `make setup`")
     folder = Path(spec.submodule_search_locations[0]) / "data"
-    for path in sorted(folder.glob("*.csv*")):
+    for path in listed(folder, "*.csv*"):
         table = path.name.split(".")[0]
         if table not in schemas:
             continue
@@ -295,15 +295,15 @@ def _weather(rows: pd.DataFrame, cutoff: Array, weather: pd.DataFrame) -> dict[s
     hourly["hundredths"] = (hourly["precip"].fillna(0) * 100).round().astype(np.int64)
     tenths = hourly["pressure"] * 10
     change, rain = np.full(len(hourly), np.nan), np.zeros(len(hourly))
-    for place in hourly.groupby("origin").indices.values():
-        known = hourly["known"].to_numpy()[place]
+    for same_airport in hourly.groupby("origin").indices.values():
+        known = hourly["known"].to_numpy()[same_airport]
         then = np.searchsorted(known, known - 180)
         exact = known[then] == known - 180
-        change[place] = np.where(
-            exact, tenths.to_numpy()[place].round() - tenths.to_numpy()[place][then].round(), np.nan
+        change[same_airport] = np.where(
+            exact, tenths.to_numpy()[same_airport].round() - tenths.to_numpy()[same_airport][then].round(), np.nan
         )
-        total = np.concatenate([[0], np.cumsum(hourly["hundredths"].to_numpy()[place])])
-        rain[place] = total[1:] - total[np.searchsorted(known, known - 360, "right")]
+        total = np.concatenate([[0], np.cumsum(hourly["hundredths"].to_numpy()[same_airport])])
+        rain[same_airport] = total[1:] - total[np.searchsorted(known, known - 360, "right")]
     hourly = hourly.assign(pressure_change_3h=change / 10, precip_6h=rain / 100)
     asked = pd.DataFrame({"known": cutoff, "origin": rows["origin"], "row": np.arange(len(rows))})
     columns = [*WEATHER, "pressure_change_3h", "precip_6h"]

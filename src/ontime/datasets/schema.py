@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ontime.common.errors import OntimeError
+from ontime.common.files import listed
 from ontime.common.params import Section, check
 
 FieldType = Literal["integer", "number", "string", "boolean", "datetime"]
@@ -56,7 +57,7 @@ def load_schemas(folder: Path) -> dict[str, TableSchema]:
         OntimeError: no file there, not YAML, or a key or value that the standard or this subset of it lacks.
     """
     schemas = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in listed(folder, "*.yaml"):
         try:
             content = YAML(typ="safe", pure=True).load(path)
         except YAMLError as error:

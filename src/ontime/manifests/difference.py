@@ -3,7 +3,6 @@
 import difflib
 import io
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import write_text
 from ontime.manifests.render import SOURCES, build, targets
 from ontime.manifests.tools import find_kustomize
-from ontime.release.git import git
+from ontime.repository.git import git, tried_bytes
 
 HEADING = "### Manifests"
 MOST_CHARACTERS = 20_000
@@ -33,12 +32,11 @@ def report_difference(base: str, report: Path) -> str:
     except OntimeError as error:
         return f"manifests not compared: {error}"
     with tempfile.TemporaryDirectory(prefix="ontime-manifests-") as folder:
-        archive = ["git", "archive", "--format=tar", base]
         for source in SOURCES:
             # a base may lack one of them
-            done = subprocess.run([*archive, str(source)], capture_output=True, check=False)
-            if done.returncode == 0:
-                with tarfile.open(fileobj=io.BytesIO(done.stdout)) as content:
+            archive = tried_bytes("archive", "--format=tar", base, str(source))
+            if archive is not None:
+                with tarfile.open(fileobj=io.BytesIO(archive)) as content:
                     content.extractall(folder, filter="data")
         before = _texts(Path(folder), kustomize)
     after = _texts(Path(), kustomize)

@@ -104,9 +104,9 @@ def permutation_importance(
     matrix, labels = matrix[chosen], labels[chosen]
     base = log_loss(labels, predict(matrix), labels=[0, 1])
     rises = []
-    for place in range(len(names)):
+    for column in range(len(names)):
         shuffled = matrix.copy()
-        shuffled[:, place] = random.permutation(shuffled[:, place])
+        shuffled[:, column] = random.permutation(shuffled[:, column])
         rises.append(log_loss(labels, predict(shuffled), labels=[0, 1]) - base)
     table = pd.DataFrame({"feature": names, "log_loss_increase": np.round(rises, DIGITS)})
     return table.sort_values("log_loss_increase", ascending=False, kind="stable", ignore_index=True)

@@ -151,5 +151,5 @@ def curves(labels: Labels, probability: Probability) -> dict[str, pd.DataFrame]:
 def _thinned(columns: dict[str, Any]) -> pd.DataFrame:
     """Points nearest to an even grid of the first column, which rises."""
     grid = next(iter(columns.values()))
-    places = np.unique(np.searchsorted(grid, np.linspace(0, 1, CURVE_POINTS)).clip(0, len(grid) - 1))
-    return pd.DataFrame({name: values[places] for name, values in columns.items()}).round(DIGITS)
+    indices = np.unique(np.searchsorted(grid, np.linspace(0, 1, CURVE_POINTS)).clip(0, len(grid) - 1))
+    return pd.DataFrame({name: values[indices] for name, values in columns.items()}).round(DIGITS)

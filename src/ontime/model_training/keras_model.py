@@ -6,7 +6,7 @@ processor's approximate reciprocal.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from ontime.common.environment import quiet
 from ontime.common.files import replacing, write_text
 from ontime.encoder import Encoder
 from ontime.model_training.families import History, Rows
-from ontime.model_training.neural_network import NeuralNetworkParameters
+
+if TYPE_CHECKING:
+    from ontime.model_training.neural_network import NeuralNetworkParameters
 
 with quiet():
     import keras
@@ -33,7 +35,7 @@ def fit_network(
     train: Rows,
     validation: Rows,
     encoder: Encoder,
-    parameters: NeuralNetworkParameters,
+    parameters: "NeuralNetworkParameters",
     seed: int,
     progress: bool,
 ) -> tuple[keras.Model, History]:
@@ -42,11 +44,13 @@ def fit_network(
     Returns:
         The model and its history: losses by epoch.
     """
-    _make_deterministic()
+    make_deterministic()
     keras.utils.set_random_seed(seed)
     model = build_network(train[0], encoder, parameters.hidden_units)
     trained = keras.Model(model.inputs, model.get_layer(LOGIT).output)
-    trained.compile(optimizer=keras.optimizers.Adam(parameters.learning_rate), loss=_log_loss, jit_compile=False)
+    trained.compile(
+        optimizer=keras.optimizers.Adam(parameters.learning_rate), loss=log_loss_of_logits, jit_compile=False
+    )
     best = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=parameters.patience, restore_best_weights=True, start_from_epoch=0
     )
@@ -81,8 +85,8 @@ def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int]) -> 
         )(inputs[:, :count])
         scaled = keras.ops.where(keras.ops.isnan(scaled), 0.0, scaled)
         parts.append(keras.ops.clip(scaled, -SCALED_LIMIT, SCALED_LIMIT))
-    for place, size in enumerate(encoder.category_sizes, start=count):
-        parts.append(keras.ops.one_hot(keras.ops.cast(inputs[:, place], "int32"), size))
+    for column, size in enumerate(encoder.category_sizes, start=count):
+        parts.append(keras.ops.one_hot(keras.ops.cast(inputs[:, column], "int32"), size))
     hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     for layer, units in enumerate(hidden_units, start=1):
         hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)
@@ -102,7 +106,7 @@ def save_network(model: keras.Model, folder: Path) -> None:
 
 def load_network(folder: Path) -> keras.Model:
     """Read a saved network."""
-    _make_deterministic()
+    make_deterministic()
     model = keras.models.model_from_json((folder / ARCHITECTURE).read_text(encoding="utf-8"))
     model.load_weights(folder / WEIGHTS)
     return model
@@ -114,7 +118,7 @@ def network_probability(model: keras.Model, matrix: Matrix) -> Probability:
     return np.asarray(predicted[:, 0], dtype=np.float64)
 
 
-def _log_loss(events: Any, logits: Any) -> Any:
+def log_loss_of_logits(events: Any, logits: Any) -> Any:
     """Cross-entropy of logits, differentiated without TensorFlow's `Reciprocal`.
 
     Keras's own is differentiated through log1p, hence by the instruction `rcpps`, whose results Intel and AMD are
@@ -123,7 +127,8 @@ def _log_loss(events: Any, logits: Any) -> Any:
     return keras.ops.mean(keras.ops.softplus(logits) - events * logits, axis=-1)
 
 
-def _make_deterministic() -> None:
+def make_deterministic() -> None:
+    """Let TensorFlow compute on one thread and by deterministic kernels; before its first operation."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()

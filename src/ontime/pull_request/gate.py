@@ -28,7 +28,7 @@ Times = npt.NDArray[np.int64]
 Score = Callable[[Times], float]
 """A metric of rows of which each counts so many times."""
 
-PLACE = "place of the row"
+ROW_NUMBER = "row number"
 """What pairs rows that have no key."""
 LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000"}
 
@@ -55,7 +55,7 @@ class Gate(Section):
 
 
 @dataclass(frozen=True)
-class Judged:
+class Comparison:
     """One metric of base and head; the worsening (positive is worse) lies in `low` to `high` at the confidence."""
 
     name: str
@@ -97,7 +97,7 @@ def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
         )
     key, left, right = list(head.key), base.rows, head.rows
     if not key:
-        key, left, right = [PLACE], left.reset_index(names=PLACE), right.reset_index(names=PLACE)
+        key, left, right = [ROW_NUMBER], left.reset_index(names=ROW_NUMBER), right.reset_index(names=ROW_NUMBER)
     both = right.rename(columns={"probability": "head"}).merge(
         left[[*key, "probability"]].rename(columns={"probability": "base"}), on=key, validate="one_to_one"
     )
@@ -110,9 +110,9 @@ def _listed(key: tuple[str, ...]) -> str:
     return ", ".join(key) or "none"
 
 
-def judge(
+def compare_metrics(
     both: pd.DataFrame, base_threshold: float, head_threshold: float, decision: Decision, gate: Gate
-) -> list[Judged]:
+) -> list[Comparison]:
     """Every metric of the gate on the paired rows."""
     labels = both[TARGET].to_numpy(dtype=np.int8)
     probabilities = (both["base"].to_numpy(dtype=np.float64), both["head"].to_numpy(dtype=np.float64))
@@ -123,17 +123,17 @@ def judge(
             _score(name, labels, probability, threshold, decision)
             for probability, threshold in zip(probabilities, thresholds, strict=True)
         )
-        found.append(_judged(name, base, head, len(labels), tolerance, gate))
+        found.append(_comparison(name, base, head, len(labels), tolerance, gate))
     return found
 
 
-def judge_slices(both: pd.DataFrame, slices: list[str], gate: Gate) -> list[Judged]:
+def compare_slices(both: pd.DataFrame, slices: list[str], gate: Gate) -> list[Comparison]:
     """ROC AUC of every slice with rows enough, on the paired rows."""
     found = []
     for column, value, part in _slices(both, slices, gate.slice_rows):
         labels = part[TARGET].to_numpy(dtype=np.int8)
         base, head = (_roc_auc(labels, part[name].to_numpy(dtype=np.float64)) for name in ("base", "head"))
-        found.append(_judged(f"{column}={value}", base, head, len(labels), gate.slices, gate))
+        found.append(_comparison(f"{column}={value}", base, head, len(labels), gate.slices, gate))
     return found
 
 
@@ -145,7 +145,7 @@ def _slices(both: pd.DataFrame, slices: list[str], least_rows: int) -> Iterator[
                 yield column, str(value), part
 
 
-def _judged(name: str, base: Score, head: Score, rows: int, tolerance: Tolerance, gate: Gate) -> Judged:
+def _comparison(name: str, base: Score, head: Score, rows: int, tolerance: Tolerance, gate: Gate) -> Comparison:
     once = np.ones(rows, dtype=np.int64)
     before, after = base(once), head(once)
     random = np.random.default_rng(gate.seed)
@@ -157,7 +157,7 @@ def _judged(name: str, base: Score, head: Score, rows: int, tolerance: Tolerance
     half = NormalDist().inv_cdf((1 + gate.confidence) / 2) * float(np.nanstd(worse, ddof=1))
     middle = _worsening(name, before, after)
     allowed = max(tolerance.absolute, tolerance.relative * abs(before))
-    return Judged(name, before, after, middle - half, middle + half, allowed)
+    return Comparison(name, before, after, middle - half, middle + half, allowed)
 
 
 def _worsening(name: str, base: float, head: float) -> float:

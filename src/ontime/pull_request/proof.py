@@ -9,30 +9,24 @@ remote (a fork's pull request), the base's own graph makes the inputs.
 """
 
 import itertools
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
-from ontime.verification.graph import LOCK, read_lock
+from ontime.repository.dvc import answer, dvc, show
+from ontime.repository.git import clone, commit_of, git, tried
+from ontime.repository.lock_file import LOCK, Stages, committed_lock, outputs, read_lock, tracked
 
 GRAPH_FILES = ("dvc.yaml", "dvc.lock", "params.yaml", "requirements.txt", ".dvc/config")
 COMPARED_STAGES = ("evaluate", "baselines", "select")
 """Whose outputs `ontime report` compares with the base's, row by row by the key in `paths.FEATURE_LAYOUT`."""
 NOT_HERE = ("deleted", "not in cache")
-
-Stages = Mapping[str, Mapping[str, Any]]
 
 
 @click.command(name="proof")
@@ -64,19 +58,17 @@ def command(base: str | None, no_remote: bool, output: Path | None) -> None:
 
 def merge_base(base: str) -> str:
     """The commit where this checkout's history left the base's; the base itself where a shallow clone ends before."""
-    commit = _git("rev-parse", "--verify", "--quiet", f"{base}^{{commit}}")
-    if not commit:
+    commit = commit_of(base)
+    if commit is None:
         raise OntimeError(f"--base {base}: no such revision")
-    return _git("merge-base", commit, "HEAD") or commit
+    return tried("merge-base", commit, "HEAD") or commit
 
 
 def pipeline_changes(since: str, locked: Stages) -> list[str]:
     """Files that the graph depends on and that differ from a commit, or are not in git yet."""
-    made = {out["path"] for stage in locked.values() for out in stage["outs"]}
-    inputs = {dep["path"] for stage in locked.values() for dep in stage["deps"]} - made
-    listed = _git("diff", "--name-only", "--no-renames", "-z", since) + _git(
-        "ls-files", "-z", "--others", "--exclude-standard"
-    )
+    inputs = {dep["path"] for stage in locked.values() for dep in stage["deps"]} - outputs(locked).keys()
+    listed = git("diff", "--name-only", "--no-renames", "-z", since)
+    listed += git("ls-files", "-z", "--others", "--exclude-standard")
     return sorted(name for name in set(listed.split("\0")) if name and is_pipeline_file(name, inputs))
 
 
@@ -87,19 +79,15 @@ def is_pipeline_file(name: str, inputs: set[str]) -> bool:
 
 def locked_hashes(locked: Stages) -> dict[str, str]:
     """Hash of each path that a stage makes, by dvc.lock, or that DVC tracks by a `.dvc` file of its own."""
-    made = {out["path"]: out["md5"] for stage in locked.values() for out in stage["outs"]}
-    for name in filter(None, _git("ls-files", "-z", "--", "*.dvc").split("\0")):
-        try:
-            for out in YAML(typ="safe", pure=True).load(Path(name))["outs"]:
-                made[str(Path(name).parent / out["path"])] = out["md5"]
-        except (OSError, YAMLError, TypeError, KeyError):
-            raise OntimeError(f"{name}: not a file that `dvc add` or `dvc import` wrote") from None
+    made = outputs(locked)
+    for name in filter(None, git("ls-files", "-z", "--", "*.dvc").split("\0")):
+        made |= tracked(Path(name))
     return made
 
 
 def stale_stages(locked: Stages, made: Mapping[str, str]) -> list[str]:
     """A line for each stage that `dvc repro` would run, with the reason; data that is not here counts as locked."""
-    reasons = {name: [*stale_reasons(entries, made)] for name, entries in json.loads(_dvc("status", "--json")).items()}
+    reasons = {name: [*stale_reasons(entries, made)] for name, entries in answer("status").items()}
     for name, stage in locked.items():
         for dep in stage["deps"]:
             if dep["path"] in made and dep.get("md5") != made[dep["path"]]:
@@ -126,9 +114,9 @@ def stale_reasons(entries: list[Any], made: Mapping[str, str]) -> Iterator[str]:
 
 def unpushed_outputs(made: Mapping[str, str]) -> list[str]:
     """A line for each output of which the default remote lacks a file."""
-    found = json.loads(_dvc("data", "status", "--not-in-remote", "--granular", "--json")).get("not_in_remote", ())
-    outputs = {next((out for out in made if path == out or path.startswith(f"{out}/")), path) for path in found}
-    return [f"output {path}: not in the remote; run `dvc push`" for path in sorted(outputs)]
+    found = answer("data", "status", "--not-in-remote", "--granular").get("not_in_remote", ())
+    lacking = {next((out for out in made if path == out or path.startswith(f"{out}/")), path) for path in found}
+    return [f"output {path}: not in the remote; run `dvc push`" for path in sorted(lacking)]
 
 
 def prove(since: str, locked: Stages, made: Mapping[str, str], remote: bool) -> list[str]:
@@ -144,7 +132,7 @@ def prove(since: str, locked: Stages, made: Mapping[str, str], remote: bool) -> 
     bring({dep["path"] for name in changed for dep in locked[name]["deps"]} & made.keys() - made_again, remote)
     text = LOCK.read_bytes()
     for name in changed:
-        _run("dvc", "repro", "--force", "--no-run-cache", "--single-item", name)
+        show("repro", "--force", "--no-run-cache", "--single-item", name)
     click.echo(f"{len(changed)} of {len(locked)} stages run again: {', '.join(changed) or 'none'}")
     again = locked_hashes(read_lock(LOCK))
     told = [
@@ -169,26 +157,23 @@ def bring(wanted: set[str], remote: bool) -> None:
     for targets in (sorted(wanted), *([path] for path in sorted(wanted))):
         missing = [path for path in targets if not Path(path).exists()]
         if missing:
-            _run("dvc", "pull" if remote else "checkout", *missing)
+            show("pull" if remote else "checkout", *missing)
 
 
 def changed_stages(since: str, locked: Stages) -> list[str]:
     """Stages, in the order in which they can run, whose locked entries are not the base's."""
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder) / LOCK
-        base.write_text(_git("show", f"{since}:./{LOCK}"), encoding="utf-8")
-        before = read_lock(base) if base.stat().st_size else {}
+    before = committed_lock(since)
     return [name for name, stage in locked.items() if stage != before.get(name)]
 
 
 def run_base(since: str) -> None:
     """Run the base's graph with the base's code, in a copy that fills this checkout's cache."""
-    cache = _dvc("cache", "dir").strip()
-    with tempfile.TemporaryDirectory(prefix="ontime-base-") as folder:
-        _run("git", "clone", "--quiet", "--no-checkout", ".", folder)
-        _run("git", "checkout", "--quiet", "--detach", since, cwd=folder)
-        _run("dvc", "cache", "dir", "--local", cache, cwd=folder)
-        _run("dvc", "repro", "--quiet", cwd=folder, PYTHONPATH=str(Path(folder) / "src"))
+    cache = dvc("cache", "dir")
+    with tempfile.TemporaryDirectory(prefix="ontime-base-") as top:
+        copy = Path(top) / "checkout"
+        clone(copy, since)
+        dvc("cache", "dir", "--local", cache, folder=copy)
+        show("repro", "--quiet", folder=copy)
 
 
 def write_failure(output: Path, told: list[str]) -> None:
@@ -203,26 +188,3 @@ def write_failure(output: Path, told: list[str]) -> None:
 
 def _few(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _git(*arguments: str) -> str:
-    """What git prints, or nothing where it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return "" if done.returncode else done.stdout.rstrip("\n")
-
-
-def _dvc(*arguments: str) -> str:
-    done = subprocess.run(["dvc", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = [line for line in done.stderr.splitlines() if line.strip()]
-        raise OntimeError(f"dvc {' '.join(arguments)}: {reason[0] if reason else done.returncode}")
-    return done.stdout
-
-
-def _run(*words: str, cwd: str = ".", **variables: str) -> None:
-    """Run a command that prints on; its failure is told in a line below what it said."""
-    sys.stdout.flush()
-    if subprocess.run(
-        words, cwd=cwd, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, check=False
-    ).returncode:
-        raise OntimeError(f"`{' '.join(words)}` failed; it says above why")

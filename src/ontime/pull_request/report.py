@@ -5,7 +5,6 @@ with `report.md` and its images. Only validation rows decide; test metrics are s
 """
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,16 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.params import load_section
 from ontime.model_evaluation.metrics import Decision, Evaluate
-from ontime.pull_request.gate import Gate, Judged, Predictions, judge, judge_slices, paired
+from ontime.pull_request.gate import (
+    Comparison,
+    Gate,
+    Predictions,
+    compare_metrics,
+    compare_slices,
+    paired,
+)
+from ontime.repository.dvc import answer
+from ontime.repository.git import commit_of
 
 MARKER = "<!-- ontime report -->"
 """First line of the report, by which its comment is found again."""
@@ -44,17 +52,19 @@ def command(base: str, output: Path, image_url: str) -> None:
     """Write what this checkout does to the model against a base revision, and judge it by `gate`."""
     gate, decision = load_section("gate", Gate), load_section("decision", Decision)
     columns = load_section("evaluate", Evaluate).slices
-    commit = _git("rev-parse", "--verify", f"{base}^{{commit}}", otherwise=f"--base {base}: no such revision")
+    commit = commit_of(base)
+    if commit is None:
+        raise OntimeError(f"--base {base}: no such revision")
     before, after = read_champion(_base_opener(commit)), read_champion(_workspace_opener)
     both, unpaired = paired(before.predictions, after.predictions)
-    judged = judge(both, before.predictions.threshold, after.predictions.threshold, decision, gate)
-    slices = judge_slices(both, [name for name in columns if name in both], gate)
-    failed = [metric for metric in [*judged, *slices] if metric.regressed]
+    metrics = compare_metrics(both, before.predictions.threshold, after.predictions.threshold, decision, gate)
+    slices = compare_slices(both, [name for name in columns if name in both], gate)
+    failed = [metric for metric in [*metrics, *slices] if metric.regressed]
     with replacing(output) as folder:
         folder.mkdir()
         images = draw(before, after, folder)
         text = render(
-            before, after, judged, slices, unpaired, changes(commit), [f"{image_url}{name}" for name in images]
+            before, after, metrics, slices, unpaired, changes(commit), [f"{image_url}{name}" for name in images]
         )
         (folder / "report.md").write_text(text, encoding="utf-8")
     click.echo(f"{output / 'report.md'}: {verdict(failed)}")
@@ -120,10 +130,10 @@ def changes(commit: str) -> Changes:
     """What `dvc params diff`, `dvc diff` and `dvc metrics diff` say, by their JSON."""
     parameters = [
         (name, values.get("old"), values.get("new"))
-        for changed in _dvc("params", "diff", commit).values()
+        for changed in answer("params", "diff", commit).values()
         for name, values in changed.items()
     ]
-    found = _dvc("diff", commit)
+    found = answer("diff", commit)
     outputs = {
         kind: [_path(entry["path"]) for entry in found.get(kind, ())] for kind in ("added", "deleted", "modified")
     }
@@ -131,12 +141,12 @@ def changes(commit: str) -> Changes:
     absent = set(_absent())
     outputs["deleted"] = [path for path in outputs["deleted"] if absent.isdisjoint(_with_folders(path))]
     outputs["renamed"] = [f"{entry['path']['old']} to {entry['path']['new']}" for entry in found.get("renamed", ())]
-    return Changes(parameters, outputs, _dvc("metrics", "diff", commit))
+    return Changes(parameters, outputs, answer("metrics", "diff", commit))
 
 
 def _absent() -> Iterator[str]:
     """Outputs of dvc.lock that the checkout does not have, folders with a slash at the end."""
-    status = _dvc("data", "status")
+    status = answer("data", "status")
     yield from (_path(path) for path in status.get("not_in_cache", ()))
     yield from (_path(path) for path in status.get("uncommitted", {}).get("deleted", ()))
 
@@ -149,22 +159,6 @@ def _with_folders(path: str) -> Iterator[str]:
 
 def _path(path: Any) -> str:
     return str(path["new"] if isinstance(path, dict) else path)
-
-
-def _dvc(*arguments: str) -> dict[str, Any]:
-    done = subprocess.run(["dvc", *arguments, "--json"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = [line for line in done.stderr.splitlines() if line.strip()]
-        raise OntimeError(f"dvc {' '.join(arguments)}: {reason[0] if reason else done.returncode}")
-    content: dict[str, Any] = json.loads(done.stdout or "{}")
-    return content
-
-
-def _git(*arguments: str, otherwise: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OntimeError(otherwise)
-    return done.stdout.strip()
 
 
 def draw(before: Champion, after: Champion, folder: Path) -> list[str]:
@@ -189,7 +183,7 @@ def draw(before: Champion, after: Champion, folder: Path) -> list[str]:
     return [f"{name}.png" for name in shapes]
 
 
-def verdict(failed: list[Judged]) -> str:
+def verdict(failed: list[Comparison]) -> str:
     """One line: what is worse than allowed, or that nothing is."""
     if not failed:
         return "passed: nothing is worse than allowed"
@@ -203,14 +197,14 @@ def verdict(failed: list[Judged]) -> str:
 def render(
     before: Champion,
     after: Champion,
-    judged: list[Judged],
-    slices: list[Judged],
+    metrics: list[Comparison],
+    slices: list[Comparison],
     unpaired: int,
     changed: Changes,
     images: list[str],
 ) -> str:
     """The report as Markdown."""
-    failed = [metric for metric in [*judged, *slices] if metric.regressed]
+    failed = [metric for metric in [*metrics, *slices] if metric.regressed]
     champion = after.model if after.model == before.model else f"{before.model} → {after.model}"
     moved = [metric for metric in slices if metric.low > 0 or metric.high < 0]
     moved.sort(key=lambda metric: (-metric.regressed, -abs(metric.head - metric.base), metric.name))
@@ -218,14 +212,14 @@ def render(
         MARKER,
         f"## Gate {'failed' if failed else 'passed'}",
         f"Champion: {champion}. {verdict(failed)[0].upper()}{verdict(failed)[1:]}.",
-        "### Validation, judged",
-        *_judged_table("metric", judged),
+        "### Validation, which decides",
+        *_comparison_table("metric", metrics),
     ]
     if unpaired:
-        parts.append(f"{unpaired} validation rows are in one of the two only and are not judged.")
+        parts.append(f"{unpaired} validation rows are in one of the two only and are not compared.")
     if moved:
-        parts += ["### Slices whose ROC AUC moved beyond chance", *_judged_table("slice", moved[:MOST_SLICES])]
-    parts += ["### Test, not judged", *_test_table(before.test, after.test)]
+        parts += ["### Slices whose ROC AUC moved beyond chance", *_comparison_table("slice", moved[:MOST_SLICES])]
+    parts += ["### Test, for information", *_test_table(before.test, after.test)]
     parts += ["### Parameters", *_listed(_parameter_rows(changed.parameters))]
     parts += ["### Data and outputs", *_listed(_output_rows(changed.outputs))]
     parts += ["### Metrics of every run", *_metric_rows(changed.metrics)]
@@ -233,9 +227,9 @@ def render(
     return "\n\n".join(parts) + "\n"
 
 
-def _judged_table(title: str, judged: list[Judged]) -> list[str]:
+def _comparison_table(title: str, metrics: list[Comparison]) -> list[str]:
     lines = [f"| {title} | base | this | change | worse by, interval | allowed | |", "|---|---|---|---|---|---|---|"]
-    for metric in judged:
+    for metric in metrics:
         mark = "**regressed**" if metric.regressed else "better" if metric.high < 0 else ""
         lines.append(
             f"| {_cell(metric.name)} | {metric.base:.4f} | {metric.head:.4f} | {metric.head - metric.base:+.4f} "

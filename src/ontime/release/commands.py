@@ -11,8 +11,8 @@ import click
 
 from ontime.common.errors import OntimeError
 from ontime.release import mirror, overview, promotion, publish
-from ontime.release.git import REMOTE
 from ontime.release.registry import Registry, read_registry, resolve
+from ontime.repository.git import REMOTE
 
 on_branch = click.option("--branch", default="main", show_default=True, help="The default branch.")
 by_tag = click.option(

@@ -12,16 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.manifest import MANIFEST, check_contents, parse_manifest
-from ontime.release.git import content_of, git
 from ontime.release.registry import SHORT
-
-LOCK = "dvc.lock"
+from ontime.repository.git import clone, elsewhere
+from ontime.repository.lock_file import LOCK, committed_lock, outputs
 
 
 def check_lock(commit: str) -> None:
@@ -64,14 +60,10 @@ def check_remote(commit: str) -> None:
 
 def locked_champion(commit: str) -> str:
     """MD5 of the champion's folder as the commit's lock has it, without DVC's ending .dir."""
-    text = content_of(commit, LOCK)
-    try:
-        stages = YAML(typ="safe", pure=True).load(text or "")["stages"]
-        outs = [out for stage in stages.values() for out in stage.get("outs", ())]
-        (md5,) = [out["md5"] for out in outs if Path(out["path"]) == paths.CHAMPION]
-    except (YAMLError, TypeError, KeyError, AttributeError, ValueError):
-        raise OntimeError(f"commit {commit[:SHORT]}: {LOCK} has no {paths.CHAMPION}") from None
-    return str(md5).removesuffix(".dir")
+    md5 = outputs(committed_lock(commit)).get(str(paths.CHAMPION))
+    if not md5:
+        raise OntimeError(f"commit {commit[:SHORT]}: {LOCK} has no {paths.CHAMPION}")
+    return md5.removesuffix(".dir")
 
 
 def champion_files(commit: str) -> dict[str, bytes]:
@@ -132,9 +124,8 @@ def _clone(commit: str) -> Iterator[Any]:
     from dvc.repo import Repo
 
     with tempfile.TemporaryDirectory(prefix="ontime-release-") as top:
-        clone = Path(top) / "clone"
-        git("clone", "--quiet", "--shared", "--no-checkout", ".", str(clone))
-        git("-C", str(clone), "checkout", "--quiet", "--detach", commit)
+        copy = Path(top) / "clone"
+        clone(copy, commit, "--shared")
         with Repo() as here:
             config = {
                 "core": {"site_cache_dir": top},
@@ -143,7 +134,7 @@ def _clone(commit: str) -> Iterator[Any]:
             }
             if here.config["core"].get("remote"):
                 config["core"]["remote"] = here.config["core"]["remote"]
-        with Repo(str(clone), config=config) as repo:
+        with elsewhere(), Repo(str(copy), config=config) as repo:
             yield repo
 
 

@@ -24,6 +24,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.model_deployment.inference import signing
 from ontime.model_deployment.inference.manifest import read_manifest
+from ontime.repository.git import git
 
 DOCKERFILE = Path("deployment/docker/Dockerfile")
 SOURCES = ("src/ontime", "deployment/docker", ".dockerignore")
@@ -47,6 +48,9 @@ def command(name: str, version_: str, base: str | None, pip_config: Path | None,
     if not VERSION.fullmatch(version_):
         raise OntimeError(f"--version {version_}: expected MAJOR.MINOR.PATCH, as in 1.2.0")
     tool = find_tool("docker" if docker else "podman")
+    linked = [path for path in sorted(paths.CHAMPION.rglob("*")) if path.is_symlink()]
+    if linked:
+        raise OntimeError(f"{linked[0]}: a link, which leads nowhere in an image; run `dvc unprotect {paths.CHAMPION}`")
     signer = signing.Signer(signing.SIGNATURE.with_suffix(signing.KEY_ENDING))
     signing.verify(paths.CHAMPION, signing.SIGNATURE, signer)
     arguments = {
@@ -100,18 +104,11 @@ def revision(only_clean: bool = False) -> str:
     Raises:
         OntimeError: no commit, or a changed file while only a clean checkout will do.
     """
-    try:
-        commit = _git("rev-parse", "HEAD").strip()
-        changed = _git("status", "--porcelain", "--", *SOURCES).splitlines()
-    except subprocess.CalledProcessError as error:
-        raise OntimeError(f"git: {error.stderr.strip().splitlines()[-1]}") from None
+    commit = git("rev-parse", "--verify", "HEAD")
+    changed = git("status", "--porcelain", "--", *SOURCES).splitlines()
     if changed and only_clean:
         raise OntimeError(f"{changed[0][3:]}: not committed; an image that is pushed is made of a commit")
     return f"{commit}-modified" if changed else commit
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def run(command_line: list[str]) -> None:

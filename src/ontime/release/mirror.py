@@ -5,8 +5,8 @@ MLflow follows and never leads: nothing here reads what it says, and a server th
 """
 
 from ontime.common import paths
-from ontime.model_training.tracking import asking_mlflow
 from ontime.release.registry import Registry
+from ontime.tracking.mlflow_client import asking_mlflow
 
 
 def mirror(registry: Registry) -> int | None:

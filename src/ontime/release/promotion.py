@@ -2,7 +2,6 @@
 
 from ontime.common.errors import OntimeError
 from ontime.release.commit_checks import check_lock, check_remote
-from ontime.release.git import REMOTE, commit_of, fetch, git, is_ancestor, tip
 from ontime.release.registry import (
     SHORT,
     Registry,
@@ -15,6 +14,7 @@ from ontime.release.registry import (
 )
 from ontime.release.release_file import ran
 from ontime.release.tags import Event, check_version, is_newer
+from ontime.repository.git import REMOTE, commit_of, fetch, git, is_ancestor, tip
 
 
 def register(version: str, revision: str, branch: str, pushed: bool, remote: bool) -> str:
@@ -92,6 +92,7 @@ def older(stage: str, version: str | None, branch: str, registry: Registry) -> s
         OntimeError: there is none.
     """
     registry.previous_stage(stage)
+    registry.check_active()
     found = [one.release.version for one in ran(stage, branch) if one.release]
     if version is not None:
         registry.required(version)

@@ -11,7 +11,10 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import write_text
 from ontime.release import release_file
 from ontime.release.commit_checks import champion_files, model_sha256
-from ontime.release.git import (
+from ontime.release.registry import SHORT, Registry, read_registry
+from ontime.release.release_file import Release, path_of, ran, render
+from ontime.release.tags import Event
+from ontime.repository.git import (
     REMOTE,
     blob_of,
     fetch,
@@ -22,9 +25,6 @@ from ontime.release.git import (
     tip,
     tried,
 )
-from ontime.release.registry import SHORT, Registry, read_registry
-from ontime.release.release_file import Release, path_of, ran, render
-from ontime.release.tags import Event
 
 ATTEMPTS = 2
 
@@ -160,6 +160,7 @@ def follow(branch: str, path: Path) -> None:
 def _wanted(stage: str, version: str | None, registry: Registry) -> Event:
     """The registration of the version that the registry wants in a stage; refused if another one is asked for."""
     registry.previous_stage(stage)
+    registry.check_active()
     if version is not None:
         registry.required(version)
     event = registry.wanted(stage)

@@ -17,7 +17,6 @@ from ruamel.yaml.error import YAMLError
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
-from ontime.release.git import REMOTE, git, push, tried
 from ontime.release.tags import (
     Event,
     assigning,
@@ -27,6 +26,7 @@ from ontime.release.tags import (
     read_event,
     registering,
 )
+from ontime.repository.git import REMOTE, git, push, tried
 
 DVC_FILE, STAGES_FILE = Path("dvc.yaml"), Path(".gto")
 SHORT = 12
@@ -53,9 +53,10 @@ class Registry:
         """The tag of a version that may be deployed.
 
         Raises:
-            OntimeError: it is malformed, not registered, or withdrawn (`gto deprecate`).
+            OntimeError: it is malformed, not registered, or withdrawn (`gto deprecate`), alone or with the artifact.
         """
         check_version(version)
+        self.check_active()
         event = self.registration(version)
         if event is None:
             known = [event.version for event in self.registrations()]
@@ -65,6 +66,19 @@ class Registry:
         if self.version_at(event.commit) != version:
             raise OntimeError(f"{version}: on one commit with {self.version_at(event.commit)}; one of them is wrong")
         return event
+
+    def withdrawal(self) -> Event | None:
+        """The tag that withdrew the artifact with all its versions (`gto deprecate NAME`), while it is there."""
+        return next((event for event in reversed(self.events) if event.action is Action.DEPRECATE), None)
+
+    def check_active(self) -> None:
+        """Refuse an artifact that was withdrawn as a whole."""
+        event = self.withdrawal()
+        if event:
+            raise OntimeError(
+                f"{self.name}: withdrawn with all versions by the tag {event.tag}; to take that back: "
+                f"git tag --delete {event.tag}, and git push --delete {REMOTE} {event.tag} if it was pushed"
+            )
 
     def may_run(self, version: str) -> bool:
         """Whether a version may be deployed."""
@@ -89,6 +103,8 @@ class Registry:
     def assigned(self, stage: str) -> Event | None:
         """The assignment in force, as `gto show NAME#STAGE` finds it."""
         standing: list[Event] = []
+        if self.withdrawal():
+            return None
         for event in self.events:
             if event.stage == stage and event.action is Action.ASSIGN:
                 standing.append(event)
@@ -100,7 +116,7 @@ class Registry:
     def wanted(self, stage: str) -> Event | None:
         """The tag that says what a stage should run: its assignment or, for the first stage, a later registration."""
         found = [self.assigned(stage)]
-        if stage == self.stages[0]:
+        if stage == self.stages[0] and not self.withdrawal():
             withdrawn = self._withdrawn()
             found += [event for event in self.registrations() if event.version not in withdrawn]
         return max(filter(None, found), key=_order, default=None)
@@ -125,6 +141,7 @@ class Registry:
     def check_new(self, version: str, commit: str) -> None:
         """Refuse to register a version that exists, is not the newest, or has a commit that is another one already."""
         check_version(version)
+        self.check_active()
         known, other = self.registration(version), self.version_at(commit)
         if known is not None:
             raise OntimeError(f"{version}: registered already, on commit {known.commit[:SHORT]}")

@@ -14,13 +14,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ontime.common.errors import OntimeError
-from ontime.release.git import check_whole, content_of, git, tip
 from ontime.release.tags import is_version
+from ontime.repository.git import check_whole, content_of, git, tip
 
 FOLDER = Path("deployment/kubernetes/releases")
 IMAGE = "ontime"
 """Name of the image in the manifests, whose place the release's image takes."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 IMAGE_NAME = re.compile(r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*")
 HEAD = """\
 # Written whole by `ontime release write`; a file that was edited is refused.
@@ -99,7 +100,7 @@ def render(release: Release | None) -> str:
     return HEAD + (NOTHING if release is None else RELEASED.format(name=IMAGE, **vars(release)))
 
 
-def parse(text: str, place: str | Path) -> Release | None:
+def parse(text: str, path: str | Path) -> Release | None:
     """The release that a file says; None before the first one.
 
     Raises:
@@ -112,21 +113,21 @@ def parse(text: str, place: str | Path) -> Release | None:
         except (OntimeError, YAMLError, KeyError, TypeError, ValueError, AttributeError):
             release = None
         if release is None or text != render(release):
-            raise OntimeError(f"{place}: edited by hand; take that back (git log -p {place}) and write it again")
+            raise OntimeError(f"{path}: edited by hand; take that back (git log -p {path}) and write it again")
     return release
 
 
 def check(release: Release) -> Release:
-    """Refuse a release with a malformed fact."""
-    for name, value, good in (
-        ("version", release.version, is_version(release.version)),
-        ("commit", release.commit, re.fullmatch(r"[0-9a-f]{40}", release.commit)),
-        ("SHA-256 of the model", release.model_sha256, re.fullmatch(r"[0-9a-f]{64}", release.model_sha256)),
-        ("image, a name without tag", release.image, IMAGE_NAME.fullmatch(release.image)),
-        ("digest, sha256: and 64 digits", release.digest, DIGEST.fullmatch(release.digest)),
+    """Refuse a release with a malformed value."""
+    for fact, value, expected, good in (
+        ("version", release.version, "vMAJOR.MINOR.PATCH, as in v1.2.0", is_version(release.version)),
+        ("commit", release.commit, "40 hexadecimal digits", re.fullmatch(r"[0-9a-f]{40}", release.commit)),
+        ("model SHA-256", release.model_sha256, "64 hexadecimal digits", SHA256.fullmatch(release.model_sha256)),
+        ("image", release.image, "registry and repository without a tag", IMAGE_NAME.fullmatch(release.image)),
+        ("digest", release.digest, "sha256: and 64 hexadecimal digits", DIGEST.fullmatch(release.digest)),
     ):
         if not good:
-            raise OntimeError(f"{value}: not a {name}")
+            raise OntimeError(f"{fact} {value!r}: expected {expected}")
     return release
 
 

@@ -1,1 +1,1 @@
-"""Operations on the checkout itself: a fork's own table, the lock, the cache, a local S3 server."""
+"""The checkout as git and DVC know it: their programs, `dvc.lock`, the cache, a local S3 server."""

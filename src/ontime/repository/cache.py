@@ -4,24 +4,18 @@ DVC trusts an object by its date; a disk that lost bits is found only by reading
 `dvc pull`, or by `dvc repro`, which makes it again.
 """
 
-import hashlib
-import subprocess
-from pathlib import Path
-
 import click
 
 from ontime.common.errors import OntimeError
+from ontime.common.files import is_cache_object
+from ontime.repository.dvc import cache_folder
 
 
 @click.command(name="cache")
 def command() -> None:
     """Check every object of DVC's cache and remove corrupted ones."""
-    done = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OntimeError("not a DVC repository; run this in the repository's top folder")
-    folder = Path(done.stdout.strip()) / "files" / "md5"
-    objects = sorted(path for path in folder.glob("??/*") if path.is_file())
-    corrupted = [path for path in objects if not intact(path)]
+    objects = sorted(path for path in cache_folder().glob("??/*") if path.is_file())
+    corrupted = [path for path in objects if not is_cache_object(path)]
     for path in corrupted:
         path.unlink()
         click.echo(f"removed {path.parent.name}{path.name}: its content has another hash")
@@ -30,10 +24,3 @@ def command() -> None:
         raise OntimeError(
             "the cache had corrupted objects; get them back with `dvc pull`, or `dvc repro` makes them again"
         )
-
-
-def intact(path: Path) -> bool:
-    """Whether a cache object's MD5 is its name (a folder's listing has the ending .dir)."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    return path.parent.name + path.name.removesuffix(".dir") == digest

@@ -9,18 +9,16 @@ ours first, and `dvc repro` then runs what neither side fits (or takes it from t
 """
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import click
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
+from ontime.repository.git import bytes_of
+from ontime.repository.lock_file import LOCK, has_markers, parsed, write_lock
 
-LOCK = Path("dvc.lock")
 RUNNING = Path(".dvc/tmp/rwlock")
 
 
@@ -35,28 +33,26 @@ def command() -> None:
     except FileNotFoundError:
         click.echo(f"{LOCK}: not there yet, nothing to mend")
         return
-    if "<<<<<<< " not in text:
-        if _is_lock(text):
+    if not has_markers(text):
+        if parsed(text) is not None:
             click.echo(f"{LOCK}: in order")
         else:
             restore()
         return
     ours, theirs = sides(text)
-    yaml = YAML()
-    with replacing(LOCK) as temporary:
-        yaml.dump(merge(_stages(ours), _stages(theirs)), temporary)
+    write_lock(merge(_stages(ours), _stages(theirs)))
     click.echo(f"{LOCK}: resolved; now run `dvc repro` and commit")
 
 
 def restore() -> None:
     """Take `dvc.lock` from the last commit, or remove it where there is none."""
-    done = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
-    if done.returncode:
+    committed = bytes_of("HEAD", LOCK)
+    if committed is None:
         LOCK.unlink()
         click.echo(f"{LOCK}: half written, removed; now run `dvc repro`")
         return
     with replacing(LOCK) as temporary:
-        temporary.write_bytes(done.stdout)
+        temporary.write_bytes(committed)
     click.echo(f"{LOCK}: half written, restored from the last commit; now run `dvc repro`")
 
 
@@ -66,13 +62,6 @@ def _is_json(path: Path) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_lock(text: str) -> bool:
-    try:
-        return isinstance(YAML(typ="safe", pure=True).load(text)["stages"], dict)
-    except (YAMLError, TypeError, KeyError):
-        return False
 
 
 def sides(text: str) -> tuple[str, str]:
@@ -106,13 +95,12 @@ def sides(text: str) -> tuple[str, str]:
 
 
 def merge(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """One lock with every stage of either side, ours where both have it."""
-    return {"schema": "2.0", "stages": {**theirs, **ours}}
+    """Every stage of either side, ours where both have it."""
+    return {**theirs, **ours}
 
 
 def _stages(text: str) -> dict[str, Any]:
-    try:
-        stages = dict(YAML(typ="safe", pure=True).load(text)["stages"])
-    except (YAMLError, TypeError, KeyError) as error:
-        raise OntimeError(f"{LOCK}: a side of the conflict is no lock; take one: git checkout --ours {LOCK}") from error
+    stages = parsed(text)
+    if stages is None:
+        raise OntimeError(f"{LOCK}: a side of the conflict is no lock; take one: git checkout --ours {LOCK}")
     return stages

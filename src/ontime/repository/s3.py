@@ -3,6 +3,7 @@
 Data is kept in `.s3/`; `.dvc/config.local` points the team's remote at the server until `ontime s3 --off`.
 """
 
+import contextlib
 import os
 import re
 import secrets
@@ -19,6 +20,7 @@ from botocore.session import get_session
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json
+from ontime.repository.dvc import dvc
 
 FOLDER = Path(".s3")
 STATE = FOLDER / "server.json"
@@ -108,9 +110,9 @@ def stop() -> None:
     if command_line.exists() and b"weed" in command_line.read_bytes():
         end_server(state["pid"])
     for option in ("endpointurl", "access_key_id", "secret_access_key"):
-        subprocess.run(
-            ["dvc", "remote", "modify", "--local", "--unset", REMOTE, option], check=False, capture_output=True
-        )
+        # one that was taken out by hand is no problem
+        with contextlib.suppress(OntimeError):
+            dvc("remote", "modify", "--local", "--unset", REMOTE, option)
     click.echo("stopped; data stays in .s3")
 
 
@@ -137,7 +139,7 @@ def _point_remote(state: dict[str, str | int]) -> None:
         "secret_access_key": str(state["secret_access_key"]),
     }
     for option, value in settings.items():
-        subprocess.run(["dvc", "remote", "modify", "--local", REMOTE, option, value], check=True)
+        dvc("remote", "modify", "--local", REMOTE, option, value)
 
 
 def _address(port: str | int) -> str:

@@ -1,36 +1,34 @@
 """The proof that `dvc.lock` is what the code produces: the graph run again, without cache, somewhere else.
 
 A copy of the checkout is executed under another path, user name, home, host name, time zone, locale, umask,
-hash seed, number of threads, order of directory listings, date and set of processor switches; then every output's
-hash is compared with `dvc.lock`. The idea is that of reprotest (https://salsa.debian.org/reproducible-builds/reprotest).
+hash seed, number of threads, order of directory listings, date and set of processor switches, then on other
+processors; and every output's hash is compared with `dvc.lock`. The idea is that of reprotest
+(https://salsa.debian.org/reproducible-builds/reprotest).
 """
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 import click
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
-from ontime.repository.checkout import listed_files
+from ontime.repository.dvc import dvc
+from ontime.repository.git import git, listed_files
+from ontime.repository.lock_file import LOCK, Stages, outputs, read_lock
+from ontime.verification.processors.tracing import DEFAULT, RUNS, names_of, on_processor, read_report, totals, why_not
 
-LOCK = Path("dvc.lock")
 SHUFFLE = Path(__file__).parent / "variation"
+RUN_ALONE = ("repro", "--quiet", "--single-item", "--force", "--no-run-cache")
 
 
 @dataclass(frozen=True)
 class Variation:
-    """One changed environment."""
+    """One changed environment, on this machine's processor unless another is named."""
 
     name: str
     folder: str
@@ -39,6 +37,7 @@ class Variation:
     days: int
     listing: str
     variables: Mapping[str, str]
+    processor: str | None = None
 
 
 VARIATIONS = (
@@ -125,59 +124,86 @@ class _Proofs(click.Group):
 
 @click.group(name="verify", cls=_Proofs, invoke_without_command=True)
 @click.option("--stage", "stages", multiple=True, metavar="NAME", help="Only this stage, from the inputs as they are.")
+@click.option(
+    "--processors",
+    "wanted",
+    default=",".join(DEFAULT),
+    show_default=True,
+    metavar="all|none|NAME,...",
+    help="Other processors to run on, too.",
+)
 @click.pass_context
-def command(context: click.Context, stages: tuple[str, ...]) -> None:
+def command(context: click.Context, stages: tuple[str, ...], wanted: str) -> None:
     """Run the graph again in changed environments and compare every output with dvc.lock."""
     if context.invoked_subcommand:
         return
+    processors = names_of(wanted)
     checkout = Path.cwd()
     locked = read_lock(checkout / LOCK)
     for name in stages:
         if name not in locked:
             raise OntimeError(f"--stage {name}: not in {LOCK}; known: {', '.join(locked)}")
     for variation in VARIATIONS:
-        with tempfile.TemporaryDirectory(prefix="ontime-verify-") as top:
-            copy = Path(top) / variation.folder / "checkout"
-            copy_checkout(checkout, copy, [name for name in locked if name in stages], locked)
-            environment = environment_of(variation, Path(top), copy)
-            click.echo(f"{variation.name}: running {', '.join(stages) or 'the whole graph'} without cache", err=True)
-            count = 0
-            for stage, output, same in compare(copy, locked, stages, environment, variation.umask):
-                if not same:
-                    raise OntimeError(
-                        f"stage {stage}: {output} is not what {LOCK} says ({variation.name}): "
-                        "run `dvc repro` and commit dvc.lock if the code or data changed; "
-                        "else the stage is not reproducible"
-                    )
-                count += 1
-            click.echo(f"{variation.name}: {count} outputs identical to {LOCK}")
+        _prove(variation, checkout, locked, stages)
+    missing = why_not() if processors else None
+    if missing:
+        click.echo(f"other processors: left out: {missing}")
+        return
+    for name in processors:
+        _prove(on_other_processor(name), checkout, locked, stages)
 
 
-def read_lock(path: Path) -> dict[str, dict[str, Any]]:
-    """The stages of a lock file by name, each after those whose outputs it reads."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise OntimeError(f"{path.name}: not found; run `dvc repro` first") from None
-    if "\n<<<<<<< " in f"\n{text}":
-        raise OntimeError(f"{path.name}: has merge conflict markers; resolve it with `ontime lock`")
-    try:
-        stages: dict[str, dict[str, Any]] = dict(YAML(typ="safe", pure=True).load(text)["stages"])
-    except (YAMLError, TypeError, KeyError):
-        raise OntimeError(
-            f"{path.name}: not a lock file; restore it with git, or remove it and run `dvc repro`"
-        ) from None
-    made_by = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
-    order = TopologicalSorter(
-        {
-            name: [made_by[dep["path"]] for dep in stage["deps"] if dep["path"] in made_by]
-            for name, stage in stages.items()
-        }
+def on_other_processor(name: str) -> Variation:
+    """A plain environment on the processor `name`, with its number of threads and kind of approximate results."""
+    run = RUNS[name]
+    return Variation(
+        name=f"processor {name}, {run.kind} reciprocals, {run.threads} thread{'s' if run.threads > 1 else ''}",
+        folder="processor",
+        threads=run.threads,
+        umask=0o022,
+        days=0,
+        listing="sorted",
+        variables={"LC_ALL": "C.UTF-8", "USER": "ada"},
+        processor=name,
     )
-    return {name: stages[name] for name in order.static_order()}
 
 
-def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Mapping[str, Any]) -> None:
+def _prove(variation: Variation, checkout: Path, locked: Stages, stages: tuple[str, ...]) -> None:
+    with tempfile.TemporaryDirectory(prefix="ontime-verify-") as top:
+        copy, report = Path(top) / variation.folder / "checkout", Path(top) / "report"
+        copy_checkout(checkout, copy, [name for name in locked if name in stages], locked)
+        variables = variables_of(variation, Path(top))
+        processor = variation.processor
+        tracer = on_processor(processor, RUNS[processor].kind, report) if processor else []
+        click.echo(f"{variation.name}: running {', '.join(stages) or 'the whole graph'} without cache", err=True)
+        count = 0
+        for stage, output, same in compare(copy, locked, stages, variables, variation.umask, tracer):
+            if processor:
+                refuse_approximate(stage, variation, report)
+            if not same:
+                raise OntimeError(
+                    f"stage {stage}: {output} is not what {LOCK} says ({variation.name}): "
+                    "run `dvc repro` and commit dvc.lock if the code or data changed; "
+                    "else the stage is not reproducible"
+                )
+            count += 1
+        click.echo(f"{variation.name}: {count} outputs identical to {LOCK}")
+
+
+def refuse_approximate(stage: str, variation: Variation, report: Path) -> None:
+    """Refuse instructions whose results the processor chooses, and files in which they could not be looked for."""
+    found = read_report(report)
+    if found.unread:
+        raise OntimeError(f"stage {stage}: {found.unread[0]}: cannot be searched for instructions ({variation.name})")
+    if found.executed:
+        told = ", ".join(totals(found))
+        raise OntimeError(
+            f"stage {stage}: executes instructions whose results a processor may choose ({variation.name}): {told}: "
+            "compute it by operations that IEEE 754 fixes"
+        )
+
+
+def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Stages) -> None:
     """Copy what git knows (in reverse order, without modification times) and the data that the stages start from.
 
     Args:
@@ -198,44 +224,43 @@ def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Mapping
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(checkout / name, copy / name)
             os.utime(copy / name, (0, 0))
-    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
+    git("init", "--quiet", folder=copy)
 
 
-def environment_of(variation: Variation, top: Path, copy: Path) -> dict[str, str]:
-    """Variables of the changed environment, in which the copy's own code runs; what is not named keeps its value."""
+def variables_of(variation: Variation, top: Path) -> dict[str, str]:
+    """Variables of the changed environment; what is not named keeps its value."""
     home = top / "home" / variation.variables["USER"]
     home.mkdir(parents=True)
     return {
-        **os.environ,
         **variation.variables,
         "HOME": str(home),
         "LANG": variation.variables["LC_ALL"],
         "OMP_NUM_THREADS": str(variation.threads),
-        "ONTIME_TRACKING": "off",
         "ONTIME_VARIATION_DAYS": str(variation.days),
         "ONTIME_VARIATION_LISTING": variation.listing,
-        "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{SHUFFLE}",
+        "PYTHONPATH": str(SHUFFLE),
         "TMPDIR": str(home),
     }
 
 
 def compare(
-    copy: Path, locked: Mapping[str, Any], stages: tuple[str, ...], environment: Mapping[str, str], umask: int
+    copy: Path,
+    locked: Stages,
+    stages: tuple[str, ...],
+    variables: Mapping[str, str],
+    umask: int,
+    before: Sequence[str] = (),
 ) -> Iterator[tuple[str, str, bool]]:
-    """Run stages one by one and yield (stage, output, whether its hash is the locked one)."""
+    """Run stages one by one and yield (stage, output, whether its hash is the locked one).
+
+    Args:
+        before: a command that runs what follows it.
+    """
     for stage in stages or tuple(locked):
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", "repro", "--quiet", "--single-item", "--force", "--no-run-cache", stage],
-            cwd=copy,
-            env=environment,
-            umask=umask,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            reason = [line for line in done.stderr.splitlines() if line.strip()]
-            raise OntimeError(f"stage {stage}: failed in the copy: {reason[0] if reason else done.returncode}")
-        made = {out["path"]: out["md5"] for out in read_lock(copy / LOCK)[stage]["outs"]}
+        try:
+            dvc(*RUN_ALONE, stage, folder=copy, variables=variables, umask=umask, under=before)
+        except OntimeError as error:
+            raise OntimeError(f"stage {stage}: failed in the copy: {error}") from None
+        made = outputs(read_lock(copy / LOCK))
         for output in locked[stage]["outs"]:
             yield stage, output["path"], made.get(output["path"]) == output["md5"]

@@ -19,10 +19,10 @@ from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference import signing
 from ontime.model_deployment.inference.signing import Signer
 from ontime.release.commit_checks import champion_files, check_lock, model_sha256
-from ontime.release.git import content_of, git, is_ancestor, tip
 from ontime.release.registry import SHORT, Registry, read_registry, resolve
 from ontime.release.release_file import Release, parse, path_of, ran
 from ontime.release.tags import registering
+from ontime.repository.git import content_of, git, is_ancestor, tip
 
 MODEL_LABEL = "io.ontime.model.sha256"
 REVISION_LABEL = "org.opencontainers.image.revision"

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ruamel.yaml import YAML
 
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.signing import Signer
-from ontime.release.commit_checks import LOCK, folder_md5_of
-from ontime.release.git import content_of, tip
+from ontime.release.commit_checks import folder_md5_of
 from ontime.release.registry import SHORT, read_registry
 from ontime.release.release_file import Release
+from ontime.repository.git import tip
+from ontime.repository.lock_file import LOCK, committed_lock, outputs
 from ontime.verification.release import link_of, released, signer_options, verify_release
 
 SELECTOR = "app.kubernetes.io/name=ontime,app.kubernetes.io/component=service"
@@ -143,10 +143,9 @@ def check_raw_data(commit: str) -> Iterator[tuple[str, str, int]]:
 
 def first_outputs(commit: str) -> dict[str, str]:
     """MD5 by path of what the stages that read no other stage's output made, as the commit's lock has it."""
-    stages = YAML(typ="safe", pure=True).load(content_of(commit, LOCK) or "")["stages"]
-    made = {out["path"] for stage in stages.values() for out in stage.get("outs", ())}
-    first = [stage for stage in stages.values() if not made & {dep["path"] for dep in stage.get("deps", ())}]
-    return {out["path"]: str(out["md5"]) for stage in first for out in stage.get("outs", ())}
+    stages = committed_lock(commit)
+    made = outputs(stages).keys()
+    return outputs({name: one for name, one in stages.items() if not made & {dep["path"] for dep in one["deps"]}})
 
 
 def _md5(system: Any, name: str) -> str:

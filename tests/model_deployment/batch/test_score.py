@@ -227,6 +227,15 @@ def test_the_metadata_records_the_input_and_the_model(source: Path, tmp_path: Pa
     }
 
 
+def test_what_a_macs_archive_left_beside_the_rows_is_no_partition(
+    source: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "._2024-01.parquet").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ")
+    ontime_score(source, tmp_path / "out", "--model", model, "--backend", "sequential")
+    assert capsys.readouterr().out == f"scored 600 rows in 3 of 3 partitions: {tmp_path / 'out'}\n"
+    assert not (tmp_path / "out" / "._2024-01.parquet").exists()
+
+
 def test_what_is_scored_already_is_left_as_it_is(
     source: Path, tmp_path: Path, model: Path, table: pa.Table, capsys: pytest.CaptureFixture[str]
 ) -> None:

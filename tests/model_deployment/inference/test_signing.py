@@ -12,7 +12,8 @@ from sigstore import models
 
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.signing import Signer, _public_sigstore, make_key, sign, verify
-from tests.conftest import run_command
+from tests.checkouts import run
+from tests.commands import run_command
 from tests.sigstore_server import PROVIDER, Sigstore, sigstore_server
 
 FLIPS = 100
@@ -99,6 +100,67 @@ def test_a_missing_file_is_one_line(copy: Path) -> None:
         verify(copy / "none", copy / "model.sig", Signer(copy / "model.pub"))
 
 
+@pytest.fixture
+def linked(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The model as DVC links it into a checkout from a shared cache; the test runs in its folder."""
+    monkeypatch.chdir(copy)
+    run("dvc", "init", "--quiet", "--no-scm", cwd=copy)
+    run("dvc", "config", "cache.type", "symlink", cwd=copy)
+    run("dvc", "cache", "dir", "shared cache", cwd=copy)
+    run("dvc", "add", "--quiet", "model", cwd=copy)
+    assert all(path.is_symlink() for path in (copy / "model").iterdir())
+    return copy
+
+
+def test_a_model_that_dvc_linked_from_its_cache_is_signed_and_accepted_with_and_without_links(linked: Path) -> None:
+    sign(linked / "model", linked / "new.sig", linked / "model.key")
+    verify(linked / "model", linked / "new.sig", Signer(linked / "model.pub"))
+    check(linked)
+    shutil.copytree(linked / "model", linked / "files")
+    assert not any(path.is_symlink() for path in (linked / "files").iterdir())
+    verify(linked / "files", linked / "new.sig", Signer(linked / "model.pub"))
+    run("dvc", "unprotect", "model", cwd=linked)
+    assert not any(path.is_symlink() for path in (linked / "model").iterdir())
+    verify(linked / "model", linked / "new.sig", Signer(linked / "model.pub"))
+
+
+def test_a_linked_model_whose_object_changed_is_refused(linked: Path) -> None:
+    target = (linked / "model" / "golden.json").resolve()
+    target.chmod(0o644)
+    target.write_bytes(target.read_bytes() + b"\n")
+    line = r"golden\.json: a link to something else than an object of DVC's cache"
+    with pytest.raises(OntimeError, match=line):
+        check(linked)
+    with pytest.raises(OntimeError, match=line):
+        sign(linked / "model", linked / "new.sig", linked / "model.key")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "absent", "same bytes", "within"])
+def test_a_link_to_anything_else_is_neither_signed_nor_accepted(copy: Path, kind: str) -> None:
+    golden, elsewhere = copy / "model" / "golden.json", copy / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "secret").write_text("secret")
+    (elsewhere / "golden.json").write_bytes(golden.read_bytes())
+    if kind == "same bytes":
+        golden.unlink()
+    link = golden if kind == "same bytes" else copy / "model" / "more"
+    targets = {"file": "secret", "folder": "", "absent": "absent", "same bytes": "golden.json"}
+    link.symlink_to("manifest.json" if kind == "within" else elsewhere / targets[kind])
+    line = rf"^{link}: a link to something else than an object of DVC's cache;"
+    with pytest.raises(OntimeError, match=line):
+        check(copy)
+    with pytest.raises(OntimeError, match=line):
+        sign(copy / "model", copy / "new.sig", copy / "model.key")
+    assert not (copy / "new.sig").exists()
+
+
+def test_a_linked_model_goes_into_no_image(linked: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (linked / "model").rename(tmp_path / "models" / "champion")
+    with pytest.raises(OntimeError, match=r"^models/champion/.*: a link, .*; run `dvc unprotect models/champion`$"):
+        run_command("image", "--docker")
+
+
 def test_the_command_makes_a_key_once_and_signs(copy: Path) -> None:
     options = ["--model", f"{copy}/model", "--signature", f"{copy}/new.sig", "--key", f"{copy}/keys/new.key"]
     with pytest.raises(OntimeError, match=r"new\.key: not found; make a key with `ontime sign --new-key`"):
@@ -149,9 +211,7 @@ def test_the_public_key_is_beside_the_signature(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("actions", [False, True])
-def test_keyless_signing_without_a_token_is_refused(
-    copy: Path, monkeypatch: pytest.MonkeyPatch, actions: bool
-) -> None:
+def test_keyless_signing_without_a_token_is_refused(copy: Path, monkeypatch: pytest.MonkeyPatch, actions: bool) -> None:
     for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
     if actions:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
-from ontime.common.files import replacing
+from ontime.common.files import is_cache_object, replacing
 from ontime.model_deployment.inference.manifest import check_files, read_manifest
 
 SIGNATURE = paths.CHAMPION.with_name(f"{paths.CHAMPION.name}.sig")
@@ -98,6 +98,7 @@ def sign(model: Path, signature: Path, private_key: Path | None, trust_config: P
     """
     from model_signing.signing import Config
 
+    check_links(model)
     check_files(model, read_manifest(model))
     config = Config().set_hashing_config(_hashing())
     endings = (KEY_ENDING, TRUST_ENDING) if private_key else (TRUST_ENDING, KEY_ENDING)
@@ -155,6 +156,7 @@ def verify(model: Path, signature: Path, signer: Signer) -> None:
         raise OntimeError(f"{model}: not found")
     if not signature.is_file():
         raise OntimeError(f"{signature}: no signature; sign the model with `ontime sign`")
+    check_links(model)
     config = Config().set_hashing_config(_hashing())
     try:
         if signer.public_key is not None:
@@ -175,13 +177,23 @@ def verify(model: Path, signature: Path, signer: Signer) -> None:
         raise OntimeError(f"{signature}: not signed by {signer}, or changed since: {reason}") from None
 
 
+def check_links(model: Path) -> None:
+    """Refuse a folder with a link that leads anywhere but to an object of a DVC cache, which its own MD5 names.
+
+    With `cache.type symlink` DVC puts such links in place of files. Any other link could bring in a file from
+    elsewhere, and a linked folder's files would be in no signature.
+    """
+    for path in sorted(model.rglob("*")):
+        if path.is_symlink() and not (path.is_file() and is_cache_object(path.resolve())):
+            raise OntimeError(f"{path}: a link to something else than an object of DVC's cache; put the file there")
+
+
 def _hashing() -> "object":
     from model_signing.hashing import Config
 
-    # by default files named .git* are not hashed and could be added unnoticed
-    return (
-        Config().use_file_serialization(hashing_algorithm="sha256").set_ignored_paths(paths=[], ignore_git_paths=False)
-    )
+    # by default files named .git* are not hashed and could be added unnoticed; links are checked by check_links
+    hashing = Config().use_file_serialization(hashing_algorithm="sha256").set_allow_symlinks(True)
+    return hashing.set_ignored_paths(paths=[], ignore_git_paths=False)
 
 
 def _line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import sys
 import types
 from pathlib import Path
 
-from ontime.model_deployment.inference.signing import verify
+from ontime.model_deployment.inference.signing import Signer, verify
 
 LABELS = {
     "GIT_COMMIT": "org.opencontainers.image.revision",
@@ -23,20 +23,19 @@ sys.modules["tests"] = package
 from tests.releases import push_image  # noqa: E402
 
 arguments = dict(line.strip().split("=", 1) for line in os.environ["ARGUMENTS"].splitlines() if line.strip())
-host, _, place = os.environ["TAGS"].partition("/")
+host, _, repository = os.environ["TAGS"].partition("/")
 CHAMPION = Path("models/champion")
-verify(
-    CHAMPION,
-    CHAMPION.with_suffix(".sig"),
+signer = Signer(
     Path(arguments["PUBLIC_KEY"]) if arguments["PUBLIC_KEY"] else None,
     arguments["IDENTITY"],
     arguments["IDENTITY_PROVIDER"],
     CHAMPION.with_suffix(".trust.json"),
 )
+verify(CHAMPION, CHAMPION.with_suffix(".sig"), signer)
 paths = [*CHAMPION.iterdir(), *CHAMPION.parent.glob("champion.*")]
 digest = push_image(
     host,
-    place.rpartition(":")[0],
+    repository.rpartition(":")[0],
     {str(path): path.read_bytes() for path in paths},
     {label: arguments[name] for name, label in LABELS.items()},
 )

@@ -13,7 +13,7 @@ import pytest
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_text
-from ontime.model_training.tracking import identity_of
+from ontime.tracking.training_runs import identity_of
 
 NAME = "logistic_regression"
 
@@ -126,7 +126,7 @@ def test_a_run_is_recorded_with_parameters_losses_metrics_plots_and_signed_model
         assert [point.value for point in points] == pytest.approx(history[name].tolist())
     for part in ("validation", "test"):
         for name, value in read_json(run / "metrics" / f"{part}.json").items():
-            assert found.data.metrics[f"{part}_{name}"] == pytest.approx(value)
+            assert found.data.metrics[f"{part}/{name}"] == pytest.approx(value)
     plots = {item.path for item in client.list_artifacts(found.info.run_id, "plots")}
     assert plots == {"plots/learning_curve.png", "plots/roc.png"}
     assert {"git_commit", "git_dirty"} <= set(found.data.tags)

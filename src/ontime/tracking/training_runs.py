@@ -6,25 +6,22 @@ by-product: nothing in the graph reads it, and a server that does not answer cos
 """
 
 import hashlib
-import logging
 import os
-import re
-import subprocess
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import pandas as pd
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
-from ontime.common.files import read_json, sha256
+from ontime.common.files import read_json, sha256, write_json
 from ontime.model_training.families import FAMILIES, check_family, load_model
 from ontime.model_training.rows import load_encoder, load_rows
+from ontime.repository.git import tried
+from ontime.tracking.mlflow_client import asking_mlflow
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXPERIMENT = "ontime"
 EXAMPLE_ROWS = 5
@@ -32,6 +29,8 @@ IDENTITY = "training_run_sha256"
 """Tag of a recorded run: what it was recorded from, so that it is recorded once."""
 TRAINED = ("config", "metadata", "model", "metrics/history.csv")
 """What the `train` stage wrote into a run's folder."""
+NOTE = paths.TRAINING_RUNS / "recorded.json"
+"""By the hash of a tracking address: what is known to be recorded there, so that MLflow need not be loaded to ask."""
 
 
 @click.command(name="track")
@@ -46,49 +45,40 @@ def command(models: tuple[str, ...]) -> None:
     absent = [name for name in models if name not in found]
     if absent:
         raise OntimeError(f"{paths.training_run(absent[0])}: not found; run `dvc repro` (or `dvc pull`) first")
-    with asking_mlflow("runs not recorded"):
-        recorded = record(found)
-        click.echo(f"{len(recorded)} runs recorded in MLflow{': ' if recorded else ''}{', '.join(recorded)}")
+    identities = {name: identity_of(paths.training_run(name)) for name in found}
+    with asking_mlflow("runs not recorded") as address:
+        known = noted(address)
+        new = {name: identity for name, identity in identities.items() if identity not in known}
+        if new:
+            recorded = record(new)
+            write_json(NOTE, {hashed(address): sorted({*known, *identities.values()})})
+            click.echo(f"recorded in MLflow: {', '.join(recorded) or 'nothing new'}")
 
 
-@contextmanager
-def asking_mlflow(lost: str) -> Iterator[None]:
-    """Run a block that talks to MLflow; its failure is told in one line on standard error, and goes no further.
-
-    Args:
-        lost: what the failure costs, for that line.
-    """
-    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    # by default an absent server is asked for several minutes
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    for library in ("mlflow", "alembic"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except Exception as error:  # a by-product must never fail a run
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        line = f"warning: MLflow at {os.environ['MLFLOW_TRACKING_URI']}: {lost}: {reason}\n"
-        # an address may hold a password
-        sys.stderr.write(re.sub(r"//[^/@\s]*@", "//", line))
+def noted(address: str) -> set[str]:
+    """Identities of the runs that are known to be recorded at a tracking address."""
+    database = address.removeprefix("sqlite:///")
+    if not NOTE.is_file() or (database != address and not Path(database).exists()):
+        return set()
+    return set(read_json(NOTE).get(hashed(address), ()))
 
 
-def record(names: list[str]) -> list[str]:
-    """Record those of the runs that MLflow does not have yet; their names."""
+def hashed(address: str) -> str:
+    """SHA-256 of an address, which may hold a password."""
+    return hashlib.sha256(address.encode()).hexdigest()
+
+
+def record(identities: dict[str, str]) -> list[str]:
+    """Record those of the runs, by name, that MLflow does not have yet; their names."""
     import mlflow
 
     experiment = mlflow.set_experiment(EXPERIMENT)
     new = []
-    for name in names:
-        run = paths.training_run(name)
-        identity = identity_of(run)
+    for name, identity in identities.items():
         if not mlflow.search_runs(
             [experiment.experiment_id], f"tags.{IDENTITY} = '{identity}'", max_results=1, output_format="list"
         ):
-            _record(name, run, identity)
+            _record(name, paths.training_run(name), identity)
             new.append(name)
     return new
 
@@ -102,17 +92,14 @@ def identity_of(run: Path) -> str:
 
 def _record(name: str, run: Path, identity: str) -> None:
     import mlflow
+    import pandas as pd
 
     training = read_json(run / "metadata" / "training.json")
     encoder = load_encoder()
     with mlflow.start_run(run_name=name):
-        mlflow.set_tags(
-            {
-                IDENTITY: identity,
-                "git_commit": _git("rev-parse", "HEAD"),
-                "git_dirty": str(bool(_git("status", "--porcelain"))),
-            }
-        )
+        changed = tried("status", "--porcelain")
+        tags = {"git_commit": tried("rev-parse", "HEAD") or "unknown", "git_dirty": str(changed != "")}
+        mlflow.set_tags({IDENTITY: identity, **tags})
         mlflow.log_params(read_json(run / "config" / "parameters.json"))
         mlflow.log_params({"training_data_sha256": training["training_data_sha256"]})
         mlflow.log_dict({"features": encoder.features, **training}, "training.json")
@@ -122,7 +109,7 @@ def _record(name: str, run: Path, identity: str) -> None:
         for part in ("validation", "test"):
             if (run / "metrics" / f"{part}.json").is_file():
                 summary = read_json(run / "metrics" / f"{part}.json")
-                mlflow.log_metrics({f"{part}_{key}": float(value) for key, value in summary.items()})
+                mlflow.log_metrics({f"{part}/{key}": float(value) for key, value in summary.items()})
         for title, figure in _figures(name, run, history).items():
             mlflow.log_figure(figure, f"plots/{title}.png")
         _log_model(name, run, training)
@@ -161,7 +148,8 @@ def _log_scikit_learn(model: Any, described: dict[str, Any]) -> None:
 LOGGERS = {"keras": _log_keras, "scikit-learn": _log_scikit_learn}
 
 
-def _figures(name: str, run: Path, history: pd.DataFrame) -> dict[str, Any]:
+def _figures(name: str, run: Path, history: "pd.DataFrame") -> dict[str, Any]:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     learning = Figure(figsize=(6, 4))
@@ -179,8 +167,3 @@ def _figures(name: str, run: Path, history: pd.DataFrame) -> dict[str, Any]:
         axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
         axes.set(title=f"{name}: ROC on test", xlabel="false positive rate", ylabel="true positive rate")
     return figures
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"

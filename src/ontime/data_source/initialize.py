@@ -7,7 +7,6 @@ tracked by DVC.
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from ontime.datasets.schema import TableSchema, infer_schema
 from ontime.datasets.table import PARTITIONED_TABLE, binary_target, layout, parse_times, read_source
 from ontime.datasets.table import Options as TableOptions
 from ontime.parameters import check_params
+from ontime.repository.dvc import show
 from ontime.repository.yaml_files import replace_mapping, yaml_for_people
 
 DVC_FILE = Path("dvc.yaml")
@@ -90,8 +90,8 @@ def command(
             yaml.dump(content, temporary)
     click.echo(f"{len(frame)} rows, {len(roles.features)} features, {target} is {event!r} in {labels.mean():.1%}")
     click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
-    if run and subprocess.run(["dvc", "repro"], check=False).returncode:
-        raise OntimeError("the graph stopped; mend what it says above and run `dvc repro`")
+    if run:
+        show("repro")
 
 
 def positive_value(values: "pd.Series[Any]", wanted: str | None) -> Any:
@@ -147,8 +147,7 @@ def keep_source(source: str) -> str:
     kept = paths.EXTERNAL / path.name
     with replacing(kept) as temporary:
         shutil.copyfile(path, temporary)
-    if subprocess.run(["dvc", "add", "--quiet", str(kept)], check=False).returncode:
-        raise OntimeError(f"{kept}: DVC could not track it")
+    show("add", "--quiet", str(kept))
     return str(kept)
 
 

@@ -1,0 +1,103 @@
+"""DVC's program, run the same way everywhere: its answer as text or JSON, its refusal as one line.
+
+It is the one of this Python's environment, whose programs the stages find on PATH. In another folder than the current
+one it, its git and its stages do not see the variables by which git names the current repository.
+"""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ontime.common.errors import OntimeError
+from ontime.repository import git
+
+
+def dvc(
+    *arguments: str,
+    folder: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    umask: int = -1,
+    under: Sequence[str] = (),
+) -> str:
+    """What DVC prints, without the last line's end.
+
+    Args:
+        folder: where it runs; otherwise the current one.
+        variables: of its environment, beside this process's.
+        umask: of its files; otherwise this process's.
+        under: a command that runs the command after it.
+
+    Raises:
+        OntimeError: DVC failed; its first line says why.
+    """
+    done = subprocess.run(
+        [*under, *_command(arguments)],
+        cwd=folder,
+        env=_environment(folder, variables),
+        umask=umask,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        # an option's value can be a secret
+        words = itertools.takewhile(lambda word: not word.startswith("-"), arguments)
+        reason = first_line(done.stderr) or f"exit status {done.returncode}"
+        raise OntimeError(f"{' '.join(['dvc', *words])}: {reason}")
+    return done.stdout.removesuffix("\n")
+
+
+def answer(*arguments: str) -> Any:
+    """What DVC answers as JSON; an empty mapping where it says nothing."""
+    return json.loads(dvc(*arguments, "--json") or "{}")
+
+
+def show(*arguments: str, folder: Path | None = None) -> None:
+    """Run DVC and let it print; its failure is told in a line below what it said."""
+    sys.stdout.flush()
+    done = subprocess.run(
+        _command(arguments),
+        cwd=folder,
+        env=_environment(folder, None),
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        raise OntimeError(f"`{' '.join(['dvc', *arguments])}` failed; it says above why")
+
+
+def cache_folder() -> Path:
+    """Folder of the cache's objects: files by MD5, and of folders the listings, with the ending .dir.
+
+    Raises:
+        OntimeError: the current folder is no DVC repository.
+    """
+    try:
+        found = dvc("cache", "dir")
+    except OntimeError:
+        raise OntimeError("not a DVC repository; run this in the repository's top folder") from None
+    return Path(found) / "files" / "md5"
+
+
+def first_line(errors: str) -> str:
+    """The line that says why, of what DVC wrote to standard error."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip() and not line.startswith("WARNING: ")]
+    return lines[0].removeprefix("ERROR: ").removeprefix("unexpected error - ") if lines else ""
+
+
+def _command(arguments: tuple[str, ...]) -> list[str]:
+    # -P: a folder named like a package is no package
+    return [sys.executable, "-P", "-m", "dvc", *arguments]
+
+
+def _environment(folder: Path | None, variables: Mapping[str, str] | None) -> dict[str, str]:
+    found = {**git.environment(folder), **(variables or {})}
+    programs, path = str(Path(sys.executable).parent), found.get("PATH", os.defpath)
+    return found if programs in path.split(os.pathsep) else {**found, "PATH": f"{programs}{os.pathsep}{path}"}

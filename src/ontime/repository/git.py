@@ -1,0 +1,199 @@
+"""git, run the same way everywhere: its answer as text or bytes, its refusal as one line.
+
+A branch means what everybody sees of it: the remote's, as of the last fetch, where there is a remote.
+
+git tells a hook by variables which repository, work tree and index it works on. In the current folder they hold, for
+a commit's hook must see what is about to be committed. In any other folder they would lead back to this repository,
+so they are left out there.
+"""
+
+import functools
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from ontime.common.errors import OntimeError
+
+REMOTE = "origin"
+NOISE = ("hint: ", "To ", "From ", "warning: ", "error: failed to push some refs")
+
+
+def git(*arguments: str, folder: Path | None = None, content: str | None = None, **variables: str) -> str:
+    """What git prints, without the last line's end.
+
+    Args:
+        folder: where it runs; otherwise the current one.
+        content: what git reads from its standard input.
+        variables: of its environment.
+
+    Raises:
+        OntimeError: git failed; its first line says why.
+    """
+    done = _run(arguments, folder, content, variables)
+    if done.returncode:
+        reason = first_line(_text(done.stderr)) or f"exit status {done.returncode}"
+        raise OntimeError(f"git {arguments[0]}: {reason}")
+    return _text(done.stdout).removesuffix("\n")
+
+
+def tried(*arguments: str, folder: Path | None = None) -> str | None:
+    """What git prints, or None where it fails."""
+    done = _run(arguments, folder)
+    return None if done.returncode else _text(done.stdout).removesuffix("\n")
+
+
+def tried_bytes(*arguments: str) -> bytes | None:
+    """What git prints, to the byte, or None where it fails."""
+    done = _run(arguments)
+    return None if done.returncode else done.stdout
+
+
+def environment(folder: Path | None = None) -> dict[str, str]:
+    """This process's variables for a program that runs in a folder: outside the current one, without git's own."""
+    if folder is None or folder.resolve() == Path.cwd():
+        return dict(os.environ)
+    return {name: value for name, value in os.environ.items() if name not in local_variables()}
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """Leave out git's own variables in the block, for a library that works on another repository in this process."""
+    kept = {name: os.environ.pop(name) for name in local_variables() if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
+
+@functools.cache
+def local_variables() -> frozenset[str]:
+    """Names of the variables by which git says which repository it works on."""
+    return frozenset(git("rev-parse", "--local-env-vars").split())
+
+
+def clone(folder: Path, commit: str, *options: str) -> None:
+    """Clone the current folder's repository and check out one of its commits there, on no branch."""
+    # from a folder of its own, so that no variable says which repository is meant
+    with elsewhere():
+        git("clone", "--quiet", "--no-checkout", *options, ".", str(folder))
+    git("checkout", "--quiet", "--detach", commit, folder=folder)
+
+
+def listed_files(checkout: Path) -> set[str]:
+    """Paths of the files there that git tracks or would add, relative to the checkout."""
+    done = _run(("ls-files", "-z", "--cached", "--others", "--exclude-standard"), checkout)
+    if done.returncode:
+        raise OntimeError(f"{checkout}: not a git repository")
+    return {name for name in os.fsdecode(done.stdout).split("\0") if name and (checkout / name).is_file()}
+
+
+def push(refspec: str) -> str | None:
+    """Push to the remote; None if it took it, else why it did not."""
+    done = _run(("push", "--porcelain", REMOTE, refspec))
+    if done.returncode == 0:
+        return None
+    output, errors = _text(done.stdout), _text(done.stderr)
+    told = [line.removeprefix("remote: ").strip() for line in errors.splitlines() if line.startswith("remote: ")]
+    refused = [line.rpartition("\t")[2] for line in output.splitlines() if line.startswith("!")]
+    if not refused:
+        return first_line(errors) or "unreachable"
+    return "; ".join([refused[0], *filter(None, told[:1])])
+
+
+def has_remote() -> bool:
+    """Whether there is a remote to push to."""
+    return tried("remote", "get-url", REMOTE) is not None
+
+
+def fetch(branch: str) -> None:
+    """Fetch the remote's tags and branch; a tag that says something else there is an error."""
+    if not has_remote():
+        raise OntimeError(f"no remote {REMOTE}: git remote add {REMOTE} ADDRESS")
+    git("fetch", "--tags", REMOTE, f"+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}")
+
+
+def tip(branch: str) -> str:
+    """The newest commit of a branch, the remote's as of the last fetch before the local one."""
+    for reference in (f"refs/remotes/{REMOTE}/{branch}", f"refs/heads/{branch}"):
+        if (commit := commit_of(reference)) is not None:
+            return commit
+    raise OntimeError(f"branch {branch}: neither here nor at {REMOTE}; git fetch, or name another with --branch")
+
+
+def remote_commit(reference: str) -> str | None:
+    """The commit that a branch has at the remote now, fetched; None where it is absent."""
+    listed = git("ls-remote", REMOTE, reference).split()
+    if not listed:
+        return None
+    git("fetch", "--no-tags", REMOTE, reference)
+    return listed[0]
+
+
+def check_whole() -> None:
+    """Refuse a clone without its history, in which what ran before cannot be seen."""
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        raise OntimeError("a shallow clone has no history to go by: git fetch --unshallow --tags")
+
+
+def commit_of(revision: str) -> str | None:
+    """The commit that a revision names."""
+    return tried("rev-parse", "--quiet", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+
+
+def content_of(commit: str, path: Path | str) -> str | None:
+    """A text file as a commit has it; None where it has none."""
+    content = bytes_of(commit, path)
+    # line ends stay as they are
+    return None if content is None else _text(content)
+
+
+def bytes_of(commit: str, path: Path | str) -> bytes | None:
+    """A file, relative to the current folder, as a commit has it; None where it has none."""
+    return tried_bytes("cat-file", "blob", f"{commit}:./{Path(path).as_posix()}")
+
+
+def blob_of(commit: str, path: Path) -> str | None:
+    """Git's hash of a file as a commit has it."""
+    return tried("rev-parse", "--quiet", "--verify", f"{commit}:{path.as_posix()}")
+
+
+def is_ancestor(commit: str, of: str) -> bool:
+    """Whether a commit is in the history of another one."""
+    return tried("merge-base", "--is-ancestor", commit, of) is not None
+
+
+def first_line(errors: str) -> str:
+    """The line that says why, of what git wrote to standard error."""
+    lines = [line for line in errors.splitlines() if line.strip() and not line.startswith(NOISE)]
+    chosen = next((line for line in lines if line.startswith(("fatal: ", "error: ", " ! "))), lines[0] if lines else "")
+    for beginning in ("fatal: ", "error: ", "remote: ", " ! "):
+        chosen = chosen.removeprefix(beginning)
+    if ".lock': File exists" in chosen:
+        return f"{chosen} Another git is at work, or was killed: then remove that file"
+    return " ".join(chosen.split())
+
+
+def _text(output: bytes) -> str:
+    return output.decode(errors="replace")
+
+
+def _run(
+    arguments: tuple[str, ...],
+    folder: Path | None = None,
+    content: str | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> "subprocess.CompletedProcess[bytes]":
+    try:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            input=(content or "").encode(),
+            env={**environment(folder), "LC_ALL": "C", **(variables or {})},
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        reason = "git is not on PATH" if folder is None or folder.is_dir() else f"{folder}: not found"
+        raise OntimeError(reason) from None

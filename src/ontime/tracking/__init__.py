@@ -1,0 +1,1 @@
+"""MLflow, which follows what the repository has and never leads."""

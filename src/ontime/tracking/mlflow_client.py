@@ -1,0 +1,34 @@
+"""Talking to an MLflow server that may be absent: a failure is a line, and costs nothing else."""
+
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def asking_mlflow(lost: str) -> Iterator[str]:
+    """Run a block that talks to MLflow at the yielded address; its failure is told in a line, and goes no further.
+
+    Args:
+        lost: what the failure costs, for that line.
+    """
+    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    # by default an absent server is asked for several minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for library in ("mlflow", "alembic"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield os.environ["MLFLOW_TRACKING_URI"]
+    except Exception as error:  # a by-product must never fail a run
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        line = f"warning: MLflow at {os.environ['MLFLOW_TRACKING_URI']}: {lost}: {reason}\n"
+        # an address may hold a password
+        sys.stderr.write(re.sub(r"//[^/@\s]*@", "//", line))

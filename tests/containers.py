@@ -1,0 +1,20 @@
+"""Podman with images of its own, apart from the machine's."""
+
+import shutil
+from pathlib import Path
+
+from tests.checkouts import environment
+
+
+def new_store(top: Path) -> dict[str, str]:
+    """Variables of a store in a folder."""
+    (top / "storage.conf").write_text(
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{top}/images"\nrunroot = "{top}/run"\n'
+    )
+    # limits that a process without CAP_SYS_RESOURCE may set, and no systemd
+    runtime = "runc" if shutil.which("runc") else "crun"
+    (top / "containers.conf").write_text(
+        '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n'
+        f'[engine]\ncgroup_manager = "cgroupfs"\nruntime = "{runtime}"\nevents_logger = "file"\n'
+    )
+    return environment(CONTAINERS_CONF=str(top / "containers.conf"), CONTAINERS_STORAGE_CONF=str(top / "storage.conf"))

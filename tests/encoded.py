@@ -1,0 +1,96 @@
+"""Rows as the model families see them, and every family fitted on them in a process of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ontime.common.arrays import Labels, Matrix
+from ontime.encoder import Encoder
+from tests.checkouts import TOP
+from tests.commands import make_small
+
+FIT_EVERY_FAMILY = """
+import sys
+from pathlib import Path
+
+from ontime.common.environment import pin
+
+pin()
+import numpy as np
+
+from ontime.encoder import Encoder
+from ontime.model_deployment.export.onnx_graph import to_onnx
+from ontime.model_training.families import FAMILIES, family, parameters_of
+from ontime.model_training.train import history_csv
+from ontime.parameters import load_params
+
+rows, params, folder = map(Path, sys.argv[1:])
+data = np.load(rows)
+encoder = Encoder(tuple(data["numbers"].tolist()), {"kind": tuple(data["kinds"].tolist()), "place": ("a",)})
+train, validation = (data["x"], data["y"]), (data["x_validation"], data["y_validation"])
+settings = load_params(params).train
+for name in FAMILIES:
+    parameters = parameters_of(name, settings)
+    fitted, history = family(name).fit(train, validation, encoder, parameters, settings.seed, progress=False)
+    fitted.save(folder / name)
+    (folder / f"{name}.csv").write_text(history_csv(history))
+    (folder / f"{name}.onnx").write_bytes(to_onnx(name, fitted, len(encoder.features)))
+"""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Random rows as the models see them."""
+
+    encoder: Encoder
+    train: tuple[Matrix, Labels]
+    validation: tuple[Matrix, Labels]
+
+
+def make_encoded() -> Encoded:
+    """Rows with missing numbers, a constant one, missing and unknown codes, and a target that follows."""
+    random = np.random.default_rng(3)
+    encoder = Encoder(tuple(f"number_{place}" for place in range(9)), {"kind": tuple("abcdefgh"), "place": ("a",)})
+
+    def rows(count: int) -> tuple[Matrix, Labels]:
+        numbers = random.normal(size=(count, 9)) * np.logspace(-2, 4, 9)
+        numbers[random.random(numbers.shape) < 0.1] = np.nan
+        numbers[:, 4] = 2.5
+        codes = np.column_stack([random.integers(0, size, count) for size in encoder.category_sizes])
+        score = np.nan_to_num(numbers[:, 0]) * 100 + (codes[:, 0] == 3) - 0.5
+        labels = (random.random(count) < 1 / (1 + np.exp(-score))).astype(np.int8)
+        return np.column_stack([numbers, codes]).astype(np.float32), labels
+
+    return Encoded(encoder, rows(3000), rows(1000))
+
+
+def fit_every_family(top: Path, encoded: Encoded, threads: tuple[int, ...]) -> list[Path]:
+    """Folders with every family fitted and converted, one for each number of threads."""
+    names: dict[str, Any] = {"numbers": encoded.encoder.numbers, "kinds": encoded.encoder.categories["kind"]}
+    (x, y), (x_validation, y_validation) = encoded.train, encoded.validation
+    np.savez(top / "rows.npz", x=x, y=y, x_validation=x_validation, y_validation=y_validation, **names)
+    shutil.copyfile(TOP / "params.yaml", top / "params.yaml")
+    make_small(top / "params.yaml")
+    folders = []
+    for count in threads:
+        folders.append(top / str(count))
+        folders[-1].mkdir()
+        subprocess.run(
+            [sys.executable, "-c", FIT_EVERY_FAMILY, top / "rows.npz", top / "params.yaml", folders[-1]],
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": str(count),
+                # threads that wait for work must not keep the cores that others need
+                "OMP_WAIT_POLICY": "PASSIVE",
+                "PYTHONHASHSEED": str(count),
+            },
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
+    return folders

@@ -1,0 +1,97 @@
+"""What every pod must hold: who it runs as, what it may take, how it is asked and how it ends."""
+
+import pytest
+
+from ontime.manifests.render import Manifest, containers
+from tests.checkouts import TOP
+from tests.kubernetes import STAGES, one, pods
+
+pytestmark = pytest.mark.xdist_group("manifests")
+
+
+def test_no_container_runs_as_root_writes_to_its_image_or_gains_rights(rendered: dict[str, list[Manifest]]) -> None:
+    seen = 0
+    for where, manifest in pods(rendered):
+        pod = manifest["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False, where
+        assert pod["securityContext"]["runAsNonRoot"] is True, where
+        assert pod["securityContext"]["runAsUser"] >= 10_000, where
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, where
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), where
+        for container in containers(manifest):
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False, where
+            assert context["readOnlyRootFilesystem"] is True, where
+            assert context["capabilities"] == {"drop": ["ALL"]}, where
+            assert "runAsUser" not in context and "privileged" not in context, where
+            seen += 1
+    assert seen >= 8
+
+
+def test_every_image_is_named_by_digest(rendered: dict[str, list[Manifest]]) -> None:
+    images = [container["image"] for _, manifest in pods(rendered) for container in containers(manifest)]
+    assert images
+    for image in images:
+        name, _, digest = image.partition("@")
+        assert digest.startswith("sha256:") and ":" not in name.rpartition("/")[2], image
+
+
+def test_every_container_asks_for_and_is_bound_to_memory_and_processor(rendered: dict[str, list[Manifest]]) -> None:
+    for where, manifest in pods(rendered):
+        for container in containers(manifest):
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}, where
+            assert container["resources"]["limits"].keys() == {"cpu", "memory"}, where
+
+
+def test_a_pod_of_the_service_is_probed_and_leaves_without_a_lost_request(overlay: list[Manifest]) -> None:
+    pod = one(overlay, "Rollout")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"http": 8080, "metrics": 9090}
+    for probe in ("startupProbe", "readinessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/v2/health/ready", "port": "http"}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/v2/health/live", "port": "http"}
+    from ontime.model_deployment.service.server import FINISH_SECONDS
+    from ontime.model_deployment.service.settings import Settings
+
+    sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    taken = sleep + Settings.model_fields["drain_seconds"].default + FINISH_SECONDS
+    assert sleep >= 2 and pod["terminationGracePeriodSeconds"] > taken
+
+
+def test_selectors_find_the_pods_of_the_service_and_no_hook(overlay: list[Manifest]) -> None:
+    labels = one(overlay, "Rollout")["spec"]["template"]["metadata"]["labels"]
+    hooks = [manifest["spec"]["template"]["metadata"]["labels"] for manifest in overlay if manifest["kind"] == "Job"]
+    selectors = [manifest["spec"]["selector"] for manifest in overlay if manifest["kind"] == "Service"]
+    selectors += [one(overlay, kind)["spec"]["selector"]["matchLabels"] for kind in ("Rollout", "PodDisruptionBudget")]
+    assert len(selectors) == 6 and len(hooks) == 2
+    for selector in selectors:
+        assert selector.items() <= labels.items()
+        assert not any(selector.items() <= hook.items() for hook in hooks)
+    monitored = one(overlay, "ServiceMonitor")["spec"]["selector"]["matchLabels"]
+    services = [manifest for manifest in overlay if manifest["kind"] == "Service"]
+    found = [one["metadata"]["name"] for one in services if monitored.items() <= one["metadata"]["labels"].items()]
+    assert found == ["ontime-metrics"], "each pod is scraped once"
+
+
+def test_hooks_end_in_bounded_time_and_run_what_the_image_has(overlay: list[Manifest]) -> None:
+    for name, hook, words in (
+        ("ontime-signature", "PreSync", ["--check"]),
+        ("ontime-smoke-test", "PostSync", ["smoke-test", "http://ontime"]),
+    ):
+        job = one(overlay, "Job", name)
+        assert job["metadata"]["annotations"]["argocd.argoproj.io/hook"] == hook
+        assert job["spec"]["activeDeadlineSeconds"] <= 300 and job["spec"]["backoffLimit"] == 0
+        (container,) = containers(job)
+        assert (container.get("command", []) + container.get("args", []))[-len(words) :] == words
+    dockerfile = (TOP / "deployment" / "docker" / "Dockerfile").read_text()
+    assert 'ENTRYPOINT ["/opt/ontime/bin/python", "-m", "ontime", "serve"]' in dockerfile
+
+
+def test_namespaces_are_those_of_the_overlays_and_restricted(rendered: dict[str, list[Manifest]]) -> None:
+    namespaces = {one["metadata"]["name"]: one["metadata"]["labels"] for one in rendered["namespaces"]}
+    assert namespaces.keys() == {f"ontime-{stage}" for stage in STAGES}
+    for labels in namespaces.values():
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    for stage in STAGES:
+        assert {one["metadata"]["namespace"] for one in rendered[f"overlays/{stage}"]} == {f"ontime-{stage}"}

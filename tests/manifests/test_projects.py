@@ -1,0 +1,89 @@
+"""What Argo CD's projects admit: what their environments have, and nothing more."""
+
+import copy
+
+import pytest
+
+from ontime.manifests.render import Manifest
+from tests.checkouts import TOP
+from tests.kubernetes import STAGES, one
+
+pytestmark = pytest.mark.xdist_group("manifests")
+
+
+def admits(project: Manifest, manifest: Manifest, namespace: str, repository: str) -> bool:
+    """Whether a project's lists admit a namespaced object, in the words of Argo CD's projects."""
+    spec = project["spec"]
+    group = manifest["apiVersion"].rpartition("/")[0]
+    kind = {"group": group, "kind": manifest["kind"]}
+    return (
+        repository in spec["sourceRepos"]
+        and any(destination.get("namespace") == namespace for destination in spec["destinations"])
+        and kind in spec.get("namespaceResourceWhitelist", [])
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_project_of_an_environment_admits_what_its_overlay_has(
+    rendered: dict[str, list[Manifest]], stage: str
+) -> None:
+    project = one(rendered["argocd"], "AppProject", f"model-{stage}")
+    (repository,) = project["spec"]["sourceRepos"]
+    namespace = f"ontime-{stage}"
+    for manifest in [*rendered[f"overlays/{stage}"], *rendered["components/tensorflow-serving"]]:
+        assert admits(project, manifest, namespace, repository), manifest["kind"]
+    other = {"apiVersion": "v1", "kind": "Service"}
+    for refused in (
+        {"apiVersion": "v1", "kind": "Secret"},
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"},
+        {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application"},
+    ):
+        assert not admits(project, refused, namespace, repository)
+    assert not admits(project, other, "kube-system", repository)
+    assert not admits(project, other, namespace, "https://elsewhere.example/x.git")
+    assert project["spec"]["clusterResourceWhitelist"] == []
+
+
+def test_no_project_has_a_wildcard_and_the_default_one_admits_nothing(rendered: dict[str, list[Manifest]]) -> None:
+    projects = [manifest for manifest in rendered["argocd"] if manifest["kind"] == "AppProject"]
+    assert {one["metadata"]["name"] for one in projects} == {
+        *("bootstrap", "default", "platform"),
+        *(f"model-{stage}" for stage in STAGES),
+    }
+    for project in projects:
+        spec = copy.deepcopy(project["spec"])
+        if project["metadata"]["name"] == "default":
+            assert spec["sourceRepos"] == spec["destinations"] == spec["clusterResourceWhitelist"] == []
+            assert spec.pop("namespaceResourceBlacklist") == [{"group": "*", "kind": "*"}]
+        texts = [str(value) for entry in (spec["sourceRepos"], spec["destinations"]) for value in entry]
+        texts += [f"{kind}" for name, kinds in spec.items() if name.endswith("Whitelist") for kind in kinds]
+        assert not [text for text in texts if "*" in text], project["metadata"]["name"]
+
+
+def test_production_wants_signed_commits_and_rests_at_the_weekend(rendered: dict[str, list[Manifest]]) -> None:
+    production = one(rendered["argocd"], "AppProject", "model-production")["spec"]
+    (policy,) = production["sourceIntegrity"]["git"]["policies"]
+    assert [one["url"] for one in policy["repos"]] == production["sourceRepos"]
+    assert policy["gpg"]["mode"] == "head" and policy["gpg"]["keys"]
+    (window,) = production["syncWindows"]
+    assert (window["kind"], window["manualSync"], window["syncOverrun"]) == ("deny", True, True)
+    assert window["namespaces"] == ["ontime-production"]
+
+
+def test_each_application_is_in_a_project_that_admits_its_source_and_place(
+    rendered: dict[str, list[Manifest]],
+) -> None:
+    applications = [manifest for manifest in rendered["argocd"] if manifest["kind"] == "Application"]
+    files = [path for path in (TOP / "argocd" / "platform").glob("*.yaml") if path.stem != "kustomization"]
+    assert len(applications) == len(files) + 1
+    for application in applications:
+        spec = application["spec"]
+        project = one(rendered["argocd"], "AppProject", spec["project"])["spec"]
+        for source in spec.get("sources") or [spec["source"]]:
+            assert source["repoURL"] in project["sourceRepos"], application["metadata"]["name"]
+            is_ours = "OWNER" in source["repoURL"]
+            assert (source["targetRevision"] == "main") == is_ours, "others' versions are pinned"
+            assert is_ours or source["targetRevision"].lstrip("v").count(".") == 2
+        assert any(place["namespace"] == spec["destination"]["namespace"] for place in project["destinations"])
+        assert spec["syncPolicy"]["automated"] == {"prune": True, "selfHeal": True}
+        assert 0 < spec["syncPolicy"]["retry"]["limit"] <= 10 and spec["syncPolicy"]["retry"]["refresh"] is True
