@@ -18,13 +18,14 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.export import saved_model
 from ontime.model_deployment.export.onnx_graph import onnx_probability, to_onnx
 from ontime.model_deployment.export.saved_model import MODEL, SIGNATURE, command, saved_probability, write_saved_model
-from ontime.model_deployment.inference.champion import load_model as load_served
-from ontime.model_deployment.service.protocol import Protocol
+from ontime.model_deployment.inference.champion import load_champion
+from ontime.model_deployment.service.protocol.records import RecordEncoding
+from ontime.model_deployment.service.protocol.v1 import PredictProtocol
 from ontime.model_deployment.service.settings import Settings
 from ontime.model_training.families import load_model
 from ontime.parameters import load_params
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIGURATION = ROOT / "deployment" / "configurations" / "tensorflow-serving"
 COMPONENT = ROOT / "deployment" / "kubernetes" / "components" / "tensorflow-serving"
 # tensorflow-serving-api leaves out these messages of TensorFlow Serving; to text the fields' numbers do not matter
@@ -138,17 +139,17 @@ def test_the_command_writes_the_run_under_its_served_name_and_version(
     assert [path.name for path in folder.parent.iterdir()] == ["3"]
 
 
-def test_a_version_that_is_there_is_refused_and_kept(fork: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_exists_is_refused_and_kept(fork: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in saved.rglob("*")}
     monkeypatch.chdir(fork)
-    with pytest.raises(OntimeError, match=r"parcels/3: is there already.*; give another --version"):
+    with pytest.raises(OntimeError, match=r"parcels/3: exists already, .*; give another --version"):
         command.main([str(saved.parents[1]), "--version", "3"], standalone_mode=False)
     assert {path: path.stat().st_mtime_ns for path in saved.rglob("*")} == before
     with pytest.raises(click.BadParameter):
         command.main([str(saved.parents[1]), "--version", "0"], standalone_mode=False)
 
 
-def test_a_run_that_is_not_there_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_run_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OntimeError, match=r"neural_network/model: not found; run `dvc repro`"):
         command.main(["out"], standalone_mode=False)
@@ -205,11 +206,10 @@ def test_the_documented_request_fits_the_signature_and_the_service_unchanged(
     vocabulary = read_json(saved / "assets.extra" / "vocabulary.json")
     body = json.dumps(json.loads(documented_client()["predict_request"](records, vocabulary)) | extra)
     assert "NaN" in body
-    settings = Settings(model=signed / "model", signature=signed / "model.sig", public_key=signed / "model.pub")
-    protocol = Protocol(load_served(settings), max_rows=100)
-    rows, columns = protocol.read_predict(body.encode())
-    matrix = protocol.matrix([rows])
-    assert not columns
+    encoding = RecordEncoding(load_champion(signed / "model"), max_rows=100)
+    rows, as_columns = PredictProtocol(encoding).read(body.encode(), {})
+    matrix = encoding.matrix([rows])
+    assert not as_columns
     np.testing.assert_array_equal(matrix, encoder.transform_records([list(record.values()) for record in records]))
     by_instances = saved_probability(saved, np.array(json.loads(body)["instances"], dtype=np.float32))
     np.testing.assert_array_equal(by_instances, saved_probability(saved, matrix))
@@ -261,7 +261,7 @@ def test_every_file_that_a_flag_names_is_in_the_config_map(deployment: Any) -> N
     assert named == {f"{mounts[volume['name']]}/{name}" for name in files}
 
 
-def test_the_component_is_made_of_files_that_are_there() -> None:
+def test_the_component_is_made_of_files_that_exist() -> None:
     content = YAML(typ="safe").load(COMPONENT / "kustomization.yaml")
     assert content["kind"] == "Component"
     assert all((COMPONENT / name).is_file() for name in content["resources"])

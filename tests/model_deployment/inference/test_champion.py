@@ -1,7 +1,7 @@
-"""A model serves only if it is what was signed and still says what it said of its golden records."""
+"""A champion is loaded only if its files are what its manifest says and it still gives the released probabilities."""
 
-import json
-import shutil
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,62 +9,90 @@ import numpy as np
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.common.files import sha256
-from ontime.model_deployment.inference.champion import Model, count_unusual, load_model
-from ontime.model_deployment.inference.signing import sign
-from ontime.model_deployment.service.settings import Settings
+from ontime.common.files import read_json, sha256
+from ontime.model_deployment.inference.champion import Champion, load_champion
+
+ChangeJson = Callable[[str, Callable[[Any], Any]], None]
 
 
-def resigned(signed: Path, target: Path, settings: Settings, name: str, content: Any) -> Settings:
-    """Settings for a copy with one JSON file replaced, its manifest mended and all of it signed again."""
-    shutil.copytree(signed, target, dirs_exist_ok=True)
-    (target / "model" / name).write_text(json.dumps(content))
-    if name != "manifest.json":
-        manifest = json.loads((target / "model" / "manifest.json").read_text())
-        path = target / "model" / name
-        manifest["files"][name] = {"sha256": sha256(path), "size": path.stat().st_size}
-        (target / "model" / "manifest.json").write_text(json.dumps(manifest))
-    sign(target / "model", target / "model.sig", target / "model.key")
-    return settings.model_copy(update={"model": target / "model", "signature": target / "model.sig"})
+@pytest.fixture(scope="module")
+def champion(signed: Path) -> Champion:
+    """The fork's champion."""
+    return load_champion(signed / "model", "1.2.3", "0123456789abcdef")
 
 
-def test_the_model_knows_its_name_version_and_digest(model: Model, signed: Path) -> None:
-    assert (model.name, model.version, model.git_commit) == ("parcels", "1.2.3", "0123456789abcdef")
-    assert model.digest == sha256(signed / "model" / "model.onnx")
-    assert model.may_be_missing.tolist() == [True, True, True, False]
+@pytest.fixture(scope="module")
+def golden(signed: Path) -> Any:
+    """Its golden records."""
+    return read_json(signed / "model" / "golden.json")
 
 
-def test_a_model_of_another_key_is_not_loaded(settings: Settings, tmp_path: Path) -> None:
-    changed = settings.model_copy(update={"public_key": tmp_path / "none.pub"})
-    with pytest.raises(OntimeError, match=r"none\.pub: not found"):
-        load_model(changed)
+def test_a_champion_knows_its_name_version_and_hash(champion: Champion, signed: Path) -> None:
+    assert (champion.name, champion.version, champion.git_commit) == ("parcels", "1.2.3", "0123456789abcdef")
+    assert champion.sha256 == sha256(signed / "model" / "model.onnx")
+    assert champion.may_be_missing.tolist() == [True, True, True, False]
+    assert champion.numbers == 2
 
 
-def test_a_signed_model_with_other_golden_probabilities_is_not_served(
-    settings: Settings, signed: Path, golden: dict[str, Any], tmp_path: Path
-) -> None:
-    probabilities = [*golden["probabilities"][:-1], golden["probabilities"][-1] + 1e-4]
-    changed = resigned(signed, tmp_path, settings, "golden.json", {**golden, "probabilities": probabilities})
+def test_a_probability_that_differs_is_refused(folder: Path, change_json: ChangeJson) -> None:
+    change_json("golden.json", lambda golden: golden | {"probabilities": [p + 1e-4 for p in golden["probabilities"]]})
     with pytest.raises(OntimeError, match=r"golden records differ by up to 1\.0e-04, above 1e-05"):
-        load_model(changed)
+        load_champion(folder)
+
+
+def test_a_probability_that_is_not_a_number_is_refused(folder: Path, change_json: ChangeJson) -> None:
+    change_json("golden.json", lambda golden: golden | {"probabilities": [float("nan")] * len(golden["probabilities"])})
+    with pytest.raises(OntimeError, match=r"golden records differ by up to nan, above 1e-05"):
+        load_champion(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda _: {}, "not a vocabulary; expected `numbers` and `categories`"),
+        (lambda _: [], "not a vocabulary; expected `numbers` and `categories`"),
+        (lambda known: known | {"numbers": None}, "not a vocabulary; expected `numbers` and `categories`"),
+        (lambda known: known | {"categories": []}, "not a vocabulary; expected `numbers` and `categories`"),
+        (lambda known: known | {"numbers": known["numbers"][::-1]}, "its features are not those of manifest.json"),
+        (lambda known: known | {"numbers": known["numbers"][1:]}, "its features are not those of manifest.json"),
+    ],
+)
+def test_a_vocabulary_that_does_not_fit_is_refused(
+    folder: Path, change_json: ChangeJson, change: Callable[[Any], Any], reason: str
+) -> None:
+    change_json("vocabulary.json", change)
+    with pytest.raises(OntimeError) as refused:
+        load_champion(folder)
+    assert str(refused.value) == f"{folder / 'vocabulary.json'}: {reason}"
+
+
+def test_a_file_that_is_not_what_the_manifest_says_is_not_loaded(folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(b"not a graph")
+    with pytest.raises(OntimeError, match=r"model\.onnx: not what manifest\.json says"):
+        load_champion(folder)
 
 
 def test_a_row_has_the_same_probability_alone_and_among_others_but_for_the_last_bits(
-    model: Model, golden: dict[str, Any]
+    champion: Champion, golden: Any
 ) -> None:
-    matrix = model.encoder.transform_records([list(record.values()) for record in golden["records"]])
-    together = model.probability(matrix)
-    alone = np.concatenate([model.probability(matrix[row : row + 1]) for row in range(len(matrix))])
+    matrix = champion.encoder.transform_records([list(record.values()) for record in golden["records"]])
+    together = champion.probability(matrix)
+    alone = np.concatenate([champion.probability(matrix[row : row + 1]) for row in range(len(matrix))])
     np.testing.assert_allclose(alone, together, rtol=0, atol=2.5e-7)
 
 
-def test_a_decision_is_the_threshold_or_above(model: Model) -> None:
-    probability = np.array([0, np.nextafter(np.float32(model.threshold), 0), 1], dtype=np.float32)
-    assert model.decide(probability).tolist() == [False, False, True]
+def test_a_decision_is_the_threshold_or_above(champion: Champion) -> None:
+    probability = np.array([0, np.nextafter(np.float32(champion.threshold), 0), 1], dtype=np.float32)
+    assert champion.decide(probability).tolist() == [False, False, True]
 
 
-def test_missing_and_unknown_values_are_counted_by_feature(model: Model) -> None:
-    records = [(1, 0, "north", "day"), (None, 0, None, "day"), (None, 1, "moon", "dusk")]
-    missing, unknown = count_unusual(model, model.encoder.transform_records(records))
-    assert missing.tolist() == [2, 0, 1, 0]
-    assert unknown.tolist() == [1, 1]
+def test_only_a_missing_value_of_a_required_column_is_found(champion: Champion) -> None:
+    matrix = champion.encoder.transform_records([(1, 0, "north", "day"), (None, None, None, "day"), (1, 1, None, None)])
+    assert champion.required.tolist() == [3]
+    assert champion.missing_required(matrix).tolist() == [[False], [False], [True]]
+
+
+def test_a_required_number_is_missing_where_it_is_nan_and_not_where_it_is_one(champion: Champion) -> None:
+    every = dataclasses.replace(champion, may_be_missing=np.zeros(4, dtype=np.bool_))
+    matrix = np.array([[1, np.nan, 2, 2], [1, 1, 1, 0]], dtype=np.float32)
+    assert every.missing_required(matrix).tolist() == [[False, True, False, False], [False, False, True, False]]

@@ -11,7 +11,7 @@ import pytest
 from sigstore import models
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.inference.signing import _public_sigstore, make_key, sign, verify
+from ontime.model_deployment.inference.signing import Signer, _public_sigstore, make_key, sign, verify
 from tests.checkouts import run
 from tests.commands import run_command
 from tests.sigstore_server import PROVIDER, Sigstore, sigstore_server
@@ -28,7 +28,7 @@ def copy(signed: Path, tmp_path: Path) -> Path:
 
 
 def check(top: Path) -> None:
-    verify(top / "model", top / "model.sig", top / "model.pub")
+    verify(top / "model", top / "model.sig", Signer(top / "model.pub"))
 
 
 def test_what_was_signed_is_accepted(signed: Path) -> None:
@@ -88,21 +88,21 @@ def test_a_file_under_another_name_is_refused(copy: Path) -> None:
 def test_another_key_is_refused(copy: Path) -> None:
     make_key(copy / "other.key")
     with pytest.raises(OntimeError, match=r"model\.sig: not signed by .*other\.pub, or changed since"):
-        verify(copy / "model", copy / "model.sig", copy / "other.pub")
+        verify(copy / "model", copy / "model.sig", Signer(copy / "other.pub"))
 
 
-def test_what_is_absent_is_told_in_one_line(copy: Path) -> None:
+def test_a_missing_file_is_one_line(copy: Path) -> None:
     with pytest.raises(OntimeError, match=r"none\.sig: no signature; sign the model with `ontime sign`"):
-        verify(copy / "model", copy / "none.sig", copy / "model.pub")
+        verify(copy / "model", copy / "none.sig", Signer(copy / "model.pub"))
     with pytest.raises(OntimeError, match=r"none\.pub: not found"):
-        verify(copy / "model", copy / "model.sig", copy / "none.pub")
+        verify(copy / "model", copy / "model.sig", Signer(copy / "none.pub"))
     with pytest.raises(OntimeError, match=r"none: not found"):
-        verify(copy / "none", copy / "model.sig", copy / "model.pub")
+        verify(copy / "none", copy / "model.sig", Signer(copy / "model.pub"))
 
 
 @pytest.fixture
 def linked(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The model as DVC links it into a checkout from a shared cache; the test is there."""
+    """The model as DVC links it into a checkout from a shared cache; the test runs in its folder."""
     monkeypatch.chdir(copy)
     run("dvc", "init", "--quiet", "--no-scm", cwd=copy)
     run("dvc", "config", "cache.type", "symlink", cwd=copy)
@@ -114,14 +114,14 @@ def linked(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_model_that_dvc_linked_from_its_cache_is_signed_and_accepted_with_and_without_links(linked: Path) -> None:
     sign(linked / "model", linked / "new.sig", linked / "model.key")
-    verify(linked / "model", linked / "new.sig", linked / "model.pub")
+    verify(linked / "model", linked / "new.sig", Signer(linked / "model.pub"))
     check(linked)
     shutil.copytree(linked / "model", linked / "files")
     assert not any(path.is_symlink() for path in (linked / "files").iterdir())
-    verify(linked / "files", linked / "new.sig", linked / "model.pub")
+    verify(linked / "files", linked / "new.sig", Signer(linked / "model.pub"))
     run("dvc", "unprotect", "model", cwd=linked)
     assert not any(path.is_symlink() for path in (linked / "model").iterdir())
-    verify(linked / "model", linked / "new.sig", linked / "model.pub")
+    verify(linked / "model", linked / "new.sig", Signer(linked / "model.pub"))
 
 
 def test_a_linked_model_whose_object_changed_is_refused(linked: Path) -> None:
@@ -143,10 +143,10 @@ def test_a_link_to_anything_else_is_neither_signed_nor_accepted(copy: Path, kind
     (elsewhere / "golden.json").write_bytes(golden.read_bytes())
     if kind == "same bytes":
         golden.unlink()
-    place = golden if kind == "same bytes" else copy / "model" / "more"
+    link = golden if kind == "same bytes" else copy / "model" / "more"
     targets = {"file": "secret", "folder": "", "absent": "absent", "same bytes": "golden.json"}
-    place.symlink_to("manifest.json" if kind == "within" else elsewhere / targets[kind])
-    line = rf"^{place}: a link to something else than an object of DVC's cache;"
+    link.symlink_to("manifest.json" if kind == "within" else elsewhere / targets[kind])
+    line = rf"^{link}: a link to something else than an object of DVC's cache;"
     with pytest.raises(OntimeError, match=line):
         check(copy)
     with pytest.raises(OntimeError, match=line):
@@ -171,7 +171,7 @@ def test_the_command_makes_a_key_once_and_signs(copy: Path) -> None:
     assert (copy / "keys" / "new.key").stat().st_mode & 0o077 == 0
     run_command("sign", *options, "--new-key")
     assert (copy / "keys" / "new.key").read_bytes() == key
-    verify(copy / "model", copy / "new.sig", copy / "keys" / "new.pub")
+    verify(copy / "model", copy / "new.sig", Signer(copy / "keys" / "new.pub"))
 
 
 def test_a_model_that_is_not_what_its_manifest_says_is_not_signed(copy: Path) -> None:
@@ -181,7 +181,20 @@ def test_a_model_that_is_not_what_its_manifest_says_is_not_signed(copy: Path) ->
     assert not (copy / "new.sig").exists()
 
 
-def test_a_file_that_is_no_key_is_told(copy: Path) -> None:
+def test_a_file_that_the_manifest_does_not_name_is_not_signed(copy: Path) -> None:
+    (copy / "model" / "extra.txt").write_text("more")
+    with pytest.raises(OntimeError, match=r"extra\.txt: not what manifest\.json says"):
+        sign(copy / "model", copy / "new.sig", copy / "model.key")
+    assert not (copy / "new.sig").exists()
+
+
+def test_a_signer_is_named_by_its_key_or_its_identity() -> None:
+    assert str(Signer(Path("model.pub"))) == "model.pub"
+    assert str(Signer(None, IDENTITY, PROVIDER)) == IDENTITY
+    assert str(Signer()) == ".keys/model.pub"
+
+
+def test_a_file_that_is_not_a_key_is_refused(copy: Path) -> None:
     (copy / "model.key").write_text("no key")
     with pytest.raises(OntimeError, match=r"model\.key: cannot sign with it: [^\n]+$"):
         sign(copy / "model", copy / "new.sig", copy / "model.key")
@@ -194,11 +207,11 @@ def test_the_public_key_is_beside_the_signature(copy: Path) -> None:
     sign(copy / "model", copy / "new.sig", copy / "keys" / "new.key")
     assert (copy / "new.pub").read_bytes() == (copy / "keys" / "new.pub").read_bytes()
     assert not (copy / "new.trust.json").exists()
-    verify(copy / "model", copy / "new.sig", copy / "new.pub")
+    verify(copy / "model", copy / "new.sig", Signer(copy / "new.pub"))
 
 
 @pytest.mark.parametrize("actions", [False, True])
-def test_keyless_signing_without_a_token_is_told(copy: Path, monkeypatch: pytest.MonkeyPatch, actions: bool) -> None:
+def test_keyless_signing_without_a_token_is_refused(copy: Path, monkeypatch: pytest.MonkeyPatch, actions: bool) -> None:
     for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
     if actions:
@@ -227,7 +240,8 @@ def keyless(copy: Path, sigstore: Sigstore, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def check_keyless(top: Path, identity: str = IDENTITY, provider: str = PROVIDER) -> None:
-    verify(top / "model", top / "model.sig", None, identity, provider, top / "model.trust.json")
+    signer = Signer(None, identity, provider, top / "model.trust.json")
+    verify(top / "model", top / "model.sig", signer)
 
 
 def test_a_keyless_signature_is_accepted_by_its_identity_alone(keyless: Path) -> None:
@@ -268,10 +282,10 @@ def test_another_sigstore_is_not_trusted(keyless: Path) -> None:
 def test_a_signature_of_the_other_kind_is_one_line(copy: Path, keyless: Path) -> None:
     make_key(copy / "other.key")
     with pytest.raises(OntimeError, match=r"model\.sig: not signed by [^\n]*other\.pub, or changed since[^\n]*$"):
-        verify(copy / "model", copy / "model.sig", copy / "other.pub")
+        verify(copy / "model", copy / "model.sig", Signer(copy / "other.pub"))
     sign(copy / "model", copy / "other.sig", copy / "other.key")
     with pytest.raises(OntimeError, match=r"other\.sig: not signed by [^\n]+$"):
-        verify(copy / "model", copy / "other.sig", None, IDENTITY, PROVIDER, keyless / "model.trust.json")
+        verify(copy / "model", copy / "other.sig", Signer(None, IDENTITY, PROVIDER, keyless / "model.trust.json"))
 
 
 def test_a_sigstore_that_does_not_answer_leaves_nothing(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

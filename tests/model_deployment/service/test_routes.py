@@ -33,9 +33,7 @@ def test_a_versioned_path_answers_for_its_version_alone(client: TestClient, gold
         ("GET", "/nothing", 404, "Not Found"),
     ],
 )
-def test_an_unknown_path_model_or_method_is_a_json_error(
-    client: TestClient, method: str, path: str, status: int, error: str
-) -> None:
+def test_an_unknown_path_is_a_json_error(client: TestClient, method: str, path: str, status: int, error: str) -> None:
     answer = client.request(method, path, content=b"{}" if method == "POST" else None)
     assert (answer.status_code, answer.json()) == (status, {"error": error})
 

@@ -267,7 +267,7 @@ def add_predictions(table: pa.Table, champion: Champion, refused: RefusedValues)
 
 
 def end_with_driver(driver: int) -> None:
-    """In a worker process on this machine: end when the run that started it is killed, so that nothing more is written."""
+    """In a worker process on this machine: end when the run that started it is killed, and write no more."""
     if driver not in (0, os.getpid()):
         end_with_parent()
         if os.getppid() != driver:

@@ -56,10 +56,16 @@ class Champion:
         """Columns of the matrix that no training row lacked a value in."""
         return np.flatnonzero(~self.may_be_missing)
 
+    @cached_property
+    def _missing_codes(self) -> npt.NDArray[np.float32]:
+        """The code of a missing value in each required column; NaN, which equals nothing, for a number."""
+        return np.where(self.required < self.numbers, np.nan, MISSING).astype(np.float32)
+
     def missing_required(self, matrix: Matrix) -> npt.NDArray[np.bool_]:
         """Which required values of encoded rows (rows, features) are missing: (rows, required)."""
         values = matrix[:, self.required]
-        return np.where(self.required < self.numbers, np.isnan(values), values == MISSING)
+        missing: npt.NDArray[np.bool_] = np.isnan(values) | (values == self._missing_codes)
+        return missing
 
 
 def load_champion(folder: Path, version: str = "0.0.0", git_commit: str = "unknown", threads: int = 1) -> Champion:

@@ -1,8 +1,8 @@
 """Signatures of a model folder by OpenSSF model signing: made at release, checked before anything is loaded.
 
-In: the champion's folder and a key (or, keyless, an OIDC token). Out: one signature file beside the folder, which names
-the SHA-256 of every file in it, and what the signature is checked against without network: the public key or, keyless,
-the keys of Sigstore. The graph signs nothing, for ECDSA signatures differ each time.
+In: the champion's folder and a private key (or, keyless, an OIDC token). Out: a signature file beside the folder, with
+the SHA-256 of every file in it, and beside that what checks it without network: the public key or, keyless, Sigstore's
+keys. No stage of the graph signs, because an ECDSA signature has different bytes each time.
 """
 
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ from ontime.model_deployment.inference.manifest import check_files, read_manifes
 SIGNATURE = paths.CHAMPION.with_name(f"{paths.CHAMPION.name}.sig")
 PRIVATE_KEY, PUBLIC_KEY = Path(".keys/model.key"), Path(".keys/model.pub")
 KEY_ENDING, TRUST_ENDING = ".pub", ".trust.json"
-"""Of the file beside a signature that it is checked against: a public key, or Sigstore's keys."""
+"""Endings of the file beside a signature that checks it: a public key, or Sigstore's keys."""
 
 
 @dataclass(frozen=True)
 class Signer:
-    """Whose signature is wanted: a key's or, keyless, that of an identity which a provider vouches for."""
+    """Who must have signed: the holder of a key or, keyless, an identity that an identity provider vouches for."""
 
     public_key: Path | None = PUBLIC_KEY
     identity: str = ""
     provider: str = ""
     trust_config: Path | None = None
-    """Sigstore's keys; without them, those of the public one are fetched."""
+    """Sigstore's keys; if None, those of the public Sigstore are fetched."""
 
     def __str__(self) -> str:
         return str(self.public_key or self.identity)
@@ -42,7 +42,7 @@ trust_option = click.option(
     "--trust-config",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     envvar="ONTIME_TRUST_CONFIG",
-    help="Keyless: addresses and keys of a Sigstore of your own (its client trust configuration).",
+    help="Keyless: client trust configuration (addresses and keys) of a private Sigstore.",
 )
 
 
@@ -52,8 +52,8 @@ trust_option = click.option(
 @click.option(
     "--key", type=click.Path(path_type=Path), default=PRIVATE_KEY, show_default=True, help="Private key, PEM."
 )
-@click.option("--new-key", is_flag=True, help="Make the key pair first, unless it is there.")
-@click.option("--keyless", is_flag=True, help="Sign with this job's OIDC token (Sigstore) in place of a key.")
+@click.option("--new-key", is_flag=True, help="Make the key pair first, unless it exists.")
+@click.option("--keyless", is_flag=True, help="Sign with this job's OIDC token (Sigstore) instead of a key.")
 @trust_option
 def command(model: Path, signature: Path, key: Path, new_key: bool, keyless: bool, trust_config: Path | None) -> None:
     """Sign the champion's folder."""
@@ -88,13 +88,13 @@ def _public_half(private: Path) -> bytes:
 
 
 def sign(model: Path, signature: Path, private_key: Path | None, trust_config: Path | None = None) -> None:
-    """Sign every file of a folder; without a key, by the OIDC token of the job that runs this.
+    """Sign every file of a folder, with a private key or, if that is None, with this job's OIDC token.
 
     Args:
-        trust_config: of the Sigstore that signs without a key; otherwise the public one's is fetched.
+        trust_config: of a private Sigstore, for signing without a key; otherwise the public one's is fetched.
 
     Raises:
-        OntimeError: a file is not what the manifest says, the key cannot be read, or no token is there.
+        OntimeError: a file is not what the manifest says, the key cannot be read, or there is no token.
     """
     from model_signing.signing import Config
 
@@ -118,15 +118,15 @@ def sign(model: Path, signature: Path, private_key: Path | None, trust_config: P
         raise OntimeError(f"{error.filename}: not found; make a key with `ontime sign --new-key`") from None
     except OntimeError:
         raise
-    except Exception as error:  # keys, and for a keyless signature the network, fail in many ways
+    except Exception as error:  # keys and the network fail with many types
         raise OntimeError(f"{private_key or 'keyless'}: cannot sign with it: {_line(error)}") from None
 
 
 def _public_sigstore() -> bytes:
-    """Addresses and keys of the public Sigstore, as its own update framework vouches for them now."""
+    """Addresses and keys of the public Sigstore, verified by its update framework."""
     from sigstore.models import ClientTrustConfig
 
-    # the library reads such a file and has no way of its own to write one
+    # the library can read such a file but has no public function to write one
     content: str = ClientTrustConfig.production()._inner.to_json()
     return content.encode()
 
@@ -140,7 +140,7 @@ def _token() -> str:
     except IdentityError as error:
         raise OntimeError(f"keyless: {_line(error)}; does the job have `id-token: write`?") from None
     if token is None:
-        raise OntimeError("keyless: no OIDC token here; run this in a workflow with `id-token: write`, or give a key")
+        raise OntimeError("keyless: no OIDC token; run this in a workflow with `id-token: write`, or sign with a key")
     return token
 
 
@@ -148,7 +148,7 @@ def verify(model: Path, signature: Path, signer: Signer) -> None:
     """Check that a folder holds the signed bytes and nothing else.
 
     Raises:
-        OntimeError: the signature is absent, broken or somebody else's, or a file is changed, absent or extra.
+        OntimeError: the signature is missing, broken or another signer's, or a file is missing, extra or changed.
     """
     from model_signing.verifying import Config
 
@@ -170,7 +170,7 @@ def verify(model: Path, signature: Path, signer: Signer) -> None:
         raise OntimeError(f"{error.filename}: not found") from None
     except InvalidSignature:
         raise OntimeError(f"{signature}: not signed by {signer}, or changed since") from None
-    except Exception as error:  # whatever a broken signature file makes its readers raise
+    except Exception as error:  # a broken signature file raises many types
         reason = _line(error)
         if reason.startswith("Signature mismatch: "):
             raise OntimeError(f"{model}: not what was signed: {reason.removeprefix('Signature mismatch: ')}") from None
@@ -191,7 +191,7 @@ def check_links(model: Path) -> None:
 def _hashing() -> "object":
     from model_signing.hashing import Config
 
-    # by default files named .git* could be added unseen; which links may be there is checked before
+    # by default files named .git* are not hashed and could be added unnoticed; links are checked by check_links
     hashing = Config().use_file_serialization(hashing_algorithm="sha256").set_allow_symlinks(True)
     return hashing.set_ignored_paths(paths=[], ignore_git_paths=False)
 

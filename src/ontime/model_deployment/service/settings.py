@@ -25,34 +25,34 @@ class Settings(BaseSettings):
     """Folder of the model."""
     signature: Path = Path("models/champion.sig")
     public_key: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = None
-    """Whose signature is wanted; or, for a keyless one, `identity` and `identity_provider`."""
+    """Key that must have signed the model; for a keyless signature set `identity` and `identity_provider` instead."""
     identity: str = ""
     identity_provider: str = ""
     trust_config: Path = Path("models/champion.trust.json")
-    """Sigstore's keys, by which a keyless signature is checked without network."""
+    """Sigstore's keys, which check a keyless signature without network."""
     model_version: str = "0.0.0"
     git_commit: str = "unknown"
     host: str = "127.0.0.1"
     port: Port = 8080
     metrics_port: Port = 9090
-    """Both ports: 0 takes a free one."""
+    """For both ports, 0 takes a free one."""
     threads: Count = 1
     """Threads of ONNX Runtime for one batch."""
     max_body_bytes: Count = 8 * 1024 * 1024
     max_rows: Count = 4096
     """Rows of one request."""
     max_batch_rows: Count = 512
-    """Rows that run on the event loop at once; a larger request runs on a thread."""
+    """Rows that run together on the event loop; a request with more rows runs on a thread."""
     max_queued_rows: Count = 16384
-    """Rows that wait or run; above it new requests get 429."""
+    """Rows that wait or run; above it, new requests get 429."""
     body_seconds: Seconds = 10.0
     """How long a request's body may take to arrive."""
     drain_seconds: Annotated[float, Field(ge=0)] = 2.0
-    """After SIGTERM: not ready, and each answer closes its connection, before the listener closes."""
+    """Time after SIGTERM in which the service is not ready and each response closes its connection."""
     prediction_log_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of the requests whose predictions are logged."""
+    """Share of requests whose predictions are logged."""
     prediction_log_redact: list[str] = []
-    """Features (a JSON list) whose values are left out of the log."""
+    """Features, as a JSON list, whose values are left out of the log."""
     access_log: bool = True
 
 
@@ -60,7 +60,7 @@ def load_settings() -> Settings:
     """Settings from the environment.
 
     Raises:
-        OntimeError: a variable that is unknown or has a value that its field may not have.
+        OntimeError: a variable is unknown or has an invalid value.
     """
     known = [name.upper() for name in Settings.model_fields]
     for name in os.environ:
@@ -83,10 +83,10 @@ def load_settings() -> Settings:
 
 
 def check_signer(settings: Settings) -> None:
-    """Refuse settings that trust nobody, half an identity, or a key as well as an identity.
+    """Refuse settings that name no signer, half an identity, or a key as well as an identity.
 
     Raises:
-        OntimeError: which variable is missing or one too many.
+        OntimeError: names the variable that is missing or superfluous.
     """
     keyless = {f"{PREFIX}IDENTITY": settings.identity, f"{PREFIX}IDENTITY_PROVIDER": settings.identity_provider}
     missing = [name for name, value in keyless.items() if not value]
@@ -102,5 +102,5 @@ def check_signer(settings: Settings) -> None:
         )
     if len(missing) == 1:
         raise OntimeError(
-            f"{missing[0]}: missing; a keyless signature is that of an identity which a provider vouches for"
+            f"{missing[0]}: missing; a keyless signature is checked by an identity and its identity provider"
         )

@@ -46,7 +46,7 @@ class InferenceProtocol(HttpToolsProtocol):
                 super().on_body(piece)
 
     def on_headers_complete(self) -> None:
-        """Take an inference request if no earlier one on the connection is pending and the client reads its responses."""
+        """Take an inference request if none is pending on the connection and the client reads its responses."""
         if (
             self._reading
             and self.url in self._inference

@@ -1,4 +1,4 @@
-"""A model's records: as types that the JSON decoder checks, as rows of the model's matrix, and as the log shows them."""
+"""A model's records: as types that the JSON decoder checks, as rows of the matrix, and as the log shows them."""
 
 from collections.abc import Sequence
 from typing import Any

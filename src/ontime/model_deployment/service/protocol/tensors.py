@@ -1,4 +1,4 @@
-"""The values of a version 2 tensor: from its JSON, or from the bytes after the header (binary tensor data extension)."""
+"""The values of a version 2 tensor: from its JSON, or from the bytes behind the request's JSON (binary extension)."""
 
 from collections.abc import Sequence
 from typing import Any
