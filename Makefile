@@ -40,6 +40,7 @@ requirements: setup ## remake the locks from pyproject.toml
 repro: setup ## run what changed of the graph: raw tables to champion
 	ontime lock
 	dvc repro
+	ontime lock --compare
 
 test: setup ## the fast tests and those that start real servers
 	pytest -n 2 --dist loadgroup -m "not rehearsal"

@@ -6,6 +6,7 @@ OPERATIONS = {
     "verify": "ontime.model_deployment.verify",
     "cache": "ontime.repository.cache",
     "lock": "ontime.repository.lock",
+    "drop": "ontime.repository.drop",
     "s3": "ontime.repository.s3",
     "manifests": "ontime.model_deployment.manifests",
     "sign": "ontime.model_deployment.signing",
