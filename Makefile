@@ -41,6 +41,7 @@ repro: setup ## run what changed of the graph: raw tables to champion
 	ontime lock
 	dvc repro
 	ontime track
+	ontime lock --compare
 
 test: setup ## the fast tests and those that start real servers
 	pytest -n 2 --dist loadgroup -m "not rehearsal"

@@ -7,6 +7,7 @@ OPERATIONS = {
     "verify": "ontime.verification.graph",
     "cache": "ontime.repository.cache",
     "lock": "ontime.repository.lock",
+    "drop": "ontime.repository.drop",
     "s3": "ontime.repository.s3",
     "manifests": "ontime.manifests.command",
     "sign": "ontime.model_deployment.inference.signing",

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.session import get_session
 
 from ontime.repository import s3
+from ontime.repository.lock_file import outputs, read_lock
 from tests.checkouts import TOP, commit, git, run, small_fork
 
 pytestmark = pytest.mark.integration
@@ -43,6 +45,25 @@ def test_pushed_data_is_pulled_into_a_clean_clone(checkout: Path, tmp_path: Path
     run("dvc", "pull", OUTPUT, cwd=fresh)
     for path in (checkout / OUTPUT).rglob("*.parquet"):
         assert (fresh / path.relative_to(checkout)).read_bytes() == path.read_bytes()
+
+
+def test_an_object_that_was_deleted_at_the_server_is_pushed_again(checkout: Path) -> None:
+    run("dvc", "push", cwd=checkout)
+    md5 = outputs(read_lock(checkout / "dvc.lock"))[OUTPUT]
+    listing = checkout / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+    (part,) = {entry["md5"] for entry in json.loads(listing.read_text())}
+    state = json.loads((checkout / s3.STATE).read_text())
+    keys = {f"aws_{name}": state[name] for name in ("access_key_id", "secret_access_key")}
+    address = f"http://127.0.0.1:{state['port']}"
+    client = get_session().create_client("s3", endpoint_url=address, region_name="us-east-1", **keys)
+    (key,) = [one["Key"] for one in client.list_objects_v2(Bucket=s3.BUCKET)["Contents"] if part[2:] in one["Key"]]
+    client.delete_object(Bucket=s3.BUCKET, Key=key)
+    assert "Everything is up to date" in run("dvc", "push", cwd=checkout).stdout
+    refused = run("ontime", "proof", cwd=checkout, check=False)
+    assert f"error: output {OUTPUT}: not in the remote; run `ontime cache --push`\n" in refused.stderr
+    assert run("ontime", "cache", "--push", cwd=checkout).stdout.endswith("\n1 objects pushed\n")
+    missing = json.loads(run("dvc", "data", "status", "--not-in-remote", "--json", cwd=checkout).stdout)
+    assert not missing.get("not_in_remote")
 
 
 def test_an_earlier_version_comes_back_from_the_remote(checkout: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a change has to prove: no stage left to run, nothing unpushed, and the same hashes when it runs again."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,8 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.pull_request.proof import command, is_pipeline_file, stale_reasons
-from ontime.repository.lock_file import LOCK, read_lock
+from ontime.repository.cache import command as cache
+from ontime.repository.lock_file import LOCK, outputs, read_lock
 from tests.checkouts import BIN, commit, git, run
 
 INPUTS = {"src/ontime/common/files.py", "data/schema", "requirements.txt"}
@@ -178,6 +180,46 @@ def test_outputs_that_were_not_pushed_are_named_in_a_line_each(
     with pytest.raises(OntimeError, match=r"^output selected: not in the remote; run `dvc push`$"):
         proof()
     assert "error: output first: not in the remote; run `dvc push`\n" in capfd.readouterr().err
+
+
+@pytest.mark.integration
+def test_a_part_of_a_folder_that_is_gone_from_the_remote_comes_back_by_the_command_that_is_named(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(checkout)
+    command.main([], standalone_mode=False)
+    (md5,) = [entry["md5"] for entry in listing(checkout, "rates")]
+    (checkout.parent / "remote" / "files" / "md5" / md5[:2] / md5[2:]).unlink()
+    with pytest.raises(OntimeError, match=r"^output rates: not in the remote; run `ontime cache --push`$"):
+        command.main([], standalone_mode=False)
+    run("dvc", "push", cwd=checkout)
+    with pytest.raises(OntimeError, match=r"^output rates: "):
+        command.main([], standalone_mode=False)
+    capfd.readouterr()
+    cache.main(["--push"], standalone_mode=False)
+    assert capfd.readouterr().out.splitlines()[-1] == "1 objects pushed"
+    command.main([], standalone_mode=False)
+    cache.main(["--push"], standalone_mode=False)
+    assert capfd.readouterr().out.splitlines()[-1] == "0 objects pushed"
+
+
+@pytest.mark.integration
+def test_an_object_that_is_neither_here_nor_in_the_remote_is_named(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout)
+    (md5,) = [entry["md5"] for entry in listing(checkout, "rates")]
+    for place in (checkout.parent / "remote", checkout / ".dvc" / "cache"):
+        (place / "files" / "md5" / md5[:2] / md5[2:]).unlink()
+    with pytest.raises(OntimeError, match=rf"^object {md5}: not pushed: the cache lacks it, [^\n]+$"):
+        cache.main(["--push"], standalone_mode=False)
+
+
+def listing(checkout: Path, output: str) -> list[dict[str, str]]:
+    """What DVC's cache lists of a folder."""
+    md5 = outputs(read_lock(checkout / LOCK))[output]
+    entries: list[dict[str, str]] = json.loads((checkout / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).read_text())
+    return entries
 
 
 @pytest.mark.integration

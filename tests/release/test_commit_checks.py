@@ -118,7 +118,7 @@ def test_a_single_file_that_the_remote_lacks_is_refused(repository: Repository) 
     with pytest.raises(OntimeError) as refused:
         check_remote(head)
     assert str(refused.value) == (
-        f"commit {head[:12]}: not in the DVC remote: models/champion/model.onnx; run `dvc push`"
+        f"commit {head[:12]}: not in the DVC remote: models/champion/model.onnx; run `ontime cache --push`"
     )
 
 

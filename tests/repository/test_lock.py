@@ -8,7 +8,9 @@ from ruamel.yaml import YAML
 
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
-from ontime.repository.lock import merge, sides
+from ontime.repository.lock import merge, sides, unexplained
+from ontime.repository.lock_file import ordered
+from tests.checkouts import commit, run
 
 
 def lock_of(**hashes: str) -> str:
@@ -146,3 +148,74 @@ def test_a_side_that_is_no_lock_is_one_line(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_merge_keeps_the_stages_of_both() -> None:
     assert merge({"a": 1, "b": 1}, {"b": 2, "c": 2}) == {"b": 1, "c": 2, "a": 1}
+
+
+CHAIN = """\
+stages:
+  first:
+    cmd: cat code params.yaml $TABLE > first; mkdir -p folder; cp first folder
+    deps: [code]
+    params: [depth]
+    outs: [first, folder]
+  second: {cmd: cat first > second, deps: [first], outs: [second]}
+"""
+
+
+@pytest.fixture
+def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A graph that ran and was committed, of which one stage reads what it does not list; the test is there."""
+    git(tmp_path, "init", "--quiet")
+    run("dvc", "init", "--quiet", cwd=tmp_path)
+    for name, text in {"dvc.yaml": CHAIN, "code": "1\n", "params.yaml": "depth: 1\n"}.items():
+        (tmp_path / name).write_text(text)
+    run("dvc", "repro", "--quiet", cwd=tmp_path, TABLE="code")
+    commit(tmp_path, "graph")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def compared(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    commands.main(["lock", "--compare"], standalone_mode=False)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return printed.err.splitlines()
+
+
+def test_outputs_that_another_machine_makes_are_named_by_their_stage_and_no_later_one(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compared(capsys) == []
+    run("dvc", "repro", "--quiet", "--force", cwd=finished, TABLE="dvc.yaml")
+    lines = compared(capsys)
+    assert [line.split(" is not ")[0] for line in lines] == [
+        "warning: stage first: first",
+        "warning: stage first: folder",
+    ]
+    assert all("`ontime verify --stage first`" in line and line.endswith("to go back: `ontime drop`") for line in lines)
+
+
+@pytest.mark.parametrize(("name", "text"), [("code", "2\n"), ("params.yaml", "depth: 2\n"), ("dvc.yaml", None)])
+def test_an_experiment_is_no_surprise(
+    finished: Path, capsys: pytest.CaptureFixture[str], name: str, text: str | None
+) -> None:
+    (finished / name).write_text(text or CHAIN.replace("cat code", "tac code"))
+    run("dvc", "repro", "--quiet", cwd=finished, TABLE="code")
+    assert (finished / "dvc.lock").read_bytes() != git_show(finished)
+    assert compared(capsys) == []
+
+
+def git_show(folder: Path) -> bytes:
+    return subprocess.run(["git", "show", "HEAD:dvc.lock"], cwd=folder, capture_output=True, check=True).stdout
+
+
+def test_a_first_run_has_nothing_to_compare_with(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    git(finished, "rm", "--quiet", "--cached", "dvc.lock")
+    git(finished, "commit", "--quiet", "-m", "no lock")
+    assert compared(capsys) == []
+    locked = ordered((finished / "dvc.lock").read_text())
+    assert list(unexplained({}, locked)) == list(unexplained(locked, {})) == []
+
+
+def test_the_task_that_runs_the_graph_compares_afterwards() -> None:
+    text = (Path(__file__).parents[2] / "Makefile").read_text()
+    assert "\n\tontime lock\n\tdvc repro\n\tontime lock --compare\n" in text

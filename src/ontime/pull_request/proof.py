@@ -19,7 +19,7 @@ import click
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
-from ontime.repository.dvc import answer, dvc, show
+from ontime.repository.dvc import answer, dvc, how_to_push, show
 from ontime.repository.git import clone, commit_of, git, tried
 from ontime.repository.lock_file import LOCK, Stages, committed_lock, outputs, read_lock, tracked
 
@@ -114,9 +114,9 @@ def stale_reasons(entries: list[Any], made: Mapping[str, str]) -> Iterator[str]:
 
 def unpushed_outputs(made: Mapping[str, str]) -> list[str]:
     """A line for each output of which the default remote lacks a file."""
-    found = answer("data", "status", "--not-in-remote", "--granular").get("not_in_remote", ())
+    found = set(answer("data", "status", "--not-in-remote", "--granular").get("not_in_remote", ()))
     lacking = {next((out for out in made if path == out or path.startswith(f"{out}/")), path) for path in found}
-    return [f"output {path}: not in the remote; run `dvc push`" for path in sorted(lacking)]
+    return [f"output {path}: not in the remote; run {how_to_push(path, found)}" for path in sorted(lacking)]
 
 
 def prove(since: str, locked: Stages, made: Mapping[str, str], remote: bool) -> list[str]:

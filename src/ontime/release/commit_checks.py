@@ -16,6 +16,7 @@ from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.manifest import MANIFEST, check_contents, parse_manifest
 from ontime.release.registry import SHORT
+from ontime.repository.dvc import how_to_push
 from ontime.repository.git import clone, elsewhere
 from ontime.repository.lock_file import LOCK, committed_lock, outputs
 
@@ -55,7 +56,11 @@ def check_remote(commit: str) -> None:
             name = repo.config["core"]["remote"]
             raise OntimeError(f"DVC remote {name}: cannot be asked what it has: {_line(error)}") from None
     if missing:
-        raise OntimeError(f"commit {commit[:SHORT]}: not in the DVC remote: {_few(sorted(missing))}; run `dvc push`")
+        made = outputs(committed_lock(commit))
+        lacking = {next((out for out in made if f"{name}/".startswith(f"{out}/")), name) for name in missing}
+        # the last one in the alphabet pushes parts of folders as well
+        how = max(how_to_push(path, missing) for path in lacking)
+        raise OntimeError(f"commit {commit[:SHORT]}: not in the DVC remote: {_few(sorted(missing))}; run {how}")
 
 
 def locked_champion(commit: str) -> str:

@@ -8,11 +8,12 @@ import click
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import is_cache_object
-from ontime.repository.dvc import cache_folder
+from ontime.repository.dvc import cache_folder, push_each
 
 
 @click.command(name="cache")
-def command() -> None:
+@click.option("--push", is_flag=True, help="Then push each object that the remote lacks, also where it has a part.")
+def command(push: bool) -> None:
     """Check every object of DVC's cache and remove corrupted ones."""
     objects = sorted(path for path in cache_folder().glob("??/*") if path.is_file())
     corrupted = [path for path in objects if not is_cache_object(path)]
@@ -24,3 +25,5 @@ def command() -> None:
         raise OntimeError(
             "the cache had corrupted objects; get them back with `dvc pull`, or `dvc repro` makes them again"
         )
+    if push:
+        click.echo(f"{push_each()} objects pushed")

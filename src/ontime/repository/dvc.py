@@ -4,12 +4,13 @@ It is the one of this Python's environment, whose programs the stages find on PA
 one it, its git and its stages do not see the variables by which git names the current repository.
 """
 
+import contextlib
 import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,51 @@ def cache_folder() -> Path:
     except OntimeError:
         raise OntimeError("not a DVC repository; run this in the repository's top folder") from None
     return Path(found) / "files" / "md5"
+
+
+def fetch(commit: str) -> None:
+    """Fetch what the cache lacks of a commit's data; what cannot be fetched stays absent, and is told by nobody."""
+    from dvc.repo import Repo
+
+    with contextlib.suppress(Exception), Repo() as repo:  # whatever the storage's own library raises
+        repo.fetch(revs=[commit], workspace=False)
+
+
+def push_each() -> int:
+    """Push each object of the checkout's data that the remote lacks, asking for every one; how many those were.
+
+    `dvc push` takes a folder whose listing is in the remote to be there with all its files.
+
+    Raises:
+        OntimeError: no remote, one that cannot be asked, or an object that is neither here nor there.
+    """
+    from dvc.repo import Repo
+
+    absent: set[str] = set()
+    try:
+        with Repo() as repo, repo.lock:
+            cache, remote = repo.cache.local, repo.cloud.get_remote_odb(command="push")
+            found = repo.cloud.transfer(
+                cache,
+                remote,
+                set().union(*repo.used_objs().values()),
+                shallow=False,
+                cache_odb=cache,
+                validate_status=lambda status: absent.update(one.value for one in status.missing),
+            )
+    except Exception as error:  # whatever the storage's own library raises
+        raise OntimeError(f"not pushed: {' '.join(str(error).split())[:300] or type(error).__name__}") from None
+    if absent or found.failed:
+        name = min(absent | {one.value for one in found.failed})
+        raise OntimeError(
+            f"object {name}: not pushed: the cache lacks it, which `dvc repro` mends, or the remote failed"
+        )
+    return len(found.transferred)
+
+
+def how_to_push(path: str, lacking: Collection[str]) -> str:
+    """The command that pushes an output, of which the remote lacks paths that `dvc data status` lists."""
+    return "`dvc push`" if path in lacking or f"{path}/" in lacking else "`ontime cache --push`"
 
 
 def first_line(errors: str) -> str:

@@ -6,9 +6,13 @@ With merge conflict markers it is put together from both sides.
 
 The lock follows from code, parameters and data, which git merges; so the two sides are put together stage by stage,
 ours first, and `dvc repro` then runs what neither side fits (or takes it from the run cache).
+
+After a run, outputs that differ from the last commit's while no input does are told: this machine, or a stage that is
+not reproducible, made them.
 """
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +21,28 @@ import click
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.repository.git import bytes_of
-from ontime.repository.lock_file import LOCK, has_markers, parsed, write_lock
+from ontime.repository.lock_file import (
+    LOCK,
+    Stages,
+    committed_lock,
+    has_markers,
+    outputs,
+    parsed,
+    read_lock,
+    write_lock,
+)
 
 RUNNING = Path(".dvc/tmp/rwlock")
 
 
 @click.command(name="lock")
-def command() -> None:
+@click.option("--compare", is_flag=True, help="After `dvc repro`: name outputs that changed though no input did.")
+def command(compare: bool) -> None:
     """Mend dvc.lock after a merge or a kill; run `dvc repro` afterwards."""
+    if compare:
+        for line in unexplained(committed_lock("HEAD"), read_lock()):
+            click.echo(line, err=True)
+        return
     if RUNNING.exists() and not _is_json(RUNNING):
         RUNNING.unlink()
         click.echo(f"{RUNNING}: half written, removed")
@@ -42,6 +60,26 @@ def command() -> None:
     ours, theirs = sides(text)
     write_lock(merge(_stages(ours), _stages(theirs)))
     click.echo(f"{LOCK}: resolved; now run `dvc repro` and commit")
+
+
+def unexplained(committed: Stages, made: Stages) -> Iterator[str]:
+    """Lines that name outputs with another hash than the committed one, of stages whose inputs are the same.
+
+    A stage with another input says nothing by that: code, parameters or data changed, or the stage before it did.
+    """
+    stages = [name for name in made if name in committed and _inputs(made[name]) == _inputs(committed[name])]
+    for name in stages:
+        before, after = (outputs({name: lock[name]}) for lock in (committed, made))
+        for path in sorted(path for path in after if after[path] != before.get(path)):
+            yield (
+                f"warning: stage {name}: {path} is not what the last commit's {LOCK} says, though no input changed; "
+                f"`ontime verify --stage {name}` tells if it repeats here; to keep it, commit {LOCK}; "
+                "to go back: `ontime drop`"
+            )
+
+
+def _inputs(stage: Mapping[str, Any]) -> tuple[Any, ...]:
+    return stage.get("cmd"), {dep["path"]: dep.get("md5") for dep in stage["deps"]}, stage.get("params")
 
 
 def restore() -> None:

@@ -79,7 +79,7 @@ class RefusedValues:
         if infinite.any():
             self.infinite.update(_counts(features, infinite))
         missing = self.champion.missing_required(matrix)
-        incomplete: npt.NDArray[np.bool_] = missing.any(axis=1)
+        incomplete: npt.NDArray[np.bool_] = np.logical_or.reduce(missing, axis=1)
         if incomplete.any():
             self.missing.update(_counts([features[column] for column in self.champion.required], missing))
             self.incomplete_rows += int(incomplete.sum())
