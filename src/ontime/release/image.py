@@ -68,13 +68,13 @@ def command(name: str, version_: str, base: str | None, pip_config: Path | None,
         click.echo(tag)
         return
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "image"
+        exported = Path(folder) / "image"
         if push:
-            run([tool, "push", "--quiet", "--format=oci", f"--digestfile={place}", tag])
-            digest = place.read_text(encoding="utf-8").strip()
+            run([tool, "push", "--quiet", "--format=oci", f"--digestfile={exported}", tag])
+            digest = exported.read_text(encoding="utf-8").strip()
         else:
-            run([tool, "push", "--quiet", "--format=oci", "--compress", tag, f"dir:{place}"])
-            digest = describe(place)
+            run([tool, "push", "--quiet", "--format=oci", "--compress", tag, f"dir:{exported}"])
+            digest = describe(exported)
     click.echo(f"{name}@{digest}")
 
 
@@ -139,8 +139,8 @@ def sizes(layer: Path, otherwise: str) -> Counter[str]:
     found: Counter[str] = Counter()
     with tarfile.open(layer) as archive:
         for member in archive:
-            _, _, place = member.name.partition("/site-packages/")
+            _, _, installed = member.name.partition("/site-packages/")
             # a wheel's own libraries and its metadata lie beside the package
-            package = re.split(r"\.libs$|-[^-]+\.dist-info$", place.partition("/")[0])[0]
+            package = re.split(r"\.libs$|-[^-]+\.dist-info$", installed.partition("/")[0])[0]
             found[package or otherwise] += member.size
     return found

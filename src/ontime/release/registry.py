@@ -135,8 +135,8 @@ class Registry:
         """
         if stage not in self.stages:
             raise OntimeError(f"{stage}: no stage; {STAGES_FILE} lists {', '.join(self.stages)}")
-        place = self.stages.index(stage)
-        return self.stages[place - 1] if place else None
+        position = self.stages.index(stage)
+        return self.stages[position - 1] if position else None
 
     def check_new(self, version: str, commit: str) -> None:
         """Refuse to register a version that exists, is not the newest, or has a commit that is another one already."""

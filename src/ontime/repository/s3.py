@@ -126,7 +126,7 @@ def end_server(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
             break
         time.sleep(0.1)
-    # it leaves them, and has no option for most of their places
+    # it leaves them, and has no option for most of their paths
     for port in ports:
         for path in SOCKETS.glob(f"seaweedfs-*-{port.decode()}.sock"):
             path.unlink(missing_ok=True)
