@@ -45,17 +45,17 @@ def committed_lock(commit: str) -> Stages:
     return ordered(text, f"{LOCK} of {commit[:12]}") if text else {}
 
 
-def ordered(text: str, name: str = str(LOCK)) -> Stages:
+def ordered(text: str, source: str = str(LOCK)) -> Stages:
     """The stages in a lock's text, each after those whose outputs it reads.
 
     Raises:
-        OntimeError: it has conflict markers or is no lock; the line begins with `name`.
+        OntimeError: it has conflict markers or is no lock; the line begins with `source`.
     """
     if has_markers(text):
-        raise OntimeError(f"{name}: has merge conflict markers; resolve it with `ontime lock`")
+        raise OntimeError(f"{source}: has merge conflict markers; resolve it with `ontime lock`")
     found = parsed(text)
     if found is None:
-        raise OntimeError(f"{name}: not a lock file; restore it with git, or remove it and run `dvc repro`")
+        raise OntimeError(f"{source}: not a lock file; restore it with git, or remove it and run `dvc repro`")
     stages = {
         name: {**stage, **{key: stage.get(key) or [] for key in ("deps", "outs")}} for name, stage in found.items()
     }
@@ -69,7 +69,7 @@ def ordered(text: str, name: str = str(LOCK)) -> Stages:
     try:
         return {name: stages[name] for name in order.static_order()}
     except CycleError:
-        raise OntimeError(f"{name}: its stages read each other's outputs; remove it and run `dvc repro`") from None
+        raise OntimeError(f"{source}: its stages read each other's outputs; remove it and run `dvc repro`") from None
 
 
 def has_markers(text: str) -> bool:
