@@ -218,4 +218,4 @@ def test_a_first_run_has_nothing_to_compare_with(finished: Path, capsys: pytest.
 
 def test_the_task_that_runs_the_graph_compares_afterwards() -> None:
     text = (Path(__file__).parents[2] / "Makefile").read_text()
-    assert "\n\tontime lock\n\tdvc repro\n\tontime lock --compare\n" in text
+    assert "\n\tontime lock\n\tdvc repro\n\tontime track\n\tontime lock --compare\n" in text
