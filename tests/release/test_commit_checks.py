@@ -195,7 +195,7 @@ def test_the_models_hash_is_the_manifests_once_every_file_fits() -> None:
         ),
         (
             {"manifest.json": b"[]"},
-            "models/champion/manifest.json: not a champion's manifest: top: "
+            "models/champion/manifest.json: not a champion's manifest: top level: "
             "input should be a valid dictionary or instance of manifest",
         ),
     ):
