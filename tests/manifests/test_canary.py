@@ -111,7 +111,7 @@ def answers(told: str) -> list[float]:
 
 
 def test_rules_alerts_and_queries_ask_only_for_metrics_that_the_service_exports(overlay: list[Manifest]) -> None:
-    text = (TOP / "src" / "ontime" / "model_deployment" / "service" / "telemetry.py").read_text()
+    text = (TOP / "src" / "ontime" / "model_deployment" / "service" / "metrics.py").read_text()
     rules = [rule for group in one(overlay, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
     recorded = {rule["record"] for rule in rules if "record" in rule}
     queries = [rule["expr"] for rule in rules]
