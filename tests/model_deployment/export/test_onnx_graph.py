@@ -12,7 +12,7 @@ from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probab
 from ontime.model_training.families import FAMILIES, load_model
 
 if TYPE_CHECKING:
-    from tests.conftest import Encoded
+    from tests.encoded import Encoded
 
 
 @pytest.mark.parametrize("name", FAMILIES)

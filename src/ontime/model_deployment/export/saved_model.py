@@ -2,7 +2,8 @@
 
 In: the run, and the champion's folder for the name, the vocabulary and the golden records. Out:
 `OUTPUT/<name>/<version>/` with one signature, float32 `features` (rows, features) in and float32 `probability` (rows,)
-out, and in `assets.extra/` the vocabulary that clients encode by. Made at release and never tracked: a SavedModel has different bytes each time.
+out, and in `assets.extra/` the vocabulary that clients encode by. Made at release and never tracked: a SavedModel has
+different bytes each time.
 """
 
 import shutil
