@@ -30,15 +30,15 @@ def compare(features: str, champion: str, work: str, processes: int, rounds: int
     import numpy as np
     import pyarrow.parquet as pq
 
-    from ontime.common.files import partitions, read_json, read_parquet
-    from ontime.encoder import Encoder
+    from ontime.common.files import partitions, read_parquet
     from ontime.model_deployment.batch.score import score
-    from ontime.model_deployment.inference.champion import open_session
+    from ontime.model_deployment.inference.champion import open_session, read_encoder
+    from ontime.model_deployment.inference.manifest import MODEL, read_manifest
 
     names = partitions(Path(features))
-    encoder = Encoder.from_vocabulary(read_json(Path(champion) / "vocabulary.json"))
-    manifest = read_json(Path(champion) / "manifest.json")
-    session = open_session(Path(champion) / "model.onnx", threads=processes)
+    manifest = read_manifest(Path(champion))
+    encoder = read_encoder(Path(champion), manifest)
+    session = open_session(Path(champion) / MODEL, threads=processes)
     matrices = []
     for name in names:
         frame = read_parquet(Path(features) / f"{name}.parquet")
@@ -48,7 +48,7 @@ def compare(features: str, champion: str, work: str, processes: int, rounds: int
         score(Path(features), Path(work) / str(number), Path(champion), missing="null", backend=BACKENDS[processes])
 
     def alone(_: int) -> list[Any]:
-        return [session.run([manifest["output"]], {manifest["input"]: matrix})[0] for matrix in matrices]
+        return [session.run([manifest.output], {manifest.input: matrix})[0] for matrix in matrices]
 
     def timed(way: Callable[[int], Any], number: int) -> tuple[float, float]:
         wall, processor = time.perf_counter(), time.process_time()
@@ -98,10 +98,10 @@ def main() -> None:
         )
         if processes == 1:
             share_of_processor = processor_share
-        for place, way in enumerate((f"ontime score, {backend}", "ONNX Runtime alone")):
-            wall, processor = (statistics.median(pair[place][kind] for pair in seconds) for kind in range(2))
+        for position, way in enumerate((f"ontime score, {backend}", "ONNX Runtime alone")):
+            wall, processor = (statistics.median(pair[position][kind] for pair in seconds) for kind in range(2))
             cells = [f"{processes}", f"{wall:.2f}", f"{processor:.2f}" if processes == 1 else "", f"{rows / wall:,.0f}"]
-            ours_alone = [f"{shares[processes]:.2f}", f"{found['first']:.2f}"] if place == 0 else ["", ""]
+            ours_alone = [f"{shares[processes]:.2f}", f"{found['first']:.2f}"] if position == 0 else ["", ""]
             table.append([way, *cells, *ours_alone])
     header = ["", "processes or threads", "seconds", "processor s", "rows/s", "share", "first call, seconds"]
     print_table(header, table)

@@ -49,31 +49,31 @@ OURS = (ONTIME, LOGGED)
 
 Case = tuple[int, int]
 """Rows of a request, and connections."""
-Asked = tuple[Running, Form]
+Target = tuple[Running, Form]
 Key = tuple[str, str, str]
 """Server, what is inside, and form of the body."""
 Rates = dict[Key, dict[Case, Load]]
 
 
-def start_all(place: Workplace, stack: ExitStack, rows: Rows) -> list[Running]:
+def start_all(workplace: Workplace, stack: ExitStack, rows: Rows) -> list[Running]:
     """Prepare and start every server, one after another, so that each start is measured alone."""
     for name in PREPARE:
         environment(name)
     for name in PREPARE:
-        place.prepare(name)
+        workplace.prepare(name)
     started = []
     for server in SERVERS:
         print(f"starting {server.name}, {server.inside}", flush=True)
-        started.append(stack.enter_context(place.running(server, rows)))
+        started.append(stack.enter_context(workplace.running(server, rows)))
     return started
 
 
-def measure(asked: list[Asked], body: Path, all_rows: dict[int, Rows], rounds: int, seconds: int) -> Rates:
+def measure(targets: list[Target], body: Path, all_rows: dict[int, Rows], rounds: int, seconds: int) -> Rates:
     """Load every server in turn, case by case; the order is turned each round."""
     runs: dict[Key, dict[Case, list[Load]]] = {}
     for number, (rows, connections) in itertools.product(range(rounds), itertools.product(ROWS, CONNECTIONS)):
         print(f"round {number + 1}, {rows} rows, {connections} connections", flush=True)
-        for running, form in asked if number % 2 == 0 else reversed(asked):
+        for running, form in targets if number % 2 == 0 else reversed(targets):
             server = running.server
             body.write_bytes(form.body(all_rows[rows]))
             before = running.cpu_seconds()
@@ -137,11 +137,11 @@ def main() -> None:
     all_rows = {count: golden_rows(paths.CHAMPION, count) for count in ROWS}
     with tempfile.TemporaryDirectory(prefix="ontime-serving-") as temporary, ExitStack() as stack:
         started = start_all(Workplace(Path(temporary), options.source), stack, all_rows[1])
-        asked = [(running, form) for running in started for form in running.server.forms]
-        for (running, form), rows in itertools.product(asked, all_rows.values()):
+        targets = [(running, form) for running in started for form in running.server.forms]
+        for (running, form), rows in itertools.product(targets, all_rows.values()):
             running.check(form, rows, *running.ask(form, rows))
         print(f"load average {os.getloadavg()[0]:.1f} before; {ONTIME}: access log on, to a file, as rivals have it")
-        rates = measure(asked, Path(temporary) / "body.json", all_rows, options.rounds, options.seconds)
+        rates = measure(targets, Path(temporary) / "body.json", all_rows, options.rounds, options.seconds)
         print_all(started, rates)
 
     figure = compare({key: by_case[HEADLINE].rate for key, by_case in rates.items()})

@@ -39,14 +39,14 @@ def golden_rows(champion: Path, count: int) -> Rows:
     JSON has no NaN, and the servers read null in a tensor each in a way of its own.
     """
     golden = read_json(champion / "golden.json")
-    complete = [place for place, record in enumerate(golden["records"]) if None not in record.values()]
+    complete = [index for index, record in enumerate(golden["records"]) if None not in record.values()]
     if not complete:
         raise SystemExit(f"{champion / 'golden.json'}: no record without a missing value")
-    places = [complete[number % len(complete)] for number in range(count)]
-    records = [golden["records"][place] for place in places]
+    indices = [complete[number % len(complete)] for number in range(count)]
+    records = [golden["records"][index] for index in indices]
     encoder = Encoder.from_vocabulary(read_json(champion / "vocabulary.json"))
     matrix = encoder.transform_records([[record[name] for name in encoder.features] for record in records])
-    return Rows(records, matrix.tolist(), [golden["probabilities"][place] for place in places])
+    return Rows(records, matrix.tolist(), [golden["probabilities"][index] for index in indices])
 
 
 def tensor_of(rows: Rows) -> dict[str, Any]:

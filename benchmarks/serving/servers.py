@@ -19,7 +19,7 @@ from benchmarks.serving import forms
 from benchmarks.serving.environments import HERE, environment
 from benchmarks.serving.forms import Form, Rows
 from ontime.common import paths
-from ontime.common.files import read_json
+from ontime.model_deployment.inference.manifest import read_manifest
 from ontime.model_training.scikit_learn_model import MODEL_FILE
 
 ONTIME, LOGGED, EMPTY_ROUTE = "ontime", "ontime, prediction log on", "empty route"
@@ -103,16 +103,16 @@ PREPARE = {
 
 @dataclass(frozen=True)
 class Workplace:
-    """Fills the places in commands and variables, and runs the environments' programs."""
+    """Fills in the fields of commands and variables, and runs the environments' programs."""
 
     folder: Path
     source: Path
     """Folder of the package `ontime` that is measured."""
 
     def fill(self, name: str, text: str, ports: Mapping[str, int] | None = None) -> str:
-        """Put an environment's places into a text."""
-        places = {"champion": paths.CHAMPION.absolute(), "work": self.folder / name}
-        return text.format(bin=environment(name) / "bin", **places, **(ports or {}))
+        """Replace the fields of a text by an environment's paths and ports."""
+        fields = {"champion": paths.CHAMPION.absolute(), "work": self.folder / name}
+        return text.format(bin=environment(name) / "bin", **fields, **(ports or {}))
 
     def variables(self, name: str) -> dict[str, str]:
         """What every program of an environment finds in its own."""
@@ -260,7 +260,7 @@ def free_ports(count: int) -> list[int]:
 
 def trained_model() -> Path:
     """The champion as scikit-learn saved it."""
-    family = read_json(paths.CHAMPION / "manifest.json")["model"]
+    family = read_manifest(paths.CHAMPION).model
     path = paths.training_run(family).absolute() / "model" / MODEL_FILE
     if not path.is_file():
         raise SystemExit(f"{path}: not found; run `dvc repro`, and note that the rivals serve scikit-learn's families")

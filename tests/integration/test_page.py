@@ -36,22 +36,22 @@ class Texts(HTMLParser):
         self.found: dict[str, str] = {}
         self.cells: list[str] = []
         self.text = ""
-        self._place = ""
+        self._element = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._place = "td" if tag == "td" else dict(attrs).get("id") or ""
+        self._element = "td" if tag == "td" else dict(attrs).get("id") or ""
         if tag == "td":
             self.cells.append("")
 
     def handle_endtag(self, tag: str) -> None:
         del tag
-        self._place = ""
+        self._element = ""
 
     def handle_data(self, data: str) -> None:
-        if self._place == "td":
+        if self._element == "td":
             self.cells[-1] += data
-        elif self._place:
-            self.found[self._place] = self.found.get(self._place, "") + data
+        elif self._element:
+            self.found[self._element] = self.found.get(self._element, "") + data
 
 
 def open_page(address: str, profile: Path) -> Texts:

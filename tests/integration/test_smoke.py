@@ -73,7 +73,7 @@ def test_another_version_and_an_absent_service_are_one_line(running: Running, si
     assert (done.returncode, done.stdout) == (1, "")
     assert "/versions/9.9.9:predict: 404: " in done.stderr and "this service has 1.2.3" in done.stderr
     done = ontime(signed, "smoke-test", "http://127.0.0.1:9", "--wait", "0")
-    assert done.returncode == 1 and "no answer: " in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "no response: " in done.stderr and "Traceback" not in done.stderr
 
 
 def test_an_address_that_is_none_is_wrong_usage(signed: Path) -> None:
@@ -84,7 +84,7 @@ def test_an_address_that_is_none_is_wrong_usage(signed: Path) -> None:
 def test_the_check_does_what_a_start_does_and_ends(signed: Path, tmp_path: Path) -> None:
     done = ontime(signed, "serve", "--check")
     assert done.returncode == 0, done.stderr
-    assert "1.2.3: signed, and answers its golden records" in done.stdout
+    assert "1.2.3: signature and golden records verified" in done.stdout
     other = tmp_path / "signed"
     subprocess.run(["cp", "-r", str(signed), str(other)], check=True)
     (other / "model" / "golden.json").write_text("{}")

@@ -161,7 +161,7 @@ def test_4_argo_cd_brings_it_into_an_empty_cluster(story: Story, figures: dict[s
         "ontime-signature": 1,
         "ontime-smoke-test": 1,
     }
-    assert "signed, and answers its golden records" in logs(story, "ontime-signature")
+    assert "signature and golden records verified" in logs(story, "ontime-signature")
     assert "golden records, 20 times, differ by up to" in logs(story, "ontime-smoke-test")
     with story.load("staging", 50) as load:
         time.sleep(2)

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import subprocess
+import sys
 import tarfile
 import tomllib
 from pathlib import Path
@@ -22,6 +23,9 @@ DOCKER = TOP / "deployment" / "docker"
 LOCK = DOCKER / "requirements.txt"
 FORBIDDEN = {"dvc", "keras", "matplotlib", "mlflow", "pandas", "pip", "scikit-learn", "scipy", "setuptools"}
 FORBIDDEN |= {"pyarrow", "pyspark", "tensorflow", "tensorflow-cpu", "wheel"}
+PIPELINE_LIBRARIES = {"dvc", "keras", "matplotlib", "mlflow", "pandas", "pyarrow", "scipy", "sklearn", "tensorflow"}
+PACKAGE = Path("src/ontime")
+SERVICE = PACKAGE / "model_deployment" / "service"
 BUILD_FILES = {f"models/champion{ending}" for ending in (".pub", ".sig", ".trust.json")} | {
     f"deployment/docker/{name}" for name in ("check.py", "requirements.txt", "runtime.py")
 }
@@ -45,7 +49,7 @@ def instructions() -> list[Instruction]:
 def last_stage() -> list[Instruction]:
     """The instructions of the stage that is shipped."""
     found = instructions()
-    start = max(place for place, (keyword, _) in enumerate(found) if keyword == "FROM")
+    start = max(number for number, (keyword, _) in enumerate(found) if keyword == "FROM")
     return found[start:]
 
 
@@ -102,7 +106,7 @@ def test_the_shipped_stage_starts_from_nothing_and_only_copies() -> None:
 
 def test_what_changes_with_each_release_is_named_behind_all_copies() -> None:
     keywords = [keyword for keyword, _ in last_stage()]
-    assert keywords.index("ARG") > max(place for place, keyword in enumerate(keywords) if keyword == "COPY")
+    assert keywords.index("ARG") > max(number for number, keyword in enumerate(keywords) if keyword == "COPY")
 
 
 def test_the_user_is_a_number_and_not_root() -> None:
@@ -208,13 +212,26 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 def test_the_build_sees_the_model_and_what_the_service_imports_and_nothing_else(sent: set[str]) -> None:
     programs = ("ontime.model_deployment.service.server", "ontime.model_deployment.service.smoke")
     modules = closure("ontime.__main__", "ontime.operations", *programs)
-    modules |= {str(Path(module).parent / "__init__.py") for module in modules} | {"src/ontime/__init__.py"}
-    modules |= {"src/ontime/model_deployment/__init__.py"}
-    folder = TOP / "src" / "ontime" / "model_deployment" / "service"
-    pages = {str(path.relative_to(TOP)) for path in (folder / "pages").iterdir()}
-    # openapi.py and others of the folder may be imported later than at the start
-    service = {str(path.relative_to(TOP)) for path in folder.glob("*.py")}
-    assert sent == BUILD_FILES | MODEL_FILES | modules | pages | service
+    # the packages that hold them, also those without code
+    modules |= {
+        str(package / "__init__.py")
+        for module in modules
+        for package in Path(module).parents
+        if package.is_relative_to(PACKAGE)
+    }
+    pages = {str(path.relative_to(TOP)) for path in (TOP / SERVICE / "pages").iterdir()}
+    assert sent == BUILD_FILES | MODEL_FILES | modules | pages
+
+
+def test_the_service_imports_no_library_of_the_pipeline() -> None:
+    code = (
+        "import sys, ontime.model_deployment.service.server, ontime.model_deployment.service.smoke; "
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert "onnxruntime" in imported
+    assert not imported & PIPELINE_LIBRARIES
 
 
 def test_hadolint_has_nothing_to_say() -> None:

@@ -71,7 +71,7 @@ def test_golden_records_replay_through_the_exported_files_alone(champion: Path, 
 def test_a_page_feature_that_the_model_lacks_is_refused() -> None:
     encoder = Encoder(("size",), {"kind": ("a",)})
     assert page_features(["kind", "size"], encoder) == ["kind", "size"]
-    with pytest.raises(OntimeError, match=r"^params\.yaml: export\.page_features: colour is no feature of the model$"):
+    with pytest.raises(OntimeError, match=r"^params\.yaml: export\.page_features: the model has no feature colour$"):
         page_features(["size", "colour"], encoder)
 
 

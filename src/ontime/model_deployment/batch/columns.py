@@ -79,7 +79,7 @@ class RefusedValues:
         if infinite.any():
             self.infinite.update(_counts(features, infinite))
         missing = self.champion.missing_required(matrix)
-        incomplete: npt.NDArray[np.bool_] = np.logical_or.reduce(missing, axis=1)
+        incomplete = np.asarray(missing.any(axis=1))
         if incomplete.any():
             self.missing.update(_counts([features[column] for column in self.champion.required], missing))
             self.incomplete_rows += int(incomplete.sum())
@@ -135,8 +135,8 @@ def category_codes(column: pa.Array, codes: dict[str, int]) -> npt.NDArray[np.fl
         column = column.cast(pa.string()).dictionary_encode()
     code_of_entry = [codes.get(value, UNKNOWN) for value in column.dictionary.to_pylist()]
     indices = column.indices.cast(pa.int64()).fill_null(len(code_of_entry)).to_numpy()
-    by_row: npt.NDArray[np.float32] = np.array([*code_of_entry, MISSING], dtype=np.float32)[indices]
-    return by_row
+    codes_by_row: npt.NDArray[np.float32] = np.array([*code_of_entry, MISSING], dtype=np.float32)[indices]
+    return codes_by_row
 
 
 def predictions(matrix: Matrix, incomplete: npt.NDArray[np.bool_], champion: Champion) -> pa.RecordBatch:

@@ -248,8 +248,8 @@ def score_partition(source: Path, target: Path, job: Job) -> PartitionResult:
 def column_options(schema: pa.Schema) -> dict[str, list[str]]:
     """Which columns the writer gives a dictionary and which statistics.
 
-    Neither for floating numbers but the probability's statistics: they cost most of the writer's time, and zstd makes
-    values without a dictionary nearly as small.
+    Floating numbers get neither, except the statistics of the probability: dictionaries cost most of the writer's time,
+    and without them zstd makes a file of nearly the same size.
     """
     others = [field.name for field in schema if not pa.types.is_floating(field.type)]
     return {"use_dictionary": others, "write_statistics": [*others, "probability"]}

@@ -1,4 +1,4 @@
-"""The champion as something that can be served and checked without Python packages of its making.
+"""Export the champion so that it can be served and checked without the packages that trained it.
 
 In: the champion's run and metrics, vocabulary, validation rows. Out: `models/champion/` with `model.onnx`,
 `vocabulary.json`, `golden.json` (records with their probabilities), `manifest.json` and `MODEL_CARD.md`.
@@ -35,7 +35,7 @@ PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "tensorf
 
 
 class Export(Section):
-    """The model as registry and service know it: its name, golden records, and what its page asks for."""
+    """What the model is called, how many golden records it has, and which features the service's page asks for."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     golden_records: Count
@@ -115,9 +115,9 @@ def check_parity(content: bytes, predict: Predict, matrix: Matrix) -> float:
 
 
 def golden_records(encoder: Encoder, predict: Predict, count: int, seed: int) -> dict[str, Any]:
-    """Validation records as a client would send them, with the trained model's probabilities.
+    """Validation records as a client would send them, and their probabilities.
 
-    The expected probabilities are the trained model's own, so that no processor's ONNX kernels are in them.
+    The probabilities are the trained model's own, so that they do not depend on a processor's ONNX kernels.
     """
     rows = read_parquet(paths.split_rows("validation"), columns=encoder.features)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])
@@ -161,8 +161,12 @@ def describe_features(vocabulary: dict[str, Any]) -> list[Feature]:
 
 
 def page_features(names: list[str], encoder: Encoder) -> list[str]:
-    """The features that the service's page asks for, checked."""
+    """The features that the service's page asks for.
+
+    Raises:
+        OntimeError: the model has no such feature.
+    """
     for name in names:
         if name not in encoder.features:
-            raise OntimeError(f"params.yaml: export.page_features: {name} is no feature of the model")
+            raise OntimeError(f"params.yaml: export.page_features: the model has no feature {name}")
     return names

@@ -95,7 +95,7 @@ def _with_probability_alone(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _with_canonical_names(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Order nodes by what the output needs, and name them and their tensors by that order.
+    """Order the nodes by what the output needs, and number their names and their tensors' in that order.
 
     tf2onnx orders nodes and merges equal constants by memory address.
     """

@@ -59,7 +59,7 @@ async function update(about, form) {
   const decided = probability >= about.threshold ? "Announce the event" : "Do not announce the event";
   show("decision", `${decided} (threshold ${percent(about.threshold)})`);
   const reasons = changed
-    .map((feature, place) => ({ feature, moved: probability - others[place] }))
+    .map((feature, index) => ({ feature, moved: probability - others[index] }))
     .sort((one, other) => Math.abs(other.moved) - Math.abs(one.moved))
     .slice(0, REASONS);
   const rows = reasons.map(({ feature, moved }) => {
