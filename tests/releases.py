@@ -21,6 +21,7 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
+from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.manifest import Feature, File, Manifest
 from ontime.release.commands import command
 from ontime.release.commit_checks import folder_md5
@@ -158,6 +159,16 @@ def identify(checkout: Path) -> None:
     """Give a checkout an author."""
     git(checkout, "config", "user.name", "test")
     git(checkout, "config", "user.email", "test@example.invalid")
+
+
+def refused(repository: Repository, *arguments: str) -> str:
+    """The one line with which a command is refused; nothing has changed."""
+    before = repository.state()
+    with pytest.raises(OntimeError) as error:
+        release(*arguments)
+    assert repository.state() == before
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 def champion(text: str) -> dict[str, bytes]:

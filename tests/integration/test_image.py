@@ -21,7 +21,8 @@ import pytest
 from ontime.common.files import read_json, sha256
 from ontime.model_deployment.inference.signing import make_key, sign
 from ontime.release.image import build_command
-from tests.checkouts import TOP, copy_checkout, environment, git
+from tests.checkouts import TOP, copy_checkout, git
+from tests.containers import new_store
 from tests.integration.local_base import find_base
 from tests.servers import free_port
 from tests.sigstore_server import PROVIDER, sigstore_server
@@ -58,20 +59,6 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, 
         for command in (["rm", "--all", "--force", "--time=0"], ["image", "unmount", "--all", "--force"]):
             run(variables, *command, check=False)
         shutil.rmtree(top, ignore_errors=True)
-
-
-def new_store(top: Path) -> dict[str, str]:
-    """Variables of a store in a folder."""
-    (top / "storage.conf").write_text(
-        f'[storage]\ndriver = "overlay"\ngraphroot = "{top}/images"\nrunroot = "{top}/run"\n'
-    )
-    # limits that a process without CAP_SYS_RESOURCE may set, and no systemd
-    runtime = "runc" if shutil.which("runc") else "crun"
-    (top / "containers.conf").write_text(
-        '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n'
-        f'[engine]\ncgroup_manager = "cgroupfs"\nruntime = "{runtime}"\nevents_logger = "file"\n'
-    )
-    return environment(CONTAINERS_CONF=str(top / "containers.conf"), CONTAINERS_STORAGE_CONF=str(top / "storage.conf"))
 
 
 @pytest.fixture(scope="module")

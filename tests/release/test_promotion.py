@@ -7,22 +7,12 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from tests.checkouts import git, run
-from tests.releases import NAME, STAGES, Repository, enter, release
+from tests.releases import NAME, STAGES, Repository, enter, refused, release
 
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     return enter(tmp_path, monkeypatch)
-
-
-def refused(repository: Repository, *arguments: str) -> str:
-    """The one line with which a command is refused; nothing has changed."""
-    before = repository.state()
-    with pytest.raises(OntimeError) as error:
-        release(*arguments)
-    assert repository.state() == before
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def released(repository: Repository, *versions: str, production: bool = False) -> None:

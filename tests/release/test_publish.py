@@ -12,7 +12,7 @@ from ontime.common.files import write_text
 from ontime.release.commit_checks import model_sha256
 from ontime.release.release_file import Release, path_of, read, render
 from tests.checkouts import git
-from tests.releases import IMAGE, NAME, Repository, digest_of, enter, release
+from tests.releases import IMAGE, NAME, Repository, digest_of, enter, refused, release
 
 DIGEST = digest_of("v1.0.0")
 FIRST = ("--digest", DIGEST, "--image", IMAGE)
@@ -36,16 +36,6 @@ def assign(repository: Repository, version: str, tag: str) -> None:
     """Assign a version by hand and push it."""
     repository.tag(f"{NAME}#{tag}", f"{NAME}@{version}")
     repository.git("push", "--quiet", "--tags", "origin")
-
-
-def refused(repository: Repository, *arguments: str) -> str:
-    """The one line with which a command is refused; nothing has changed."""
-    before = repository.state()
-    with pytest.raises(OntimeError) as error:
-        release(*arguments)
-    assert repository.state() == before
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_a_release_is_written_whole_from_tag_lock_and_digest(repository: Repository) -> None:
