@@ -30,7 +30,7 @@ from tests.checkouts import TOP
 from tests.pages import PAGES, PROGRAMS, blocks, command_lines, sentences, spans, tree_paths
 
 THIS = Path(__file__).resolve()
-TREE_HEADING = "## The tree"
+TREE_HEADING = "## Repository layout"
 MOST_LINES = 250
 ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
 FILE_NAME = re.compile(r"[\w.-]+\.(config|csv|ipynb|json|key|lock|md|mod|onnx|parquet|pub|py|sh|sig|toml|txt|ya?ml)")
