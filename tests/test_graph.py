@@ -16,7 +16,7 @@ from tests.commands import leaves_of, run_and_watch
 from tests.graph_copy import COMMON, copy_graph, is_common, package_files, stale_by_file, table, with_lock
 from tests.imports import closure, file_of, has_code
 
-UNREAD_ROOMS = (
+UNREAD_PACKAGES = (
     *("data_source", "manifests", "pull_request", "release", "repository", "tracking", "verification"),
     *(f"model_deployment/{name}" for name in ("batch", "service")),
 )
@@ -121,7 +121,7 @@ def test_a_changed_file_makes_exactly_the_stages_stale_that_can_import_it(
 
 def test_what_no_stage_reads_makes_none_stale(stale: dict[str, set[str]]) -> None:
     read = {Path(path).relative_to("src/ontime") for path, stages in stale.items() if stages}
-    assert not [path for path in read for room in UNREAD_ROOMS if Path(room) in path.parents]
+    assert not [path for path in read for name in UNREAD_PACKAGES if Path(name) in path.parents]
     assert not [path for path in read if str(path.with_suffix("")) in UNREAD_MODULES]
     operations = {Path(*module.split(".")[1:]).with_suffix(".py") for module in OPERATIONS.values()}
     assert not operations & read

@@ -8,8 +8,8 @@ import pytest
 from tests.checkouts import TOP
 from tests.imports import closure, executed
 
-OF_NO_ROOM = {"integration", "notebooks", "rehearsal"}
-"""Folders of tests of several rooms at once."""
+OF_NO_PACKAGE = {"integration", "notebooks", "rehearsal"}
+"""Folders with tests of several packages."""
 
 
 def imported(text: str) -> Iterator[str]:
@@ -55,11 +55,11 @@ def test_each_way_of_importing_a_test_is_found(text: str, found: bool) -> None:
     assert any(map(is_test, imported(text))) == found
 
 
-def test_every_folder_of_tests_is_a_room_of_the_package() -> None:
+def test_every_folder_of_tests_is_a_package() -> None:
     folders = {path.parent.relative_to(TOP / "tests") for path in (TOP / "tests").rglob("test_*.py")}
-    rooms = {folder for folder in folders if folder.parts and folder.parts[0] not in OF_NO_ROOM}
-    assert len(rooms) > 10
-    assert not [room for room in rooms if not (TOP / "src" / "ontime" / room / "__init__.py").is_file()]
+    packages = {folder for folder in folders if folder.parts and folder.parts[0] not in OF_NO_PACKAGE}
+    assert len(packages) > 10
+    assert not [name for name in packages if not (TOP / "src" / "ontime" / name / "__init__.py").is_file()]
 
 
 def test_imports_for_the_type_checker_alone_are_no_imports() -> None:
