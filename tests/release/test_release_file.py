@@ -89,7 +89,7 @@ def test_the_files_of_the_checkout_are_what_would_be_written(stage: str) -> None
     ],
 )
 def test_any_other_text_is_told_to_be_edited_by_hand(text: str) -> None:
-    with pytest.raises(OntimeError, match=r"^file: edited by hand; take that back \(git log -p file\) and write it "):
+    with pytest.raises(OntimeError, match=r"^file: edited by hand; revert the edit \(git log -p file\) and write it "):
         parse(text, "file")
 
 
@@ -172,7 +172,7 @@ def test_a_clone_without_its_history_is_refused(
 ) -> None:
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository.origin}", "shallow")
     monkeypatch.chdir(tmp_path / "shallow")
-    with pytest.raises(OntimeError, match=r"^a shallow clone has no history to go by: git fetch --unshallow --tags$"):
+    with pytest.raises(OntimeError, match=r"^a shallow clone lacks the history that is needed: git fetch --unshallow --tags$"):
         release_file.history("staging", "main")
 
 

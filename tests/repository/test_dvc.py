@@ -34,7 +34,7 @@ def test_a_refusal_is_one_line_that_repeats_no_secret(repository: Path) -> None:
     with pytest.raises(OntimeError, match=r"^dvc remote modify: [^\n]+$") as refused:
         dvc("remote", "modify", "--local", "absent", "secret_access_key", "hunter2")
     assert "hunter2" not in str(refused.value)
-    with pytest.raises(OntimeError, match=r"^`dvc pull absent` failed; it says above why$"):
+    with pytest.raises(OntimeError, match=r"^`dvc pull absent` failed; see its output above$"):
         show("pull", "absent")
 
 

@@ -73,7 +73,7 @@ def test_a_lock_that_is_not_there_yet_is_no_problem(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     commands.main(["lock"], standalone_mode=False)
-    assert capsys.readouterr().out == "dvc.lock: not there yet, nothing to mend\n"
+    assert capsys.readouterr().out == "dvc.lock: does not exist yet, nothing to repair\n"
 
 
 def test_half_a_lock_comes_back_from_the_last_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ def test_both_sides_are_taken_apart() -> None:
 def test_markers_that_do_not_match_up_are_refused_and_the_file_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    with pytest.raises(OntimeError, match=r"^dvc\.lock: conflict markers do not match up; take one side: git checkout"):
+    with pytest.raises(OntimeError, match=r"^dvc\.lock: conflict markers are unbalanced; take one side: git checkout"):
         sides(text)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dvc.lock").write_text(text + "<<<<<<< HEAD\n")
@@ -142,7 +142,7 @@ def test_markers_that_do_not_match_up_are_refused_and_the_file_kept(
 def test_a_side_that_is_no_lock_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: str) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dvc.lock").write_text(f"<<<<<<< HEAD\n{lock_of(a='1')}=======\n{side}>>>>>>> x\n")
-    with pytest.raises(OntimeError, match=r"^dvc\.lock: a side of the conflict is no lock; [^\n]+$"):
+    with pytest.raises(OntimeError, match=r"^dvc\.lock: one side of the conflict is not a lock file; [^\n]+$"):
         commands.main(["lock"], standalone_mode=False)
 
 
@@ -191,7 +191,7 @@ def test_outputs_that_another_machine_makes_are_named_by_their_stage_and_no_late
         "warning: stage first: first",
         "warning: stage first: folder",
     ]
-    assert all("`ontime verify --stage first`" in line and line.endswith("to go back: `ontime drop`") for line in lines)
+    assert all("`ontime verify --stage first`" in line and line.endswith("to undo it: `ontime drop`") for line in lines)
 
 
 @pytest.mark.parametrize(("name", "text"), [("code", "2\n"), ("params.yaml", "depth: 2\n"), ("dvc.yaml", None)])

@@ -71,7 +71,7 @@ def test_a_broken_lock_is_one_line(tmp_path: Path, content: str) -> None:
 def test_stages_whose_outputs_are_each_others_inputs_are_one_line(tmp_path: Path) -> None:
     stage = "  {0}: {{cmd: c, deps: [{{path: {1}}}], outs: [{{path: {0}, md5: '1'}}]}}\n"
     (tmp_path / "dvc.lock").write_text(f"stages:\n{stage.format('a', 'b')}{stage.format('b', 'a')}")
-    with pytest.raises(OntimeError, match=r"^dvc\.lock: its stages read each other's outputs; [^\n]+$"):
+    with pytest.raises(OntimeError, match=r"^dvc\.lock: its stages form a cycle; [^\n]+$"):
         read_lock(tmp_path / "dvc.lock")
 
 

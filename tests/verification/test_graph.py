@@ -199,7 +199,7 @@ def test_a_stage_that_depends_on_the_processor_is_named_with_what_it_executes() 
     ]
     assert re.fullmatch(r"stage asking: asking is not what dvc\.lock says \(processor [^\n]+", str(asks.exception))
     assert re.fullmatch(
-        r"stage approximate: executes instructions whose results a processor may choose "
+        r"stage approximate: executes instructions whose results depend on the processor "
         r"\(processor haswell, exact reciprocals, 1 thread\): 4 rcpps in program, 1 [^\n]+",
         str(computes.exception),
     )
@@ -209,4 +209,4 @@ def test_a_stage_that_depends_on_the_processor_is_named_with_what_it_executes() 
 def test_other_processors_are_left_out_in_one_line_where_they_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ontime.verification.graph.why_not", lambda: "no C compiler")
     done = CliRunner().invoke(command, [])
-    assert (done.exit_code, done.output) == (0, "other processors: left out: no C compiler\n")
+    assert (done.exit_code, done.output) == (0, "other processors: skipped: no C compiler\n")

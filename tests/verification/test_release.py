@@ -362,7 +362,7 @@ def test_a_stage_without_a_release_is_one_line(chain: Chain) -> None:
     held, line = broken(chain, "production")
     assert (held, line) == ([], f"release file: {path_of('production')}: nothing was released yet")
     held, line = broken(chain, "canary")
-    assert (held, line) == ([], "release file: canary: no stage; .gto lists staging, production")
+    assert (held, line) == ([], "release file: canary: not a stage; .gto lists staging, production")
 
 
 def test_a_release_that_no_tag_asked_for_is_named(chain: Chain) -> None:
@@ -406,7 +406,7 @@ def test_plain_http_is_spoken_on_loopback_alone(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("name", ["ontime", "team/ontime"])
 def test_an_image_without_a_registry_is_one_line(name: str) -> None:
-    with pytest.raises(OntimeError, match=rf"^{name}: names no registry$"):
+    with pytest.raises(OntimeError, match=rf"^{name}: has no registry host$"):
         read_image(name, digest_of("x"))
 
 
@@ -433,9 +433,9 @@ def blob(content: Any) -> tuple[str, bytes]:
 @pytest.mark.parametrize(
     ("manifest", "reason"),
     [
-        (b"{", "no image that can be read"),
-        ({"layers": []}, "no image that can be read"),
-        ([], "no image that can be read"),
+        (b"{", "not a readable image"),
+        ({"layers": []}, "not a readable image"),
+        ([], "not a readable image"),
         ({"manifests": [{"digest": "x", "platform": {"os": "linux", "architecture": "arm64"}}]}, "no image that can"),
     ],
 )

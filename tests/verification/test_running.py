@@ -50,7 +50,7 @@ def test_a_pod_that_runs_the_release_is_let_pass() -> None:
         (pod(digest=digest_of("other")), f"ontime-1: runs {digest_of('other')}, not {RELEASE.digest} of the release"),
         (pod(labels={}), "ontime-1: app.kubernetes.io/version is None, not v1.0.0"),
         (pod(annotations={}), f"ontime-1: ontime.io/git-commit is None, not {'c' * 40}"),
-        ({**pod(), "status": {}}, "ontime-1: container ontime does not run"),
+        ({**pod(), "status": {}}, "ontime-1: container ontime is not running"),
     ],
 )
 def test_a_pod_that_runs_anything_else_is_named(wrong: dict[str, Any], line: str) -> None:

@@ -27,7 +27,7 @@ def command() -> None:
     pinned = data.options.get("sha256")
     if pinned is None:
         if not imported:
-            click.echo(f"{data.source}: pinned with the package that has it; nothing to fetch")
+            click.echo(f"{data.source}: pinned with its package; nothing to fetch")
         return
     from ontime.datasets.table import read_source
 

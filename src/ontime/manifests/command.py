@@ -33,4 +33,4 @@ def command(base: str | None, output: Path) -> None:
         click.echo(finding, err=True)
     if findings:
         raise OntimeError(f"{len(findings)} findings in {count} manifests")
-    click.echo(f"{count} manifests of {', '.join(rendered)}: valid, and no finding")
+    click.echo(f"{count} manifests of {', '.join(rendered)}: valid, no findings")

@@ -17,7 +17,7 @@ from ontime.common.files import replacing, sha256
 
 TOOLS = Path("deployment/tools")
 CACHE = Path.home() / ".cache" / "ontime" / "tools"
-GO_HELP = "install Go 1.26 or later (https://go.dev/doc/install), with which it is built once"
+GO_HELP = "install Go 1.26 or later (https://go.dev/doc/install)"
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -212,14 +212,14 @@ def render(
         MARKER,
         f"## Gate {'failed' if failed else 'passed'}",
         f"Champion: {champion}. {verdict(failed)[0].upper()}{verdict(failed)[1:]}.",
-        "### Validation, which decides",
+        "### Validation metrics, which decide",
         *_comparison_table("metric", metrics),
     ]
     if unpaired:
-        parts.append(f"{unpaired} validation rows are in one of the two only and are not compared.")
+        parts.append(f"{unpaired} validation rows exist in only one of the two revisions and are not compared.")
     if moved:
-        parts += ["### Slices whose ROC AUC moved beyond chance", *_comparison_table("slice", moved[:MOST_SLICES])]
-    parts += ["### Test, for information", *_test_table(before.test, after.test)]
+        parts += ["### Slices with a significant change in ROC AUC", *_comparison_table("slice", moved[:MOST_SLICES])]
+    parts += ["### Test metrics, for information", *_test_table(before.test, after.test)]
     parts += ["### Parameters", *_listed(_parameter_rows(changed.parameters))]
     parts += ["### Data and outputs", *_listed(_output_rows(changed.outputs))]
     parts += ["### Metrics of every run", *_metric_rows(changed.metrics)]

@@ -1,1 +1,1 @@
-"""A version's way to production: registered, built as an image, released to a stage, promoted, rolled back."""
+"""Releases: register a version, build its image, release it to a stage, promote it, roll it back."""

@@ -1,8 +1,8 @@
-"""Register versions, assign them to stages, write and publish what a stage runs, and tell what runs where.
+"""Register versions, assign them to stages, write and publish release files, and show what each stage runs.
 
-A release is two tags and a commit: `NAME@v1.2.0` makes a commit a version, `NAME#production#3` says that a stage is to
-run it, and the release file, committed to the branch, is what the cluster follows. A rollback is the same with an older
-version. Nothing rewrites history or talks to the cluster.
+A release is two tags and a commit. The tag `NAME@v1.2.0` registers a commit as a version, the tag `NAME#production#3`
+assigns a version to a stage, and the cluster applies the release file that is committed to the branch. A rollback is a
+release of an older version. No command rewrites history or accesses the cluster.
 """
 
 import json
@@ -16,16 +16,16 @@ from ontime.repository.git import REMOTE
 
 on_branch = click.option("--branch", default="main", show_default=True, help="The default branch.")
 by_tag = click.option(
-    "--tag", metavar="TAG", help="The tag that says stage and version, in a workflow that it started."
+    "--tag", metavar="TAG", help="Take stage and version from this tag, in a workflow that the tag started."
 )
-push_option = click.option("--push", is_flag=True, help=f"Push the tag to {REMOTE}; otherwise it stays here.")
-no_remote_option = click.option("--no-remote", is_flag=True, help="Do not ask the DVC remote: there is none.")
+push_option = click.option("--push", is_flag=True, help=f"Push the tag to {REMOTE}; by default it stays local.")
+no_remote_option = click.option("--no-remote", is_flag=True, help="Skip the check of the DVC remote.")
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
 @click.group(name="release")
 def command() -> None:
-    """Versions, stages and what runs where, by tags and commits."""
+    """Manage versions, stages and release files with tags and commits."""
 
 
 @command.command(name="register")
@@ -35,7 +35,7 @@ def command() -> None:
 @push_option
 @no_remote_option
 def register_command(version: str, rev: str, branch: str, push: bool, no_remote: bool) -> None:
-    """Make a commit a version: an annotated tag NAME@VERSION."""
+    """Register a commit as a version, with an annotated tag NAME@VERSION."""
     click.echo(promotion.register(version, rev, branch, push, remote=not no_remote))
 
 
@@ -45,17 +45,17 @@ def register_command(version: str, rev: str, branch: str, push: bool, no_remote:
 @on_branch
 @push_option
 def assign_command(version: str, stage: str, branch: str, push: bool) -> None:
-    """Say that a stage is to run a version: an annotated tag NAME#STAGE#NUMBER."""
+    """Assign a version to a stage, with an annotated tag NAME#STAGE#NUMBER."""
     click.echo(promotion.assign(version, stage, branch, push))
 
 
 @command.command(name="rollback")
 @click.argument("stage")
-@click.option("--to", "version", metavar="VERSION", help="A version that ran there; otherwise the last older one.")
+@click.option("--to", "version", metavar="VERSION", help="A version that ran there (default: the last older one).")
 @on_branch
 @push_option
 def rollback_command(stage: str, version: str | None, branch: str, push: bool) -> None:
-    """Assign the older version that a stage ran last."""
+    """Assign to a stage the last older version that it ran."""
     click.echo(promotion.roll_back(stage, version, branch, push))
 
 
@@ -64,7 +64,7 @@ def rollback_command(stage: str, version: str | None, branch: str, push: bool) -
 @on_branch
 @no_remote_option
 def check_command(tag: str, branch: str, no_remote: bool) -> None:
-    """Check a tag that was pushed, and print name=value lines for a workflow's outputs."""
+    """Check a pushed tag, and print name=value lines for the outputs of a workflow."""
     registry, event = promotion.check_tag(tag, branch, remote=not no_remote)
     click.echo(f"name={registry.name}")
     click.echo(f"version={registry.version_of(event)}")
@@ -76,8 +76,8 @@ def check_command(tag: str, branch: str, no_remote: bool) -> None:
 @click.argument("stage", required=False)
 @click.argument("version", required=False)
 @by_tag
-@click.option("--digest", help="Of the version's image, sha256:…, where it did not run yet.")
-@click.option("--image", help="Registry and repository of the image; otherwise as before.")
+@click.option("--digest", help="Digest of the version's image, sha256:…; needed for its first release.")
+@click.option("--image", help="Registry and repository of the image (default: as in the last release).")
 @on_branch
 def write_command(
     stage: str | None, version: str | None, tag: str | None, digest: str | None, image: str | None, branch: str
@@ -94,7 +94,7 @@ def write_command(
 @on_branch
 @click.option("--to-branch", metavar="NAME", help="Push to this branch instead, for a pull request.")
 def publish_command(stage: str | None, tag: str | None, branch: str, to_branch: str | None) -> None:
-    """Commit the release file of a stage alone, on top of the remote's branch, and push it."""
+    """Commit only the release file of a stage on top of the remote's branch, and push it."""
     stage, _ = choose(stage, None, tag, read_registry())
     click.echo(publish.publish(stage, branch, to_branch))
 
@@ -103,12 +103,12 @@ def publish_command(stage: str | None, tag: str | None, branch: str, to_branch: 
 @on_branch
 @json_option
 def status_command(branch: str, as_json: bool) -> None:
-    """Tell what each stage is to run, and what its release file says."""
-    found = overview.status(read_registry(), branch)
+    """Show the version that each stage should run and the version in its release file."""
+    status = overview.status(read_registry(), branch)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(status, indent=2))
         return
-    click.echo("\n".join(overview.status_lines(found)))
+    click.echo("\n".join(overview.status_lines(status)))
 
 
 @command.command(name="history")
@@ -132,20 +132,20 @@ def history_command(stage: str | None, branch: str, as_json: bool) -> None:
 
 @command.command(name="mirror")
 def mirror_command() -> None:
-    """Copy versions and stages into MLflow's model registry, which never leads."""
+    """Copy versions and stages to MLflow's model registry; nothing is read back from it."""
     changes = mirror.mirror(read_registry())
     if changes is not None:
         click.echo(f"{changes} changes in MLflow's registry")
 
 
 def choose(stage: str | None, version: str | None, tag: str | None, registry: Registry) -> tuple[str, str | None]:
-    """Stage and, if it is said, version, as they are named or as a tag says them."""
+    """The stage and, if it is given, the version: from the arguments or from a tag."""
     if tag:
         event = resolve(tag, registry)
-        said = (registry.stage_of(event), registry.version_of(event))
-        if stage not in (None, said[0]) or version not in (None, said[1]):
-            raise OntimeError(f"{tag}: says {said[1]} for {said[0]}")
-        return said
+        tagged = (registry.stage_of(event), registry.version_of(event))
+        if stage not in (None, tagged[0]) or version not in (None, tagged[1]):
+            raise OntimeError(f"{tag}: says {tagged[1]} for {tagged[0]}")
+        return tagged
     if stage is None:
         raise click.UsageError("name the stage, or the tag with --tag")
     registry.previous_stage(stage)

@@ -1,7 +1,7 @@
-"""What a commit must be before it is a version: its `dvc.lock` current, its outputs in the DVC remote.
+"""Checks of a commit before it is registered: its `dvc.lock` is up to date, its outputs are in the DVC remote.
 
-In: a commit, which need not be checked out and whose data need not be here. It is looked at in a clone that shares
-this repository's objects, with this checkout's DVC cache and remote.
+In: a commit. Neither the commit nor its data need be checked out: the checks run in a clone that shares this
+repository's objects, with this checkout's DVC cache and remote.
 """
 
 import hashlib
@@ -22,15 +22,15 @@ from ontime.repository.lock_file import LOCK, committed_lock, outputs
 
 
 def check_lock(commit: str) -> None:
-    """Refuse a commit whose code, parameters or dependencies are not those that its lock was made of."""
+    """Refuse a commit whose code, parameters or dependencies differ from those in its lock."""
     from dvc.exceptions import DvcException
     from dvc.repo.reproduce import plan_repro
 
     with _clone(commit) as repo:
         try:
             graph = repo.index.graph
-            # what is locked is compared with what is in git and with what the stages before have locked; data that
-            # is not here counts as unchanged
+            # the locked hashes are compared with git and with the locked outputs of earlier stages; data that is not
+            # in this checkout counts as unchanged
             with repo.lock:
                 stale = [
                     stage.addressing.rpartition(":")[2]
@@ -41,30 +41,30 @@ def check_lock(commit: str) -> None:
             raise OntimeError(f"commit {commit[:SHORT]}: DVC cannot read its graph: {_line(error)}") from None
     if stale:
         raise OntimeError(
-            f"commit {commit[:SHORT]}: {LOCK} is stale: {_few(stale)} would run; `dvc repro`, commit, register that"
+            f"commit {commit[:SHORT]}: {LOCK} is stale: {_few(stale)} would run; run `dvc repro`, commit, and register that commit"
         )
 
 
 def check_remote(commit: str) -> None:
-    """Refuse a commit of whose outputs the DVC remote lacks one, file by file."""
+    """Refuse a commit if a file of its outputs is missing in the DVC remote."""
     with _clone(commit) as repo:
         if not repo.config["core"].get("remote"):
-            raise OntimeError("no default DVC remote; add one, or leave it out with --no-remote")
+            raise OntimeError("no default DVC remote; add one, or skip this check with --no-remote")
         try:
             missing = repo.data_status(granular=True, not_in_remote=True, remote_refresh=True)["not_in_remote"]
         except Exception as error:  # whatever the storage's own library raises
             name = repo.config["core"]["remote"]
-            raise OntimeError(f"DVC remote {name}: cannot be asked what it has: {_line(error)}") from None
+            raise OntimeError(f"DVC remote {name}: cannot be listed: {_line(error)}") from None
     if missing:
-        made = outputs(committed_lock(commit))
-        lacking = {next((out for out in made if f"{name}/".startswith(f"{out}/")), name) for name in missing}
-        # the last one in the alphabet pushes parts of folders as well
-        how = max(how_to_push(path, missing) for path in lacking)
+        locked = outputs(committed_lock(commit))
+        incomplete = {next((out for out in locked if f"{name}/".startswith(f"{out}/")), name) for name in missing}
+        # `ontime cache --push`, which sorts last, also pushes parts of folders
+        how = max(how_to_push(path, missing) for path in incomplete)
         raise OntimeError(f"commit {commit[:SHORT]}: not in the DVC remote: {_few(sorted(missing))}; run {how}")
 
 
 def locked_champion(commit: str) -> str:
-    """MD5 of the champion's folder as the commit's lock has it, without DVC's ending .dir."""
+    """MD5 of the champion's folder in the commit's lock, without DVC's suffix .dir."""
     md5 = outputs(committed_lock(commit)).get(str(paths.CHAMPION))
     if not md5:
         raise OntimeError(f"commit {commit[:SHORT]}: {LOCK} has no {paths.CHAMPION}")
@@ -72,24 +72,24 @@ def locked_champion(commit: str) -> str:
 
 
 def champion_files(commit: str) -> dict[str, bytes]:
-    """The champion's files by name at a commit, from this checkout's cache or the DVC remote, as its lock says them.
+    """The champion's files by name at a commit, from this checkout's cache or the DVC remote.
 
     Raises:
-        OntimeError: a file is nowhere, or is not what the lock says.
+        OntimeError: a file is in neither of them, or differs from the lock.
     """
     from dvc.api import DVCFileSystem
 
-    wanted = locked_champion(commit)
+    expected = locked_champion(commit)
     try:
         system = DVCFileSystem(str(Path.cwd()), rev=commit)
-        found = system.find(str(paths.CHAMPION))
-        files = {str(Path(name).relative_to(paths.CHAMPION)): system.read_bytes(name) for name in found}
+        names = system.find(str(paths.CHAMPION))
+        files = {str(Path(name).relative_to(paths.CHAMPION)): system.read_bytes(name) for name in names}
     except Exception as error:  # whatever the storage's own library raises
         raise OntimeError(
             f"commit {commit[:SHORT]}: {paths.CHAMPION} is neither in DVC's cache nor in its remote: {_line(error)}"
         ) from None
-    if folder_md5(files) != wanted:
-        raise OntimeError(f"commit {commit[:SHORT]}: {paths.CHAMPION} in DVC is not what {LOCK} says (MD5 {wanted})")
+    if folder_md5(files) != expected:
+        raise OntimeError(f"commit {commit[:SHORT]}: {paths.CHAMPION} in DVC is not what {LOCK} says (MD5 {expected})")
     return files
 
 
@@ -105,13 +105,13 @@ def folder_md5_of(hashes: Mapping[str, str]) -> str:
 
 
 def model_sha256(files: dict[str, bytes], name: str) -> str:
-    """SHA-256 of model.onnx, once every file of the champion is what its manifest says.
+    """Check every file of the champion against its manifest, and return the SHA-256 of model.onnx.
 
     Args:
-        name: of the artifact, which the manifest must have too.
+        name: of the artifact, which must be the manifest's name.
 
     Raises:
-        OntimeError: the manifest cannot be read or does not fit.
+        OntimeError: the manifest cannot be read, or a file or the name differs from it.
     """
     path = paths.CHAMPION / MANIFEST
     if MANIFEST not in files:
@@ -125,7 +125,7 @@ def model_sha256(files: dict[str, bytes], name: str) -> str:
 
 @contextmanager
 def _clone(commit: str) -> Iterator[Any]:
-    """DVC's view of a commit, checked out in a clone without data."""
+    """A DVC repository of the commit, in a temporary clone without data."""
     from dvc.repo import Repo
 
     with tempfile.TemporaryDirectory(prefix="ontime-release-") as top:

@@ -1,9 +1,8 @@
-"""Build the service's container image, to the same digest wherever and whenever one commit is built.
+"""Build the service's container image reproducibly: the same commit always gives the same digest.
 
-In: the signed champion, the commit and the version it is released as. Out: an image in Podman's store and where its
-bytes are, or the image in a registry; its digest. Podman, because its files and history can all be given one time;
-Docker's own builder cannot do that without a second one, so an image that it builds works but has a digest of its own
-each time.
+In: the signed champion, its commit and version. Out: an image in Podman's local store, with the sizes of its parts, or
+in a registry; its digest. Podman can set all timestamps of files and history to a fixed value. Docker's default builder
+cannot, so an image built by Docker works, but has another digest each time.
 """
 
 import hashlib
@@ -35,16 +34,16 @@ MB = 1e6
 
 
 @click.command(name="image")
-@click.option("--name", default="ontime", show_default=True, help="Repository of the image, its registry before it.")
+@click.option("--name", default="ontime", show_default=True, help="Name of the image, as in [REGISTRY/]REPOSITORY.")
 @click.option("--version", "version_", default="0.0.0", show_default=True, help="Version of the model.")
-@click.option("--base", help="Base image, in place of the one that the Dockerfile pins.")
+@click.option("--base", help="Base image (default: the one pinned in the Dockerfile).")
 @click.option(
     "--pip-config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="pip.conf of a private index."
 )
 @click.option("--docker", is_flag=True, help="Build with Docker; works, but the digest differs each time.")
-@click.option("--push", is_flag=True, help="Push to the registry that the name begins with.")
+@click.option("--push", is_flag=True, help="Push the image to the registry in its name.")
 def command(name: str, version_: str, base: str | None, pip_config: Path | None, docker: bool, push: bool) -> None:
-    """Build the service's image; the last line is its name by digest."""
+    """Build the service's image; the last line printed is NAME@DIGEST."""
     if not VERSION.fullmatch(version_):
         raise OntimeError(f"--version {version_}: expected MAJOR.MINOR.PATCH, as in 1.2.0")
     tool = find_tool("docker" if docker else "podman")
@@ -87,36 +86,36 @@ def find_tool(name: str) -> str:
 
 
 def build_command(tool: str, tag: str, arguments: dict[str, str], pip_config: Path | None = None) -> list[str]:
-    """The command line that builds in the current folder; Podman's makes the same bytes each time."""
+    """The command line that builds in the current folder; with Podman the image is reproducible."""
     command_line = [tool, "build", f"--file={DOCKERFILE}", f"--tag={tag}"]
     command_line += [f"--build-arg={name}={value}" for name, value in arguments.items()]
     if pip_config:
         command_line.append(f"--secret=id=pip,src={pip_config}")
     if Path(tool).name == "podman":
-        # Docker's format keeps the build's host name; time zero, so that the layers of two commits are shared
+        # Docker's format would store the host name; with timestamp 0 two commits share unchanged layers
         command_line += ["--format=oci", "--layers", "--timestamp=0", "--identity-label=false"]
     return [*command_line, "."]
 
 
 def revision(only_clean: bool = False) -> str:
-    """The commit that the image's code is of, marked if a file of it was changed since.
+    """The commit of the image's code, with the suffix -modified if a file differs from it.
 
     Raises:
-        OntimeError: no commit, or a changed file while only a clean checkout will do.
+        OntimeError: there is no commit, or `only_clean` is set and a file differs.
     """
     commit = git("rev-parse", "--verify", "HEAD")
     changed = git("status", "--porcelain", "--", *SOURCES).splitlines()
     if changed and only_clean:
-        raise OntimeError(f"{changed[0][3:]}: not committed; an image that is pushed is made of a commit")
+        raise OntimeError(f"{changed[0][3:]}: not committed; commit it before you build with --push")
     return f"{commit}-modified" if changed else commit
 
 
 def run(command_line: list[str]) -> None:
-    """Run a container tool; what it tells goes to standard error."""
-    # Docker before 23 builds with BuildKit only when told to
+    """Run a container tool with its output on standard error."""
+    # before version 23 Docker uses BuildKit only if this variable is set
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
     if subprocess.run(command_line, env=environment, stdout=2, check=False).returncode:
-        raise OntimeError(f"`{Path(command_line[0]).name} {command_line[1]}` failed; it tells above why")
+        raise OntimeError(f"`{Path(command_line[0]).name} {command_line[1]}` failed; see its output above")
 
 
 def describe(exported: Path) -> str:
@@ -135,12 +134,12 @@ def describe(exported: Path) -> str:
 
 
 def sizes(layer: Path, otherwise: str) -> Counter[str]:
-    """Bytes of a layer by Python package, or by `otherwise` for files of none."""
-    found: Counter[str] = Counter()
+    """Bytes of a layer by Python package; files outside packages are counted as `otherwise`."""
+    by_package: Counter[str] = Counter()
     with tarfile.open(layer) as archive:
         for member in archive:
             _, _, installed = member.name.partition("/site-packages/")
             # a wheel's own libraries and its metadata lie beside the package
             package = re.split(r"\.libs$|-[^-]+\.dist-info$", installed.partition("/")[0])[0]
-            found[package or otherwise] += member.size
-    return found
+            by_package[package or otherwise] += member.size
+    return by_package

@@ -1,7 +1,7 @@
-"""The registry copied into MLflow's: a model version per registered one, an alias per stage.
+"""Copies the registry to MLflow's model registry: a model version for each version, an alias for each stage.
 
-MLflow follows and never leads: nothing here reads what it says, and a server that does not answer costs a warning.
-`MLFLOW_TRACKING_URI` says where to (default `sqlite:///mlflow.db`), `MLFLOW_REGISTRY_URI` if the registry is elsewhere.
+The copy is one-way: MLflow's content is never used for a release, and if the server is down, a warning is printed.
+`MLFLOW_TRACKING_URI` is the server (default `sqlite:///mlflow.db`), `MLFLOW_REGISTRY_URI` a separate registry.
 """
 
 from ontime.common import paths
@@ -10,10 +10,10 @@ from ontime.tracking.mlflow_client import asking_mlflow
 
 
 def mirror(registry: Registry) -> int | None:
-    """Copy what MLflow lacks.
+    """Copy the versions and stages that MLflow does not have yet.
 
     Returns:
-        Number of changes there; None if it could not be reached, which is told in one line on standard error.
+        Number of changes; None if MLflow could not be reached, after a one-line warning on standard error.
     """
     with asking_mlflow("registry not mirrored"):
         return _copy(registry)
@@ -36,8 +36,8 @@ def _copy(registry: Registry) -> int:
             changes += 1
     aliases = client.get_registered_model(name).aliases
     for stage in registry.stages:
-        wanted = registry.wanted(stage)
-        number = numbers[registry.version_of(wanted)] if wanted else None
+        event = registry.wanted(stage)
+        number = numbers[registry.version_of(event)] if event else None
         if number is not None and str(aliases.get(stage)) != str(number):
             client.set_registered_model_alias(name, stage, number)
             changes += 1

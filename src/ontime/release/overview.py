@@ -1,4 +1,4 @@
-"""What each stage is to run and runs, and what it ran before: from tags and from the history of release files."""
+"""The version that each stage should run, the version it runs, and its past releases, from tags and release files."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from ontime.release.release_file import Written, history
 
 
 def status(registry: Registry, branch: str) -> dict[str, Any]:
-    """Versions, oldest first, and for each stage what it is to run and what its release file says."""
+    """Versions, oldest first, and for each stage the version it should run and the one in its release file."""
     stages = {}
     for stage in registry.stages:
         event, rows = registry.wanted(stage), releases(stage, registry, branch)
@@ -19,22 +19,22 @@ def status(registry: Registry, branch: str) -> dict[str, Any]:
     return {"name": registry.name, "versions": versions, "stages": stages}
 
 
-def status_lines(found: dict[str, Any]) -> list[str]:
-    """A status for people."""
+def status_lines(status: dict[str, Any]) -> list[str]:
+    """The status as readable text."""
     lines = []
-    for stage, one in found["stages"].items():
-        wanted, released = one["wanted"], one["released"]
+    for stage, versions in status["stages"].items():
+        wanted, released = versions["wanted"], versions["released"]
         lines += [
             f"{stage}:",
             f"  to run    {' by '.join(wanted.values()) if wanted else '-'}",
-            f"  released  {_said(released, 'digest') if released else '-'}",
+            f"  released  {_summary(released, 'digest') if released else '-'}",
         ]
-    return [*lines, f"versions: {', '.join(one['version'] for one in found['versions']) or '-'}"]
+    return [*lines, f"versions: {', '.join(version['version'] for version in status['versions']) or '-'}"]
 
 
 def history_lines(rows: list[dict[str, str | None]]) -> list[str]:
-    """A history for people."""
-    return [f"{row['date']}  {row['stage']}  {_said(row, 'digest', 'commit', 'tag')}" for row in rows]
+    """The history as readable text."""
+    return [f"{row['date']}  {row['stage']}  {_summary(row, 'digest', 'commit', 'tag')}" for row in rows]
 
 
 def all_releases(registry: Registry, branch: str) -> list[dict[str, str | None]]:
@@ -45,14 +45,13 @@ def all_releases(registry: Registry, branch: str) -> list[dict[str, str | None]]
 
 def releases(stage: str, registry: Registry, branch: str) -> list[dict[str, str | None]]:
     """The releases of a stage, newest first; one edited by hand has no version."""
-    found = [one for one in history(stage, branch) if one.release or one.edited]
-    return [_row(one, stage, registry) for one in found]
+    return [_row(written, stage, registry) for written in history(stage, branch) if written.release or written.edited]
 
 
 def _row(written: Written, stage: str, registry: Registry) -> dict[str, str | None]:
     release = written.release
     tags = registry.deploying(release.version, stage) if release else []
-    # the one that was newest then; a clock that is wrong leaves the first
+    # the newest tag at that time; if a wrong clock dates all of them later, the first
     tags = [event for event in tags if event.time <= written.time] or tags[:1]
     return {
         "date": written.date,
@@ -67,5 +66,5 @@ def _row(written: Written, stage: str, registry: Registry) -> dict[str, str | No
     }
 
 
-def _said(row: dict[str, str | None], *names: str) -> str:
+def _summary(row: dict[str, str | None], *names: str) -> str:
     return "  ".join([row["version"] or "edited by hand", *(row[name] or "-" for name in names if row["version"])])

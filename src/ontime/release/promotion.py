@@ -1,4 +1,4 @@
-"""Which commit may become a version, which version a stage may be assigned, and the tags that say so."""
+"""Registers versions, assigns them to stages and rolls back, after checking that each is allowed."""
 
 from ontime.common.errors import OntimeError
 from ontime.release.commit_checks import check_lock, check_remote
@@ -18,18 +18,18 @@ from ontime.repository.git import REMOTE, commit_of, fetch, git, is_ancestor, ti
 
 
 def register(version: str, revision: str, branch: str, pushed: bool, remote: bool) -> str:
-    """Make a commit a version.
+    """Register a commit as a version.
 
     Args:
-        branch: the default branch, which must have the commit; if `pushed`, the remote's.
+        branch: the default branch, which must contain the commit; if `pushed`, the remote's branch.
         pushed: push the tag too.
-        remote: ask the DVC remote whether it has the commit's outputs.
+        remote: check that the DVC remote has the commit's outputs.
 
     Returns:
-        What was done, in a line.
+        A line that says what was done.
 
     Raises:
-        OntimeError: why the commit is no such version; nothing was made.
+        OntimeError: the commit cannot be registered, with the reason; no tag was created.
     """
     check_version(version)
     if pushed:
@@ -41,7 +41,7 @@ def register(version: str, revision: str, branch: str, pushed: bool, remote: boo
     known = registry.registration(version)
     if pushed and known is not None and known.commit == commit and not is_pushed(known.tag):
         push_tag(known.tag)
-        return f"{known.tag}: made before, now pushed"
+        return f"{known.tag}: existed already, now pushed"
     registry.check_new(version, commit)
     if revision == "HEAD":
         check_clean()
@@ -51,13 +51,13 @@ def register(version: str, revision: str, branch: str, pushed: bool, remote: boo
 
 
 def assign(version: str, stage: str, branch: str, pushed: bool) -> str:
-    """Say that a stage is to run a version.
+    """Assign a version to a stage.
 
     Returns:
-        What was done, in a line.
+        A line that says what was done.
 
     Raises:
-        OntimeError: why it may not run there; nothing was made.
+        OntimeError: the version may not run there, with the reason; no tag was created.
     """
     check_version(version)
     if pushed:
@@ -69,7 +69,7 @@ def assign(version: str, stage: str, branch: str, pushed: bool) -> str:
     if now is not None and registry.version_of(now) == version:
         if pushed and not is_pushed(now.tag):
             push_tag(now.tag)
-            return f"{now.tag}: made before, now pushed"
+            return f"{now.tag}: existed already, now pushed"
         return f"{stage}: {version} is assigned already ({now.tag})"
     check_ran_before(version, stage, branch, registry)
     tag = tag_assignment(registry, version, stage, pushed)
@@ -77,7 +77,7 @@ def assign(version: str, stage: str, branch: str, pushed: bool) -> str:
 
 
 def roll_back(stage: str, version: str | None, branch: str, pushed: bool) -> str:
-    """Assign the named version or the older one that the stage ran last; as `assign` otherwise."""
+    """Assign the named version, or the last older one that the stage ran; returns and raises as `assign`."""
     if version is not None:
         check_version(version)
     if pushed:
@@ -86,34 +86,34 @@ def roll_back(stage: str, version: str | None, branch: str, pushed: bool) -> str
 
 
 def older(stage: str, version: str | None, branch: str, registry: Registry) -> str:
-    """The version to go back to: the named one, if it ran in the stage, or the last that ran there and is older.
+    """The version to roll back to: the named one, if it ran in the stage, or the last older one that ran there.
 
     Raises:
         OntimeError: there is none.
     """
     registry.previous_stage(stage)
     registry.check_active()
-    found = [one.release.version for one in ran(stage, branch) if one.release]
+    past = [written.release.version for written in ran(stage, branch) if written.release]
     if version is not None:
         registry.required(version)
-        if version not in found:
-            raise OntimeError(f"{version}: never ran in {stage}; it ran {', '.join(dict.fromkeys(found)) or 'nothing'}")
+        if version not in past:
+            raise OntimeError(f"{version}: never ran in {stage}; it ran {', '.join(dict.fromkeys(past)) or 'nothing'}")
         return version
     event = registry.wanted(stage)
     if event is None:
         raise OntimeError(f"{stage}: nothing is assigned to it")
     now = registry.version_of(event)
-    below = [one for one in found if is_newer(now, than=one) and registry.may_run(one)]
-    if not below:
+    candidates = [name for name in past if is_newer(now, than=name) and registry.may_run(name)]
+    if not candidates:
         raise OntimeError(f"{stage}: ran no version that is older than {now}")
-    return below[0]
+    return candidates[0]
 
 
 def check_tag(tag: str, branch: str, remote: bool) -> tuple[Registry, Event]:
-    """Check a tag that somebody pushed as if it were made here.
+    """Check a pushed tag by the rules of `register` and `assign`.
 
     Raises:
-        OntimeError: why `register` or `assign` would not have made it.
+        OntimeError: `register` or `assign` would have refused it, with the reason.
     """
     registry = read_registry()
     event = resolve(tag, registry)
@@ -127,14 +127,14 @@ def check_tag(tag: str, branch: str, remote: bool) -> tuple[Registry, Event]:
 
 
 def check_clean() -> None:
-    """Refuse a checkout with anything in it that is not committed."""
+    """Refuse a checkout with uncommitted changes."""
     changed = git("status", "--porcelain", "--untracked-files=normal").splitlines()
     if changed:
         raise OntimeError(f"{changed[0][3:]}: not committed; commit or remove it, or name a commit with --rev")
 
 
 def check_commit(commit: str, branch: str, pushed: bool, remote: bool) -> None:
-    """Refuse a commit that is not in the branch, has a stale lock, or whose outputs the DVC remote lacks."""
+    """Refuse a commit that is not in the branch, has a stale lock, or has outputs missing in the DVC remote."""
     local = None if pushed else commit_of(f"refs/heads/{branch}")
     if not any(is_ancestor(commit, of=top) for top in (tip(branch), local) if top):
         raise OntimeError(f"commit {commit[:SHORT]}: not in {branch}{f' at {REMOTE}; push it first' if pushed else ''}")
@@ -144,10 +144,10 @@ def check_commit(commit: str, branch: str, pushed: bool, remote: bool) -> None:
 
 
 def check_ran_before(version: str, stage: str, branch: str, registry: Registry) -> None:
-    """Refuse a version for a stage whose predecessor never ran it."""
+    """Refuse a version that the previous stage never ran."""
     earlier = registry.previous_stage(stage)
     if earlier and not ran(earlier, branch, version):
-        raise OntimeError(f"{version}: never ran in {earlier}, as {branch} has it; release it there first")
+        raise OntimeError(f"{version}: never ran in {earlier} according to {branch}; release it there first")
 
 
 def _next(tag: str, pushed: bool) -> str:

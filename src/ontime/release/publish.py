@@ -1,7 +1,7 @@
-"""A release file written, then committed alone on top of the remote's branch, whatever is checked out, and pushed.
+"""Writes a release file, then commits it alone on top of the remote's branch, whatever is checked out, and pushes it.
 
-A ref of this checkout, `refs/ontime/releases/<stage>`, keeps the commit of the branch that the file was written on. So
-what somebody else published for the stage since is found, and one of two releases at once is refused.
+A local ref, `refs/ontime/releases/<stage>`, records the commit of the branch at the time of writing. So a release of the
+same stage that somebody else published since is detected, and the second of two concurrent releases is refused.
 """
 
 import tempfile
@@ -35,22 +35,22 @@ def write(
     """Write the release file of a stage.
 
     Args:
-        version: the one that the registry wants there, if it is known.
-        digest: of the version's image; only where no stage before and no earlier release has it.
-        image: registry and repository, if not those of that release.
+        version: must be the version that the registry assigns to the stage; None takes that version.
+        digest: of the version's image; only needed if neither the previous stage nor an earlier release has it.
+        image: registry and repository; None takes those of the earlier release.
 
     Returns:
-        What was done, in a line.
+        A line that says what was done.
 
     Raises:
-        OntimeError: not what the registry wants there, no such digest, or a file that was edited.
+        OntimeError: another version is assigned, the digest is missing or differs, or the file was edited.
     """
-    registration = _wanted(stage, version, registry)
+    registration = _assigned(stage, version, registry)
     version = registration.version
     base, current = tip(branch), release_file.read(stage)
     earlier = _earlier(stage, registration, registry, branch)
     if earlier is None and registry.previous_stage(stage):
-        raise OntimeError(f"{version}: never ran in {registry.previous_stage(stage)}, so there is no digest to take")
+        raise OntimeError(f"{version}: never ran in {registry.previous_stage(stage)}, so its digest is unknown")
     if earlier is None and digest is None:
         raise OntimeError(f"{version}: never ran in {stage}; name its image's digest with --digest")
     if earlier is None and image is None and current is None:
@@ -70,7 +70,7 @@ def write(
     changed = release != current
     if changed:
         write_text(path_of(stage), render(release))
-    # after the file: a kill in between leaves a ref that is too old, and publishing is refused rather than done blindly
+    # after the file: if this is killed in between, the ref is too old and publishing is refused
     git("update-ref", _ref(stage), base)
     return f"{path_of(stage)}: {version}{'' if changed else ', unchanged'}"
 
@@ -82,16 +82,16 @@ def publish(stage: str, branch: str, to_branch: str | None) -> str:
         to_branch: another branch to push to, for a pull request.
 
     Returns:
-        What was done, in a line.
+        A line that says what was done.
 
     Raises:
-        OntimeError: the file is not what `write` wrote for the present registry, somebody else published for the
-            stage meanwhile, or the remote refuses it.
+        OntimeError: the file is not what `write` writes for the current registry, somebody else has published a release
+            of the stage meanwhile, or the remote refuses the push.
     """
     path = path_of(stage)
     release = release_file.read(stage)
     if release is None:
-        raise OntimeError(f"{path}: says no release; write one with `ontime release write`")
+        raise OntimeError(f"{path}: contains no release; write one with `ontime release write`")
     base = tried("rev-parse", "--quiet", "--verify", _ref(stage))
     if base is None:
         raise OntimeError(f"{path}: not written in this checkout; run `ontime release write {stage}`")
@@ -104,7 +104,7 @@ def publish(stage: str, branch: str, to_branch: str | None) -> str:
             follow(branch, path)
             return f"{stage}: {release.version} is on {branch} already"
         if blob_of(top, path) != blob_of(base, path):
-            raise OntimeError(f"{stage}: {_other(stage, branch)} since this was written; write it again, or leave it")
+            raise OntimeError(f"{stage}: {_other(stage, branch)} since this file was written; run `ontime release write {stage}` again, or keep that release")
         commit = make_commit(top, path, content, message(stage, release, registry))
         if to_branch:
             return f"{stage}: {release.version} {_propose(commit, path, to_branch)}"
@@ -115,24 +115,24 @@ def publish(stage: str, branch: str, to_branch: str | None) -> str:
         fetch(branch)
         if tip(branch) == top:
             raise OntimeError(f"{branch}: {REMOTE} refused it: {refused}")
-    raise OntimeError(f"{branch}: moved again while {stage} was published; run it once more")
+    raise OntimeError(f"{branch}: changed again while {stage} was published; run the command again")
 
 
 def _propose(commit: str, path: Path, to_branch: str) -> str:
-    """Push a commit to a new branch, unless that is there with the same file; what was done."""
-    there = remote_commit(f"refs/heads/{to_branch}")
-    if there is None:
+    """Push a commit to a new branch, unless the branch exists with the same file, and say what was done."""
+    existing = remote_commit(f"refs/heads/{to_branch}")
+    if existing is None:
         refused = push(f"{commit}:refs/heads/{to_branch}")
         if refused is not None:
             raise OntimeError(f"{to_branch}: {REMOTE} refused it: {refused}")
         return f"published on {to_branch}, commit {commit[:SHORT]}"
-    if blob_of(there, path) != blob_of(commit, path):
-        raise OntimeError(f"{to_branch}: is there already, with something else; remove it or name another branch")
+    if blob_of(existing, path) != blob_of(commit, path):
+        raise OntimeError(f"{to_branch}: exists already with other content; remove it or name another branch")
     return f"is on {to_branch} already"
 
 
 def make_commit(parent: str, path: Path, content: str, text: str) -> str:
-    """A commit that differs from its parent in one file; neither the checkout nor its index changes."""
+    """Create a commit that differs from its parent in one file, without touching the checkout or its index."""
     with tempfile.TemporaryDirectory(prefix="ontime-release-") as folder:
         index = str(Path(folder) / "index")
         git("read-tree", parent, GIT_INDEX_FILE=index)
@@ -150,40 +150,40 @@ def message(stage: str, release: Release, registry: Registry) -> str:
 
 
 def follow(branch: str, path: Path) -> None:
-    """Bring the checkout's own branch up to the remote's, if it is that branch and nothing is in the way."""
+    """Fast-forward the checkout to the remote's branch, if that branch is checked out and nothing prevents it."""
     if tried("symbolic-ref", "--quiet", "HEAD") == f"refs/heads/{branch}" and is_ancestor("HEAD", tip(branch)):
-        # staged, the file is what the merge would bring, so git lets it be
+        # a staged file with the same content does not block the merge
         tried("add", "--", str(path))
         tried("merge", "--quiet", "--ff-only", tip(branch))
 
 
-def _wanted(stage: str, version: str | None, registry: Registry) -> Event:
-    """The registration of the version that the registry wants in a stage; refused if another one is asked for."""
+def _assigned(stage: str, version: str | None, registry: Registry) -> Event:
+    """The registration of the version that a stage should run; another `version` is refused."""
     registry.previous_stage(stage)
     registry.check_active()
     if version is not None:
         registry.required(version)
     event = registry.wanted(stage)
     if event is None:
-        wish = version or "VERSION"
-        raise OntimeError(f"{stage}: nothing is assigned to it; run `ontime release assign {wish} {stage}`")
-    wanted = registry.version_of(event)
-    if version not in (None, wanted):
-        raise OntimeError(f"{stage}: is to run {wanted} by {event.tag}, not {version}")
-    return registry.required(wanted)
+        name = version or "VERSION"
+        raise OntimeError(f"{stage}: nothing is assigned to it; run `ontime release assign {name} {stage}`")
+    assigned = registry.version_of(event)
+    if version not in (None, assigned):
+        raise OntimeError(f"{stage}: should run {assigned} by {event.tag}, not {version}")
+    return registry.required(assigned)
 
 
 def _earlier(stage: str, registration: Event, registry: Registry, branch: str) -> Release | None:
-    """The version as it ran in the stage before this one or, for the first stage, as it ran there."""
-    for one in ran(registry.previous_stage(stage) or stage, branch, registration.version):
-        if one.release and one.release.commit == registration.commit:
-            return one.release
+    """The release of the version in the previous stage or, for the first stage, its earlier release there."""
+    for written in ran(registry.previous_stage(stage) or stage, branch, registration.version):
+        if written.release and written.release.commit == registration.commit:
+            return written.release
     return None
 
 
 def _check(stage: str, release: Release, registry: Registry, branch: str) -> None:
-    """Refuse a release that the registry does not want there, or that is not the one that was tried before."""
-    registration = _wanted(stage, release.version, registry)
+    """Refuse a release that is not assigned to the stage, or differs from the version's earlier release."""
+    registration = _assigned(stage, release.version, registry)
     if release.commit != registration.commit:
         raise OntimeError(f"{path_of(stage)}: commit {release.commit[:SHORT]} is not that of {registration.tag}")
     earlier = _earlier(stage, registration, registry, branch)
@@ -198,6 +198,7 @@ def _model_sha256(commit: str, name: str) -> str:
 
 
 def _other(stage: str, branch: str) -> str:
+    """What somebody else changed."""
     newest = release_file.history(stage, branch)[:1]
     if newest and newest[0].release:
         return f"{newest[0].release.version} was published in commit {newest[0].commit[:SHORT]}"

@@ -1,7 +1,7 @@
-"""The registry: the artifact's annotated tags read into versions and assignments, and new ones made.
+"""The registry: reads the artifact's annotated tags as versions and assignments, and creates new ones.
 
-GTO reads the same tags. What it lets pass and no release should be built on is refused here: a lightweight tag, a
-stage outside `.gto`, two versions on one commit, a version that is not newer.
+GTO reads the same tags. This module is stricter than GTO and refuses a lightweight tag, a stage that `.gto` does not
+list, two versions on one commit, and a version that is not newer.
 """
 
 import functools
@@ -30,7 +30,7 @@ from ontime.repository.git import REMOTE, git, push, tried
 
 DVC_FILE, STAGES_FILE = Path("dvc.yaml"), Path(".gto")
 SHORT = 12
-"""Letters of a commit's hash in what people read."""
+"""Digits of a commit's hash in messages."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Registry:
         return [event for event in self.events if event.action is Action.REGISTER]
 
     def registration(self, version: str) -> Event | None:
-        """The tag that registered a version, were it withdrawn since or not."""
+        """The tag that registered a version, whether it has been withdrawn since or not."""
         return next((event for event in self.registrations() if event.version == version), None)
 
     def required(self, version: str) -> Event:
@@ -64,7 +64,7 @@ class Registry:
         if version in self._withdrawn():
             raise OntimeError(f"{version}: withdrawn by the tag {event.tag}!")
         if self.version_at(event.commit) != version:
-            raise OntimeError(f"{version}: on one commit with {self.version_at(event.commit)}; one of them is wrong")
+            raise OntimeError(f"{version}: on the same commit as {self.version_at(event.commit)}; one of them is wrong")
         return event
 
     def withdrawal(self) -> Event | None:
@@ -76,7 +76,7 @@ class Registry:
         event = self.withdrawal()
         if event:
             raise OntimeError(
-                f"{self.name}: withdrawn with all versions by the tag {event.tag}; to take that back: "
+                f"{self.name}: withdrawn with all versions by the tag {event.tag}; to undo that: "
                 f"git tag --delete {event.tag}, and git push --delete {REMOTE} {event.tag} if it was pushed"
             )
 
@@ -102,24 +102,24 @@ class Registry:
 
     def assigned(self, stage: str) -> Event | None:
         """The assignment in force, as `gto show NAME#STAGE` finds it."""
-        standing: list[Event] = []
+        assignments: list[Event] = []
         if self.withdrawal():
             return None
         for event in self.events:
             if event.stage == stage and event.action is Action.ASSIGN:
-                standing.append(event)
+                assignments.append(event)
             elif event.stage == stage and event.action is Action.UNASSIGN:
-                standing = [one for one in standing if one.commit != event.commit]
-        out = self._withdrawn() | {""}
-        return next((one for one in reversed(standing) if self.version_of(one) not in out), None)
+                assignments = [assignment for assignment in assignments if assignment.commit != event.commit]
+        excluded = self._withdrawn() | {""}
+        return next((event for event in reversed(assignments) if self.version_of(event) not in excluded), None)
 
     def wanted(self, stage: str) -> Event | None:
         """The tag that says what a stage should run: its assignment or, for the first stage, a later registration."""
-        found = [self.assigned(stage)]
+        candidates = [self.assigned(stage)]
         if stage == self.stages[0] and not self.withdrawal():
             withdrawn = self._withdrawn()
-            found += [event for event in self.registrations() if event.version not in withdrawn]
-        return max(filter(None, found), key=_order, default=None)
+            candidates += [event for event in self.registrations() if event.version not in withdrawn]
+        return max(filter(None, candidates), key=_order, default=None)
 
     def deploying(self, version: str, stage: str) -> list[Event]:
         """The tags that said that a stage should run a version, oldest first."""
@@ -134,12 +134,12 @@ class Registry:
             OntimeError: `.gto` does not list the stage.
         """
         if stage not in self.stages:
-            raise OntimeError(f"{stage}: no stage; {STAGES_FILE} lists {', '.join(self.stages)}")
+            raise OntimeError(f"{stage}: not a stage; {STAGES_FILE} lists {', '.join(self.stages)}")
         position = self.stages.index(stage)
         return self.stages[position - 1] if position else None
 
     def check_new(self, version: str, commit: str) -> None:
-        """Refuse to register a version that exists, is not the newest, or has a commit that is another one already."""
+        """Refuse a version that exists, is not the newest, or whose commit is registered as another version."""
         check_version(version)
         self.check_active()
         known, other = self.registration(version), self.version_at(commit)
@@ -153,7 +153,7 @@ class Registry:
             raise OntimeError(f"{version}: commit {commit[:SHORT]} is registered as {other} already")
 
     def without(self, tag: str) -> "Registry":
-        """The registry as it was before a tag was made."""
+        """The registry as it was before a tag was created."""
         return Registry(self.name, self.stages, self.events[: [event.tag for event in self.events].index(tag)])
 
     def _withdrawn(self) -> set[str]:
@@ -191,17 +191,18 @@ def read_stages() -> tuple[str, ...]:
     try:
         stages = read_registry_config(str(STAGES_FILE)).stages
     except GTOException:
-        raise OntimeError(f"{STAGES_FILE}: not what GTO reads") from None
+        raise OntimeError(f"{STAGES_FILE}: GTO cannot read it") from None
     if not stages:
         raise OntimeError(f"{STAGES_FILE}: lists no stages")
     return tuple(stages)
 
 
 def resolve(tag: str, registry: Registry) -> Event:
-    """The event that a tag is, if it registers or assigns a version of the artifact that may be deployed.
+    """The event of a tag that registers or assigns a version of the artifact that may be deployed.
 
     Raises:
-        OntimeError: it is absent, lightweight, malformed, another artifact's, or of a stage or commit that cannot be.
+        OntimeError: the tag is absent, lightweight, malformed, of another artifact, or names an unknown stage or a
+            commit without a version.
     """
     tag = tag.removeprefix("refs/tags/")
     check_tag_name(tag, registry.name)
@@ -220,14 +221,14 @@ def resolve(tag: str, registry: Registry) -> Event:
 
 
 def tag_registration(registry: Registry, version: str, commit: str, pushed: bool) -> str:
-    """Make the tag that registers a commit as a version; its name."""
+    """Create the tag that registers a commit as a version, and return its name."""
     tag = registering(registry.name, version)
     _make(registry, tag, commit, f"Register {registry.name} {version}", pushed)
     return tag
 
 
 def tag_assignment(registry: Registry, version: str, stage: str, pushed: bool) -> str:
-    """Make the tag that assigns a version to a stage, numbered as GTO does over all stages; its name."""
+    """Create the tag that assigns a version to a stage, numbered across all stages as in GTO, and return its name."""
     tag = assigning(registry.name, stage, max((event.number for event in registry.events), default=0) + 1)
     _make(registry, tag, registry.required(version).commit, f"Assign {registry.name} {version} to {stage}", pushed)
     return tag
@@ -247,7 +248,7 @@ def is_pushed(tag: str) -> bool:
 
 
 def _make(registry: Registry, tag: str, commit: str, message: str, pushed: bool) -> None:
-    # GTO orders tags by their seconds, so no two may have the same
+    # GTO orders tags by their time in seconds, so no two tags may have the same time
     moment = max([int(time.time()), *(event.time + 1 for event in registry.events)])
     git("tag", "--annotate", f"--message={message}", tag, commit, GIT_COMMITTER_DATE=f"@{moment} +0000")
     if pushed:

@@ -1,6 +1,6 @@
-"""An image in a registry, read by digest over the OCI distribution API without a container tool.
+"""Reads an image in a registry by digest over the OCI distribution API, without a container tool.
 
-ORAS brings the tokens and Docker's saved logins; what it gets is believed only as far as the digests go.
+ORAS handles tokens and Docker's saved logins; every download is verified against its digest.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from oras.provider import Registry
 from ontime.common.errors import OntimeError
 
 SECONDS = 30
-"""Longest wait for a registry to connect, and between two parts of its answer."""
+"""Timeout for connecting to a registry, and between two parts of its response."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
@@ -28,14 +28,14 @@ PLATFORM = ("linux", "amd64")
 
 @dataclass(frozen=True)
 class RegistryImage:
-    """What an image says of itself, and the files of its last layer by path."""
+    """An image's labels, and the files of its last layer by path."""
 
     labels: dict[str, str]
     files: dict[str, bytes]
 
 
 class _Registry(Registry):  # type: ignore[misc]
-    """ORAS's client without its two minutes of retries, and with an end to every wait."""
+    """ORAS's client without its two minutes of retries, and with timeouts."""
 
     def do_request(
         self, url: str, method: str = "GET", headers: dict[str, str] | None = None, **options: Any
@@ -73,7 +73,7 @@ def read_image(name: str, digest: str) -> RegistryImage:
     """
     host, separator, _ = name.partition("/")
     if not separator or not (set(host) & {".", ":"} or host == "localhost"):
-        raise OntimeError(f"{name}: names no registry")
+        raise OntimeError(f"{name}: has no registry host")
     setup_logger(quiet=True)
     container = Container(f"{name}@{digest}")
     registry = _open(host)
@@ -84,7 +84,7 @@ def read_image(name: str, digest: str) -> RegistryImage:
         layer = _blob(registry, container, manifest["layers"][-1]["digest"])
         return RegistryImage(dict(config["config"].get("Labels") or {}), _files(layer))
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, tarfile.TarError, EOFError, OSError):
-        raise OntimeError(f"{name}@{digest}: no image that can be read") from None
+        raise OntimeError(f"{name}@{digest}: not a readable image") from None
 
 
 def _open(host: str) -> _Registry:
@@ -109,14 +109,14 @@ def _manifest(registry: _Registry, container: Container, digest: str) -> dict[st
     manifest: dict[str, Any] = json.loads(_checked(registry, address, digest, (*MANIFESTS, *INDEXES)))
     if "manifests" not in manifest:
         return manifest
-    fitting = [
-        one["digest"]
-        for one in manifest["manifests"]
-        if (one.get("platform", {}).get("os"), one.get("platform", {}).get("architecture")) == PLATFORM
+    digests = [
+        entry["digest"]
+        for entry in manifest["manifests"]
+        if (entry.get("platform", {}).get("os"), entry.get("platform", {}).get("architecture")) == PLATFORM
     ]
-    address = f"{registry.prefix}://{container.manifest_url(fitting[0])}"
-    chosen: dict[str, Any] = json.loads(_checked(registry, address, fitting[0], MANIFESTS))
-    return chosen
+    address = f"{registry.prefix}://{container.manifest_url(digests[0])}"
+    of_platform: dict[str, Any] = json.loads(_checked(registry, address, digests[0], MANIFESTS))
+    return of_platform
 
 
 def _blob(registry: _Registry, container: Container, digest: str) -> bytes:
@@ -124,7 +124,7 @@ def _blob(registry: _Registry, container: Container, digest: str) -> bytes:
 
 
 def _checked(registry: _Registry, address: str, digest: str, accepted: tuple[str, ...]) -> bytes:
-    """The bytes at an address, if they have the digest."""
+    """The bytes at a URL, verified against the digest."""
     answer = registry.do_request(address, "GET", headers={"Accept": ", ".join(accepted)})
     if answer.status_code == requests.codes.not_found:
         raise OntimeError(f"{digest}: not in the registry")
@@ -137,13 +137,13 @@ def _checked(registry: _Registry, address: str, digest: str, accepted: tuple[str
 
 
 def _files(layer: bytes) -> dict[str, bytes]:
-    found = {}
+    files = {}
     with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
         for member in archive:
             stream = archive.extractfile(member) if member.isfile() else None
             if stream is not None:
-                found[str(PurePosixPath(member.name.lstrip("/")))] = stream.read()
-    return found
+                files[str(PurePosixPath(member.name.lstrip("/")))] = stream.read()
+    return files
 
 
 def _line(error: BaseException) -> str:

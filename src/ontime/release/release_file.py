@@ -1,7 +1,7 @@
-"""The release file: which image a stage runs and what it was made of, as a kustomize component.
+"""The release file: a kustomize component with the image that a stage runs, its version, commit and model.
 
-It is rendered whole from five facts. So it is right if and only if it equals what its own facts render to, and a file
-that somebody edited is told from one that `ontime release write` wrote.
+The whole file is rendered from five values. It is valid only if rendering its own values gives the same text, so a manual
+edit is detected.
 """
 
 import re
@@ -19,7 +19,7 @@ from ontime.repository.git import check_whole, content_of, git, tip
 
 FOLDER = Path("deployment/kubernetes/releases")
 IMAGE = "ontime"
-"""Name of the image in the manifests, whose place the release's image takes."""
+"""Name of the image in the manifests, which the release file replaces."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 IMAGE_NAME = re.compile(r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*")
@@ -55,7 +55,7 @@ images:
   - name: {IMAGE}
     digest: sha256:{"0" * 64}
 """
-"""Until the first release: a digest that no image has, so that nothing else is pulled."""
+"""Before the first release: a digest that no image has, so that no image is pulled."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Release:
 
     version: str
     commit: str
-    """The one that the version is of, 40 hexadecimal digits."""
+    """The registered commit, 40 hexadecimal digits."""
     model_sha256: str
     """Of model.onnx."""
     image: str
@@ -75,14 +75,14 @@ class Release:
 
 @dataclass(frozen=True)
 class Written:
-    """The release file as one commit of the branch left it."""
+    """The release file at a commit of the branch that changed it."""
 
     commit: str
     time: int
     """Seconds since 1970, the committer's."""
     release: Release | None
     edited: bool
-    """Whether it is not what `ontime release write` writes."""
+    """Whether it was edited by hand, so `ontime release write` did not write it."""
 
     @property
     def date(self) -> str:
@@ -96,12 +96,12 @@ def path_of(stage: str) -> Path:
 
 
 def render(release: Release | None) -> str:
-    """The one text that says this release, or that there was none yet."""
+    """The content of the release file; None renders the file before the first release."""
     return HEAD + (NOTHING if release is None else RELEASED.format(name=IMAGE, **vars(release)))
 
 
 def parse(text: str, path: str | Path) -> Release | None:
-    """The release that a file says; None before the first one.
+    """The release in a file; None before the first release.
 
     Raises:
         OntimeError: it is not what `ontime release write` writes.
@@ -113,7 +113,7 @@ def parse(text: str, path: str | Path) -> Release | None:
         except (OntimeError, YAMLError, KeyError, TypeError, ValueError, AttributeError):
             release = None
         if release is None or text != render(release):
-            raise OntimeError(f"{path}: edited by hand; take that back (git log -p {path}) and write it again")
+            raise OntimeError(f"{path}: edited by hand; revert the edit (git log -p {path}) and write it again")
     return release
 
 
@@ -132,7 +132,7 @@ def check(release: Release) -> Release:
 
 
 def read(stage: str) -> Release | None:
-    """The release that the checkout's file of a stage says; None before the first one.
+    """The release in the checkout's file of a stage; None before the first release.
 
     Raises:
         OntimeError: somebody edited it.
@@ -150,21 +150,25 @@ def history(stage: str, branch: str) -> list[Written]:
     check_whole()
     path = path_of(stage)
     listed = git("log", "--first-parent", "--format=%H %ct", tip(branch), "--", str(path)).split()
-    found = []
+    versions = []
     for commit, seconds in zip(listed[::2], listed[1::2], strict=True):
         text = content_of(commit, path)
         if text is None:
             continue
         try:
-            found.append(Written(commit, int(seconds), parse(text, path), edited=False))
+            versions.append(Written(commit, int(seconds), parse(text, path), edited=False))
         except OntimeError:
-            found.append(Written(commit, int(seconds), None, edited=True))
-    return found
+            versions.append(Written(commit, int(seconds), None, edited=True))
+    return versions
 
 
 def ran(stage: str, branch: str, version: str | None = None) -> list[Written]:
-    """The releases among the history of a stage, or those of one version, newest first."""
-    return [one for one in history(stage, branch) if one.release and version in (None, one.release.version)]
+    """The releases in the history of a stage, or only those of `version`, newest first."""
+    return [
+        written
+        for written in history(stage, branch)
+        if written.release and version in (None, written.release.version)
+    ]
 
 
 def _read(text: str) -> Release:

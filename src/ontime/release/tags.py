@@ -1,7 +1,7 @@
-"""The grammar of the registry's tags: GTO's, in the one form of each that is made here.
+"""The format of the registry's tags, a subset of GTO's.
 
-`NAME@v1.2.0` registers the commit it is on as a version; `NAME#production#3` assigns the version of its commit to a
-stage. GTO (https://github.com/iterative/gto) has more: `NAME@v1.2.0!` withdraws, `NAME#production!#4` unassigns.
+`NAME@v1.2.0` registers its commit as a version; `NAME#production#3` assigns the version of its commit to a stage. GTO
+(https://github.com/iterative/gto) has more: `NAME@v1.2.0!` withdraws a version, `NAME#production!#4` unassigns it.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Event:
 
 
 def read_event(tag: str, name: str, commit: str, time: int) -> Event | None:
-    """The event that an annotated tag is; None if GTO reads none of this artifact in it."""
+    """The event of an annotated tag; None if it is not a GTO tag of this artifact."""
     parsed = parse_name(tag, raise_on_fail=False)
     if parsed.get(NAME) != name:
         return None
@@ -37,7 +37,7 @@ def read_event(tag: str, name: str, commit: str, time: int) -> Event | None:
 
 
 def check_tag_name(tag: str, name: str) -> None:
-    """Refuse a tag's name that neither registers nor assigns a version of the artifact, or does so in another form."""
+    """Refuse a tag name that neither registers nor assigns a version of the artifact in the expected format."""
     event = read_event(tag, name, "", 0)
     if event is None and parse_name(tag, raise_on_fail=False):
         raise OntimeError(f"{tag}: of another artifact; this repository releases {name}")
@@ -58,16 +58,16 @@ def assigning(name: str, stage: str, number: int) -> str:
 
 
 def is_version(version: str) -> bool:
-    """Whether text is a version: v and a semantic one, without build metadata, which no image tag can hold."""
+    """Whether text is v and a semantic version, without build metadata, which an image tag cannot contain."""
     return str(parse_name(f"name@{version}", raise_on_fail=False).get(VERSION)) == version and "+" not in version
 
 
 def check_version(version: str) -> None:
     """Refuse a malformed version."""
     if not is_version(version):
-        raise OntimeError(f"{version}: no version; expected vMAJOR.MINOR.PATCH, as in v1.2.0")
+        raise OntimeError(f"{version}: not a version; expected vMAJOR.MINOR.PATCH, as in v1.2.0")
 
 
 def is_newer(version: str, than: str) -> bool:
-    """Whether a version is above another one."""
+    """Whether a version is newer than another one."""
     return bool(SemVer(version) > SemVer(than))

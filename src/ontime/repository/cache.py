@@ -19,7 +19,7 @@ def command(push: bool) -> None:
     corrupted = [path for path in objects if not is_cache_object(path)]
     for path in corrupted:
         path.unlink()
-        click.echo(f"removed {path.parent.name}{path.name}: its content has another hash")
+        click.echo(f"removed {path.parent.name}{path.name}: its content does not match its hash")
     click.echo(f"{len(objects)} objects, {len(corrupted)} corrupted")
     if corrupted:
         raise OntimeError(

@@ -71,7 +71,7 @@ def show(*arguments: str, folder: Path | None = None) -> None:
         stdin=subprocess.DEVNULL,
     )
     if done.returncode:
-        raise OntimeError(f"`{' '.join(['dvc', *arguments])}` failed; it says above why")
+        raise OntimeError(f"`{' '.join(['dvc', *arguments])}` failed; see its output above")
 
 
 def cache_folder() -> Path:
@@ -122,7 +122,7 @@ def push_each() -> int:
     if absent or found.failed:
         name = min(absent | {one.value for one in found.failed})
         raise OntimeError(
-            f"object {name}: not pushed: the cache lacks it, which `dvc repro` mends, or the remote failed"
+            f"object {name}: not pushed: the cache lacks it (run `dvc repro`), or the remote failed"
         )
     return len(found.transferred)
 

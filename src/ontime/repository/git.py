@@ -134,7 +134,7 @@ def remote_commit(reference: str) -> str | None:
 def check_whole() -> None:
     """Refuse a clone without its history, in which what ran before cannot be seen."""
     if git("rev-parse", "--is-shallow-repository") == "true":
-        raise OntimeError("a shallow clone has no history to go by: git fetch --unshallow --tags")
+        raise OntimeError("a shallow clone lacks the history that is needed: git fetch --unshallow --tags")
 
 
 def commit_of(revision: str) -> str | None:

@@ -49,7 +49,7 @@ def command(compare: bool) -> None:
     try:
         text = LOCK.read_text(encoding="utf-8")
     except FileNotFoundError:
-        click.echo(f"{LOCK}: not there yet, nothing to mend")
+        click.echo(f"{LOCK}: does not exist yet, nothing to repair")
         return
     if not has_markers(text):
         if parsed(text) is not None:
@@ -73,8 +73,8 @@ def unexplained(committed: Stages, made: Stages) -> Iterator[str]:
         for path in sorted(path for path in after if after[path] != before.get(path)):
             yield (
                 f"warning: stage {name}: {path} is not what the last commit's {LOCK} says, though no input changed; "
-                f"`ontime verify --stage {name}` tells if it repeats here; to keep it, commit {LOCK}; "
-                "to go back: `ontime drop`"
+                f"run `ontime verify --stage {name}` to see whether it is reproducible here; to keep it, commit {LOCK}; "
+                "to undo it: `ontime drop`"
             )
 
 
@@ -119,7 +119,7 @@ def sides(text: str) -> tuple[str, str]:
             expected, following = after[marker]
             if part != expected:
                 raise OntimeError(
-                    f"{LOCK}: conflict markers do not match up; take one side: git checkout --ours {LOCK}"
+                    f"{LOCK}: conflict markers are unbalanced; take one side: git checkout --ours {LOCK}"
                 )
             part = following
         else:
@@ -128,7 +128,7 @@ def sides(text: str) -> tuple[str, str]:
             if part in ("both", "theirs"):
                 kept[1].append(line)
     if part != "both":
-        raise OntimeError(f"{LOCK}: conflict markers do not match up; take one side: git checkout --ours {LOCK}")
+        raise OntimeError(f"{LOCK}: conflict markers are unbalanced; take one side: git checkout --ours {LOCK}")
     return "\n".join(kept[0]) + "\n", "\n".join(kept[1]) + "\n"
 
 
@@ -140,5 +140,5 @@ def merge(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
 def _stages(text: str) -> dict[str, Any]:
     stages = parsed(text)
     if stages is None:
-        raise OntimeError(f"{LOCK}: a side of the conflict is no lock; take one: git checkout --ours {LOCK}")
+        raise OntimeError(f"{LOCK}: one side of the conflict is not a lock file; take one: git checkout --ours {LOCK}")
     return stages

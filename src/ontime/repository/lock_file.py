@@ -69,7 +69,7 @@ def ordered(text: str, source: str = str(LOCK)) -> Stages:
     try:
         return {name: stages[name] for name in order.static_order()}
     except CycleError:
-        raise OntimeError(f"{source}: its stages read each other's outputs; remove it and run `dvc repro`") from None
+        raise OntimeError(f"{source}: its stages form a cycle; remove it and run `dvc repro`") from None
 
 
 def has_markers(text: str) -> bool:

@@ -147,7 +147,7 @@ def command(context: click.Context, stages: tuple[str, ...], wanted: str) -> Non
         _prove(variation, checkout, locked, stages)
     missing = why_not() if processors else None
     if missing:
-        click.echo(f"other processors: left out: {missing}")
+        click.echo(f"other processors: skipped: {missing}")
         return
     for name in processors:
         _prove(on_other_processor(name), checkout, locked, stages)
@@ -198,8 +198,8 @@ def refuse_approximate(stage: str, variation: Variation, report: Path) -> None:
     if found.executed:
         told = ", ".join(totals(found))
         raise OntimeError(
-            f"stage {stage}: executes instructions whose results a processor may choose ({variation.name}): {told}: "
-            "compute it by operations that IEEE 754 fixes"
+            f"stage {stage}: executes instructions whose results depend on the processor ({variation.name}): {told}: "
+            "use operations that IEEE 754 defines exactly"
         )
 
 

@@ -102,7 +102,7 @@ def check_pod(pod: dict[str, Any], release: Release) -> None:
     name = pod["metadata"]["name"]
     statuses = [one for one in pod["status"].get("containerStatuses", ()) if one["name"] == CONTAINER]
     if not statuses or "running" not in statuses[0]["state"]:
-        raise OntimeError(f"{name}: container {CONTAINER} does not run")
+        raise OntimeError(f"{name}: container {CONTAINER} is not running")
     # the node's word for the bytes that it started, not the specification's
     found = statuses[0]["imageID"].rpartition("@")[2]
     if found != release.digest:

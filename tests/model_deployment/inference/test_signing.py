@@ -128,7 +128,7 @@ def test_a_linked_model_whose_object_changed_is_refused(linked: Path) -> None:
     target = (linked / "model" / "golden.json").resolve()
     target.chmod(0o644)
     target.write_bytes(target.read_bytes() + b"\n")
-    line = r"golden\.json: a link to something else than an object of DVC's cache"
+    line = r"golden\.json: a symbolic link to something other than an object of DVC's cache"
     with pytest.raises(OntimeError, match=line):
         check(linked)
     with pytest.raises(OntimeError, match=line):
@@ -146,7 +146,7 @@ def test_a_link_to_anything_else_is_neither_signed_nor_accepted(copy: Path, kind
     link = golden if kind == "same bytes" else copy / "model" / "more"
     targets = {"file": "secret", "folder": "", "absent": "absent", "same bytes": "golden.json"}
     link.symlink_to("manifest.json" if kind == "within" else elsewhere / targets[kind])
-    line = rf"^{link}: a link to something else than an object of DVC's cache;"
+    line = rf"^{link}: a symbolic link to something other than an object of DVC's cache;"
     with pytest.raises(OntimeError, match=line):
         check(copy)
     with pytest.raises(OntimeError, match=line):

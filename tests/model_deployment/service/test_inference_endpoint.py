@@ -83,7 +83,7 @@ def test_a_full_queue_says_when_to_try_again(client: TestClient, service: Servic
     service.batcher.rows = service.batcher.max_queued_rows
     answer = client.post(PREDICT, json={"instances": golden["records"]})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
-    assert answer.json() == {"error": "too many rows are waiting; try again"}
+    assert answer.json() == {"error": "the queue is full; try again later"}
 
 
 def test_a_request_id_is_kept_or_made(client: TestClient, golden: dict[str, Any]) -> None:

@@ -185,7 +185,7 @@ def check_links(model: Path) -> None:
     """
     for path in sorted(model.rglob("*")):
         if path.is_symlink() and not (path.is_file() and is_cache_object(path.resolve())):
-            raise OntimeError(f"{path}: a link to something else than an object of DVC's cache; put the file there")
+            raise OntimeError(f"{path}: a symbolic link to something other than an object of DVC's cache; put the file there")
 
 
 def _hashing() -> "object":

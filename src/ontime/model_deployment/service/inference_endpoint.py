@@ -146,7 +146,7 @@ def error_reply(error: Exception) -> Reply:
         closing = [(b"connection", b"close")] if error.status in (408, 413) else []
         return Reply(error.status, error_body(str(error)), [*JSON_HEADERS, *closing])
     if isinstance(error, QueueFullError):
-        return Reply(429, error_body("too many rows are waiting; try again"), [*JSON_HEADERS, (b"retry-after", b"1")])
+        return Reply(429, error_body("the queue is full; try again later"), [*JSON_HEADERS, (b"retry-after", b"1")])
     LOGGER.error("a request failed", exc_info=error)
     return Reply(500, error_body("internal error"), JSON_HEADERS)
 

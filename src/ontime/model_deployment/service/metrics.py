@@ -132,7 +132,7 @@ class Metrics:
         # first, because it updates the other two
         for collector in (self.responses, requests, seconds):
             self.registry.register(collector)
-        self.in_flight = Gauge("ontime_rows_in_flight", "Rows that wait or run", registry=self.registry)
+        self.in_flight = Gauge("ontime_rows_in_flight", "Rows queued or being computed", registry=self.registry)
         self.predictions = _Predictions(model)
         self.registry.register(self.predictions)
         info = Gauge(

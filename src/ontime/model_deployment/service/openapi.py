@@ -18,7 +18,7 @@ CLIENT_ERRORS = {
     "408": "the body did not arrive in time",
     "413": "the body is too large, or has too many rows",
     "415": "the content type or encoding is not supported",
-    "429": "too many rows are waiting; Retry-After says when to try again",
+    "429": "the queue is full; Retry-After says how long to wait",
 }
 
 

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     max_batch_rows: Count = 512
     """Rows that run together on the event loop; a request with more rows runs on a thread."""
     max_queued_rows: Count = 16384
-    """Rows that wait or run; above it, new requests get 429."""
+    """Rows queued or being computed; above it, new requests get 429."""
     body_seconds: Seconds = 10.0
     """How long a request's body may take to arrive."""
     drain_seconds: Annotated[float, Field(ge=0)] = 2.0

@@ -100,7 +100,7 @@ def why_not(cache: Path = CACHE) -> str | None:
         return f"programs cannot be traced: {_first_line(told.stderr)}"
     seen, meant = read_table(told.stdout), table_of(PROCESSORS["haswell"], _native_table(tracer))
     changed = all(row == meant.get(place, [0] * 4) for place, row in seen.items() if _is_told(place))
-    return None if changed else "CPUID is answered otherwise than asked"
+    return None if changed else "the tracer does not change what CPUID returns"
 
 
 def on_processor(name: str, kind: str, report: Path, cache: Path = CACHE) -> list[str]:
