@@ -157,7 +157,7 @@ def test_a_slice_may_be_part_of_the_key() -> None:
 
 def test_another_key_is_told() -> None:
     base = predictions()
-    with pytest.raises(OntimeError, match=r"^gate: the key of the rows was row_id and is none; [^\n]+$"):
+    with pytest.raises(OntimeError, match=r"^gate: the row key changed from row_id to none; [^\n]+$"):
         paired(base, replace(base, key=()))
 
 

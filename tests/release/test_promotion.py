@@ -172,7 +172,7 @@ def test_assigning_what_is_assigned_does_nothing_and_says_so(repository: Reposit
     ("arguments", "reason"),
     [
         (["v3.0.0", "production"], "v3.0.0: not registered; known: v1.0.0, v2.0.0"),
-        (["v2.0.0", "production"], "v2.0.0: never ran in staging, as main has it; release it there first"),
+        (["v2.0.0", "production"], "v2.0.0: never ran in staging according to main; release it there first"),
         (["v1.0.0", "canary"], "canary: not a stage; .gto lists staging, production"),
         (["1.0.0", "production"], "1.0.0: no version"),
         (["v1.0.0", ""], ": no stage"),

@@ -287,7 +287,8 @@ def test_a_change_by_hand_on_main_since_the_write_is_refused(repository: Reposit
     other.git("commit", "--quiet", "--all", "--message", "by hand")
     other.git("push", "--quiet", "origin", "HEAD:main")
     assert refused(repository, "publish", "staging") == (
-        "staging: its file was changed by hand since this was written; write it again, or leave it"
+        "staging: its file was changed by hand since this file was written; "
+        "run `ontime release write staging` again, or keep that release"
     )
 
 

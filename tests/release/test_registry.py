@@ -210,8 +210,8 @@ def test_gto_finds_the_same_assignment(repository: Repository) -> None:
     [
         ("stages: []\n", ".gto: lists no stages"),
         ("", ".gto: lists no stages"),
-        ("stages: [a b]\n", ".gto: not what GTO reads"),
-        ("stages: {\n", ".gto: not what GTO reads"),
+        ("stages: [a b]\n", ".gto: GTO cannot read it"),
+        ("stages: {\n", ".gto: GTO cannot read it"),
         (None, ".gto: not found; it lists the stages"),
     ],
 )

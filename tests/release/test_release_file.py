@@ -172,7 +172,9 @@ def test_a_clone_without_its_history_is_refused(
 ) -> None:
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository.origin}", "shallow")
     monkeypatch.chdir(tmp_path / "shallow")
-    with pytest.raises(OntimeError, match=r"^a shallow clone lacks the history that is needed: git fetch --unshallow --tags$"):
+    with pytest.raises(
+        OntimeError, match=r"^a shallow clone lacks the history that is needed: git fetch --unshallow --tags$"
+    ):
         release_file.history("staging", "main")
 
 

@@ -367,7 +367,7 @@ def test_a_stage_without_a_release_is_one_line(chain: Chain) -> None:
 
 def test_a_release_that_no_tag_asked_for_is_named(chain: Chain) -> None:
     chain.repository.publish("production", "v1.0.0", image=chain.image)
-    assert broken(chain, "production")[1] == "tag: no tag ever said that production is to run v1.0.0"
+    assert broken(chain, "production")[1] == "tag: no tag ever released v1.0.0 to production"
 
 
 def test_an_image_that_is_not_there_is_named(chain: Chain, host: str) -> None:

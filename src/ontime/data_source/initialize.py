@@ -1,4 +1,4 @@
-"""A fork's own table: from a file and a target column to a champion.
+"""Configures the graph for a table of your own: from a file and a target column to a champion.
 
 In: a CSV or parquet file. Out: `data/schema/table.yaml` inferred from it, `params.yaml` and the artifact's name in
 `dvc.yaml` edited in place, and the graph run. A file from outside the checkout is copied to `data/external` and
@@ -40,8 +40,8 @@ MOST_LEAF_ROWS = 50
 @click.option("--target", required=True, help="The column to predict; it has two values.")
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
-@click.option("--key", multiple=True, help="A column that names a row; repeat for several.")
-@click.option("--exclude", multiple=True, help="A column that is no feature; repeat for several.")
+@click.option("--key", multiple=True, help="A column of the row key; repeat for several.")
+@click.option("--exclude", multiple=True, help="A column that is not a feature; repeat for several.")
 @click.option("--name", help="Name of the model (default: the file's).")
 @click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
 def command(
@@ -54,7 +54,7 @@ def command(
     name: str | None,
     run: bool,
 ) -> None:
-    """Point the repository at a table of your own, and run the graph."""
+    """Configure the graph for a table of your own, and run it."""
     frame, digest = read_source(source)
     for column in [target, *([time] if time else []), *key, *exclude]:
         if column not in frame:
@@ -94,19 +94,19 @@ def command(
         show("repro")
 
 
-def positive_value(values: "pd.Series[Any]", wanted: str | None) -> Any:
-    """The target's value that counts as the event, with the type that it has in the table."""
+def positive_value(values: "pd.Series[Any]", requested: str | None) -> Any:
+    """The target's value that counts as the event, with its type in the table."""
     counts = values.value_counts()
     if len(counts) != 2:
-        found = f"{', '.join(map(str, counts.index[:5]))}{', …' if len(counts) > 5 else ''}"
-        raise OntimeError(f"target {values.name}: has {len(counts)} values ({found}); it must have two")
+        examples = f"{', '.join(map(str, counts.index[:5]))}{', …' if len(counts) > 5 else ''}"
+        raise OntimeError(f"target {values.name}: has {len(counts)} values ({examples}); it must have two")
     classes = {str(value): plain(value) for value in counts.index}
-    if wanted is not None:
-        if wanted not in classes:
+    if requested is not None:
+        if requested not in classes:
             raise OntimeError(
-                f"--positive {wanted}: no such value in {values.name}; found {', '.join(sorted(classes))}"
+                f"--positive {requested}: no such value in {values.name}; found {', '.join(sorted(classes))}"
             )
-        return classes[wanted]
+        return classes[requested]
     for usual in ("1", "1.0", "True"):
         if usual in classes:
             return classes[usual]

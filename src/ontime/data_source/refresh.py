@@ -1,7 +1,7 @@
-"""New data for the graph: what `.dvc` files import is fetched anew, and a table's new content is pinned.
+"""Updates the data of the graph: fetches the imports of `.dvc` files again, and pins a table's new content.
 
-In: `params.yaml` and the `.dvc` files in git. Out: both, edited in place where the source has changed since. The graph
-does not run; `dvc exp run` or `dvc repro` does that next.
+In: `params.yaml` and the `.dvc` files in git. Out: both, edited in place if the source has changed. The graph is not
+run; run `dvc exp run` or `dvc repro` next.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from ontime.repository.yaml_files import editing
 
 @click.command(name="refresh")
 def command() -> None:
-    """Take the data source's present content."""
+    """Fetch and pin the current content of the data source."""
     imported = sorted(name for name in listed_files(Path.cwd()) if name.endswith(".dvc") and is_import(Path(name)))
     for name in imported:
         show("update", "--quiet", name)
@@ -31,10 +31,10 @@ def command() -> None:
         return
     from ontime.datasets.table import read_source
 
-    _, found = read_source(data.source)
-    if found == pinned:
+    _, current = read_source(data.source)
+    if current == pinned:
         click.echo(f"{data.source}: no new content")
         return
     with editing(PARAMS_FILE) as params:
-        params["data"]["options"]["sha256"] = found
-    click.echo(f"{data.source}: new content, pinned as {found}")
+        params["data"]["options"]["sha256"] = current
+    click.echo(f"{data.source}: new content, pinned as {current}")

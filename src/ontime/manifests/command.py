@@ -1,7 +1,7 @@
-"""Render every manifest, validate it against the schemas of the cluster's own releases, and lint it.
+"""Render every manifest, validate it against the schemas of the versions that the cluster runs, and lint it.
 
-In: `deployment/kubernetes/` and `argocd/`. Out: exit status 1 with a line for each finding; or, against a base
-revision, the rendered difference as Markdown.
+In: `deployment/kubernetes/` and `argocd/`. Out: exit status 1 with a line for each finding; or, with a base revision,
+the difference of the rendered manifests as Markdown.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from ontime.manifests.tools import find_kustomize
 
 
 @click.command(name="manifests")
-@click.option("--base", metavar="REV", help="Only add to the report what differs from it.")
+@click.option("--base", metavar="REV", help="Only report the differences from this revision.")
 @click.option(
     "--output", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder of the report."
 )

@@ -20,10 +20,10 @@ MOST_CHARACTERS = 20_000
 
 
 def report_difference(base: str, report: Path) -> str:
-    """Add what a branch changes in the rendered manifests to the report, which is made if it is not there.
+    """Add the changes of a branch to the rendered manifests to the report, which is created if needed.
 
     Returns:
-        What was done, in a line.
+        A line that says what was done.
     """
     if not git("diff", "--name-only", base, "--", *map(str, SOURCES)):
         return f"no manifest differs from {base}"
@@ -52,7 +52,7 @@ def report_difference(base: str, report: Path) -> str:
 
 
 def section(before: Mapping[str, str], after: Mapping[str, str], changed: list[str]) -> list[str]:
-    """The difference as one block of Markdown that opens on a click."""
+    """The difference as a collapsed block of Markdown."""
     lines = [
         line
         for name in changed

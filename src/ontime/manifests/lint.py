@@ -38,16 +38,16 @@ def lint(rendered: Mapping[str, list[Manifest]]) -> Iterator[str]:
         checked, unread = summary["passed"] + summary["failed"], summary["parsing_errors"]
         failed = results["results"]["failed_checks"]
     except (ValueError, KeyError, TypeError):
-        told = (done.stderr.strip() or done.stdout.strip() or str(done.returncode)).splitlines()
-        raise OntimeError(f"checkov: {told[-1]}") from None
+        lines = (done.stderr.strip() or done.stdout.strip() or str(done.returncode)).splitlines()
+        raise OntimeError(f"checkov: {lines[-1]}") from None
     if not checked or unread:
-        raise OntimeError(f"checkov: checked {checked} things, could not read {unread} files")
+        raise OntimeError(f"checkov: ran {checked} checks, could not read {unread} files")
     for check in failed:
         yield f"{check['file_path'].lstrip('/')}: {check['resource']}: {check['check_id']}: {check['check_name']}"
 
 
 def known_to_linters(manifest: Manifest) -> Manifest:
-    """The manifest; a Rollout as the Deployment whose pods it has, for no linter looks into a Rollout."""
+    """The manifest; a Rollout as a Deployment with the same pods, because linters do not know Rollouts."""
     if manifest.get("kind") != "Rollout":
         return manifest
     spec = {name: value for name, value in manifest["spec"].items() if name in ("replicas", "selector", "template")}

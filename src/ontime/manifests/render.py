@@ -17,18 +17,18 @@ ARGO_CD = Path("argocd")
 SOURCES = (Path("deployment"), ARGO_CD)
 NO_DIGEST = f"sha256:{'0' * 64}"
 TEXT_TO_KUBERNETES = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
-"""A date and `=`, which YAML 1.1 makes something else of."""
+"""Dates and `=`, which YAML 1.1 does not read as text."""
 
 Manifest = dict[str, Any]
 
 
 def targets(top: Path) -> dict[str, Path]:
-    """What is applied, by a short name, relative to `top`: overlays, namespaces and Argo CD's own objects."""
-    found = {
+    """Folders that are applied, relative to `top`, by a short name: overlays, namespaces and Argo CD's own objects."""
+    folders = {
         f"overlays/{path.parent.name}": path.parent for path in sorted(top.glob(f"{KUBERNETES}/overlays/*/*.yaml"))
     }
-    found |= {path.name: path for path in (top / KUBERNETES / "namespaces", top / ARGO_CD) if path.is_dir()}
-    return {name: path.relative_to(top) for name, path in found.items()}
+    folders |= {path.name: path for path in (top / KUBERNETES / "namespaces", top / ARGO_CD) if path.is_dir()}
+    return {name: path.relative_to(top) for name, path in folders.items()}
 
 
 def render_all(top: Path, kustomize: Path) -> dict[str, list[Manifest]]:
@@ -45,7 +45,7 @@ def render_all(top: Path, kustomize: Path) -> dict[str, list[Manifest]]:
 
 
 def build(folder: Path, kustomize: Path) -> str:
-    """What kustomize makes of a folder."""
+    """The output of kustomize for a folder."""
     done = subprocess.run([kustomize, "build", str(folder)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise OntimeError(f"{folder}: {last_line(done).removeprefix('Error: ')}")
@@ -68,14 +68,14 @@ def build_component(top: Path, name: str, kustomize: Path) -> str:
 
 
 def copy_sources(top: Path, folder: Path) -> Path:
-    """The folders that kustomize reads, copied; the new top."""
+    """Copy the folders that kustomize reads to `folder`, and return it."""
     for source in SOURCES:
         shutil.copytree(top / source, folder / source)
     return folder
 
 
 def parse(text: str) -> list[Manifest]:
-    """Manifests of a text of several documents."""
+    """The manifests in a text with several YAML documents."""
     import yaml
 
     return list(yaml.load_all(text, Loader=_loader()))
@@ -96,7 +96,7 @@ def _loader() -> Any:
 
 
 def containers(manifest: Manifest) -> list[Manifest]:
-    """Containers and init containers of whatever has a pod's template."""
+    """Containers and init containers of a manifest with a pod template."""
     spec = manifest.get("spec") or {}
     pod = (spec.get("template") or {}).get("spec") or {}
     return [*pod.get("initContainers", ()), *pod.get("containers", ())]

@@ -1,7 +1,7 @@
-"""Manifests against the schemas of the cluster's own releases.
+"""Validates manifests against the schemas of the versions that the cluster runs.
 
-Core kinds are held against Kubernetes' own schemas, custom resources against the definitions in the Go modules of the
-releases that the cluster runs.
+Core kinds are validated against Kubernetes' schemas, custom resources against the definitions in the Go modules of the
+versions that the cluster runs.
 """
 
 import json
@@ -21,7 +21,7 @@ from ontime.manifests.tools import CACHE, find_go, one_at_a_time
 
 KUBERNETES_VERSION = "1.37"
 GO_TOOLCHAIN = "go1.27.3"
-"""What Argo CD's module asks for; Go fetches it from the module proxy as it does any module."""
+"""The toolchain that Argo CD's module requires; Go downloads it from the module proxy like any module."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ DEFINITIONS = (
 
 
 def validate_all(rendered: Mapping[str, list[Manifest]], custom: Mapping[str, Manifest]) -> Iterator[str]:
-    """A line for each manifest that is not what its schema says, or has none."""
+    """A line for each violation of a schema, and for each manifest without a schema."""
     for target, manifests in rendered.items():
         for manifest in manifests:
             for problem in validate(manifest, custom):
@@ -51,7 +51,7 @@ def validate_all(rendered: Mapping[str, list[Manifest]], custom: Mapping[str, Ma
 
 
 def validate(manifest: Manifest, custom: Mapping[str, Manifest]) -> Iterator[str]:
-    """What is wrong with one manifest; a field that its schema does not know counts."""
+    """The violations of one manifest; a field that its schema does not define is one."""
     import jsonschema
 
     try:
@@ -101,12 +101,12 @@ def download(definitions: Definitions) -> Path:
             check=False,
         )
     try:
-        told = json.loads(done.stdout)
+        output = json.loads(done.stdout)
     except ValueError:
-        told = {"Error": (done.stderr.strip().splitlines() or ["failed"])[-1]}
-    if "Dir" not in told:
-        raise OntimeError(f"{module}: {told.get('Error')}")
-    return Path(told["Dir"])
+        output = {"Error": (done.stderr.strip().splitlines() or ["failed"])[-1]}
+    if "Dir" not in output:
+        raise OntimeError(f"{module}: {output.get('Error')}")
+    return Path(output["Dir"])
 
 
 def _schemas_of(definition: Manifest) -> Iterator[tuple[str, Manifest]]:
@@ -120,7 +120,7 @@ def _schemas_of(definition: Manifest) -> Iterator[tuple[str, Manifest]]:
 
 
 def strict(schema: Any) -> Any:
-    """A definition's schema as JSON Schema that refuses fields which the API server would drop."""
+    """A definition's schema as a JSON Schema that rejects fields which the API server would drop."""
     if isinstance(schema, list):
         return [strict(one) for one in schema]
     if not isinstance(schema, dict):

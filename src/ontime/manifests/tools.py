@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def one_at_a_time(function: Callable[P, T]) -> Callable[P, T]:
-    """Let processes that find something missing in the cache wait for the one that makes it."""
+    """Let only one process at a time fill the cache; the others wait."""
 
     @functools.wraps(function)
     def waiting(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -41,7 +41,7 @@ def find_kustomize(build_it: bool = True) -> Path:
     """kustomize as `deployment/tools/go.mod` pins it, built once.
 
     Raises:
-        OntimeError: it is not there and may or can not be built.
+        OntimeError: it is not in the cache, and building it is not allowed or fails.
     """
     path = CACHE / f"kustomize-{sha256(TOOLS / 'go.sum')[:16]}"
     if path.is_file():
@@ -76,7 +76,7 @@ def find_go() -> str:
 
 @one_at_a_time
 def find_checkov() -> str:
-    """Checkov in an environment of its own, for its dependencies are older than ours."""
+    """Path of checkov, installed in its own environment because it needs older dependencies."""
     lock = TOOLS / "requirements.txt"
     folder = CACHE / f"checkov-{sha256(lock)[:16]}"
     if not (folder / ".ready").is_file():
@@ -96,5 +96,5 @@ def find_checkov() -> str:
 
 
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The last that a program told of an error."""
+    """The last line of a program's standard error."""
     return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]

@@ -1,1 +1,1 @@
-"""What a pull request must show: the proof of `dvc.lock`, the report on the model, the gate, the comment."""
+"""Checks of a pull request: the proof of `dvc.lock`, the report on the model, the gate, the comment."""

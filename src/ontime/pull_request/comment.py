@@ -1,7 +1,7 @@
-"""The report as one comment of its pull request, updated in place, through GitHub's REST API.
+"""Publishes the report as one comment on its pull request, updated in place, through GitHub's REST API.
 
 In: a Markdown file whose first line is the report's marker; `GITHUB_REPOSITORY`, `GITHUB_TOKEN` and `GITHUB_API_URL`
-as a workflow sets them. Out: the comment that begins with the marker, made or changed.
+as a workflow sets them. Out: the comment that begins with the marker, created or updated.
 """
 
 import os
@@ -23,7 +23,7 @@ MOST_CHARACTERS = 65_000
 @click.option("--pull-request", type=click.IntRange(min=1), required=True, metavar="NUMBER")
 @click.option("--file", "path", type=click.Path(path_type=Path), default=Path("report/report.md"), show_default=True)
 def command(pull_request: int, path: Path) -> None:
-    """Put the report on its pull request."""
+    """Post the report as a comment on its pull request, or update that comment."""
     if not path.is_file():
         raise OntimeError(f"{path}: not found; run `ontime report` first")
     missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not os.environ.get(name)]
@@ -33,7 +33,7 @@ def command(pull_request: int, path: Path) -> None:
 
 
 def comment(text: str, pull_request: int) -> str:
-    """Make or change the comment; where it is."""
+    """Create or update the comment, and return its URL."""
     marker, rest = text.split("\n", 1)
     if not marker.startswith("<!-- ") or not rest.strip():
         raise OntimeError("the report does not begin with its marker; it is not from `ontime report`")
@@ -50,10 +50,10 @@ def comment(text: str, pull_request: int) -> str:
                 "X-GitHub-Api-Version": "2022-11-28",
             }
         )
-        for found in _comments(session, f"{issues}/{pull_request}/comments?per_page=100"):
-            if found["body"].startswith(marker):
-                answer = _call(session, "PATCH", f"{issues}/comments/{found['id']}", text)
-                return str(answer["html_url"])
+        for existing in _comments(session, f"{issues}/{pull_request}/comments?per_page=100"):
+            if existing["body"].startswith(marker):
+                updated = _call(session, "PATCH", f"{issues}/comments/{existing['id']}", text)
+                return str(updated["html_url"])
         return str(_call(session, "POST", f"{issues}/{pull_request}/comments", text)["html_url"])
 
 

@@ -1,10 +1,9 @@
-"""Whether a champion is worse than another on the same rows, by more than is allowed and beyond chance.
+"""Decides whether a champion is significantly worse than another on the same rows, by more than a tolerance.
 
-In: two sets of predictions with key, target and slices. Out: for each metric the two values and the interval of the
-worsening, by the standard error of a paired bootstrap: both models are judged on the same resampled rows, so what the
-rows have in common cancels (Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 12). A metric
-regresses if its worsening is more than is allowed and the interval has no zero: a difference has to matter, and to be
-there.
+In: two sets of predictions with key, target and slices. Out: for each metric both values and a confidence interval of
+the worsening, from the standard error of a paired bootstrap: both models are evaluated on the same resampled rows, so
+variation that the rows have in common cancels (Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter
+12). A metric has regressed if its worsening exceeds the tolerance and the interval is above zero.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,22 +25,22 @@ from ontime.model_evaluation.metrics import SLICE_ROWS, Decision
 
 Times = npt.NDArray[np.int64]
 Score = Callable[[Times], float]
-"""A metric of rows of which each counts so many times."""
+"""A metric, given how many times each row counts."""
 
 ROW_NUMBER = "row number"
-"""What pairs rows that have no key."""
+"""The column that pairs rows without a key."""
 LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000"}
 
 
 class Tolerance(Section):
-    """How much worse than its base a metric may be: the larger of the two, in its unit and as a share of the base."""
+    """How much worse than the base a metric may be: the larger of an absolute value and a share of the base."""
 
     absolute: Annotated[float, Field(ge=0)]
     relative: Annotated[float, Field(ge=0)]
 
 
 class Gate(Section):
-    """When a pull request fails: a validation metric of the champion is worse than allowed, beyond chance.
+    """A pull request fails if a validation metric of the champion is significantly worse, by more than its tolerance.
 
     The worsening's interval at `confidence` comes from `resamples` paired bootstrap resamples of the rows.
     """
@@ -56,7 +55,7 @@ class Gate(Section):
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric of base and head; the worsening (positive is worse) lies in `low` to `high` at the confidence."""
+    """One metric of base and head; `low` to `high` is the confidence interval of the worsening (positive is worse)."""
 
     name: str
     base: float
@@ -72,7 +71,7 @@ class Comparison:
 
     @property
     def regressed(self) -> bool:
-        """Worse by more than is allowed, and not by chance."""
+        """Whether it is significantly worse, by more than the tolerance."""
         return self.worsening > self.allowed and self.low > 0
 
 
@@ -89,11 +88,11 @@ def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
     """Rows that both have, with `base` and `head` probabilities, and how many only one of them has.
 
     Raises:
-        OntimeError: no row is in both, or the key is another one.
+        OntimeError: no row is in both, or the keys differ.
     """
     if base.key != head.key:
         raise OntimeError(
-            f"gate: the key of the rows was {_listed(base.key)} and is {_listed(head.key)}; compare the metrics by hand"
+            f"gate: the row key changed from {_listed(base.key)} to {_listed(head.key)}; compare the metrics by hand"
         )
     key, left, right = list(head.key), base.rows, head.rows
     if not key:
@@ -113,28 +112,28 @@ def _listed(key: tuple[str, ...]) -> str:
 def compare_metrics(
     both: pd.DataFrame, base_threshold: float, head_threshold: float, decision: Decision, gate: Gate
 ) -> list[Comparison]:
-    """Every metric of the gate on the paired rows."""
+    """Compare every metric of the gate on the paired rows."""
     labels = both[TARGET].to_numpy(dtype=np.int8)
     probabilities = (both["base"].to_numpy(dtype=np.float64), both["head"].to_numpy(dtype=np.float64))
     thresholds = (base_threshold, head_threshold)
-    found = []
+    comparisons = []
     for name, tolerance in gate.metrics.items():
         base, head = (
             _score(name, labels, probability, threshold, decision)
             for probability, threshold in zip(probabilities, thresholds, strict=True)
         )
-        found.append(_comparison(name, base, head, len(labels), tolerance, gate))
-    return found
+        comparisons.append(_comparison(name, base, head, len(labels), tolerance, gate))
+    return comparisons
 
 
 def compare_slices(both: pd.DataFrame, slices: list[str], gate: Gate) -> list[Comparison]:
-    """ROC AUC of every slice with rows enough, on the paired rows."""
-    found = []
+    """Compare the ROC AUC of every slice that has enough rows, on the paired rows."""
+    comparisons = []
     for column, value, part in _slices(both, slices, gate.slice_rows):
         labels = part[TARGET].to_numpy(dtype=np.int8)
         base, head = (_roc_auc(labels, part[name].to_numpy(dtype=np.float64)) for name in ("base", "head"))
-        found.append(_comparison(f"{column}={value}", base, head, len(labels), gate.slices, gate))
-    return found
+        comparisons.append(_comparison(f"{column}={value}", base, head, len(labels), gate.slices, gate))
+    return comparisons
 
 
 def _slices(both: pd.DataFrame, slices: list[str], least_rows: int) -> Iterator[tuple[str, str, pd.DataFrame]]:
@@ -153,7 +152,7 @@ def _comparison(name: str, base: Score, head: Score, rows: int, tolerance: Toler
     for _ in range(gate.resamples):
         times = np.bincount(random.integers(0, rows, rows), minlength=rows)
         worse.append(_worsening(name, base(times), head(times)))
-    # not the resamples' own quantiles: of some hundreds, those far out are chance
+    # not the quantiles of the resamples, because the outer ones of a few hundred are too noisy
     half = NormalDist().inv_cdf((1 + gate.confidence) / 2) * float(np.nanstd(worse, ddof=1))
     middle = _worsening(name, before, after)
     allowed = max(tolerance.absolute, tolerance.relative * abs(before))
@@ -165,7 +164,7 @@ def _worsening(name: str, base: float, head: float) -> float:
 
 
 def _score(name: str, labels: Labels, probability: Probability, threshold: float, decision: Decision) -> Score:
-    """A metric as a function of how many times each row counts; what can be is computed once."""
+    """A metric as a function of how many times each row counts; costs per row are computed once."""
     if name == "roc_auc":
         return _roc_auc(labels, probability)
     if name == "pr_auc":
@@ -184,7 +183,7 @@ def _score(name: str, labels: Labels, probability: Probability, threshold: float
 
 
 def _roc_auc(labels: Labels, probability: Probability) -> Score:
-    """ROC AUC, NaN where the rows that count are of one class; sorted once, which is what takes the time."""
+    """ROC AUC, NaN if the rows that count are of one class; rows are sorted once, because sorting is slow."""
     order = np.argsort(probability, kind="stable")
     first = np.concatenate([[0], np.flatnonzero(np.diff(probability[order])) + 1])
     event = labels[order] == 1

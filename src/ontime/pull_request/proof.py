@@ -1,11 +1,11 @@
-"""The proof of a change: `dvc.lock` is what its code makes of its data, and every output is in the remote.
+"""The proof of a change: its code and data reproduce `dvc.lock`, and every output is in the remote.
 
-In: the checkout and a base revision. Out: one line for each stage or output that is wrong, and exit status 1.
+In: the checkout and a base revision. Out: one line for each stage or output that fails, and exit status 1.
 
-Nothing runs for a change to no pipeline file. Otherwise no stage may be left to run and no output unpushed, which is
-seen without any data; then the stages whose entries in `dvc.lock` differ from the base's run again, without cache, on
-inputs from the remote, and must come out with the hashes that `dvc.lock` has. Where there are no credentials for the
-remote (a fork's pull request), the base's own graph makes the inputs.
+If no pipeline file changed, nothing runs. Otherwise, no stage may be stale and no output unpushed, which is checked
+without data. Then the stages whose entries in `dvc.lock` differ from the base's are rerun without cache, on inputs from
+the remote, and must reproduce the hashes in `dvc.lock`. Without credentials for the remote (a fork's pull request), the
+base's graph is run to make the inputs.
 """
 
 import itertools
@@ -30,11 +30,11 @@ NOT_HERE = ("deleted", "not in cache")
 
 
 @click.command(name="proof")
-@click.option("--base", metavar="REV", help="The revision to compare with; without it, nothing is run again.")
-@click.option("--no-remote", is_flag=True, help="Without the remote: the base's graph makes the inputs.")
-@click.option("--output", type=click.Path(path_type=Path), help="Folder for a report.md with what is wrong.")
+@click.option("--base", metavar="REV", help="The revision to compare with; without it, no stage is rerun.")
+@click.option("--no-remote", is_flag=True, help="Do not use the remote; run the base's graph to make the inputs.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder for a report.md with the failures.")
 def command(base: str | None, no_remote: bool, output: Path | None) -> None:
-    """Prove that dvc.lock is what the code makes and that its outputs are in the remote."""
+    """Check that the code reproduces dvc.lock and that its outputs are in the remote."""
     since = merge_base(base) if base else None
     locked = read_lock(LOCK)
     if since:
@@ -44,20 +44,20 @@ def command(base: str | None, no_remote: bool, output: Path | None) -> None:
             return
         click.echo(f"pipeline files that differ from {base}: {_few(changed)}")
     made = locked_hashes(locked)
-    told = [*stale_stages(locked, made), *([] if no_remote else unpushed_outputs(made))]
-    if since and not told:
-        told = prove(since, locked, made, remote=not no_remote)
-    if told:
+    failures = [*stale_stages(locked, made), *([] if no_remote else unpushed_outputs(made))]
+    if since and not failures:
+        failures = prove(since, locked, made, remote=not no_remote)
+    if failures:
         if output:
-            write_failure(output, told)
-        for line in told[:-1]:
+            write_failure(output, failures)
+        for line in failures[:-1]:
             click.echo(f"error: {line}", err=True)
-        raise OntimeError(told[-1])
+        raise OntimeError(failures[-1])
     click.echo(f"{LOCK}: proven")
 
 
 def merge_base(base: str) -> str:
-    """The commit where this checkout's history left the base's; the base itself where a shallow clone ends before."""
+    """The merge base of HEAD and the base; the base itself if a shallow clone does not contain it."""
     commit = commit_of(base)
     if commit is None:
         raise OntimeError(f"--base {base}: no such revision")
@@ -78,7 +78,7 @@ def is_pipeline_file(name: str, inputs: set[str]) -> bool:
 
 
 def locked_hashes(locked: Stages) -> dict[str, str]:
-    """Hash of each path that a stage makes, by dvc.lock, or that DVC tracks by a `.dvc` file of its own."""
+    """Hash of each output in dvc.lock, and of each path that a `.dvc` file tracks."""
     made = outputs(locked)
     for name in filter(None, git("ls-files", "-z", "--", "*.dvc").split("\0")):
         made |= tracked(Path(name))
@@ -86,21 +86,21 @@ def locked_hashes(locked: Stages) -> dict[str, str]:
 
 
 def stale_stages(locked: Stages, made: Mapping[str, str]) -> list[str]:
-    """A line for each stage that `dvc repro` would run, with the reason; data that is not here counts as locked."""
+    """A line for each stage that `dvc repro` would run, with the reason; missing data counts as unchanged."""
     reasons = {name: [*stale_reasons(entries, made)] for name, entries in answer("status").items()}
     for name, stage in locked.items():
         for dep in stage["deps"]:
             if dep["path"] in made and dep.get("md5") != made[dep["path"]]:
                 reasons.setdefault(name, []).append(dep["path"])
     return [
-        f"stage {name}: stale, changed: {_few([*dict.fromkeys(found)])}; run `dvc repro` and `dvc push`, commit {LOCK}"
-        for name, found in reasons.items()
-        if found
+        f"stage {name}: stale, changed: {_few([*dict.fromkeys(names)])}; run `dvc repro` and `dvc push`, commit {LOCK}"
+        for name, names in reasons.items()
+        if names
     ]
 
 
 def stale_reasons(entries: list[Any], made: Mapping[str, str]) -> Iterator[str]:
-    """What `dvc status --json` says of one stage, less what is locked and only not here."""
+    """The changes of one stage in `dvc status --json`, without locked data that is only missing in the checkout."""
     for entry in entries:
         if isinstance(entry, str):
             yield entry.removeprefix("changed ")
@@ -113,17 +113,17 @@ def stale_reasons(entries: list[Any], made: Mapping[str, str]) -> Iterator[str]:
 
 
 def unpushed_outputs(made: Mapping[str, str]) -> list[str]:
-    """A line for each output of which the default remote lacks a file."""
-    found = set(answer("data", "status", "--not-in-remote", "--granular").get("not_in_remote", ()))
-    lacking = {next((out for out in made if path == out or path.startswith(f"{out}/")), path) for path in found}
-    return [f"output {path}: not in the remote; run {how_to_push(path, found)}" for path in sorted(lacking)]
+    """A line for each output with a file that is missing in the default remote."""
+    missing = set(answer("data", "status", "--not-in-remote", "--granular").get("not_in_remote", ()))
+    incomplete = {next((out for out in made if path == out or path.startswith(f"{out}/")), path) for path in missing}
+    return [f"output {path}: not in the remote; run {how_to_push(path, missing)}" for path in sorted(incomplete)]
 
 
 def prove(since: str, locked: Stages, made: Mapping[str, str], remote: bool) -> list[str]:
-    """Run the stages again whose entries differ from the base's, and fetch what a report compares.
+    """Rerun the stages whose entries differ from the base's, and fetch the outputs that the report compares.
 
     Returns:
-        A line for each output whose hash is not the locked one.
+        A line for each output whose hash differs from the locked one.
     """
     if not remote:
         run_base(since)
@@ -135,26 +135,26 @@ def prove(since: str, locked: Stages, made: Mapping[str, str], remote: bool) -> 
         show("repro", "--force", "--no-run-cache", "--single-item", name)
     click.echo(f"{len(changed)} of {len(locked)} stages run again: {', '.join(changed) or 'none'}")
     again = locked_hashes(read_lock(LOCK))
-    told = [
+    failures = [
         f"stage {name}: {out['path']} is not what {LOCK} says; run `dvc repro` and `dvc push`, commit {LOCK}"
         for name in changed
         for out in locked[name]["outs"]
         if out["md5"] != again.get(out["path"])
     ]
-    if not told:
-        # the same content, in the words of the commit
+    if not failures:
+        # the same content, byte for byte as committed
         with replacing(LOCK) as temporary:
             temporary.write_bytes(text)
         compared = [stage for name, stage in locked.items() if name.partition("@")[0] in COMPARED_STAGES]
-        wanted = {str(paths.FEATURE_LAYOUT), *(out["path"] for stage in compared for out in stage["outs"])}
-        bring(wanted & made.keys(), remote)
-    return told
+        needed = {str(paths.FEATURE_LAYOUT), *(out["path"] for stage in compared for out in stage["outs"])}
+        bring(needed & made.keys(), remote)
+    return failures
 
 
-def bring(wanted: set[str], remote: bool) -> None:
-    """Pull, or without the remote check out, those of the paths that are not here."""
-    # all at once, then one by one: among several targets DVC can leave out a folder that its cache does not have
-    for targets in (sorted(wanted), *([path] for path in sorted(wanted))):
+def bring(needed: set[str], remote: bool) -> None:
+    """Pull, or without the remote check out, the paths that are missing in the checkout."""
+    # all at once, then one by one: with several targets DVC can skip a folder that its cache does not have
+    for targets in (sorted(needed), *([path] for path in sorted(needed))):
         missing = [path for path in targets if not Path(path).exists()]
         if missing:
             show("pull" if remote else "checkout", *missing)
@@ -167,7 +167,7 @@ def changed_stages(since: str, locked: Stages) -> list[str]:
 
 
 def run_base(since: str) -> None:
-    """Run the base's graph with the base's code, in a copy that fills this checkout's cache."""
+    """Run the base's graph with the base's code, in a clone that uses this checkout's cache."""
     cache = dvc("cache", "dir")
     with tempfile.TemporaryDirectory(prefix="ontime-base-") as top:
         copy = Path(top) / "checkout"
@@ -176,13 +176,13 @@ def run_base(since: str) -> None:
         show("repro", "--quiet", folder=copy)
 
 
-def write_failure(output: Path, told: list[str]) -> None:
-    """Write what is wrong as a report that takes the place of the pull request's comment."""
+def write_failure(output: Path, failures: list[str]) -> None:
+    """Write the failures as a report, which replaces the pull request's comment."""
     from ontime.pull_request.report import MARKER
 
     with replacing(output) as folder:
         folder.mkdir()
-        lines = [MARKER, "", f"## {LOCK} is not proven", "", *(f"- {line}" for line in told), ""]
+        lines = [MARKER, "", f"## {LOCK} is not proven", "", *(f"- {line}" for line in failures), ""]
         (folder / "report.md").write_text("\n".join(lines), encoding="utf-8")
 
 

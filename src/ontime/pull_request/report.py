@@ -1,7 +1,7 @@
-"""What a branch does to the model, as Markdown: metrics, slices, parameters, data, plots, and the gate's verdict.
+"""The effect of a branch on the model, as Markdown: metrics, slices, parameters, data, plots, and the gate's result.
 
-In: the workspace and a base revision; what DVC tracks of the base comes from the cache or the remote. Out: a folder
-with `report.md` and its images. Only validation rows decide; test metrics are shown. Exit status 1 on a regression.
+In: the workspace and a base revision, whose data comes from DVC's cache or remote. Out: a folder with `report.md` and
+its images. The gate uses only validation metrics; test metrics are shown. Exit status 1 on a regression.
 """
 
 import json
@@ -30,7 +30,7 @@ from ontime.repository.dvc import answer
 from ontime.repository.git import commit_of
 
 MARKER = "<!-- ontime report -->"
-"""First line of the report, by which its comment is found again."""
+"""First line of the report, which identifies its comment."""
 MOST_SLICES, MOST_CHANGES = 6, 30
 
 
@@ -47,9 +47,11 @@ class Champion:
 @click.command(name="report")
 @click.option("--base", required=True, metavar="REV", help="The revision to compare with, such as origin/main.")
 @click.option("--output", type=click.Path(path_type=Path), default="report", show_default=True)
-@click.option("--image-url", default="", metavar="URL", help="Where the images will be (default: beside the report).")
+@click.option(
+    "--image-url", default="", metavar="URL", help="URL of the folder with the images (default: beside the report)."
+)
 def command(base: str, output: Path, image_url: str) -> None:
-    """Write what this checkout does to the model against a base revision, and judge it by `gate`."""
+    """Compare the model with that of a base revision, write a report, and apply the gate."""
     gate, decision = load_section("gate", Gate), load_section("decision", Decision)
     columns = load_section("evaluate", Evaluate).slices
     commit = commit_of(base)
@@ -133,14 +135,14 @@ def changes(commit: str) -> Changes:
         for changed in answer("params", "diff", commit).values()
         for name, values in changed.items()
     ]
-    found = answer("diff", commit)
+    diff = answer("diff", commit)
     outputs = {
-        kind: [_path(entry["path"]) for entry in found.get(kind, ())] for kind in ("added", "deleted", "modified")
+        kind: [_path(entry["path"]) for entry in diff.get(kind, ())] for kind in ("added", "deleted", "modified")
     }
-    # dvc diff takes an output that was never fetched for a deleted one
+    # dvc diff reports an output that was never fetched as deleted
     absent = set(_absent())
     outputs["deleted"] = [path for path in outputs["deleted"] if absent.isdisjoint(_with_folders(path))]
-    outputs["renamed"] = [f"{entry['path']['old']} to {entry['path']['new']}" for entry in found.get("renamed", ())]
+    outputs["renamed"] = [f"{entry['path']['old']} to {entry['path']['new']}" for entry in diff.get("renamed", ())]
     return Changes(parameters, outputs, answer("metrics", "diff", commit))
 
 
@@ -184,7 +186,7 @@ def draw(before: Champion, after: Champion, folder: Path) -> list[str]:
 
 
 def verdict(failed: list[Comparison]) -> str:
-    """One line: what is worse than allowed, or that nothing is."""
+    """One line with the metrics that regressed, or that none did."""
     if not failed:
         return "passed: nothing is worse than allowed"
     return "failed: " + "; ".join(
@@ -267,9 +269,9 @@ def _output_rows(outputs: Mapping[str, list[str]]) -> Iterator[str]:
 
 
 def _listed(lines: Iterator[str]) -> list[str]:
-    found = list(lines)
-    more = [f"- and {len(found) - MOST_CHANGES} more"] if len(found) > MOST_CHANGES else []
-    return ["\n".join([f"- {line}" for line in found[:MOST_CHANGES]] + more) if found else "No change."]
+    changes = list(lines)
+    more = [f"- and {len(changes) - MOST_CHANGES} more"] if len(changes) > MOST_CHANGES else []
+    return ["\n".join([f"- {line}" for line in changes[:MOST_CHANGES]] + more) if changes else "No change."]
 
 
 def _value(value: Any) -> str:
@@ -277,5 +279,5 @@ def _value(value: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text of the data or of a branch, so that it stays in its cell."""
+    """Text escaped for a cell of a Markdown table."""
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

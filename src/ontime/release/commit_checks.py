@@ -41,7 +41,8 @@ def check_lock(commit: str) -> None:
             raise OntimeError(f"commit {commit[:SHORT]}: DVC cannot read its graph: {_line(error)}") from None
     if stale:
         raise OntimeError(
-            f"commit {commit[:SHORT]}: {LOCK} is stale: {_few(stale)} would run; run `dvc repro`, commit, and register that commit"
+            f"commit {commit[:SHORT]}: {LOCK} is stale: {_few(stale)} would run; "
+            "run `dvc repro`, commit, and register that commit"
         )
 
 

@@ -49,7 +49,9 @@ def command(name: str, version_: str, base: str | None, pip_config: Path | None,
     tool = find_tool("docker" if docker else "podman")
     linked = [path for path in sorted(paths.CHAMPION.rglob("*")) if path.is_symlink()]
     if linked:
-        raise OntimeError(f"{linked[0]}: a symbolic link; an image cannot contain it; run `dvc unprotect {paths.CHAMPION}`")
+        raise OntimeError(
+            f"{linked[0]}: a symbolic link; an image cannot contain it; run `dvc unprotect {paths.CHAMPION}`"
+        )
     signer = signing.Signer(signing.SIGNATURE.with_suffix(signing.KEY_ENDING))
     signing.verify(paths.CHAMPION, signing.SIGNATURE, signer)
     arguments = {

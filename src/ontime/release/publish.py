@@ -1,7 +1,7 @@
 """Writes a release file, then commits it alone on top of the remote's branch, whatever is checked out, and pushes it.
 
-A local ref, `refs/ontime/releases/<stage>`, records the commit of the branch at the time of writing. So a release of the
-same stage that somebody else published since is detected, and the second of two concurrent releases is refused.
+A local ref, `refs/ontime/releases/<stage>`, records the commit of the branch at the time of writing. So a release of
+the same stage that somebody else published since is detected, and the second of two concurrent releases is refused.
 """
 
 import tempfile
@@ -104,7 +104,10 @@ def publish(stage: str, branch: str, to_branch: str | None) -> str:
             follow(branch, path)
             return f"{stage}: {release.version} is on {branch} already"
         if blob_of(top, path) != blob_of(base, path):
-            raise OntimeError(f"{stage}: {_other(stage, branch)} since this file was written; run `ontime release write {stage}` again, or keep that release")
+            raise OntimeError(
+                f"{stage}: {_other(stage, branch)} since this file was written; "
+                f"run `ontime release write {stage}` again, or keep that release"
+            )
         commit = make_commit(top, path, content, message(stage, release, registry))
         if to_branch:
             return f"{stage}: {release.version} {_propose(commit, path, to_branch)}"

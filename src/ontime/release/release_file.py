@@ -1,7 +1,7 @@
 """The release file: a kustomize component with the image that a stage runs, its version, commit and model.
 
-The whole file is rendered from five values. It is valid only if rendering its own values gives the same text, so a manual
-edit is detected.
+The whole file is rendered from five values. It is valid only if rendering its own values gives the same text, so a
+manual edit is detected.
 """
 
 import re
@@ -165,9 +165,7 @@ def history(stage: str, branch: str) -> list[Written]:
 def ran(stage: str, branch: str, version: str | None = None) -> list[Written]:
     """The releases in the history of a stage, or only those of `version`, newest first."""
     return [
-        written
-        for written in history(stage, branch)
-        if written.release and version in (None, written.release.version)
+        written for written in history(stage, branch) if written.release and version in (None, written.release.version)
     ]
 
 

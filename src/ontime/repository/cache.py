@@ -1,7 +1,7 @@
-"""DVC's cache on this machine, byte by byte: an object whose content is not what its name says is removed.
+"""Hashes every object of DVC's local cache and removes those whose content does not match their name.
 
-DVC trusts an object by its date; a disk that lost bits is found only by reading. A removed object comes back by
-`dvc pull`, or by `dvc repro`, which makes it again.
+DVC trusts an object by its modification time, so only reading it detects disk corruption. `dvc pull` fetches a removed
+object again, or `dvc repro` recreates it.
 """
 
 import click
@@ -12,7 +12,9 @@ from ontime.repository.dvc import cache_folder, push_each
 
 
 @click.command(name="cache")
-@click.option("--push", is_flag=True, help="Then push each object that the remote lacks, also where it has a part.")
+@click.option(
+    "--push", is_flag=True, help="Then push every object that the remote lacks, also in folders that it has in part."
+)
 def command(push: bool) -> None:
     """Check every object of DVC's cache and remove corrupted ones."""
     objects = sorted(path for path in cache_folder().glob("??/*") if path.is_file())
@@ -23,7 +25,7 @@ def command(push: bool) -> None:
     click.echo(f"{len(objects)} objects, {len(corrupted)} corrupted")
     if corrupted:
         raise OntimeError(
-            "the cache had corrupted objects; get them back with `dvc pull`, or `dvc repro` makes them again"
+            "the cache had corrupted objects; get them back with `dvc pull`, or recreate them with `dvc repro`"
         )
     if push:
         click.echo(f"{push_each()} objects pushed")

@@ -1,8 +1,8 @@
-"""An experiment dropped: parameters, lock and outputs of the last commit, or everything as it is.
+"""Drops an experiment: restores parameters, lock and outputs of the last commit, or changes nothing.
 
-In: the last commit's `params.yaml` and `dvc.lock`. Out: both in place again, and the outputs that the lock names. First
-all of those are looked for in DVC's cache and fetched from its remote. If one is nowhere, nothing changes: `dvc
-checkout` would remove the outputs that are here before it found out. Code is left to git.
+In: the last commit's `params.yaml` and `dvc.lock`. Out: both restored, with the outputs in the lock. First it makes
+sure that DVC's cache has every output, or fetches it from the remote. If one is missing in both, nothing changes,
+because `dvc checkout` would remove the current outputs before it fails. Code is not touched; use git for that.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ COMMIT = "HEAD"
 
 @click.command(name="drop")
 def command() -> None:
-    """Go back to the parameters and outputs of the last commit."""
+    """Restore the parameters and outputs of the last commit."""
     committed = committed_lock(COMMIT)
     if not committed:
         raise OntimeError(f"the last commit has no {LOCK}; there is nothing to go back to")
@@ -32,15 +32,15 @@ def command() -> None:
         fetch(COMMIT)
     for path in absent(committed):
         raise OntimeError(
-            f"{path} of the last commit: neither in DVC's cache nor in its remote, so nothing was changed; to make it "
-            f"again: git restore {PARAMS_FILE} {LOCK}, then `dvc repro`; or `dvc push` where it was made, then this"
+            f"{path} of the last commit: neither in DVC's cache nor in its remote, so nothing was changed; to "
+            f"recreate it: git restore {PARAMS_FILE} {LOCK}, then `dvc repro`; or `dvc push` on the machine that has it"
         )
     put_back()
     click.echo(f"{PARAMS_FILE}, {LOCK} and {len(outputs(committed))} outputs are those of the last commit")
 
 
 def absent(stages: Stages) -> Iterator[str]:
-    """Outputs of which DVC's cache lacks something."""
+    """Outputs that are not complete in DVC's cache."""
     cache = cache_folder()
     for path, md5 in outputs(stages).items():
         if not all((cache / one[:2] / one[2:]).is_file() for one in _objects(cache, md5)):
@@ -56,7 +56,7 @@ def _objects(cache: Path, md5: str) -> list[str]:
 
 
 def put_back() -> None:
-    """Take the last commit's files and their outputs; if DVC refuses to remove what it has no copy of, neither."""
+    """Restore the last commit's files and outputs, or nothing if DVC refuses to remove a file without a copy."""
     names = [path for path in (PARAMS_FILE, LOCK) if bytes_of(COMMIT, path) is not None]
     before = {path: path.read_bytes() for path in names if path.exists()}
     git("restore", f"--source={COMMIT}", "--staged", "--worktree", "--", *map(str, names))
@@ -66,7 +66,7 @@ def put_back() -> None:
         for path, content in before.items():
             with replacing(path) as temporary:
                 temporary.write_bytes(content)
-        # what was brought before the refusal goes back; what was refused is refused again
+        # undoes the part of the checkout before the refusal; DVC refuses the same file again
         with contextlib.suppress(OntimeError):
             dvc("checkout", "--quiet")
         raise OntimeError(f"{error}; nothing was dropped") from None

@@ -1,7 +1,7 @@
-"""DVC's program, run the same way everywhere: its answer as text or JSON, its refusal as one line.
+"""Runs DVC's program: returns its output as text or JSON, and turns a failure into one line.
 
-It is the one of this Python's environment, whose programs the stages find on PATH. In another folder than the current
-one it, its git and its stages do not see the variables by which git names the current repository.
+It runs the DVC of this Python environment, whose programs the stages find on PATH. In a folder other than the current
+one, the environment variables with which git identifies the current repository are removed.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ def dvc(
     umask: int = -1,
     under: Sequence[str] = (),
 ) -> str:
-    """What DVC prints, without the last line's end.
+    """What DVC prints, without the final newline.
 
     Args:
         folder: where it runs; otherwise the current one.
         variables: of its environment, beside this process's.
         umask: of its files; otherwise this process's.
-        under: a command that runs the command after it.
+        under: a command to run DVC under, such as a tracer.
 
     Raises:
         OntimeError: DVC failed; its first line says why.
@@ -56,12 +56,12 @@ def dvc(
 
 
 def answer(*arguments: str) -> Any:
-    """What DVC answers as JSON; an empty mapping where it says nothing."""
+    """DVC's JSON output; an empty mapping if there is none."""
     return json.loads(dvc(*arguments, "--json") or "{}")
 
 
 def show(*arguments: str, folder: Path | None = None) -> None:
-    """Run DVC and let it print; its failure is told in a line below what it said."""
+    """Run DVC with its output shown; a failure adds one line below it."""
     sys.stdout.flush()
     done = subprocess.run(
         _command(arguments),
@@ -81,14 +81,14 @@ def cache_folder() -> Path:
         OntimeError: the current folder is no DVC repository.
     """
     try:
-        found = dvc("cache", "dir")
+        folder = dvc("cache", "dir")
     except OntimeError:
         raise OntimeError("not a DVC repository; run this in the repository's top folder") from None
-    return Path(found) / "files" / "md5"
+    return Path(folder) / "files" / "md5"
 
 
 def fetch(commit: str) -> None:
-    """Fetch what the cache lacks of a commit's data; what cannot be fetched stays absent, and is told by nobody."""
+    """Fetch a commit's data that the cache lacks; data that cannot be fetched stays absent, without an error."""
     from dvc.repo import Repo
 
     with contextlib.suppress(Exception), Repo() as repo:  # whatever the storage's own library raises
@@ -96,12 +96,12 @@ def fetch(commit: str) -> None:
 
 
 def push_each() -> int:
-    """Push each object of the checkout's data that the remote lacks, asking for every one; how many those were.
+    """Push every object of the checkout's data that the remote lacks, and return their number.
 
-    `dvc push` takes a folder whose listing is in the remote to be there with all its files.
+    Checks each object, because `dvc push` assumes that a folder is complete if its listing is in the remote.
 
     Raises:
-        OntimeError: no remote, one that cannot be asked, or an object that is neither here nor there.
+        OntimeError: there is no remote, it fails, or an object is neither in the cache nor in the remote.
     """
     from dvc.repo import Repo
 
@@ -109,7 +109,7 @@ def push_each() -> int:
     try:
         with Repo() as repo, repo.lock:
             cache, remote = repo.cache.local, repo.cloud.get_remote_odb(command="push")
-            found = repo.cloud.transfer(
+            result = repo.cloud.transfer(
                 cache,
                 remote,
                 set().union(*repo.used_objs().values()),
@@ -119,12 +119,10 @@ def push_each() -> int:
             )
     except Exception as error:  # whatever the storage's own library raises
         raise OntimeError(f"not pushed: {' '.join(str(error).split())[:300] or type(error).__name__}") from None
-    if absent or found.failed:
-        name = min(absent | {one.value for one in found.failed})
-        raise OntimeError(
-            f"object {name}: not pushed: the cache lacks it (run `dvc repro`), or the remote failed"
-        )
-    return len(found.transferred)
+    if absent or result.failed:
+        name = min(absent | {one.value for one in result.failed})
+        raise OntimeError(f"object {name}: not pushed: the cache lacks it (run `dvc repro`), or the remote failed")
+    return len(result.transferred)
 
 
 def how_to_push(path: str, lacking: Collection[str]) -> str:
@@ -133,17 +131,19 @@ def how_to_push(path: str, lacking: Collection[str]) -> str:
 
 
 def first_line(errors: str) -> str:
-    """The line that says why, of what DVC wrote to standard error."""
+    """The line with the reason in DVC's standard error."""
     lines = [line.strip() for line in errors.splitlines() if line.strip() and not line.startswith("WARNING: ")]
     return lines[0].removeprefix("ERROR: ").removeprefix("unexpected error - ") if lines else ""
 
 
 def _command(arguments: tuple[str, ...]) -> list[str]:
-    # -P: a folder named like a package is no package
+    # -P: do not import a folder of the checkout that has a package's name
     return [sys.executable, "-P", "-m", "dvc", *arguments]
 
 
 def _environment(folder: Path | None, variables: Mapping[str, str] | None) -> dict[str, str]:
-    found = {**git.environment(folder), **(variables or {})}
-    programs, path = str(Path(sys.executable).parent), found.get("PATH", os.defpath)
-    return found if programs in path.split(os.pathsep) else {**found, "PATH": f"{programs}{os.pathsep}{path}"}
+    environment = {**git.environment(folder), **(variables or {})}
+    programs, path = str(Path(sys.executable).parent), environment.get("PATH", os.defpath)
+    if programs in path.split(os.pathsep):
+        return environment
+    return {**environment, "PATH": f"{programs}{os.pathsep}{path}"}

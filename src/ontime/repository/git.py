@@ -1,10 +1,10 @@
-"""git, run the same way everywhere: its answer as text or bytes, its refusal as one line.
+"""Runs git: returns its output as text or bytes, and turns a failure into one line.
 
-A branch means what everybody sees of it: the remote's, as of the last fetch, where there is a remote.
+A branch means the remote's branch as of the last fetch, if there is a remote.
 
-git tells a hook by variables which repository, work tree and index it works on. In the current folder they hold, for
-a commit's hook must see what is about to be committed. In any other folder they would lead back to this repository,
-so they are left out there.
+In a hook, git sets environment variables for its repository, work tree and index. In the current folder they are kept,
+because a commit hook must see the changes to be committed. In any other folder they would point back to this
+repository, so they are removed.
 """
 
 import functools
@@ -21,7 +21,7 @@ NOISE = ("hint: ", "To ", "From ", "warning: ", "error: failed to push some refs
 
 
 def git(*arguments: str, folder: Path | None = None, content: str | None = None, **variables: str) -> str:
-    """What git prints, without the last line's end.
+    """What git prints, without the final newline.
 
     Args:
         folder: where it runs; otherwise the current one.
@@ -39,19 +39,19 @@ def git(*arguments: str, folder: Path | None = None, content: str | None = None,
 
 
 def tried(*arguments: str, folder: Path | None = None) -> str | None:
-    """What git prints, or None where it fails."""
+    """What git prints; None if it fails."""
     done = _run(arguments, folder)
     return None if done.returncode else _text(done.stdout).removesuffix("\n")
 
 
 def tried_bytes(*arguments: str) -> bytes | None:
-    """What git prints, to the byte, or None where it fails."""
+    """What git prints, as bytes; None if it fails."""
     done = _run(arguments)
     return None if done.returncode else done.stdout
 
 
 def environment(folder: Path | None = None) -> dict[str, str]:
-    """This process's variables for a program that runs in a folder: outside the current one, without git's own."""
+    """The environment of a program that runs in a folder; without git's own variables outside the current folder."""
     if folder is None or folder.resolve() == Path.cwd():
         return dict(os.environ)
     return {name: value for name, value in os.environ.items() if name not in local_variables()}
@@ -59,7 +59,7 @@ def environment(folder: Path | None = None) -> dict[str, str]:
 
 @contextmanager
 def elsewhere() -> Iterator[None]:
-    """Leave out git's own variables in the block, for a library that works on another repository in this process."""
+    """Unset git's own variables in the block, for a library that works on another repository in this process."""
     kept = {name: os.environ.pop(name) for name in local_variables() if name in os.environ}
     try:
         yield
@@ -69,7 +69,7 @@ def elsewhere() -> Iterator[None]:
 
 @functools.cache
 def local_variables() -> frozenset[str]:
-    """Names of the variables by which git says which repository it works on."""
+    """Names of the variables with which git identifies its repository."""
     return frozenset(git("rev-parse", "--local-env-vars").split())
 
 
@@ -90,16 +90,16 @@ def listed_files(checkout: Path) -> set[str]:
 
 
 def push(refspec: str) -> str | None:
-    """Push to the remote; None if it took it, else why it did not."""
+    """Push to the remote, and return None or the reason why it failed."""
     done = _run(("push", "--porcelain", REMOTE, refspec))
     if done.returncode == 0:
         return None
     output, errors = _text(done.stdout), _text(done.stderr)
-    told = [line.removeprefix("remote: ").strip() for line in errors.splitlines() if line.startswith("remote: ")]
+    messages = [line.removeprefix("remote: ").strip() for line in errors.splitlines() if line.startswith("remote: ")]
     refused = [line.rpartition("\t")[2] for line in output.splitlines() if line.startswith("!")]
     if not refused:
         return first_line(errors) or "unreachable"
-    return "; ".join([refused[0], *filter(None, told[:1])])
+    return "; ".join([refused[0], *filter(None, messages[:1])])
 
 
 def has_remote() -> bool:
@@ -108,14 +108,14 @@ def has_remote() -> bool:
 
 
 def fetch(branch: str) -> None:
-    """Fetch the remote's tags and branch; a tag that says something else there is an error."""
+    """Fetch the remote's tags and branch; a tag that differs there is an error."""
     if not has_remote():
         raise OntimeError(f"no remote {REMOTE}: git remote add {REMOTE} ADDRESS")
     git("fetch", "--tags", REMOTE, f"+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}")
 
 
 def tip(branch: str) -> str:
-    """The newest commit of a branch, the remote's as of the last fetch before the local one."""
+    """The newest commit of a branch: the remote's as of the last fetch, else the local one."""
     for reference in (f"refs/remotes/{REMOTE}/{branch}", f"refs/heads/{branch}"):
         if (commit := commit_of(reference)) is not None:
             return commit
@@ -123,7 +123,7 @@ def tip(branch: str) -> str:
 
 
 def remote_commit(reference: str) -> str | None:
-    """The commit that a branch has at the remote now, fetched; None where it is absent."""
+    """Fetch a branch and return its current commit at the remote; None if it does not exist."""
     listed = git("ls-remote", REMOTE, reference).split()
     if not listed:
         return None
@@ -132,7 +132,7 @@ def remote_commit(reference: str) -> str | None:
 
 
 def check_whole() -> None:
-    """Refuse a clone without its history, in which what ran before cannot be seen."""
+    """Refuse a shallow clone, whose history of releases is incomplete."""
     if git("rev-parse", "--is-shallow-repository") == "true":
         raise OntimeError("a shallow clone lacks the history that is needed: git fetch --unshallow --tags")
 
@@ -143,19 +143,19 @@ def commit_of(revision: str) -> str | None:
 
 
 def content_of(commit: str, path: Path | str) -> str | None:
-    """A text file as a commit has it; None where it has none."""
+    """A text file at a commit; None if it does not exist there."""
     content = bytes_of(commit, path)
     # line ends stay as they are
     return None if content is None else _text(content)
 
 
 def bytes_of(commit: str, path: Path | str) -> bytes | None:
-    """A file, relative to the current folder, as a commit has it; None where it has none."""
+    """A file, relative to the current folder, at a commit; None if it does not exist there."""
     return tried_bytes("cat-file", "blob", f"{commit}:./{Path(path).as_posix()}")
 
 
 def blob_of(commit: str, path: Path) -> str | None:
-    """Git's hash of a file as a commit has it."""
+    """Git's hash of a file at a commit."""
     return tried("rev-parse", "--quiet", "--verify", f"{commit}:{path.as_posix()}")
 
 
@@ -165,13 +165,13 @@ def is_ancestor(commit: str, of: str) -> bool:
 
 
 def first_line(errors: str) -> str:
-    """The line that says why, of what git wrote to standard error."""
+    """The line with the reason in git's standard error."""
     lines = [line for line in errors.splitlines() if line.strip() and not line.startswith(NOISE)]
     chosen = next((line for line in lines if line.startswith(("fatal: ", "error: ", " ! "))), lines[0] if lines else "")
     for beginning in ("fatal: ", "error: ", "remote: ", " ! "):
         chosen = chosen.removeprefix(beginning)
     if ".lock': File exists" in chosen:
-        return f"{chosen} Another git is at work, or was killed: then remove that file"
+        return f"{chosen} Another git process is running; if it was killed, remove that file"
     return " ".join(chosen.split())
 
 

@@ -1,14 +1,14 @@
-"""What a merge or a killed process left in DVC's lock files, made whole again.
+"""Repairs DVC's lock files after a merge conflict or a killed process.
 
-DVC writes `dvc.lock` and its list of running processes in place; a kill in between leaves half a file. Then
-`dvc.lock` comes back from the last commit, and the list, which says nothing once its processes are gone, is removed.
-With merge conflict markers it is put together from both sides.
+DVC writes `dvc.lock` and its list of running processes in place, so a kill can leave an incomplete file. Then
+`dvc.lock` is restored from the last commit, and the list, which is useless once its processes have ended, is removed.
 
-The lock follows from code, parameters and data, which git merges; so the two sides are put together stage by stage,
-ours first, and `dvc repro` then runs what neither side fits (or takes it from the run cache).
+A `dvc.lock` with merge conflict markers is merged stage by stage, ours first. It is derived from code, parameters and
+data, which git merges; `dvc repro` then runs the stages whose entry fits neither side (or takes them from the run
+cache).
 
-After a run, outputs that differ from the last commit's while no input does are told: this machine, or a stage that is
-not reproducible, made them.
+After a run, `--compare` reports outputs that differ from the last commit although no input does: they depend on the
+machine, or the stage is not reproducible.
 """
 
 import json
@@ -38,7 +38,7 @@ RUNNING = Path(".dvc/tmp/rwlock")
 @click.command(name="lock")
 @click.option("--compare", is_flag=True, help="After `dvc repro`: name outputs that changed though no input did.")
 def command(compare: bool) -> None:
-    """Mend dvc.lock after a merge or a kill; run `dvc repro` afterwards."""
+    """Repair dvc.lock after a merge conflict or a kill; run `dvc repro` afterwards."""
     if compare:
         for line in unexplained(committed_lock("HEAD"), read_lock()):
             click.echo(line, err=True)
@@ -63,9 +63,9 @@ def command(compare: bool) -> None:
 
 
 def unexplained(committed: Stages, made: Stages) -> Iterator[str]:
-    """Lines that name outputs with another hash than the committed one, of stages whose inputs are the same.
+    """A line for each output whose hash differs from the committed one, of stages whose inputs are the same.
 
-    A stage with another input says nothing by that: code, parameters or data changed, or the stage before it did.
+    Stages with a changed input are skipped, because their outputs are expected to change.
     """
     stages = [name for name in made if name in committed and _inputs(made[name]) == _inputs(committed[name])]
     for name in stages:
@@ -73,7 +73,8 @@ def unexplained(committed: Stages, made: Stages) -> Iterator[str]:
         for path in sorted(path for path in after if after[path] != before.get(path)):
             yield (
                 f"warning: stage {name}: {path} is not what the last commit's {LOCK} says, though no input changed; "
-                f"run `ontime verify --stage {name}` to see whether it is reproducible here; to keep it, commit {LOCK}; "
+                f"run `ontime verify --stage {name}` to see whether it is reproducible here; "
+                f"to keep it, commit {LOCK}; "
                 "to undo it: `ontime drop`"
             )
 
@@ -83,7 +84,7 @@ def _inputs(stage: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def restore() -> None:
-    """Take `dvc.lock` from the last commit, or remove it where there is none."""
+    """Restore `dvc.lock` from the last commit, or remove it if the commit has none."""
     committed = bytes_of("HEAD", LOCK)
     if committed is None:
         LOCK.unlink()
@@ -118,9 +119,7 @@ def sides(text: str) -> tuple[str, str]:
         elif marker:
             expected, following = after[marker]
             if part != expected:
-                raise OntimeError(
-                    f"{LOCK}: conflict markers are unbalanced; take one side: git checkout --ours {LOCK}"
-                )
+                raise OntimeError(f"{LOCK}: conflict markers are unbalanced; take one side: git checkout --ours {LOCK}")
             part = following
         else:
             if part in ("both", "ours"):

@@ -1,6 +1,6 @@
-"""`dvc.lock` and `.dvc` files read: what each stage read and made, and what DVC tracks without a stage.
+"""Reads `dvc.lock` and `.dvc` files: the dependencies and outputs of each stage, and data tracked without a stage.
 
-A lock is read from the checkout or from a commit. What a merge or a kill left in it is one clear line.
+A lock is read from the checkout or from a commit. An incomplete or conflicted file is a one-line error.
 """
 
 from collections.abc import Mapping
@@ -53,11 +53,11 @@ def ordered(text: str, source: str = str(LOCK)) -> Stages:
     """
     if has_markers(text):
         raise OntimeError(f"{source}: has merge conflict markers; resolve it with `ontime lock`")
-    found = parsed(text)
-    if found is None:
+    content = parsed(text)
+    if content is None:
         raise OntimeError(f"{source}: not a lock file; restore it with git, or remove it and run `dvc repro`")
     stages = {
-        name: {**stage, **{key: stage.get(key) or [] for key in ("deps", "outs")}} for name, stage in found.items()
+        name: {**stage, **{key: stage.get(key) or [] for key in ("deps", "outs")}} for name, stage in content.items()
     }
     made_by = {out["path"]: name for name, stage in stages.items() for out in stage["outs"]}
     order = TopologicalSorter(

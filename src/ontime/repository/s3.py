@@ -42,7 +42,7 @@ PORTS = (
 
 
 @click.command(name="s3")
-@click.option("--off", is_flag=True, help="Stop the server and give the remote its own address back.")
+@click.option("--off", is_flag=True, help="Stop the server and restore the remote's own URL.")
 def command(off: bool) -> None:
     """Start an S3 server on loopback and point .dvc/config.local at it."""
     if off:
@@ -110,14 +110,14 @@ def stop() -> None:
     if command_line.exists() and b"weed" in command_line.read_bytes():
         end_server(state["pid"])
     for option in ("endpointurl", "access_key_id", "secret_access_key"):
-        # one that was taken out by hand is no problem
+        # the option may have been removed by hand
         with contextlib.suppress(OntimeError):
             dvc("remote", "modify", "--local", "--unset", REMOTE, option)
     click.echo("stopped; data stays in .s3")
 
 
 def end_server(pid: int) -> None:
-    """Ask the server to stop; after some seconds, make it."""
+    """Send SIGTERM to the server; after some seconds, SIGKILL."""
     ports = re.findall(rb"\.port[.a-z]*=(\d+)", Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + STOP_SECONDS
@@ -126,7 +126,7 @@ def end_server(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
             break
         time.sleep(0.1)
-    # it leaves them, and has no option for most of their paths
+    # the server does not remove its sockets, and most of their paths cannot be configured
     for port in ports:
         for path in SOCKETS.glob(f"seaweedfs-*-{port.decode()}.sock"):
             path.unlink(missing_ok=True)
@@ -153,13 +153,13 @@ def _answers(port: int) -> bool:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that are free now; held together so that they differ."""
-    held = [socket.socket() for _ in range(count)]
-    for one in held:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
+    """Ports that are free now; all are bound at the same time so that they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    for bound in sockets:
+        bound.bind(("127.0.0.1", 0))
+    ports = [int(bound.getsockname()[1]) for bound in sockets]
+    for bound in sockets:
+        bound.close()
     return ports
 
 

@@ -1,4 +1,4 @@
-"""YAML files that people keep, edited in place: comments, order, quotes and indentation stay."""
+"""Edits YAML files in place, keeping comments, order, quotes and indentation."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ def yaml_for_people() -> YAML:
 
 @contextmanager
 def editing(path: Path) -> Iterator[Any]:
-    """Yield the content of a file; what the block changes in it is written when the block succeeds."""
+    """Yield the content of a file, and write it back with the changes of the block if the block succeeds."""
     yaml = yaml_for_people()
     content = yaml.load(path)
     yield content

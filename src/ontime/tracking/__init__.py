@@ -1,1 +1,1 @@
-"""MLflow, which follows what the repository has and never leads."""
+"""Writes to MLflow; the repository never reads its state from there."""

@@ -1,4 +1,4 @@
-"""Talking to an MLflow server that may be absent: a failure is a line, and costs nothing else."""
+"""Access to an MLflow server that may be down: a failure is a one-line warning."""
 
 import logging
 import os
@@ -11,13 +11,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def asking_mlflow(lost: str) -> Iterator[str]:
-    """Run a block that talks to MLflow at the yielded address; its failure is told in a line, and goes no further.
+    """Run a block that uses MLflow at the yielded address; a failure only prints a one-line warning.
 
     Args:
-        lost: what the failure costs, for that line.
+        lost: the consequence of a failure, for that warning.
     """
     os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    # by default an absent server is asked for several minutes
+    # by default MLflow retries for several minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -1,8 +1,8 @@
-"""MLflow: what each finished training run has in its folder, recorded once.
+"""Records each finished training run in MLflow, once.
 
-Parameters, losses by step, metrics, plots, the model with signature and example, data hash and git commit. A
-by-product: nothing in the graph reads it, and a server that does not answer costs a warning, not the run.
-`MLFLOW_TRACKING_URI` says where to (default `sqlite:///mlflow.db`); `ONTIME_TRACKING=off` leaves it out.
+Recorded are parameters, losses by step, metrics, plots, the model with signature and example, data hash and git commit.
+Nothing in the graph reads them, and if the server is down, a warning is printed and the run is not affected.
+`MLFLOW_TRACKING_URI` is the server (default `sqlite:///mlflow.db`); `ONTIME_TRACKING=off` turns recording off.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ IDENTITY = "training_run_sha256"
 TRAINED = ("config", "metadata", "model", "metrics/history.csv")
 """What the `train` stage wrote into a run's folder."""
 NOTE = paths.TRAINING_RUNS / "recorded.json"
-"""By the hash of a tracking address: what is known to be recorded there, so that MLflow need not be loaded to ask."""
+"""Runs known to be recorded, by the hash of the tracking address, so that MLflow need not be imported to check."""
 
 
 @click.command(name="track")
@@ -41,11 +41,11 @@ def command(models: tuple[str, ...]) -> None:
         check_family(name)
     if os.environ.get("ONTIME_TRACKING") == "off":
         return
-    found = [name for name in models or FAMILIES if (paths.training_run(name) / "metadata").is_dir()]
-    absent = [name for name in models if name not in found]
+    finished = [name for name in models or FAMILIES if (paths.training_run(name) / "metadata").is_dir()]
+    absent = [name for name in models if name not in finished]
     if absent:
         raise OntimeError(f"{paths.training_run(absent[0])}: not found; run `dvc repro` (or `dvc pull`) first")
-    identities = {name: identity_of(paths.training_run(name)) for name in found}
+    identities = {name: identity_of(paths.training_run(name)) for name in finished}
     with asking_mlflow("runs not recorded") as address:
         known = noted(address)
         new = {name: identity for name, identity in identities.items() if identity not in known}
@@ -69,7 +69,7 @@ def hashed(address: str) -> str:
 
 
 def record(identities: dict[str, str]) -> list[str]:
-    """Record those of the runs, by name, that MLflow does not have yet; their names."""
+    """Record the runs, by name, that MLflow does not have yet, and return their names."""
     import mlflow
 
     experiment = mlflow.set_experiment(EXPERIMENT)
@@ -84,7 +84,7 @@ def record(identities: dict[str, str]) -> list[str]:
 
 
 def identity_of(run: Path) -> str:
-    """SHA-256 of what a training wrote: the names and hashes of its files."""
+    """SHA-256 of the names and hashes of the files that a training wrote."""
     files = [path for part in TRAINED for path in sorted([run / part, *(run / part).rglob("*")]) if path.is_file()]
     listing = "".join(f"{sha256(path)}  {path.relative_to(run)}\n" for path in files)
     return hashlib.sha256(listing.encode()).hexdigest()

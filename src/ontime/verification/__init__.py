@@ -1,1 +1,1 @@
-"""The proofs: what the graph makes is what `dvc.lock` says, what runs is what was released."""
+"""Verification: the graph reproduces `dvc.lock`, and the running pods are the release."""

@@ -1,8 +1,8 @@
-"""The proof that `dvc.lock` is what the code produces: the graph run again, without cache, somewhere else.
+"""Verifies that the code reproduces `dvc.lock`: reruns the graph without cache in other environments.
 
-A copy of the checkout is executed under another path, user name, home, host name, time zone, locale, umask,
-hash seed, number of threads, order of directory listings, date and set of processor switches, then on other
-processors; and every output's hash is compared with `dvc.lock`. The idea is that of reprotest
+A copy of the checkout runs under another path, user name, home, host name, time zone, locale, umask, hash seed, number
+of threads, order of directory listings, date and set of CPU settings, then on other processors; the hash of every
+output is compared with `dvc.lock`. The idea is that of reprotest
 (https://salsa.debian.org/reproducible-builds/reprotest).
 """
 
@@ -106,7 +106,7 @@ VARIATIONS = (
 
 
 class _Proofs(click.Group):
-    """`verify` alone proves the lock; a stage, what its pods run; `release` and a stage, what its file says."""
+    """`verify` alone checks the lock; with a stage, its running pods; with `release` and a stage, its release file."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -123,21 +123,23 @@ class _Proofs(click.Group):
 
 
 @click.group(name="verify", cls=_Proofs, invoke_without_command=True)
-@click.option("--stage", "stages", multiple=True, metavar="NAME", help="Only this stage, from the inputs as they are.")
+@click.option(
+    "--stage", "stages", multiple=True, metavar="NAME", help="Verify only this stage, from the current inputs."
+)
 @click.option(
     "--processors",
-    "wanted",
+    "requested",
     default=",".join(DEFAULT),
     show_default=True,
     metavar="all|none|NAME,...",
-    help="Other processors to run on, too.",
+    help="Also run on these other processors.",
 )
 @click.pass_context
-def command(context: click.Context, stages: tuple[str, ...], wanted: str) -> None:
-    """Run the graph again in changed environments and compare every output with dvc.lock."""
+def command(context: click.Context, stages: tuple[str, ...], requested: str) -> None:
+    """Rerun the graph in changed environments and compare every output with dvc.lock."""
     if context.invoked_subcommand:
         return
-    processors = names_of(wanted)
+    processors = names_of(requested)
     checkout = Path.cwd()
     locked = read_lock(checkout / LOCK)
     for name in stages:
@@ -191,23 +193,23 @@ def _prove(variation: Variation, checkout: Path, locked: Stages, stages: tuple[s
 
 
 def refuse_approximate(stage: str, variation: Variation, report: Path) -> None:
-    """Refuse instructions whose results the processor chooses, and files in which they could not be looked for."""
-    found = read_report(report)
-    if found.unread:
-        raise OntimeError(f"stage {stage}: {found.unread[0]}: cannot be searched for instructions ({variation.name})")
-    if found.executed:
-        told = ", ".join(totals(found))
+    """Refuse executed instructions whose results depend on the processor, and files that could not be searched."""
+    traced = read_report(report)
+    if traced.unread:
+        raise OntimeError(f"stage {stage}: {traced.unread[0]}: cannot be searched for instructions ({variation.name})")
+    if traced.executed:
+        counts = ", ".join(totals(traced))
         raise OntimeError(
-            f"stage {stage}: executes instructions whose results depend on the processor ({variation.name}): {told}: "
+            f"stage {stage}: executes instructions whose results depend on the processor ({variation.name}): {counts}: "
             "use operations that IEEE 754 defines exactly"
         )
 
 
 def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Stages) -> None:
-    """Copy what git knows (in reverse order, without modification times) and the data that the stages start from.
+    """Copy git's files (in reverse order, without modification times) and the data that the stages start from.
 
     Args:
-        stages: those to run alone, whose inputs are copied too; empty for the whole graph.
+        stages: the stages to run, whose inputs are copied too; empty for the whole graph.
     """
     names = listed_files(checkout)
     external = checkout / paths.EXTERNAL
@@ -217,8 +219,8 @@ def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Stages)
             source = checkout / dependency["path"]
             if not source.exists():
                 raise OntimeError(f"{dependency['path']}: not found; run `dvc repro` or `dvc pull` first")
-            found = source.rglob("*") if source.is_dir() else [source]
-            names |= {str(path.relative_to(checkout)) for path in found if path.is_file()}
+            files = source.rglob("*") if source.is_dir() else [source]
+            names |= {str(path.relative_to(checkout)) for path in files if path.is_file()}
     for name in sorted(names, reverse=True):
         if not name.startswith(".dvc/config.local"):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +230,7 @@ def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Stages)
 
 
 def variables_of(variation: Variation, top: Path) -> dict[str, str]:
-    """Variables of the changed environment; what is not named keeps its value."""
+    """The environment variables to change; all others keep their values."""
     home = top / "home" / variation.variables["USER"]
     home.mkdir(parents=True)
     return {
@@ -251,10 +253,10 @@ def compare(
     umask: int,
     before: Sequence[str] = (),
 ) -> Iterator[tuple[str, str, bool]]:
-    """Run stages one by one and yield (stage, output, whether its hash is the locked one).
+    """Run stages one by one and yield (stage, output, whether its hash equals the locked one).
 
     Args:
-        before: a command that runs what follows it.
+        before: a command to run DVC under, such as the tracer.
     """
     for stage in stages or tuple(locked):
         try:

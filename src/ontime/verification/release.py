@@ -1,7 +1,8 @@
-"""The proof that a stage's image is what it says: from the release file back to the graph, link by link.
+"""Verifies a stage's release: traces the release file back to the graph, step by step.
 
-In: a stage. Walked: release file, tag, commit, `dvc.lock`, the champion's files and manifest, the image in the registry
-with its labels, its model layer and its signature. Out: a line for each link that holds, up to the first that does not.
+In: a stage. Checked: release file, tag, commit, `dvc.lock`, the champion's files and manifest, the image in the
+registry with its labels, its model layer and its signature. Out: a line for each check that passes, up to the first
+that fails.
 """
 
 import functools
@@ -30,17 +31,17 @@ VERSION_LABEL = "org.opencontainers.image.version"
 
 
 def signer_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say whose signature is wanted; it gets a `signer`."""
+    """Add the options that say who must have signed; the command gets them as `signer`."""
 
     @click.option(
         "--public-key",
         type=click.Path(path_type=Path),
         default=signing.PUBLIC_KEY,
         show_default=True,
-        help="Key of the model's signature.",
+        help="Public key of the model's signature.",
     )
-    @click.option("--identity", default="", help="In place of a key: who signed, keyless; {tag} is the version's tag.")
-    @click.option("--identity-provider", default="", help="Who vouches for the identity.")
+    @click.option("--identity", default="", help="Keyless: who must have signed; {tag} is the version's tag.")
+    @click.option("--identity-provider", default="", help="Keyless: OIDC issuer of the identity.")
     @signing.trust_option
     @functools.wraps(function)
     def with_signer(
@@ -56,23 +57,23 @@ def signer_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.command(name="release")
 @click.argument("stage")
 @click.option("--branch", default="main", show_default=True, help="The default branch.")
-@click.option("--no-registry", is_flag=True, help="Leave out the image and its signature.")
+@click.option("--no-registry", is_flag=True, help="Do not check the image and its signature.")
 @signer_options
 def command(stage: str, branch: str, no_registry: bool, signer: Signer) -> None:
-    """Walk from what a stage is to run back to the graph that made it, and say where that breaks."""
+    """Trace a stage's release file back to the graph; the first check that fails is named."""
     for link, what in verify_release(stage, branch, None if no_registry else signer):
         click.echo(f"{link:<14}{what}")
 
 
 def verify_release(stage: str, branch: str = "main", signer: Signer | None = None) -> Iterator[tuple[str, str]]:
-    """Yield each link of the chain that holds and what it was checked for.
+    """Yield the name and a description of each check that passes.
 
     Args:
-        branch: the default branch; the remote's as of the last fetch, where there is a remote.
-        signer: of the model in the image; None leaves out the image.
+        branch: the default branch; with a remote, the remote's branch as of the last fetch.
+        signer: who must have signed the model in the image; None skips the image.
 
     Raises:
-        OntimeError: a link does not hold; the text names it first.
+        OntimeError: a check fails; the message begins with its name.
     """
     registry = read_registry()
     top = tip(branch)
@@ -94,10 +95,10 @@ def verify_release(stage: str, branch: str = "main", signer: Signer | None = Non
         files = champion_files(release.commit)
     yield "model", f"{paths.CHAMPION}: {len(files)} files as dvc.lock has them"
     with link_of("manifest"):
-        found = model_sha256(files, registry.name)
-        if found != release.model_sha256:
-            raise OntimeError(f"model.onnx has SHA-256 {found}, the release file says {release.model_sha256}")
-    yield "manifest", f"model.onnx has SHA-256 {found}"
+        actual = model_sha256(files, registry.name)
+        if actual != release.model_sha256:
+            raise OntimeError(f"model.onnx has SHA-256 {actual}, the release file says {release.model_sha256}")
+    yield "manifest", f"model.onnx has SHA-256 {actual}"
     if signer is not None:
         identity = signer.identity.replace("{tag}", registering(registry.name, release.version))
         yield from _verify_image(release, files, replace(signer, identity=identity))
@@ -111,13 +112,13 @@ def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> 
         image = read_image(release.image, release.digest)
     yield "image", f"{release.image}@{release.digest}"
     with link_of("labels"):
-        for label, wanted in (
+        for label, expected in (
             (REVISION_LABEL, release.commit),
             (VERSION_LABEL, release.version.removeprefix("v")),
             (MODEL_LABEL, release.model_sha256),
         ):
-            if image.labels.get(label) != wanted:
-                raise OntimeError(f"{label} is {image.labels.get(label)}, not {wanted}")
+            if image.labels.get(label) != expected:
+                raise OntimeError(f"{label} is {image.labels.get(label)}, not {expected}")
     yield "labels", "commit, version and model are those of the release"
     folder = f"{paths.CHAMPION.as_posix()}/"
     signature = signing.SIGNATURE.as_posix()
@@ -136,7 +137,7 @@ def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> 
             (model / name).write_bytes(content)
         (Path(top) / "model.sig").write_bytes(image.files[signature])
         try:
-            # by Sigstore's keys as this machine has them, never those in the image, which is what is doubted
+            # with this machine's Sigstore keys, never those in the image, which is not trusted
             signing.verify(model, Path(top) / "model.sig", signer)
         except OntimeError as error:
             raise OntimeError(str(error).replace(f"{top}/model.sig", signature).replace(f"{top}/", "")) from None
@@ -144,7 +145,7 @@ def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> 
 
 
 def released(stage: str, registry: Registry, top: str) -> Release:
-    """The release that a stage's file says at a commit, if `ontime release` wrote it."""
+    """The release in a stage's file at a commit, if `ontime release` wrote it."""
     registry.previous_stage(stage)
     path = path_of(stage)
     text = content_of(top, path)
@@ -163,7 +164,7 @@ def _tagged(stage: str, release: Release, registry: Registry) -> str:
         raise OntimeError(f"{registration.tag} is on {registration.commit[:SHORT]}, not {release.commit[:SHORT]}")
     deploying = registry.deploying(release.version, stage)
     if not deploying:
-        raise OntimeError(f"no tag ever said that {stage} is to run {release.version}")
+        raise OntimeError(f"no tag ever released {release.version} to {stage}")
     return deploying[-1].tag
 
 
@@ -177,7 +178,7 @@ def _ran_before(stage: str, release: Release, registry: Registry, branch: str) -
 
 @contextmanager
 def link_of(name: str) -> Iterator[None]:
-    """Name the link in what goes wrong with it."""
+    """Begin the message of an error with the name of the check."""
     try:
         yield
     except OntimeError as error:

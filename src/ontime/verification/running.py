@@ -1,8 +1,8 @@
-"""The proof that what runs is what was released: from the running pods back to the raw data, link by link.
+"""Verifies that the running pods are the release: traces them back to the raw data, step by step.
 
-In: a stage and the user's own access to its cluster, by kubectl. Walked: the pods' image digests, then all that
-`ontime verify release` walks, then the raw data by the hashes that the released commit's `dvc.lock` has. Out: a line
-for each link that holds, up to the first that does not.
+In: a stage and the user's own access to its cluster, by kubectl. Checked: the image digests of the pods, everything
+that `ontime verify release` checks, and the raw data against the hashes in the released commit's `dvc.lock`. Out: a
+line for each check that passes, up to the first that fails.
 """
 
 import hashlib
@@ -35,10 +35,10 @@ def command_of(stage: str) -> click.Command:
     """The command `ontime verify STAGE`."""
 
     @click.command(
-        name=stage, help=f"Walk from the pods that run in {stage} back to the raw data; say where it breaks."
+        name=stage, help=f"Trace the pods in {stage} back to the raw data; the first check that fails is named."
     )
-    @click.option("--namespace", default=f"ontime-{stage}", show_default=True, help="Where the pods run.")
-    @click.option("--context", help="Of the kubeconfig; otherwise its current one.")
+    @click.option("--namespace", default=f"ontime-{stage}", show_default=True, help="Namespace of the pods.")
+    @click.option("--context", help="Context of the kubeconfig (default: the current one).")
     @click.option("--branch", default="main", show_default=True, help="The default branch.")
     @signer_options
     def command(namespace: str, context: str | None, branch: str, signer: Signer) -> None:
@@ -51,10 +51,10 @@ def command_of(stage: str) -> click.Command:
 def verify_running(
     stage: str, namespace: str, context: str | None, branch: str, signer: Signer
 ) -> Iterator[tuple[str, str]]:
-    """Yield each link of the chain that holds and what it was checked for.
+    """Yield the name and a description of each check that passes.
 
     Raises:
-        OntimeError: a link does not hold; the text names it first.
+        OntimeError: a check fails; the message begins with its name.
     """
     with link_of("release file"):
         release = released(stage, read_registry(), tip(branch))
@@ -71,10 +71,10 @@ def verify_running(
 
 
 def running_pods(namespace: str, context: str | None) -> list[dict[str, Any]]:
-    """The service's pods, but for those that are being stopped.
+    """The service's pods, without those that are being deleted.
 
     Raises:
-        OntimeError: kubectl cannot tell, or there is none.
+        OntimeError: kubectl fails, or there are no pods.
     """
     where = ["--context", context] if context else []
     arguments = ["get", "pods", "--namespace", namespace, "--selector", SELECTOR, "--output", "json"]
@@ -88,7 +88,7 @@ def running_pods(namespace: str, context: str | None) -> list[dict[str, Any]]:
     except FileNotFoundError:
         raise OntimeError("kubectl is not on PATH") from None
     if done.returncode:
-        # the last line says why; those above it are each attempt's
+        # the last line has the reason; the lines above it are from each attempt
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise OntimeError(f"kubectl: {lines[-1]}")
     pods = [pod for pod in json.loads(done.stdout)["items"] if "deletionTimestamp" not in pod["metadata"]]
@@ -98,30 +98,30 @@ def running_pods(namespace: str, context: str | None) -> list[dict[str, Any]]:
 
 
 def check_pod(pod: dict[str, Any], release: Release) -> None:
-    """Refuse a pod whose container does not run the released image, or that says to be of another release."""
+    """Refuse a pod whose container does not run the released image, or whose labels name another release."""
     name = pod["metadata"]["name"]
     statuses = [one for one in pod["status"].get("containerStatuses", ()) if one["name"] == CONTAINER]
     if not statuses or "running" not in statuses[0]["state"]:
         raise OntimeError(f"{name}: container {CONTAINER} is not running")
-    # the node's word for the bytes that it started, not the specification's
-    found = statuses[0]["imageID"].rpartition("@")[2]
-    if found != release.digest:
-        raise OntimeError(f"{name}: runs {found}, not {release.digest} of the release file")
-    for kind, key, wanted in (
+    # the digest that the node reports as started, not the one in the pod's specification
+    running = statuses[0]["imageID"].rpartition("@")[2]
+    if running != release.digest:
+        raise OntimeError(f"{name}: runs {running}, not {release.digest} of the release file")
+    for kind, key, expected in (
         ("labels", VERSION_LABEL, release.version),
         ("annotations", COMMIT_ANNOTATION, release.commit),
         ("annotations", MODEL_ANNOTATION, release.model_sha256),
     ):
-        said = pod["metadata"].get(kind, {}).get(key)
-        if said != wanted:
-            raise OntimeError(f"{name}: {key} is {said}, not {wanted}")
+        actual = pod["metadata"].get(kind, {}).get(key)
+        if actual != expected:
+            raise OntimeError(f"{name}: {key} is {actual}, not {expected}")
 
 
 def check_raw_data(commit: str) -> Iterator[tuple[str, str, int]]:
     """Read the graph's first outputs from DVC's cache or remote; path, MD5 and number of files of each.
 
     Raises:
-        OntimeError: a file is nowhere, or is not what the lock says.
+        OntimeError: a file is in neither of them, or differs from the lock.
     """
     from dvc.api import DVCFileSystem
 
@@ -130,27 +130,27 @@ def check_raw_data(commit: str) -> Iterator[tuple[str, str, int]]:
         try:
             if system.isdir(path):
                 hashes = {str(Path(name).relative_to(path)): _md5(system, name) for name in system.find(path)}
-                found, files = folder_md5_of(hashes), len(hashes)
+                actual, files = folder_md5_of(hashes), len(hashes)
             else:
-                found, files = _md5(system, path), 1
+                actual, files = _md5(system, path), 1
         except Exception as error:  # whatever the storage's own library raises
             line = " ".join(str(error).split())[:300]
             raise OntimeError(f"{path}: neither in DVC's cache nor in its remote: {line}") from None
-        if found != md5.removesuffix(".dir"):
+        if actual != md5.removesuffix(".dir"):
             raise OntimeError(f"{path}: in DVC it is not what {LOCK} of {commit[:SHORT]} says (MD5 {md5})")
         yield path, md5, files
 
 
 def first_outputs(commit: str) -> dict[str, str]:
-    """MD5 by path of what the stages that read no other stage's output made, as the commit's lock has it."""
+    """MD5 by path, in the commit's lock, of the outputs of stages that read no output of another stage."""
     stages = committed_lock(commit)
     made = outputs(stages).keys()
-    return outputs({name: one for name, one in stages.items() if not made & {dep["path"] for dep in one["deps"]}})
+    return outputs({name: stage for name, stage in stages.items() if not made & {dep["path"] for dep in stage["deps"]}})
 
 
 def _md5(system: Any, name: str) -> str:
-    found = hashlib.md5(usedforsecurity=False)
+    digest = hashlib.md5(usedforsecurity=False)
     with system.open(name, "rb") as stream:
         while chunk := stream.read(CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
+            digest.update(chunk)
+    return digest.hexdigest()

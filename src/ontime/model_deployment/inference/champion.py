@@ -53,7 +53,7 @@ class Champion:
 
     @cached_property
     def required(self) -> npt.NDArray[np.intp]:
-        """Columns of the matrix that no training row lacked a value in."""
+        """Columns of the matrix that had a value in every training row."""
         return np.flatnonzero(~self.may_be_missing)
 
     @cached_property
@@ -76,7 +76,7 @@ def load_champion(folder: Path, version: str = "0.0.0", git_commit: str = "unkno
         threads: of ONNX Runtime. With more than one, sums over trees depend on their number.
 
     Raises:
-        OntimeError: the folder is not what its manifest says, or the golden records have other probabilities.
+        OntimeError: the folder differs from its manifest, or the golden records have other probabilities.
     """
     manifest = read_manifest(folder)
     check_files(folder, manifest)

@@ -1,8 +1,8 @@
-"""Signatures of a model folder by OpenSSF model signing: made at release, checked before anything is loaded.
+"""Signs a model folder with OpenSSF model signing at release, and verifies it before the model is loaded.
 
 In: the champion's folder and a private key (or, keyless, an OIDC token). Out: a signature file beside the folder, with
-the SHA-256 of every file in it, and beside that what checks it without network: the public key or, keyless, Sigstore's
-keys. No stage of the graph signs, because an ECDSA signature has different bytes each time.
+the SHA-256 of every file in it, and the keys to verify it offline: the public key or, keyless, Sigstore's keys. No
+stage of the graph signs, because an ECDSA signature has different bytes each time.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ KEY_ENDING, TRUST_ENDING = ".pub", ".trust.json"
 
 @dataclass(frozen=True)
 class Signer:
-    """Who must have signed: the holder of a key or, keyless, an identity that an identity provider vouches for."""
+    """Who must have signed: the holder of a key or, keyless, an identity of an identity provider."""
 
     public_key: Path | None = PUBLIC_KEY
     identity: str = ""
@@ -178,14 +178,16 @@ def verify(model: Path, signature: Path, signer: Signer) -> None:
 
 
 def check_links(model: Path) -> None:
-    """Refuse a folder with a link that leads anywhere but to an object of a DVC cache, which its own MD5 names.
+    """Refuse a folder with a symbolic link to anything but an object of a DVC cache that is named by its MD5.
 
-    With `cache.type symlink` DVC puts such links in place of files. Any other link could bring in a file from
-    elsewhere, and a linked folder's files would be in no signature.
+    With `cache.type symlink` DVC links files to its cache. Any other link could add a file from elsewhere, and the
+    files of a linked folder would not be in the signature.
     """
     for path in sorted(model.rglob("*")):
         if path.is_symlink() and not (path.is_file() and is_cache_object(path.resolve())):
-            raise OntimeError(f"{path}: a symbolic link to something other than an object of DVC's cache; put the file there")
+            raise OntimeError(
+                f"{path}: a symbolic link to something other than an object of DVC's cache; put the file there"
+            )
 
 
 def _hashing() -> "object":

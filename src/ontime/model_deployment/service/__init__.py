@@ -1,6 +1,6 @@
-"""The champion as a service over the Open Inference Protocol and TensorFlow Serving's REST form."""
+"""The champion as a service over the Open Inference Protocol and TensorFlow Serving's REST API."""
 
 import os
 
-# read when ONNX Runtime loads; otherwise it reports its use to its maker
+# turns off ONNX Runtime's telemetry; read when the library is loaded
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,6 +1,6 @@
-"""Rows of several requests in one run of the model: those that arrive in two turns of the event loop run together.
+"""Batches the rows of requests that arrive within two iterations of the event loop into one run of the model.
 
-No request waits for a batch to fill: a batch is what has arrived when the loop gets to it.
+No request waits for a batch to fill: a batch contains the requests that have arrived when the event loop runs it.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ QueuedRequest = tuple[Rows, Done]
 
 
 class QueueFullError(Exception):
-    """More rows are waiting than the settings allow."""
+    """The queue has more rows than the settings allow."""
 
 
 class Batcher:
@@ -43,7 +43,7 @@ class Batcher:
         """Queue one request's rows; `done` is called later with their probabilities (rows,) or an exception.
 
         Raises:
-            QueueFullError: too many rows are waiting already.
+            QueueFullError: the queue is full.
         """
         count = len(rows)
         if self.rows + count > self.max_queued_rows and self.rows:
@@ -55,7 +55,7 @@ class Batcher:
             run.add_done_callback(lambda run: self._complete((rows, done), run.exception() or run.result()))
             return
         if not self._waiting:
-            # a turn later: what the sockets bring meanwhile joins the batch
+            # one iteration later, so that requests received meanwhile join the batch
             loop.call_soon(loop.call_soon, self._run)
         self._waiting.append((rows, done))
 

@@ -46,7 +46,7 @@ SendReply = Callable[[Reply], None]
 
 
 class PendingRequest(NamedTuple):
-    """An inference request whose rows wait for the model; `requested` is how its protocol is to write the response."""
+    """A queued inference request; `requested` tells its protocol how to write the response."""
 
     path: str
     request_id: str
@@ -73,7 +73,7 @@ class InferenceEndpoint:
         self.service, self.protocol, self.read, self.write = service, protocol, read, write
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request whose body may not be here yet."""
+        """Answer one request, whose body may still be arriving."""
         headers, started = dict(scope["headers"]), time.perf_counter()
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         try:

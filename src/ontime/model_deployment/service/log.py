@@ -16,7 +16,7 @@ from ontime.model_deployment.inference.prediction_log import PredictionLine, Req
 from ontime.model_deployment.service.protocol.messages import Rows
 
 FLUSH_SECONDS, FLUSH_ROWS = 0.2, 128
-"""Lines are written together once there are so many, and at the latest after so many seconds."""
+"""Lines are written together, after this many seconds or lines."""
 
 
 class RequestPredictions(NamedTuple):
@@ -29,7 +29,7 @@ class RequestPredictions(NamedTuple):
 
 
 class Log:
-    """Writes lines some at a time; `lines_of` makes the lines of a request's predictions."""
+    """Writes lines in batches; `lines_of` makes the lines of a request's predictions."""
 
     def __init__(self, lines_of: Callable[[RequestPredictions], Iterable[PredictionLine]]) -> None:
         self.lines_of = lines_of
@@ -53,7 +53,7 @@ class Log:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
 
     def flush(self) -> None:
-        """Write the lines that wait."""
+        """Write the buffered lines."""
         if self._timer is not None:
             self._timer.cancel()
         waiting, self._waiting, self._rows, self._timer = self._waiting, [], 0, None

@@ -18,11 +18,11 @@ from ontime.model_deployment.inference.champion import Champion, Probability
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 PROBABILITIES = np.linspace(0.05, 1.0, 20)
 COUNT_ROWS = 256
-"""How many responses, or rows, are counted together; one at a time would cost more than the answer."""
+"""How many responses, or rows, are counted together, because counting them one by one is slow."""
 
 
 class _Responses(Collector):
-    """Responses, counted some hundred at a time; has no metric of its own."""
+    """Counts responses in batches; it has no metric of its own."""
 
     def __init__(self, requests: Counter, seconds: Histogram) -> None:
         self.requests, self.seconds = requests, seconds
@@ -123,7 +123,7 @@ class Metrics:
         )
         seconds = Histogram(
             "ontime_request_duration_seconds",
-            "From the request's first byte of body to its answer, by protocol",
+            "Time from the first byte of the request body to the response, by protocol",
             ["protocol"],
             buckets=SECONDS,
             registry=None,

@@ -34,7 +34,7 @@ def openapi(service: Service) -> dict[str, Any]:
     client_errors = {status: _response(text, error) for status, text in CLIENT_ERRORS.items()}
     example = {feature.name: feature.typical for feature in model.manifest.features}
     predict = {
-        "summary": "Probabilities of records, TensorFlow Serving's form",
+        "summary": "Probabilities of records, TensorFlow Serving's REST API",
         "requestBody": _body(predict_request, {"instances": [example]}),
         "responses": {"200": _response("a probability per row", predict_response), **client_errors},
     }
@@ -43,7 +43,7 @@ def openapi(service: Service) -> dict[str, Any]:
         "description": "Binary tensors are accepted too: application/octet-stream with the JSON part's length in "
         "Inference-Header-Content-Length.",
         "requestBody": _body(infer_request, {"inputs": _tensors(example)}),
-        "responses": {"200": _response("the outputs that were asked for", infer_response), **client_errors},
+        "responses": {"200": _response("the requested outputs", infer_response), **client_errors},
     }
     any_object = {"type": "object"}
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "const": model.name}}

@@ -1,4 +1,4 @@
-"""What is checked of an inference request before its JSON is read: model, headers, and the body's size and time."""
+"""Checks of an inference request before its JSON is read: model, headers, and the body's size and time limit."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.service.protocol.messages import BINARY, JSON, ClientError, RequestHeaders
 from ontime.model_deployment.service.settings import Settings
 
-TOO_SLOW = "the body came too slowly"
+TOO_SLOW = "the body arrived too slowly"
 
 
 class ClientDisconnectedError(Exception):
@@ -64,7 +64,7 @@ async def read_body(receive: Receive, settings: Settings) -> bytes:
 
     Raises:
         ClientError: 408 or 413.
-        ClientDisconnectedError: the client is gone.
+        ClientDisconnectedError: the client has disconnected.
     """
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - the server runs each request as a task

@@ -1,4 +1,4 @@
-"""One loaded model with what answers requests about it: both protocols, the batcher, the metrics and the log."""
+"""The state of the service: the loaded model, both protocols, the batcher, the metrics and the log."""
 
 import itertools
 import os
@@ -26,7 +26,7 @@ class Service:
     """The state of a running service; `draining` is true from the signal to stop on.
 
     Raises:
-        OntimeError: the log shall leave out a feature that the model does not have.
+        OntimeError: the settings redact a feature that the model does not have.
     """
 
     def __init__(self, model: Champion, settings: Settings) -> None:

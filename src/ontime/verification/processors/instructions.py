@@ -1,9 +1,9 @@
-"""Where a program's file holds instructions whose result the processor may choose: CPUID and the approximate ones.
+"""Finds instructions in a program file whose result depends on the processor: CPUID and the approximate ones.
 
-Their byte patterns also occur inside other instructions, so each one found is decoded from the start of its function
-(the table of `.eh_frame_hdr`, the symbols and the sections say where functions start) and taken only if an
-instruction begins there. As a program it answers the tracer: a path per line on standard input, and for each the name
-of the file that lists its sites, which stays in the cache (the only argument) until the path's content changes.
+Their byte patterns also occur inside other instructions, so each match is decoded from the start of its function (known
+from `.eh_frame_hdr`, the symbols and the sections) and accepted only if an instruction begins there. Run as a program,
+it serves the tracer: it reads a path per line on standard input and prints for each the name of the file that lists its
+sites. That list stays in the cache folder (the only argument) until the file changes.
 """
 
 import bisect
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 UNKNOWN = "unknown"
-"""Mnemonic of a pattern that the disassembler does not reach: an instruction of its function is unknown to it."""
+"""Mnemonic of a match that cannot be decoded, because the disassembler does not know an earlier instruction."""
 
 APPROXIMATE = re.compile(
     r"v?rcp(14|28)?[ps][sdh]|v?rsqrt(14|28)?[ps][sdh]|vexp2p[sd]|fsin|fcos|fsincos|fptan|fpatan|f2xm1|fyl2x|fyl2xp1"
@@ -75,10 +75,10 @@ class _Code:
 def find_sites(content: bytes) -> list[Site]:
     """CPUID and approximate instructions of an x86-64 ELF file in order of offset; none for any other file.
 
-    A pattern that only an unknown instruction keeps from being judged is listed with the mnemonic `unknown`.
+    A match that cannot be decoded because of an unknown instruction is listed with the mnemonic `unknown`.
 
     Raises:
-        ValueError: the file is cut off.
+        ValueError: the file is truncated.
     """
     try:
         code = _read_code(content)
@@ -194,7 +194,7 @@ def _pattern_places(content: bytes, start: int, end: int) -> list[int]:
 
 
 def _may_be_evex(content: bytes, at: int) -> bool:
-    """Whether a pattern of EVEX has that prefix's fixed bits, the prefix 66 and the map 0F38, or 6: most have not."""
+    """Whether a match of EVEX has that prefix's fixed bits, the prefix 66, and the map 0F38 or 6; most do not."""
     return content[at + 1] & 0x0F in (2, 6) and content[at + 2] & 0x07 == 0x05
 
 
@@ -240,7 +240,7 @@ def _decode_evex(content: bytes, at: int) -> list[tuple[int, str]]:
 
 
 def main() -> None:
-    """Answer paths on standard input by the names of their lists; an empty line for a file that cannot be read."""
+    """Read paths on standard input and print the names of their lists; an empty line for a file that cannot be read."""
     cache = Path(sys.argv[1])
     for line in sys.stdin:
         try:

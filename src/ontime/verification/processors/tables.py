@@ -1,6 +1,6 @@
-"""Other x86-64 processors as answers to CPUID, made from this machine's own: features off, model and caches changed.
+"""CPUID tables of other x86-64 processors, derived from this machine's: fewer features, another model and caches.
 
-A feature that this machine lacks is never claimed, so a program that believes a table runs here. Leaves and bits:
+A feature that this machine lacks is never reported, so a program that relies on a table runs here. Leaves and bits:
 Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E. Models and sizes: makers' data sheets.
 """
 
@@ -67,7 +67,7 @@ FEATURES = {
     "mmxext": (0x80000001, 0, EDX, 22),
     "clzero": (0x80000008, 0, EBX, 0),
 }
-"""Bits that the processors below do not share; a processor has those named for it that the machine has, too."""
+"""Bits that differ among the processors below; a processor has those that it lists and that this machine has."""
 
 _SKYLAKE = frozenset({"rdseed", "adx", "clflushopt"})
 _SKYLAKE_X = _SKYLAKE | {"clwb", "avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl"}
@@ -93,7 +93,7 @@ _ZEN_5 = _ZEN_4 | {"avxvnni", "movdiri", "movdir64b", "avx512vp2intersect", "pre
 
 @dataclass(frozen=True)
 class Processor:
-    """A model of processor; each cache's bytes and ways, none if it tells nothing of its caches."""
+    """A processor model; bytes and ways of each cache, empty if CPUID reports no caches."""
 
     vendor: str
     model: tuple[int, int]
@@ -162,10 +162,10 @@ def write_table(table: Mapping[tuple[int, int], Iterable[int]]) -> str:
 
 
 def table_of(processor: Processor, native: Table) -> Table:
-    """What the processor answers, as far as this machine can be it.
+    """The CPUID table of the processor, limited to the features of this machine.
 
     Args:
-        native: what this machine answers.
+        native: this machine's own table.
     """
     table = {place: list(row) for place, row in native.items()}
     for name, (leaf, subleaf, register, bit) in FEATURES.items():
@@ -179,8 +179,8 @@ def table_of(processor: Processor, native: Table) -> Table:
     ebx, edx, ecx = _words(_VENDORS[processor.vendor])
     table[0, 0] = [min(native[0, 0][EAX], _AMD_BASIC) if amd else max(native[0, 0][EAX], 7), ebx, ecx, edx]
     table[0x80000000, 0] = [_AMD_EXTENDED if amd else _INTEL_EXTENDED, *((ebx, ecx, edx) if amd else (0, 0, 0))]
-    tell_caches = _tell_amd_caches if amd else _tell_intel_caches
-    return tell_caches(table, processor.caches)
+    with_caches = _with_amd_caches if amd else _with_intel_caches
+    return with_caches(table, processor.caches)
 
 
 def _signature(family: int, model: int) -> int:
@@ -214,34 +214,34 @@ def _without(table: Table, *leaves: int) -> Table:
     return {place: row for place, row in table.items() if place[0] not in leaves}
 
 
-def _tell_intel_caches(table: Table, caches: tuple[tuple[int, int], ...]) -> Table:
-    told = _without(table, 2, 4, *range(0x80000005, 0x80000007), *range(0x80000009, 0x80000030))
+def _with_intel_caches(table: Table, caches: tuple[tuple[int, int], ...]) -> Table:
+    result = _without(table, 2, 4, *range(0x80000005, 0x80000007), *range(0x80000009, 0x80000030))
     # descriptor 0xff: see leaf 4
-    told[2, 0] = [0x00FEFF01, 0, 0, 0]
-    told |= {(4, subleaf): row for subleaf, row in enumerate(_deterministic(caches))}
+    result[2, 0] = [0x00FEFF01, 0, 0, 0]
+    result |= {(4, subleaf): row for subleaf, row in enumerate(_deterministic(caches))}
     second = caches[1] if caches else (0, 0)
-    told[0x80000006, 0] = [0, 0, second[0] // K << 16 | _associativity(second[1]) << 12 | (_LINE if caches else 0), 0]
-    return told
+    result[0x80000006, 0] = [0, 0, second[0] // K << 16 | _associativity(second[1]) << 12 | (_LINE if caches else 0), 0]
+    return result
 
 
-def _tell_amd_caches(table: Table, caches: tuple[tuple[int, int], ...]) -> Table:
-    told = _without(table, 2, 4, 0x14, 0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x8000001D)
+def _with_amd_caches(table: Table, caches: tuple[tuple[int, int], ...]) -> Table:
+    result = _without(table, 2, 4, 0x14, 0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x8000001D)
     first, second, third = caches
     line = 1 << 8 | _LINE
-    told[0x80000005, 0] = [
+    result[0x80000005, 0] = [
         0xFF40FF40,
         0xFF40FF40,
         first[0] // K << 24 | first[1] << 16 | line,
         32 << 24 | 8 << 16 | line,
     ]
-    told[0x80000006, 0] = [
+    result[0x80000006, 0] = [
         0x48006400,
         0x68006400,
         second[0] // K << 16 | _associativity(second[1]) << 12 | line,
         third[0] // (512 * K) << 18 | _associativity(third[1]) << 12 | line,
     ]
-    told |= {(0x8000001D, subleaf): row for subleaf, row in enumerate(_deterministic(caches))}
-    return told
+    result |= {(0x8000001D, subleaf): row for subleaf, row in enumerate(_deterministic(caches))}
+    return result
 
 
 def _associativity(ways: int) -> int:

@@ -1,6 +1,7 @@
-"""Runs a command on another processor: CPUID answered from a table, approximate instructions computed and counted.
+"""Runs a command on another processor: CPUID comes from a table, approximate instructions are emulated and counted.
 
-It takes Linux on x86-64, a C compiler, capstone, and leave to trace one's own children; `why_not` says what is missing.
+This needs Linux on x86-64, a C compiler, capstone, and permission to trace child processes; `why_not` says what is
+missing.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ _OF_THE_MACHINE = (0xB, 0xD, 0x1F)
 
 @dataclass(frozen=True)
 class Run:
-    """How a processor is varied: the kind of approximate results (native, exact or coarse) and the threads."""
+    """How to run on a processor: the rounding of approximate instructions (native, exact or coarse) and the threads."""
 
     kind: str
     threads: int
@@ -52,7 +53,7 @@ DEFAULT = ("haswell", "zen2", "no-caches")
 
 @dataclass(frozen=True)
 class Executed:
-    """An approximate instruction that was executed: how often, its name, and where it stands in which file."""
+    """An approximate instruction that was executed: how often, its mnemonic, and its offset in which file."""
 
     count: int
     mnemonic: str
@@ -62,21 +63,21 @@ class Executed:
 
 @dataclass(frozen=True)
 class Report:
-    """What a traced command executed: CPUIDs answered, approximate instructions, and files that could not be read."""
+    """What a traced command executed: number of CPUIDs, approximate instructions, and files that could not be read."""
 
     answered: int
     executed: tuple[Executed, ...]
     unread: tuple[str, ...]
 
 
-def names_of(wanted: str) -> tuple[str, ...]:
-    """Processors of `--processors`: all, none, or names with commas between them."""
-    if wanted in ("all", "none"):
-        return tuple(RUNS) if wanted == "all" else ()
-    names = tuple(wanted.split(","))
+def names_of(requested: str) -> tuple[str, ...]:
+    """The processors that `--processors` requests: all, none, or comma-separated names."""
+    if requested in ("all", "none"):
+        return tuple(RUNS) if requested == "all" else ()
+    names = tuple(requested.split(","))
     for name in names:
         if name not in RUNS:
-            raise OntimeError(f"--processors {name or wanted}: not one of all, none, {', '.join(RUNS)}")
+            raise OntimeError(f"--processors {name or requested}: not one of all, none, {', '.join(RUNS)}")
     return names
 
 
@@ -95,19 +96,19 @@ def why_not(cache: Path = CACHE) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report"
         command = on_processor("haswell", "exact", report, cache)
-        told = subprocess.run([*command, tracer], capture_output=True, text=True, check=False)
-    if told.returncode:
-        return f"programs cannot be traced: {_first_line(told.stderr)}"
-    seen, meant = read_table(told.stdout), table_of(PROCESSORS["haswell"], _native_table(tracer))
-    changed = all(row == meant.get(place, [0] * 4) for place, row in seen.items() if _is_told(place))
+        done = subprocess.run([*command, tracer], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"programs cannot be traced: {_first_line(done.stderr)}"
+    actual, expected = read_table(done.stdout), table_of(PROCESSORS["haswell"], _native_table(tracer))
+    changed = all(row == expected.get(leaf, [0] * 4) for leaf, row in actual.items() if _is_from_table(leaf))
     return None if changed else "the tracer does not change what CPUID returns"
 
 
 def on_processor(name: str, kind: str, report: Path, cache: Path = CACHE) -> list[str]:
-    """What to put before a command so that it, and all it starts, runs on the processor `name`.
+    """The command prefix that makes a command, and all its children, run on the processor `name`.
 
     Args:
-        kind: how the results of approximate instructions are chosen: native, exact or coarse.
+        kind: how the results of approximate instructions are rounded: native, exact or coarse.
         report: where the tracer writes what `read_report` reads.
     """
     tracer = build_tracer(cache)
@@ -136,10 +137,10 @@ def read_report(path: Path) -> Report:
 
 
 def totals(report: Report) -> list[str]:
-    """How often which approximate instruction was executed in which file, most often first."""
+    """Counts of the executed approximate instructions by file, highest first."""
     counts: Counter[str] = Counter()
-    for one in report.executed:
-        counts[f"{one.mnemonic} in {Path(one.path).name}"] += one.count
+    for instruction in report.executed:
+        counts[f"{instruction.mnemonic} in {Path(instruction.path).name}"] += instruction.count
     return [f"{count} {what}" for what, count in counts.most_common()]
 
 
@@ -165,9 +166,9 @@ def _native_table(tracer: Path) -> dict[tuple[int, int], list[int]]:
     return read_table(subprocess.run([tracer], capture_output=True, text=True, check=True).stdout)
 
 
-def _is_told(place: tuple[int, int]) -> bool:
-    """Whether the answer is the table's alone: leaf 1 also says on which core it was asked."""
-    return place[0] not in _OF_THE_MACHINE and place[0] != 1
+def _is_from_table(leaf: tuple[int, int]) -> bool:
+    """Whether the answer comes only from the table: leaf 1 also contains the current core."""
+    return leaf[0] not in _OF_THE_MACHINE and leaf[0] != 1
 
 
 def _compiler() -> str | None:

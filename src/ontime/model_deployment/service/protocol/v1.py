@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST form, version 1.
+"""TensorFlow Serving's REST API, version 1.
 
 A request has `instances`, records by feature name or encoded rows, or `inputs`, columns by feature name; a missing
 value is null. https://www.tensorflow.org/tfx/serving/api_rest
