@@ -174,8 +174,8 @@ def test_assigning_what_is_assigned_does_nothing_and_says_so(repository: Reposit
         (["v3.0.0", "production"], "v3.0.0: not registered; known: v1.0.0, v2.0.0"),
         (["v2.0.0", "production"], "v2.0.0: never ran in staging according to main; release it there first"),
         (["v1.0.0", "canary"], "canary: not a stage; .gto lists staging, production"),
-        (["1.0.0", "production"], "1.0.0: no version"),
-        (["v1.0.0", ""], ": no stage"),
+        (["1.0.0", "production"], "1.0.0: not a version"),
+        (["v1.0.0", ""], ": not a stage"),
     ],
 )
 def test_what_may_not_be_assigned_is_refused(repository: Repository, arguments: list[str], reason: str) -> None:
@@ -263,7 +263,7 @@ def test_a_rollback_names_any_version_that_ran_there(repository: Repository) -> 
         (["canary"], "canary: not a stage; .gto lists staging, production"),
         (["production", "--to", "v1.0.0"], "v1.0.0: never ran in production; it ran nothing"),
         (["staging", "--to", "v9.0.0"], "v9.0.0: not registered; known: v1.0.0"),
-        (["staging", "--to", "9"], "9: no version"),
+        (["staging", "--to", "9"], "9: not a version"),
     ],
 )
 def test_what_cannot_be_rolled_back_is_refused(repository: Repository, arguments: list[str], reason: str) -> None:

@@ -91,7 +91,7 @@ def test_the_tag_that_started_a_workflow_says_stage_and_version(repository: Repo
             f"image '{IMAGE}:1': expected registry and repository without a tag",
         ),
         (["staging", "v1.1.0", *FIRST], "v1.1.0: not registered; known: v1.0.0"),
-        (["staging", "1.0.0", *FIRST], "1.0.0: no version"),
+        (["staging", "1.0.0", *FIRST], "1.0.0: not a version"),
         (["canary", *FIRST], "canary: not a stage; .gto lists staging, production"),
         (
             ["production", *FIRST],

@@ -160,7 +160,7 @@ def test_a_tag_that_cannot_be_is_refused_with_the_reason(repository: Repository)
         f"{NAME}@v9.0.0": "no such tag here; git fetch --tags",
         f"{NAME}@v2.0.0": "lightweight; the registry's tags are annotated, made by `ontime release`",
         f"{NAME}@v3.0.0": "of no commit; the registry's tags are annotated, made by `ontime release`",
-        f"{NAME}#canary#1": "no stage",
+        f"{NAME}#canary#1": "not a stage",
         f"{NAME}#production#2": "no version is registered on its commit",
         "other@v1.0.0": "of another artifact",
         "main": "neither",

@@ -1,4 +1,4 @@
-"""Configures the graph for a table of your own: from a file and a target column to a champion.
+"""Configure the graph for a table of your own: from a file and a target column to a champion.
 
 In: a CSV or parquet file. Out: `data/schema/table.yaml` inferred from it, `params.yaml` and the artifact's name in
 `dvc.yaml` edited in place, and the graph run. A file from outside the checkout is copied to `data/external` and

@@ -1,4 +1,4 @@
-"""Updates the data of the graph: fetches the imports of `.dvc` files again, and pins a table's new content.
+"""Update the data of the graph: fetch the imports of `.dvc` files again, and pin a table's new content.
 
 In: `params.yaml` and the `.dvc` files in git. Out: both, edited in place if the source has changed. The graph is not
 run; run `dvc exp run` or `dvc repro` next.

@@ -1,4 +1,4 @@
-"""Publishes the report as one comment on its pull request, updated in place, through GitHub's REST API.
+"""Publish the report as one comment on its pull request, updated in place, through GitHub's REST API.
 
 In: a Markdown file whose first line is the report's marker; `GITHUB_REPOSITORY`, `GITHUB_TOKEN` and `GITHUB_API_URL`
 as a workflow sets them. Out: the comment that begins with the marker, created or updated.

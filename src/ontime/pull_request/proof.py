@@ -1,4 +1,4 @@
-"""The proof of a change: its code and data reproduce `dvc.lock`, and every output is in the remote.
+"""Prove a change: its code and data reproduce `dvc.lock`, and every output is in the remote.
 
 In: the checkout and a base revision. Out: one line for each stage or output that fails, and exit status 1.
 

@@ -1,4 +1,4 @@
-"""Register versions, assign them to stages, write and publish release files, and show what each stage runs.
+"""Register versions, assign them to stages, publish them, and show what each stage runs.
 
 A release is two tags and a commit. The tag `NAME@v1.2.0` registers a commit as a version, the tag `NAME#production#3`
 assigns a version to a stage, and the cluster applies the release file that is committed to the branch. A rollback is a

@@ -36,8 +36,8 @@ def _copy(registry: Registry) -> int:
             changes += 1
     aliases = client.get_registered_model(name).aliases
     for stage in registry.stages:
-        event = registry.wanted(stage)
-        number = numbers[registry.version_of(event)] if event else None
+        desired = registry.wanted(stage)
+        number = numbers[registry.version_of(desired)] if desired else None
         if number is not None and str(aliases.get(stage)) != str(number):
             client.set_registered_model_alias(name, stage, number)
             changes += 1

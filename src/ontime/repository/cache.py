@@ -1,4 +1,4 @@
-"""Hashes every object of DVC's local cache and removes those whose content does not match their name.
+"""Hash every object of DVC's local cache and remove those whose content does not match their name.
 
 DVC trusts an object by its modification time, so only reading it detects disk corruption. `dvc pull` fetches a removed
 object again, or `dvc repro` recreates it.

@@ -1,4 +1,4 @@
-"""Drops an experiment: restores parameters, lock and outputs of the last commit, or changes nothing.
+"""Drop an experiment: restore parameters, lock and outputs of the last commit, or change nothing.
 
 In: the last commit's `params.yaml` and `dvc.lock`. Out: both restored, with the outputs in the lock. First it makes
 sure that DVC's cache has every output, or fetches it from the remote. If one is missing in both, nothing changes,

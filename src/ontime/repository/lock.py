@@ -1,4 +1,4 @@
-"""Repairs DVC's lock files after a merge conflict or a killed process.
+"""Repair DVC's lock files after a merge conflict or a killed process.
 
 DVC writes `dvc.lock` and its list of running processes in place, so a kill can leave an incomplete file. Then
 `dvc.lock` is restored from the last commit, and the list, which is useless once its processes have ended, is removed.

@@ -1,4 +1,4 @@
-"""A real S3 server (SeaweedFS) on loopback, with credentials, as this checkout's DVC remote.
+"""Run a real S3 server (SeaweedFS) on loopback, with credentials, as this checkout's DVC remote.
 
 Data is kept in `.s3/`; `.dvc/config.local` points the team's remote at the server until `ontime s3 --off`.
 """

@@ -1,4 +1,4 @@
-"""Records each finished training run in MLflow, once.
+"""Record each finished training run in MLflow, once.
 
 Recorded are parameters, losses by step, metrics, plots, the model with signature and example, data hash and git commit.
 Nothing in the graph reads them, and if the server is down, a warning is printed and the run is not affected.

@@ -1,4 +1,4 @@
-"""Verifies that the code reproduces `dvc.lock`: reruns the graph without cache in other environments.
+"""Verify that the code reproduces `dvc.lock`: rerun the graph without cache in other environments.
 
 A copy of the checkout runs under another path, user name, home, host name, time zone, locale, umask, hash seed, number
 of threads, order of directory listings, date and set of CPU settings, then on other processors; the hash of every

@@ -1,4 +1,4 @@
-"""Runs the service: settings, a verified model, the metrics port, and a stop that drops no request."""
+"""Run the service: settings, a verified model, the metrics port, and a shutdown that drops no request."""
 
 import asyncio
 import gc
