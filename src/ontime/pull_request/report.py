@@ -1,4 +1,4 @@
-"""Describe the effect of a branch on the model as Markdown: metrics, slices, parameters, data, plots, and the gate's result.
+"""Show the effect of a branch on the model: metrics, slices, parameters, data, plots, and the gate's result.
 
 In: the workspace and a base revision, whose data comes from DVC's cache or remote. Out: a folder with `report.md` and
 its images. The gate uses only validation metrics; test metrics are shown. Exit status 1 on a regression.

@@ -1,4 +1,4 @@
-"""Sign a model folder with OpenSSF model signing at release, and verify it before the model is loaded.
+"""Sign a model folder (OpenSSF model signing), and verify its signature before the model is loaded.
 
 In: the champion's folder and a private key (or, keyless, an OIDC token). Out: a signature file beside the folder, with
 the SHA-256 of every file in it, and the keys to verify it offline: the public key or, keyless, Sigstore's keys. No
