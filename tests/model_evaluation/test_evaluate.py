@@ -12,7 +12,9 @@ from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_parquet
 from ontime.common.layout import TARGET
+from ontime.common.params import load_section
 from ontime.model_evaluation.evaluate import permutation_importance, write_csv
+from ontime.model_evaluation.metrics import DIGITS, Decision, cost_per_1000
 from ontime.model_training.families import FAMILIES
 
 RUN = Path("models/training_runs/logistic_regression")
@@ -49,6 +51,19 @@ def test_the_threshold_and_validation_metrics_do_not_depend_on_test_rows(copy: P
         assert after[name] == before[name]
     for name in ("metrics/test.json", "metrics/slices.csv", "plots/roc.csv"):
         assert after[name] != before[name]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_cost_follows_from_the_stored_probabilities_and_the_threshold(fork: Path, family: str) -> None:
+    run = fork / "models" / "training_runs" / family
+    threshold = read_json(run / "metrics" / "validation.json")["threshold"]
+    decision = load_section("decision", Decision, fork / "params.yaml")
+    assert threshold == np.float32(threshold)
+    for part in ("validation", "test"):
+        rows = pd.read_parquet(run / "predictions" / f"{part}.parquet")
+        alarm = rows["probability"].to_numpy(dtype=np.float64) >= threshold
+        cost = cost_per_1000(rows[TARGET].to_numpy(dtype=np.int8), alarm, decision)
+        assert round(cost, DIGITS) == read_json(run / "metrics" / f"{part}.json")["cost_per_1000"]
 
 
 def test_the_cost_of_mistakes_moves_the_threshold(copy: Path) -> None:

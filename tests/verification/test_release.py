@@ -436,7 +436,10 @@ def blob(content: Any) -> tuple[str, bytes]:
         (b"{", "not a readable image"),
         ({"layers": []}, "not a readable image"),
         ([], "not a readable image"),
-        ({"manifests": [{"digest": "x", "platform": {"os": "linux", "architecture": "arm64"}}]}, "not a readable image"),
+        (
+            {"manifests": [{"digest": "x", "platform": {"os": "linux", "architecture": "arm64"}}]},
+            "not a readable image",
+        ),
     ],
 )
 def test_a_manifest_that_is_none_is_one_line(

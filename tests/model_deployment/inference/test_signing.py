@@ -157,7 +157,9 @@ def test_a_link_to_anything_else_is_neither_signed_nor_accepted(copy: Path, kind
 def test_a_linked_model_goes_into_no_image(linked: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (linked / "model").rename(tmp_path / "models" / "champion")
-    with pytest.raises(OntimeError, match=r"^models/champion/.*: a symbolic link; .*; run `dvc unprotect models/champion`$"):
+    with pytest.raises(
+        OntimeError, match=r"^models/champion/.*: a symbolic link; .*; run `dvc unprotect models/champion`$"
+    ):
         run_command("image", "--docker")
 
 
