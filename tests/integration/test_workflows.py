@@ -342,7 +342,12 @@ def test_a_run_that_was_no_pull_requests_is_not_commented_on(forge: Forge, work:
 def copy_workflows(checkout: Path) -> None:
     """Add what workflows need of this repository to a smaller one."""
     for name in listed_files(TOP):
-        if name.startswith(".github/") or name in ("Makefile", "requirements.txt", "requirements-test.txt"):
+        if name.startswith(".github/") or name in (
+            "Makefile",
+            "pyproject.toml",
+            "requirements.txt",
+            "requirements-test.txt",
+        ):
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(TOP / name, checkout / name)
     with (checkout / ".gitignore").open("a") as ignored:
