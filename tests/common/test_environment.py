@@ -110,6 +110,15 @@ def test_a_checkout_whose_code_cannot_come_first_is_refused(checkout: Path, monk
         own_source()
 
 
+def test_a_checkout_that_is_too_old_to_be_started_is_one_line(checkout: Path) -> None:
+    (checkout / "src" / "ontime" / "__main__.py").unlink()
+    done = run("ontime", "--help", cwd=checkout, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"error: {checkout / 'src'}: an older version of the code, which this `ontime` cannot start; run its own .venv"
+    ]
+
+
 def test_a_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     parent = (
         "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); import time; time.sleep(60)"

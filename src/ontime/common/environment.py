@@ -55,6 +55,8 @@ def own_source() -> dict[str, str]:
     source, imported = os.path.join(checkout, "src"), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if os.path.samefile(imported, os.path.join(source, "ontime")):
         return {}
+    if not os.path.isfile(os.path.join(source, "ontime", "__main__.py")):
+        sys.exit(f"error: {source}: an older version of the code, which this `ontime` cannot start; run its own .venv")
     path = os.environ.get("PYTHONPATH", "")
     if path.split(os.pathsep)[0] == source:
         sys.exit(f"error: {source}: not the code that Python imports here, but {imported}; run this checkout's .venv")
