@@ -21,11 +21,12 @@ OUTPUT = "data/raw"
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A small fork with its raw and feature tables made, its remote served on loopback."""
+    """A small fork with its raw and feature tables made and pushed to its remote, which is served on loopback."""
     top = small_fork(tmp_path_factory.mktemp("s3") / "checkout")
     run("dvc", "repro", "featurize", cwd=top)
     commit(top, "features")
     run("ontime", "s3", cwd=top)
+    run("dvc", "push", cwd=top)
     yield top
     run("ontime", "s3", "--off", cwd=top)
 
@@ -38,7 +39,6 @@ def clone(checkout: Path, target: Path) -> Path:
 
 
 def test_pushed_data_is_pulled_into_a_clean_clone(checkout: Path, tmp_path: Path) -> None:
-    run("dvc", "push", cwd=checkout)
     missing = json.loads(run("dvc", "data", "status", "--not-in-remote", "--json", cwd=checkout).stdout)
     assert not missing.get("not_in_remote")
     fresh = clone(checkout, tmp_path / "clone")
@@ -48,7 +48,6 @@ def test_pushed_data_is_pulled_into_a_clean_clone(checkout: Path, tmp_path: Path
 
 
 def test_an_object_that_was_deleted_at_the_server_is_pushed_again(checkout: Path) -> None:
-    run("dvc", "push", cwd=checkout)
     md5 = outputs(read_lock(checkout / "dvc.lock"))[OUTPUT]
     listing = checkout / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
     (part,) = {entry["md5"] for entry in json.loads(listing.read_text())}
