@@ -61,3 +61,14 @@ def test_a_server_that_is_down_costs_a_warning(
     assert told.startswith("warning: MLflow at http://127.0.0.1:9: registry not mirrored: ")
     assert told.count("\n") == 1
     assert "secret" not in told
+
+
+def test_a_registry_elsewhere_is_the_one_that_the_warning_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter(tmp_path, monkeypatch)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/tracking.db")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    release("mirror")
+    assert capsys.readouterr().err.startswith("warning: MLflow at http://127.0.0.1:1: registry not mirrored: ")

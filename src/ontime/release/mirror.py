@@ -15,7 +15,7 @@ def mirror(registry: Registry) -> int | None:
     Returns:
         Number of changes; None if MLflow could not be reached, after a one-line warning on standard error.
     """
-    with asking_mlflow("registry not mirrored"):
+    with asking_mlflow("registry not mirrored", "MLFLOW_REGISTRY_URI"):
         return _copy(registry)
     return None
 

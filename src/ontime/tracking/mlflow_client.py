@@ -10,25 +10,27 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def asking_mlflow(lost: str) -> Iterator[str]:
+def asking_mlflow(lost: str, variable: str = "MLFLOW_TRACKING_URI") -> Iterator[str]:
     """Run a block that uses MLflow at the yielded address; a failure only prints a one-line warning.
 
     Args:
         lost: the consequence of a failure, for that warning.
+        variable: names the address; where it is not set, the tracking server's is meant.
     """
     os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     # by default MLflow retries for several minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    address = os.environ.get(variable, os.environ["MLFLOW_TRACKING_URI"])
     for library in ("mlflow", "alembic"):
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield os.environ["MLFLOW_TRACKING_URI"]
+            yield address
     except Exception as error:  # a by-product must never fail a run
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        line = f"warning: MLflow at {os.environ['MLFLOW_TRACKING_URI']}: {lost}: {reason}\n"
+        line = f"warning: MLflow at {address}: {lost}: {reason}\n"
         # an address may hold a password
         sys.stderr.write(re.sub(r"//[^/@\s]*@", "//", line))
