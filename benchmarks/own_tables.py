@@ -4,7 +4,6 @@
 (impute, scale, one-hot, logistic regression with defaults) on the same rows; it may be at most 0.01 below.
 """
 
-import os
 import subprocess
 import tempfile
 import time
@@ -84,7 +83,6 @@ def run_table(name: str, frame: pd.DataFrame, target: str, folder: Path) -> dict
     done = subprocess.run(
         ["ontime", "init", "--source", str(source), "--target", target],
         cwd=checkout,
-        env={**os.environ, "ONTIME_TRACKING": "off"},
         capture_output=True,
         text=True,
         check=False,

@@ -113,7 +113,6 @@ def run_in_fresh_copy(way: str, work: Path, locked: Mapping[str, Any]) -> tuple[
         **{f"DVC_{place}_DIR": str(home / place) for place in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE")},
         "DVC_NO_ANALYTICS": "1",
         "HOME": str(home),
-        "ONTIME_TRACKING": "off",
         "PYTHONPATH": str(copy / "src"),
     }
     measure("benchmarks.pipeline", "import_packages", env=PINNED)

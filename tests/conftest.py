@@ -105,7 +105,6 @@ def graph_run(tmp_path_factory: pytest.TempPathFactory, parcels: pd.DataFrame) -
     folder = copy_graph(tmp_path_factory.mktemp("fork"))
     reads: dict[str, set[str]] = {}
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
-        patch.setenv("ONTIME_TRACKING", "off")
         patch.setenv("OMP_NUM_THREADS", "1")
         parcels.to_csv("parcels.csv", index=False)
         columns = ["--target", "late", "--positive", "yes", "--time", "sent", "--key", "parcel"]
