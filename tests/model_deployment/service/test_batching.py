@@ -30,26 +30,12 @@ def rows(first: int, count: int = 1) -> Matrix:
     return np.arange(first, first + count, dtype=np.float32).reshape(-1, 1)
 
 
-async def ask(batcher: Batcher, wanted: Matrix) -> Probability:
-    """The probabilities of one request."""
-    answered: asyncio.Future[Probability] = asyncio.get_running_loop().create_future()
-
-    def done(result: Probability | BaseException) -> None:
-        if isinstance(result, BaseException):
-            answered.set_exception(result)
-        else:
-            answered.set_result(result)
-
-    batcher.submit(wanted, done)
-    return await answered
-
-
 def test_requests_of_one_turn_run_together_and_get_their_own_rows() -> None:
     predict = Recorder()
 
     async def main() -> list[Probability]:
         batcher = Batcher(np.concatenate, predict, 100, 1000)
-        return await asyncio.gather(*(ask(batcher, rows(first, 3)) for first in range(0, 30, 10)))
+        return await asyncio.gather(*(batcher.probability(rows(first, 3)) for first in range(0, 30, 10)))
 
     found = asyncio.run(main())
     assert predict.rows == [9]
@@ -61,7 +47,7 @@ def test_a_batch_has_no_more_rows_than_allowed() -> None:
 
     async def main() -> None:
         batcher = Batcher(np.concatenate, predict, 10, 1000)
-        await asyncio.gather(*(ask(batcher, rows(0, count)) for count in (4, 4, 4, 10, 1)))
+        await asyncio.gather(*(batcher.probability(rows(0, count)) for count in (4, 4, 4, 10, 1)))
         assert batcher.rows == 0
 
     asyncio.run(main())
@@ -72,7 +58,7 @@ def test_a_large_request_leaves_the_event_loop_free() -> None:
     predict = Recorder()
 
     async def main() -> list[float]:
-        found = await ask(Batcher(np.concatenate, predict, 10, 1000), rows(0, 11))
+        found = await Batcher(np.concatenate, predict, 10, 1000).probability(rows(0, 11))
         return list(found)
 
     assert asyncio.run(main()) == list(range(11))
@@ -82,9 +68,9 @@ def test_a_large_request_leaves_the_event_loop_free() -> None:
 def test_rows_that_make_a_run_fail_fail_their_own_request_alone() -> None:
     async def main() -> list[object]:
         batcher = Batcher(np.concatenate, Recorder(), 100, 1000)
-        failed = await asyncio.gather(*(ask(batcher, rows(first)) for first in (-1, 5)), return_exceptions=True)
+        failed = await asyncio.gather(*(batcher.probability(rows(first)) for first in (-1, 5)), return_exceptions=True)
         assert batcher.rows == 0
-        return [*failed, list(await ask(batcher, rows(7)))]
+        return [*failed, list(await batcher.probability(rows(7)))]
 
     first, second, after = asyncio.run(main())
     assert isinstance(first, ValueError)
@@ -95,11 +81,36 @@ def test_rows_that_make_a_run_fail_fail_their_own_request_alone() -> None:
 def test_more_waiting_rows_than_allowed_are_refused() -> None:
     async def main() -> None:
         batcher = Batcher(np.concatenate, Recorder(), 100, 10)
-        waiting = asyncio.ensure_future(ask(batcher, rows(0, 8)))
+        waiting = asyncio.ensure_future(batcher.probability(rows(0, 8)))
         await asyncio.sleep(0)
         with pytest.raises(QueueFullError):
-            await ask(batcher, rows(0, 3))
+            await batcher.probability(rows(0, 3))
         await waiting
-        assert len(await ask(batcher, rows(0, 10))) == 10
+        assert len(await batcher.probability(rows(0, 10))) == 10
+
+    asyncio.run(main())
+
+
+def test_requests_are_answered_and_their_rows_given_back_when_joining_them_fails() -> None:
+    async def main() -> list[object]:
+        def join(_: object) -> Matrix:
+            raise MemoryError
+
+        batcher = Batcher(join, Recorder(), 100, 1000)
+        failed = await asyncio.gather(*(batcher.probability(rows(0)) for _ in range(3)), return_exceptions=True)
+        assert batcher.rows == 0
+        return list(failed)
+
+    assert [type(error) for error in asyncio.run(main())] == [MemoryError] * 3
+
+
+def test_rows_of_a_request_that_is_given_up_are_given_back() -> None:
+    async def main() -> None:
+        batcher = Batcher(np.concatenate, Recorder(), 100, 1000)
+        left, stays = (asyncio.ensure_future(batcher.probability(rows(first))) for first in (1, 2))
+        await asyncio.sleep(0)
+        left.cancel()
+        assert list(await stays) == [2]
+        assert batcher.rows == 0
 
     asyncio.run(main())

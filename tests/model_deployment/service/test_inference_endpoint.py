@@ -1,7 +1,10 @@
 """Both protocols give the released probabilities, and every client gets a reply within the limits."""
 
+import gzip
+import json
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -46,10 +49,30 @@ def test_golden_records_have_their_probabilities_in_both_protocols(client: TestC
     [
         ({"content-type": "text/csv"}, b"1,2", 415, "Content-Type: expected application/json or"),
         (
-            {"content-type": "application/json", "content-encoding": "gzip"},
+            {"content-type": "application/json", "content-encoding": "br"},
             b"1",
             415,
-            "Content-Encoding: expected none",
+            "Content-Encoding: expected gzip, deflate or none, found br",
+        ),
+        ({"content-encoding": "gzip"}, b"1", 400, "body: expected gzip, as Content-Encoding says"),
+        (
+            {"content-encoding": "gzip"},
+            gzip.compress(b"{}", mtime=0)[:-4],
+            400,
+            "body: expected gzip, as Content-Encoding says",
+        ),
+        ({"content-encoding": "deflate"}, b"1", 400, "body: expected deflate, as Content-Encoding says"),
+        (
+            {"content-encoding": "gzip"},
+            gzip.compress(b" " * 100_001, mtime=0),
+            413,
+            "body: expected at most 100000 bytes",
+        ),
+        (
+            {"content-encoding": "gzip"},
+            gzip.compress(b" " * 60_000, mtime=0) + gzip.compress(b" " * 60_000, mtime=0),
+            413,
+            "body: expected at most 100000 bytes",
         ),
         ({"content-type": "application/json"}, b"[" + b" " * 100_000, 413, "body: expected at most 100000 bytes"),
         ({"inference-header-content-length": "many"}, b"{}", 400, "Inference-Header-Content-Length: expected a number"),
@@ -69,6 +92,46 @@ def test_a_body_outside_its_bounds_is_refused(
     answer = client.post(INFER, headers=headers, content=content)
     assert answer.status_code == status
     assert answer.json()["error"].startswith(error)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("X-GZIP", lambda body: gzip.compress(body[:10]) + gzip.compress(body[10:])),
+        ("deflate", zlib.compress),
+        ("deflate", lambda body: zlib.compress(body, wbits=-15)),
+        ("identity", bytes),
+    ],
+)
+def test_a_compressed_body_is_read(
+    client: TestClient, golden: dict[str, Any], encoding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    body = compress(json.dumps({"instances": golden["records"]}).encode())
+    answer = client.post(PREDICT, content=body, headers={"content-encoding": encoding})
+    assert answer.json()["predictions"] == pytest.approx(golden["probabilities"], abs=1e-5)
+
+
+def test_a_compressed_body_that_is_refused_says_what_is_taken(client: TestClient) -> None:
+    answer = client.post(PREDICT, content=b"1", headers={"content-encoding": "br"})
+    assert answer.headers["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize("path", [INFER, PREDICT])
+@pytest.mark.parametrize("nan", ["1", "NaN"])
+def test_half_of_a_surrogate_pair_is_refused_wherever_it_stands(
+    client: TestClient, service: Service, golden: dict[str, Any], path: str, nan: str
+) -> None:
+    record = golden["records"][0]
+    body = {"instances": [record]} if path == PREDICT else features([record])
+    text = json.dumps(body).replace(json.dumps(record["weight"]), nan, 1)
+    strings = sorted(set(re.findall(r'"[a-z]+"', text)))
+    assert len(strings) > 5
+    for string in strings:
+        answer = client.post(path, content=text.replace(string, string[:-1] + '\\ud83d"', 1))
+        assert answer.status_code == 400, (string, answer.text)
+        assert answer.json()["error"]
+    assert service.batcher.rows == 0
 
 
 def test_a_body_without_length_is_bounded_too(client: TestClient) -> None:

@@ -5,7 +5,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from ontime.model_deployment.inference.champion import Champion
-from ontime.model_deployment.service.metrics import Metrics, count_unusual
+from ontime.model_deployment.service.metrics import PROTOCOLS, STATUSES, Metrics, count_unusual
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
@@ -15,7 +15,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
 
 
 def test_responses_are_counted_by_protocol_and_status(model: Champion) -> None:
-    metrics = Metrics(model)
+    metrics = Metrics(model, int)
     for status, seconds in ((200, 0.0004), (200, 0.3), (400, 0.001)):
         metrics.responses.add("v2", status, seconds)
     found = samples(metrics)
@@ -25,8 +25,21 @@ def test_responses_are_counted_by_protocol_and_status(model: Champion) -> None:
     assert found['ontime_request_duration_seconds_count{protocol="v2"}'] == 3
 
 
+def test_every_known_label_is_at_zero_before_the_first_request(model: Champion) -> None:
+    found = samples(Metrics(model, int))
+    requests = {name for name in found if name.startswith("ontime_requests_total{")}
+    assert len(requests) == len(PROTOCOLS) * len(STATUSES)
+    assert len([name for name in found if name.startswith("ontime_request_duration_seconds_count{")]) == len(PROTOCOLS)
+    assert 'ontime_requests_total{code="500",protocol="v1"}' in requests
+    assert {value for name, value in found.items() if "_total" in name or "_count" in name} == {0}
+
+
+def test_dropped_lines_are_counted_by_the_log(model: Champion) -> None:
+    assert samples(Metrics(model, lambda: 7))["ontime_log_lines_dropped_total"] == 7
+
+
 def test_probabilities_make_a_histogram_whose_buckets_hold_their_upper_edge(model: Champion) -> None:
-    metrics = Metrics(model)
+    metrics = Metrics(model, int)
     matrix = model.encoder.transform_records([(1, 0, "north", "day")] * 4)
     metrics.predictions.count(matrix, np.array([0.0, 0.04, 0.06, 1.0], dtype=np.float32))
     found = samples(metrics)
@@ -40,7 +53,7 @@ def test_probabilities_make_a_histogram_whose_buckets_hold_their_upper_edge(mode
 
 
 def test_missing_features_and_unknown_categories_are_counted(model: Champion) -> None:
-    metrics = Metrics(model)
+    metrics = Metrics(model, int)
     matrix = model.encoder.transform_records([(None, 0, "moon", "day"), (None, None, None, "day")])
     metrics.predictions.count(matrix, np.zeros(2, dtype=np.float32))
     found = samples(metrics)
@@ -51,7 +64,7 @@ def test_missing_features_and_unknown_categories_are_counted(model: Champion) ->
 
 
 def test_the_model_is_named_with_its_hash_and_commit(model: Champion) -> None:
-    (line,) = [name for name in samples(Metrics(model)) if name.startswith("ontime_model_info")]
+    (line,) = [name for name in samples(Metrics(model, int)) if name.startswith("ontime_model_info")]
     assert f'sha256="{model.sha256}"' in line
     assert 'version="1.2.3"' in line
     assert 'git_commit="0123456789abcdef"' in line

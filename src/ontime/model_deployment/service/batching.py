@@ -9,14 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ontime.common.arrays import Matrix
 from ontime.model_deployment.inference.champion import Probability
-from ontime.model_deployment.service.protocol.messages import Rows
+from ontime.model_deployment.service.protocol.messages import ClientError, Rows
 
-Done = Callable[[Probability | BaseException], None]
-QueuedRequest = tuple[Rows, Done]
+QueuedRequest = tuple[Rows, "asyncio.Future[Probability]"]
 
 
-class QueueFullError(Exception):
+class QueueFullError(ClientError):
     """The queue has more rows than the settings allow."""
+
+    def __init__(self) -> None:
+        super().__init__(429, "the queue is full; try again later", [(b"retry-after", b"1")])
 
 
 class Batcher:
@@ -39,8 +41,8 @@ class Batcher:
         self._waiting: list[QueuedRequest] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-requests")
 
-    def submit(self, rows: Rows, done: Done) -> None:
-        """Queue one request's rows; `done` is called later with their probabilities (rows,) or an exception.
+    async def probability(self, rows: Rows) -> Probability:
+        """The probabilities (rows,) of one request's rows.
 
         Raises:
             QueueFullError: the queue is full.
@@ -49,45 +51,58 @@ class Batcher:
         if self.rows + count > self.max_queued_rows and self.rows:
             raise QueueFullError
         self.rows += count
-        loop = asyncio.get_running_loop()
-        if count > self.max_batch_rows:
-            run = loop.run_in_executor(self._thread, lambda: self.predict(self.join([rows])))
-            run.add_done_callback(lambda run: self._complete((rows, done), run.exception() or run.result()))
-            return
-        if not self._waiting:
-            # one iteration later, so that requests received meanwhile join the batch
-            loop.call_soon(loop.call_soon, self._run)
-        self._waiting.append((rows, done))
-
-    def _complete(self, request: QueuedRequest, result: Probability | BaseException) -> None:
-        rows, done = request
-        self.rows -= len(rows)
-        done(result)
+        try:
+            loop = asyncio.get_running_loop()
+            if count > self.max_batch_rows:
+                return await loop.run_in_executor(self._thread, lambda: self.predict(self.join([rows])))
+            if not self._waiting:
+                # one iteration later, so that requests received meanwhile join the batch
+                loop.call_soon(loop.call_soon, self._run)
+            result: asyncio.Future[Probability] = loop.create_future()
+            self._waiting.append((rows, result))
+            return await result
+        finally:
+            self.rows -= count
 
     def _run(self) -> None:
         waiting, self._waiting = self._waiting, []
-        start = 0
-        while start < len(waiting):
-            end, rows = start + 1, len(waiting[start][0])
-            while end < len(waiting) and rows + len(waiting[end][0]) <= self.max_batch_rows:
-                rows += len(waiting[end][0])
-                end += 1
-            self._run_together(waiting[start:end])
-            start = end
+        try:
+            start = 0
+            while start < len(waiting):
+                end, rows = start + 1, len(waiting[start][0])
+                while end < len(waiting) and rows + len(waiting[end][0]) <= self.max_batch_rows:
+                    rows += len(waiting[end][0])
+                    end += 1
+                self._run_together(waiting[start:end])
+                start = end
+        except Exception as error:  # every waiting request must be answered
+            for _, result in waiting:
+                if not result.done():
+                    result.set_exception(error)
 
     def _run_together(self, batch: list[QueuedRequest]) -> None:
         try:
             probability = self.predict(self.join([rows for rows, _ in batch]))
         except Exception as error:  # every waiting request must be answered
             if len(batch) == 1:
-                self._complete(batch[0], error)
+                _give(batch[0][1], error)
                 return
             # one request's rows may be the cause
             for one in batch:
                 self._run_together([one])
             return
         start = 0
-        for request in batch:
-            end = start + len(request[0])
-            self._complete(request, probability[start:end])
+        for rows, result in batch:
+            end = start + len(rows)
+            _give(result, probability[start:end])
             start = end
+
+
+def _give(result: "asyncio.Future[Probability]", value: Probability | Exception) -> None:
+    """Set a result or an exception, unless nobody waits for it any more."""
+    if result.done():
+        return
+    if isinstance(value, Exception):
+        result.set_exception(value)
+    else:
+        result.set_result(value)

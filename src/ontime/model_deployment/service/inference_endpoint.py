@@ -1,18 +1,16 @@
 """The endpoint of `:predict` and `/infer`: a POST body in, the model's probabilities out, for either protocol."""
 
-import asyncio
+import contextlib
 import logging
 import re
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
 from ontime.model_deployment.inference.champion import Probability
 from ontime.model_deployment.inference.prediction_log import RequestLine
-from ontime.model_deployment.service.batching import QueueFullError
 from ontime.model_deployment.service.protocol.messages import (
     JSON_HEADERS,
     ClientError,
@@ -25,35 +23,25 @@ from ontime.model_deployment.service.request_body import (
     ClientDisconnectedError,
     check_headers,
     check_model,
-    check_size,
+    decompress,
     read_body,
 )
-from ontime.model_deployment.service.service import Service
+from ontime.model_deployment.service.service import Service, beside_the_answer
 
-LOGGER = logging.getLogger("uvicorn.error")
+LOGGER = logging.getLogger(__name__)
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+POST = "POST"
 
 
 class Reply(NamedTuple):
-    """A whole response: status, content and headers."""
+    """A response: status, content and the headers that say what the content is."""
 
     status: int
     content: bytes
     headers: Headers
 
 
-SendReply = Callable[[Reply], None]
-
-
-class PendingRequest(NamedTuple):
-    """A queued inference request; `requested` tells its protocol how to write the response."""
-
-    path: str
-    request_id: str
-    started: float
-    rows: Rows
-    requested: Any
-    send: SendReply
+INTERNAL_ERROR = Reply(500, error_body("internal error"), JSON_HEADERS)
 
 
 class InferenceEndpoint:
@@ -73,67 +61,50 @@ class InferenceEndpoint:
         self.service, self.protocol, self.read, self.write = service, protocol, read, write
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whose body may still be arriving."""
-        headers, started = dict(scope["headers"]), time.perf_counter()
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        try:
-            check_model(self.service.model, scope["path_params"])
-            check_headers(headers, self.service.settings)
-            body = await read_body(receive, self.service.settings)
-        except ClientDisconnectedError:
-            return
-        except ClientError as error:
-            self._finish(scope["path"], self._request_id(headers), started, error_reply(error), reply.set_result)
-        else:
-            self.begin(scope["path"], headers, body, reply.set_result, started)
-        await send_reply(send, await reply)
-
-    def begin(
-        self,
-        path: str,
-        headers: RequestHeaders,
-        body: bytes,
-        send: SendReply,
-        started: float | None = None,
-    ) -> None:
-        """Queue a whole request for the model; `send` is called with its reply, at once or later."""
-        started = time.perf_counter() if started is None else started
+        """Answer one request, then log and count it."""
+        started = time.perf_counter()
+        headers, predicted = dict(scope["headers"]), None
         request_id = self._request_id(headers)
         try:
-            check_headers(headers, self.service.settings)
-            check_size(len(body), self.service.settings)
-            rows, requested = self.read(body, headers)
-            pending = PendingRequest(path, request_id, started, rows, requested, send)
-            self.service.batcher.submit(rows, partial(self._complete, pending))
-        except Exception as error:  # every client gets a reply
-            self._finish(path, request_id, started, error_reply(error), send)
-
-    def _complete(self, pending: PendingRequest, result: Probability | BaseException) -> None:
-        try:
-            if isinstance(result, BaseException):
-                raise result
-            self.service.log_predictions(pending.request_id, pending.rows, result)
-            reply = Reply(200, *self.write(pending.requested, result))
+            check_model(self.service.model, scope["path_params"])
+            rows, requested = self.read(await self._body(headers, receive), headers)
+            probability = await self.service.batcher.probability(rows)
+            reply = Reply(200, *self.write(requested, probability))
+            predicted = rows, probability
+        except ClientDisconnectedError:
+            return
         except Exception as error:  # every client gets a reply
             reply = error_reply(error)
-        self._finish(pending.path, pending.request_id, pending.started, reply, pending.send)
+        await self._send(send, request_id, reply)
+        with beside_the_answer("request"):
+            if predicted is not None:
+                self.service.log_predictions(request_id, *predicted)
+            self._record(scope["path"], request_id, reply.status, time.perf_counter() - started)
 
-    def _finish(self, path: str, request_id: str, started: float, reply: Reply, send: SendReply) -> None:
-        """Count, log and send a reply."""
-        service, seconds = self.service, time.perf_counter() - started
-        service.metrics.responses.add(self.protocol, reply.status, seconds)
-        if service.settings.access_log:
-            service.log.add(
-                RequestLine(time.time_ns(), "request", request_id, "POST", path, reply.status, round(seconds * 1000, 3))
-            )
+    async def _body(self, headers: RequestHeaders, receive: Receive) -> bytes:
+        settings = self.service.settings
+        check_headers(headers, settings)
+        return decompress(await read_body(receive, settings), headers, settings)
+
+    async def _send(self, send: Send, request_id: str, reply: Reply) -> None:
         headers = [
             (b"content-length", b"%d" % len(reply.content)),
             (b"x-request-id", request_id.encode()),
             *reply.headers,
         ]
-        if service.draining:
+        if self.service.draining:
             headers.append((b"connection", b"close"))
-        send(Reply(reply.status, reply.content, headers))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.content})
+
+    def _record(self, path: str, request_id: str, status: int, seconds: float) -> None:
+        """Count and log a response."""
+        service = self.service
+        service.metrics.responses.add(self.protocol, status, seconds)
+        if service.settings.access_log:
+            service.log.add(
+                RequestLine(time.time_ns(), "request", request_id, POST, path, status, round(seconds * 1000, 3))
+            )
 
     def _request_id(self, headers: RequestHeaders) -> str:
         given = headers.get(b"x-request-id", b"")
@@ -142,16 +113,9 @@ class InferenceEndpoint:
 
 def error_reply(error: Exception) -> Reply:
     """The reply for an error; one that is not the client's fault is logged with its traceback."""
-    if isinstance(error, ClientError):
-        closing = [(b"connection", b"close")] if error.status in (408, 413) else []
-        return Reply(error.status, error_body(str(error)), [*JSON_HEADERS, *closing])
-    if isinstance(error, QueueFullError):
-        return Reply(429, error_body("the queue is full; try again later"), [*JSON_HEADERS, (b"retry-after", b"1")])
-    LOGGER.error("a request failed", exc_info=error)
-    return Reply(500, error_body("internal error"), JSON_HEADERS)
-
-
-async def send_reply(send: Send, reply: Reply) -> None:
-    """Send one whole response."""
-    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-    await send({"type": "http.response.body", "body": reply.content})
+    with contextlib.suppress(Exception):  # every client gets a reply
+        if isinstance(error, ClientError):
+            closing = [(b"connection", b"close")] if error.status in (408, 413) else []
+            return Reply(error.status, error_body(str(error)), [*JSON_HEADERS, *error.headers, *closing])
+        LOGGER.error("a request failed", exc_info=error)
+    return INTERNAL_ERROR

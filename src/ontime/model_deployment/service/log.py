@@ -1,12 +1,19 @@
-"""The service's log: JSON lines on standard output for requests and predictions."""
+"""The service's log: JSON lines on standard output, written by a thread of its own.
 
-import asyncio
+A request only adds to a bounded queue, which neither blocks nor raises. Lines that find the queue full, or that
+standard output does not take, are dropped and counted.
+"""
+
+import contextlib
+import logging
 import os
+import select
 import sys
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
+from threading import Event, Lock, Thread
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,8 +22,12 @@ from ontime.model_deployment.inference.champion import Probability
 from ontime.model_deployment.inference.prediction_log import PredictionLine, RequestLine
 from ontime.model_deployment.service.protocol.messages import Rows
 
-FLUSH_SECONDS, FLUSH_ROWS = 0.2, 128
+FLUSH_SECONDS, FLUSH_LINES = 0.2, 128
 """Lines are written together, after this many seconds or lines."""
+# a standard output that was closed before the start has a descriptor that may be another file's now
+STANDARD_OUTPUT = None if sys.stdout is None else 1
+CLOSE_SECONDS = 2
+"""How long the end of the service waits for the last lines."""
 
 
 class RequestPredictions(NamedTuple):
@@ -28,46 +39,137 @@ class RequestPredictions(NamedTuple):
     probability: Probability
 
 
-class Log:
-    """Writes lines in batches; `lines_of` makes the lines of a request's predictions."""
+Entry = RequestPredictions | RequestLine | dict[str, Any]
 
-    def __init__(self, lines_of: Callable[[RequestPredictions], Iterable[PredictionLine]]) -> None:
-        self.lines_of = lines_of
+
+class Log:
+    """A queue of at most `max_lines` lines; `lines_of` makes the lines of a request's predictions.
+
+    `descriptor` is the file that lines are written to, None if there is none; `dropped` counts the lines that were not
+    written.
+    """
+
+    def __init__(
+        self,
+        lines_of: Callable[[RequestPredictions], Iterable[PredictionLine]],
+        max_lines: int,
+        descriptor: int | None = STANDARD_OUTPUT,
+    ) -> None:
+        self.lines_of, self.max_lines, self.descriptor = lines_of, max_lines, descriptor
+        self.dropped = 0
         self._encode = msgspec.json.Encoder().encode_lines
-        self._waiting: list[Any] = []
-        self._rows = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._queue: list[Entry] = []
+        self._lines = 0
+        self._lock, self._wake = Lock(), Event()
+        self._closing = False
+        self._cut = False
+        self._thread = Thread(target=self._run, name="log", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread that writes."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what waits, but do not wait for a standard output that takes nothing."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join(CLOSE_SECONDS)
 
     def write(self, event: str, **content: Any) -> None:
-        """Write one line at once."""
-        self._waiting.append({"time": timestamp(time.time_ns()), "event": event, **content})
-        self.flush()
+        """Add one line and have it written without delay."""
+        self.add({"time": timestamp(time.time_ns()), "event": event, **content})
+        self._wake.set()
 
-    def add(self, line: RequestPredictions | RequestLine) -> None:
-        """Add lines, to be written within `FLUSH_SECONDS`."""
-        self._waiting.append(line)
-        self._rows += len(line.probability) if isinstance(line, RequestPredictions) else 1
-        if self._rows >= FLUSH_ROWS:
-            self.flush()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+    def add(self, entry: Entry) -> None:
+        """Add the lines of an entry, to be written within `FLUSH_SECONDS`; they are dropped if the queue is full."""
+        lines = _line_count(entry)
+        with self._lock:
+            if self._lines + lines > self.max_lines:
+                self.dropped += lines
+                return
+            self._queue.append(entry)
+            self._lines += lines
+        if self._lines >= FLUSH_LINES and not self._wake.is_set():
+            self._wake.set()
 
     def flush(self) -> None:
-        """Write the buffered lines."""
-        if self._timer is not None:
-            self._timer.cancel()
-        waiting, self._waiting, self._rows, self._timer = self._waiting, [], 0, None
-        lines: list[Any] = []
-        for line in waiting:
-            if isinstance(line, RequestPredictions):
-                lines.extend(self.lines_of(line))
-                continue
-            if isinstance(line, RequestLine):
-                line.time = timestamp(int(line.time))
-            lines.append(line)
-        view = memoryview(self._encode(lines))
+        """Write the queued lines; `start` has a thread do it."""
+        with self._lock:
+            entries, self._queue = self._queue, []
+        lines = sum(map(_line_count, entries))
+        try:
+            self._write(self._content(entries))
+        finally:
+            # until they are written, so that lines that standard output does not take fill the queue
+            with self._lock:
+                self._lines -= lines
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            self._wake.wait(FLUSH_SECONDS)
+            self._wake.clear()
+            closing = self._closing
+            with contextlib.suppress(Exception):  # the thread must outlive whatever an entry holds
+                self.flush()
+
+    def _content(self, entries: list[Entry]) -> bytes:
+        try:
+            return self._encode([line for entry in entries for line in self._lines_of(entry)])
+        except Exception:  # one entry may be the cause
+            if len(entries) == 1:
+                self._drop(_line_count(entries[0]))
+                return b""
+            return b"".join(self._content([entry]) for entry in entries)
+
+    def _lines_of(self, entry: Entry) -> Iterable[Any]:
+        if isinstance(entry, RequestPredictions):
+            return self.lines_of(entry)
+        if isinstance(entry, RequestLine) and isinstance(entry.time, int):
+            entry.time = timestamp(entry.time)
+        return (entry,)
+
+    def _write(self, content: bytes) -> None:
+        lines = content.count(b"\n")
+        if self.descriptor is None:
+            self._drop(lines)
+            return
+        # a line that was cut must not run into the next one
+        view = memoryview(b"\n" + content if self._cut and content else content)
         while view:
-            view = view[os.write(sys.stdout.fileno(), view) :]
+            try:
+                written = os.write(self.descriptor, view)
+            except BlockingIOError:
+                select.select([], [self.descriptor], [])
+            except OSError:
+                self._drop(min(lines, bytes(view).count(b"\n")))
+                return
+            else:
+                self._cut = view[written - 1] != ord("\n")
+                view = view[written:]
+
+    def _drop(self, lines: int) -> None:
+        with self._lock:
+            self.dropped += lines
+
+
+class LogHandler(logging.Handler):
+    """Passes the records of Python's `logging`, such as the server's own, to the log."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self.log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add one line, with the traceback if there is one."""
+        with contextlib.suppress(Exception):  # whoever logs must go on
+            traceback = logging.Formatter().formatException(record.exc_info) if record.exc_info else None
+            content = {"traceback": traceback} if traceback else {}
+            self.log.write(record.levelname.lower(), logger=record.name, message=record.getMessage(), **content)
+
+
+def _line_count(entry: Entry) -> int:
+    return len(entry.probability) if isinstance(entry, RequestPredictions) else 1
 
 
 def timestamp(nanoseconds: int) -> str:

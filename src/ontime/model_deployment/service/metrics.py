@@ -1,7 +1,7 @@
 """Prometheus metrics of the service."""
 
 from collections import Counter as TallyCounter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 
 import numpy as np
@@ -15,6 +15,9 @@ from ontime.common.arrays import Matrix
 from ontime.encoder import MISSING, UNKNOWN
 from ontime.model_deployment.inference.champion import Champion, Probability
 
+PROTOCOLS = ("v1", "v2")
+STATUSES = (200, 400, 404, 408, 413, 415, 429, 500)
+"""What an inference request may be answered with; each is counted from zero, so that its first increase is seen."""
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 PROBABILITIES = np.linspace(0.05, 1.0, 20)
 COUNT_ROWS = 256
@@ -50,6 +53,20 @@ class _Responses(Collector):
         with self._lock:
             self._count()
         yield from ()
+
+
+class _Dropped(Collector):
+    """Lines that the log dropped, as the log counts them."""
+
+    def __init__(self, lines: Callable[[], int]) -> None:
+        self.lines = lines
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "ontime_log_lines_dropped",
+            "Lines that were not written: the log's queue was full, or standard output failed",
+            self.lines(),
+        )
 
 
 class _Predictions(Collector):
@@ -114,9 +131,9 @@ def _by_feature(name: str, help_text: str, features: Iterable[str], counts: Iter
 
 
 class Metrics:
-    """The service's metrics in a registry of their own."""
+    """The service's metrics in a registry of their own; `dropped` tells how many lines the log has dropped."""
 
-    def __init__(self, model: Champion) -> None:
+    def __init__(self, model: Champion, dropped: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         requests = Counter(
             "ontime_requests", "Requests answered, by protocol and status", ["protocol", "code"], registry=None
@@ -128,11 +145,16 @@ class Metrics:
             buckets=SECONDS,
             registry=None,
         )
+        for protocol in PROTOCOLS:
+            seconds.labels(protocol)
+            for status in STATUSES:
+                requests.labels(protocol, str(status))
         self.responses = _Responses(requests, seconds)
         # first, because it updates the other two
         for collector in (self.responses, requests, seconds):
             self.registry.register(collector)
         self.in_flight = Gauge("ontime_rows_in_flight", "Rows queued or being computed", registry=self.registry)
+        self.registry.register(_Dropped(dropped))
         self.predictions = _Predictions(model)
         self.registry.register(self.predictions)
         info = Gauge(

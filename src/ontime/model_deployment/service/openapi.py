@@ -17,7 +17,7 @@ CLIENT_ERRORS = {
     "404": "the service has another model or version",
     "408": "the body did not arrive in time",
     "413": "the body is too large, or has too many rows",
-    "415": "the content type or encoding is not supported",
+    "415": "the content type or content encoding is not supported",
     "429": "the queue is full; Retry-After says how long to wait",
 }
 
@@ -61,6 +61,8 @@ def openapi(service: Service) -> dict[str, Any]:
             "version": model.version,
             "description": f"Model SHA-256 {model.sha256}, git commit {model.git_commit}.",
         },
+        # relative to this document, which an ingress may serve under a path of its own
+        "servers": [{"url": "."}],
         "paths": {
             "/v1/models/{name}:predict": {"parameters": [name], "post": predict},
             "/v1/models/{name}/versions/{version}:predict": {"parameters": [name, version], "post": predict},

@@ -1,6 +1,7 @@
-"""Checks of an inference request before its JSON is read: model, headers, and the body's size and time limit."""
+"""An inference request before its JSON is read: model, headers, and the body within its limits of size and time."""
 
 import asyncio
+import zlib
 
 from starlette.types import Receive
 
@@ -9,6 +10,11 @@ from ontime.model_deployment.service.protocol.messages import BINARY, JSON, Clie
 from ontime.model_deployment.service.settings import Settings
 
 TOO_SLOW = "the body arrived too slowly"
+MOST_DIGITS = 18
+"""Python refuses to read a number of some thousand digits."""
+IDENTITY = b"identity"
+WINDOW_BITS = {b"gzip": (31,), b"x-gzip": (31,), b"deflate": (15, -15)}
+"""By content encoding, what zlib is to expect; some clients send deflate without its zlib header."""
 
 
 class ClientDisconnectedError(Exception):
@@ -42,11 +48,22 @@ def check_headers(headers: RequestHeaders, settings: Settings) -> None:
             raise ClientError(
                 415, f"Content-Type: expected application/json or application/octet-stream, found {shown}"
             )
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise ClientError(415, "Content-Encoding: expected none")
+    encoding = content_encoding(headers)
+    if encoding != IDENTITY and encoding not in WINDOW_BITS:
+        shown = encoding[:80].decode("latin-1")
+        raise ClientError(
+            415,
+            f"Content-Encoding: expected gzip, deflate or none, found {shown}",
+            [(b"accept-encoding", b"gzip, deflate")],
+        )
     length = headers.get(b"content-length", b"0")
     if length.isdigit():
-        check_size(int(length), settings)
+        check_size(int(length[:MOST_DIGITS]), settings)
+
+
+def content_encoding(headers: RequestHeaders) -> bytes:
+    """How the body is compressed; `identity` if it is not."""
+    return headers.get(b"content-encoding", IDENTITY).strip().lower() or IDENTITY
 
 
 def check_size(size: int, settings: Settings) -> None:
@@ -87,3 +104,33 @@ async def read_body(receive: Receive, settings: Settings) -> bytes:
     finally:
         timer.cancel()
     return body
+
+
+def decompress(body: bytes, headers: RequestHeaders, settings: Settings) -> bytes:
+    """The body without its content encoding.
+
+    Raises:
+        ClientError: 413, it is larger than a body may be; 400, it is not what its header says, or not whole.
+    """
+    encoding = content_encoding(headers)
+    if encoding == IDENTITY:
+        return body
+    for bits in WINDOW_BITS[encoding]:
+        try:
+            return _inflated(body, bits, settings)
+        except zlib.error:
+            continue
+    raise ClientError(400, f"body: expected {encoding.decode()}, as Content-Encoding says")
+
+
+def _inflated(body: bytes, bits: int, settings: Settings) -> bytes:
+    content, rest = b"", body
+    # gzip may have several members, one after the other
+    while rest:
+        stream = zlib.decompressobj(bits)
+        content += stream.decompress(rest, settings.max_body_bytes + 1 - len(content))
+        check_size(len(content), settings)
+        if not stream.eof:
+            raise zlib.error("the end is missing")
+        rest = stream.unused_data
+    return content

@@ -4,6 +4,7 @@ In: a `Service`. Out: an ASGI application. Bad input is answered with a 4xx stat
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from ontime.model_deployment.inference.champion import Champion
-from ontime.model_deployment.service.inference_endpoint import InferenceEndpoint
+from ontime.model_deployment.service.inference_endpoint import POST, InferenceEndpoint
 from ontime.model_deployment.service.openapi import openapi
 from ontime.model_deployment.service.protocol.messages import OUTPUT_TYPES, ClientError, ErrorResponse
 from ontime.model_deployment.service.request_body import check_model
@@ -82,9 +84,11 @@ class Endpoints:
         assert isinstance(error, ClientError)  # noqa: S101 - Starlette types a handler's error as Exception
         return self.json(ErrorResponse(str(error)), error.status)
 
-    async def http_error(self, _: Request, error: Exception) -> Response:
-        """No such route or method."""
+    async def http_error(self, request: Request, error: Exception) -> Response:
+        """No such route or method; OPTIONS asks which methods there are."""
         assert isinstance(error, HTTPException)  # noqa: S101 - Starlette types a handler's error as Exception
+        if request.method == "OPTIONS" and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers=error.headers)
         response = self.json(ErrorResponse(error.detail), error.status_code)
         response.headers.update(error.headers or {})
         return response
@@ -102,9 +106,18 @@ def page(name: str) -> Callable[[Request], Awaitable[Response]]:
 
 
 class Application(Starlette):
-    """All routes; `inference` has those inference endpoints by path that `InferenceProtocol` calls itself."""
+    """All routes; the inference endpoints of the model are found by their path in `inference`, before any route."""
 
     inference: Mapping[str, InferenceEndpoint]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        endpoint = self.inference.get(scope["path"]) if scope["type"] == "http" and scope["method"] == POST else None
+        if endpoint is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["path_params"] = {"name": endpoint.service.model.name}
+        await endpoint(scope, receive, send)
 
 
 def make_app(service: Service) -> Application:
@@ -116,8 +129,8 @@ def make_app(service: Service) -> Application:
     v1_version, v2_version = f"{v1}/versions/{{version}}", f"{v2}/versions/{{version}}"
     app = Application(
         routes=[
-            *(Route(f"{path}/infer", infer, methods=["POST"]) for path in (v2, v2_version)),
-            *(Route(f"{path}:predict", predict, methods=["POST"]) for path in (v1, v1_version)),
+            *(Route(f"{path}/infer", infer, methods=[POST]) for path in (v2, v2_version)),
+            *(Route(f"{path}:predict", predict, methods=[POST]) for path in (v1, v1_version)),
             Route("/v2/health/live", get.live),
             Route("/v2/health/ready", get.ready),
             Route("/v2", get.server_metadata),
@@ -133,6 +146,8 @@ def make_app(service: Service) -> Application:
         ],
         exception_handlers={ClientError: get.client_error, HTTPException: get.http_error},
     )
+    # a redirect to an absolute address would leave out the path that an ingress has in front of this service's
+    app.router.redirect_slashes = False
     name = service.model.name
     app.inference = {f"/v2/models/{name}/infer": infer, f"/v1/models/{name}:predict": predict}
     return app

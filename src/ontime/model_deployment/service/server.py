@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import sys
@@ -15,12 +16,14 @@ from prometheus_client import start_http_server
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.champion import Champion, load_champion
 from ontime.model_deployment.inference.signing import Signer, verify
+from ontime.model_deployment.service.http_protocol import HttpProtocol
+from ontime.model_deployment.service.log import LogHandler
 from ontime.model_deployment.service.routes import make_app
 from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings, load_settings
-from ontime.model_deployment.service.transport import InferenceProtocol
 
 FINISH_SECONDS = 30
+BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
@@ -109,26 +112,38 @@ def serve(settings: Settings) -> None:
     service = Service(load_signed(settings), settings)
     config = uvicorn.Config(
         make_app(service),
-        host=settings.host,
-        port=settings.port,
         loop="uvloop",
-        http=InferenceProtocol,
+        http=HttpProtocol,
         ws="none",
         lifespan="off",
+        log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        log_level="warning",
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=FINISH_SECONDS,
     )
     server = Server(config, service)
+    listener = listen(settings.host, settings.port)
+    logging.getLogger().addHandler(LogHandler(service.log))
+    service.log.start()
     # what is loaded stays until the end, so the garbage collector need not visit it
     gc.collect()
     gc.freeze()
     try:
-        server.run()
-    except SystemExit:
-        # uvicorn has printed the reason
-        sys.exit(1)
+        server.run([listener])
     finally:
-        service.log.flush()
+        service.log.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on a port; 0 takes a free one.
+
+    Raises:
+        OntimeError: the port is taken, or the host has no such address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise OntimeError(f"port {port} on {host}: {error.strerror}") from None

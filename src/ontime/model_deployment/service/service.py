@@ -1,6 +1,8 @@
 """The state of the service: the loaded model, both protocols, the batcher, the metrics and the log."""
 
+import contextlib
 import itertools
+import logging
 import os
 import random
 import time
@@ -21,6 +23,17 @@ from ontime.model_deployment.service.protocol.v1 import PredictProtocol
 from ontime.model_deployment.service.protocol.v2 import InferProtocol
 from ontime.model_deployment.service.settings import PREFIX, Settings
 
+LOGGER = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def beside_the_answer(what: str) -> Iterator[None]:
+    """Log a failure of the block instead of raising it: metrics and logs must not cost a client its answer."""
+    try:
+        yield
+    except Exception:
+        LOGGER.exception("%s: not recorded", what)
+
 
 class Service:
     """The state of a running service; `draining` is true from the signal to stop on.
@@ -33,8 +46,8 @@ class Service:
         self.model, self.settings = model, settings
         self.records = RecordEncoding(model, settings.max_rows)
         self.v1, self.v2 = PredictProtocol(self.records), InferProtocol(self.records)
-        self.metrics = Metrics(model)
-        self.log = Log(self.prediction_lines)
+        self.log = Log(self.prediction_lines, settings.log_queue_lines)
+        self.metrics = Metrics(model, lambda: self.log.dropped)
         self.batcher = Batcher(self.records.matrix, self._predict, settings.max_batch_rows, settings.max_queued_rows)
         self.metrics.in_flight.set_function(lambda: self.batcher.rows)
         self.draining = False
@@ -49,7 +62,8 @@ class Service:
     def _predict(self, matrix: Matrix) -> Probability:
         self.records.check(matrix)
         probability = self.model.probability(matrix)
-        self.metrics.predictions.count(matrix, probability)
+        with beside_the_answer("predictions"):
+            self.metrics.predictions.count(matrix, probability)
         return probability
 
     def next_id(self) -> str:

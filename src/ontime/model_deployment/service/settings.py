@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """Rows queued or being computed; above it, new requests get 429."""
     body_seconds: Seconds = 10.0
     """How long a request's body may take to arrive."""
+    keep_alive_seconds: Count = 75
+    """How long an idle connection stays open; a proxy keeps its own for 60 s as a rule, and should end it first."""
     drain_seconds: Annotated[float, Field(ge=0)] = 2.0
     """Time after SIGTERM in which the service is not ready and each response closes its connection."""
     prediction_log_share: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -54,6 +56,8 @@ class Settings(BaseSettings):
     prediction_log_redact: list[str] = []
     """Features, as a JSON list, whose values are left out of the log."""
     access_log: bool = True
+    log_queue_lines: Count = 16384
+    """Lines that wait for standard output; above it, lines are dropped and counted."""
 
 
 def load_settings() -> Settings:

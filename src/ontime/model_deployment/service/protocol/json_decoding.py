@@ -35,6 +35,8 @@ def decode(decoder: "msgspec.json.Decoder[Any]", body: Any, field: str = "", typ
 def _decode_with_nan(wanted_type: Any, body: bytes, field: str) -> Any:
     try:
         content = json.loads(body)
+        # what is no Unicode, a lone half of a surrogate pair, can be neither answered nor logged
+        json.dumps(content, ensure_ascii=False).encode()
         if wanted_type is InferRequest:
             return _infer_request_with_nan(content)
         return msgspec.convert(content, wanted_type)

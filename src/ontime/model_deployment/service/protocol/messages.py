@@ -36,11 +36,11 @@ OUTPUT_TYPES: dict[str, Datatype] = {PROBABILITY: "FP32", DECISION: "BOOL"}
 
 
 class ClientError(Exception):
-    """A request that is answered with a 4xx status and one line."""
+    """A request that is answered with a 4xx status and one line, and with headers that say how to do better."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, headers: Headers | None = None) -> None:
         super().__init__(reason)
-        self.status = status
+        self.status, self.headers = status, headers or []
 
 
 class InputTensor(Struct, gc=False):
