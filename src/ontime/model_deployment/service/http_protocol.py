@@ -1,10 +1,15 @@
 """uvicorn's HTTP protocol with a parser that declines offers to upgrade, and that bounds the head of a request."""
 
-from typing import Any
+import asyncio
+import logging
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ontime.model_deployment.service.one_write import OneWriteTransport
+
+LOGGER = logging.getLogger(__name__)
 MOST_HEAD_BYTES = 65536
 """Of a request's line and headers."""
 
@@ -21,11 +26,14 @@ class Parser:
         self._head_bytes, self._in_head, self._declined = 0, True, False
         self.on_message_begin, self.on_url = protocol.on_message_begin, protocol.on_url
         self.on_header, self.on_body = protocol.on_header, protocol.on_body
-        self._parser = httptools.HttpRequestParser(self)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._parser = parser = httptools.HttpRequestParser(self)
         # a client may send more although it asked for the connection to be closed
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.get_method, self.get_http_version = self._parser.get_method, self._parser.get_http_version
-        self.should_keep_alive = self._parser.should_keep_alive
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.get_method, self.get_http_version = parser.get_method, parser.get_http_version
+        self.should_keep_alive = parser.should_keep_alive
 
     def should_upgrade(self) -> bool:
         """Never, but for CONNECT, which is no offer."""
@@ -57,8 +65,9 @@ class Parser:
         except httptools.HttpParserUpgrade as upgrade:
             if not self._declined:
                 raise
-            self._declined = False
-            self.feed_data(self._head_without_offer() + data[upgrade.args[0] :])
+            head, self._declined = self._head_without_offer(), False
+            self._restart()
+            self.feed_data(head + data[upgrade.args[0] :])
         if self._in_head and self._head_bytes > MOST_HEAD_BYTES:
             raise httptools.HttpParserError(f"the head has more than {MOST_HEAD_BYTES} bytes")
 
@@ -76,3 +85,15 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.parser: Any = Parser(self)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin a connection."""
+        super().connection_made(cast(asyncio.Transport, OneWriteTransport(transport)))
+
+    def data_received(self, data: bytes) -> None:
+        """Take one read; whatever it holds, the client gets a response."""
+        try:
+            super().data_received(data)
+        except Exception:
+            LOGGER.exception("a read could not be taken in")
+            self.send_400_response("The request could not be read.")

@@ -26,7 +26,7 @@ from ontime.model_deployment.service.request_body import (
     decompress,
     read_body,
 )
-from ontime.model_deployment.service.service import Service, beside_the_answer
+from ontime.model_deployment.service.service import Service
 
 LOGGER = logging.getLogger(__name__)
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -76,10 +76,12 @@ class InferenceEndpoint:
         except Exception as error:  # every client gets a reply
             reply = error_reply(error)
         await self._send(send, request_id, reply)
-        with beside_the_answer("request"):
+        try:
             if predicted is not None:
                 self.service.log_predictions(request_id, *predicted)
             self._record(scope["path"], request_id, reply.status, time.perf_counter() - started)
+        except Exception:  # the client has its answer
+            LOGGER.exception("a request was not recorded")
 
     async def _body(self, headers: RequestHeaders, receive: Receive) -> bytes:
         settings = self.service.settings

@@ -3,9 +3,9 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -107,23 +107,10 @@ def serve(settings: Settings) -> None:
     Raises:
         OntimeError: the model is not what was signed, or a port is taken.
     """
-    # Linux gives process 1, as in a container, no default action for it
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Linux gives process 1, as in a container, no default action for it; an exception could be lost in a callback
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     service = Service(load_signed(settings), settings)
-    config = uvicorn.Config(
-        make_app(service),
-        loop="uvloop",
-        http=HttpProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=settings.keep_alive_seconds,
-        timeout_graceful_shutdown=FINISH_SECONDS,
-    )
-    server = Server(config, service)
+    server = Server(server_config(service), service)
     listener = listen(settings.host, settings.port)
     logging.getLogger().addHandler(LogHandler(service.log))
     service.log.start()
@@ -134,6 +121,23 @@ def serve(settings: Settings) -> None:
         server.run([listener])
     finally:
         service.log.close()
+
+
+def server_config(service: Service) -> uvicorn.Config:
+    """How uvicorn serves the service's application."""
+    return uvicorn.Config(
+        make_app(service),
+        loop="uvloop",
+        http=HttpProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=service.settings.keep_alive_seconds,
+        timeout_graceful_shutdown=FINISH_SECONDS,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,6 +1,5 @@
 """The state of the service: the loaded model, both protocols, the batcher, the metrics and the log."""
 
-import contextlib
 import itertools
 import logging
 import os
@@ -24,15 +23,6 @@ from ontime.model_deployment.service.protocol.v2 import InferProtocol
 from ontime.model_deployment.service.settings import PREFIX, Settings
 
 LOGGER = logging.getLogger(__name__)
-
-
-@contextlib.contextmanager
-def beside_the_answer(what: str) -> Iterator[None]:
-    """Log a failure of the block instead of raising it: metrics and logs must not cost a client its answer."""
-    try:
-        yield
-    except Exception:
-        LOGGER.exception("%s: not recorded", what)
 
 
 class Service:
@@ -62,8 +52,10 @@ class Service:
     def _predict(self, matrix: Matrix) -> Probability:
         self.records.check(matrix)
         probability = self.model.probability(matrix)
-        with beside_the_answer("predictions"):
+        try:
             self.metrics.predictions.count(matrix, probability)
+        except Exception:  # the clients wait for their answers
+            LOGGER.exception("predictions were not counted")
         return probability
 
     def next_id(self) -> str:
