@@ -11,12 +11,12 @@ import pytest
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing, write_json
 from ontime.manifests.render import Manifest
-from ontime.manifests.schemas import GO_TOOLCHAIN, Definitions, download
+from ontime.manifests.schemas import Definitions, download
 from ontime.manifests.tools import CACHE, find_go, last_line, one_at_a_time
 from tests.kubernetes import one
 
 PROMETHEUS = Definitions("github.com/prometheus/prometheus", "v0.316.0", "cmd/promtool")
-"""Prometheus' module; its version 3.16.0."""
+"""The module of Prometheus 3.16.0."""
 ARGUMENTS = {"namespace": "here", "canary": "new", "stable": "old"}
 """What the analysis is asked with in a test."""
 
@@ -24,7 +24,7 @@ ARGUMENTS = {"namespace": "here", "canary": "new", "stable": "old"}
 def find_promtool() -> str:
     """Path of promtool: the machine's own, or built once from Prometheus' module; skips the test where neither can be.
 
-    The build takes two minutes on two cores.
+    The build takes a few minutes.
     """
     installed = shutil.which("promtool")
     if installed:
@@ -40,10 +40,8 @@ def _built() -> Path:
     path = CACHE / f"promtool-{PROMETHEUS.version}"
     if path.is_file():
         return path
-    find_go()
     source = download(PROMETHEUS)
     click.echo("building promtool, once", err=True)
-    variables = {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": GO_TOOLCHAIN}
     with replacing(path) as temporary:
         done = subprocess.run(
             # without the clients of every cloud, by which a server finds its targets
@@ -52,7 +50,7 @@ def _built() -> Path:
                 *("-o", str(temporary), f"./{PROMETHEUS.folder}"),
             ],
             cwd=source,
-            env={**os.environ, **variables},
+            env={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"},
             capture_output=True,
             text=True,
             check=False,
