@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from ontime.cores import limit_threads, usable_cores
+from ontime.model_deployment.batch import score
+from ontime.model_training import tune
 from tests.cgroups import cpu_quota
 from tests.checkouts import TOP, environment
 
@@ -71,6 +75,19 @@ def test_a_quota_sets_the_number_of_threads_unless_somebody_did(
         monkeypatch.delenv("OMP_NUM_THREADS")
     limit_threads(machine(tmp_path, "0::/\n", MOUNT_2.format(root="/"), {"cpu.max": quota}))
     assert os.environ.get("OMP_NUM_THREADS") == threads
+
+
+@pytest.mark.parametrize(("command", "arguments"), [(score.command, ["a", "b"]), (tune.command, ["a"])])
+def test_a_command_that_starts_workers_does_so_within_the_quota(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: click.Command, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.chdir(tmp_path)
+    with cpu_quota(1.5):
+        # there is nothing to read, which is found out later
+        assert CliRunner().invoke(command, arguments).exit_code == 1
+    assert os.environ["OMP_NUM_THREADS"] == "2"
 
 
 @pytest.mark.parametrize("cores", [0.5, 1.5])
