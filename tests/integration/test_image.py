@@ -36,6 +36,19 @@ HARDENED = (
     *("--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
     *("--user=10001:10001", "--pids-limit=64", "--memory=256m"),
 )
+PYTHON = "/opt/ontime/bin/python"
+WITHOUT_HOME = f"import os; os.environ.pop('HOME'); os.execv({PYTHON!r}, [{PYTHON!r}, '-m', 'ontime', 'serve'])"
+ANY_USER = (
+    # as OpenShift chooses it; the container runtime sets HOME
+    *("--user=1000650000:0", f"--entrypoint={json.dumps([PYTHON, '-c', WITHOUT_HOME])}"),
+    *("--shm-size=1m", "--cpus=0.5"),
+)
+LOOK = """
+import json, os, ontime.cores
+folders = [folder for folder, *_ in os.walk("/") if folder.split("/")[1] not in ("proc", "sys")]
+writable = [folder for folder in folders if os.access(folder, os.W_OK)]
+print(json.dumps([sorted(writable), ontime.cores.usable_cores()]))
+"""
 
 
 @dataclass(frozen=True)
@@ -257,6 +270,34 @@ def test_it_stops_with_status_0_when_asked(podman: dict[str, str], image: str) -
         assert run(podman, "wait", found.name).stdout.strip() == "0"
 
 
+def test_it_serves_as_any_user_with_half_a_core_and_without_a_home_or_a_folder_to_write_to(
+    podman: dict[str, str], image: str, checkouts: list[Path]
+) -> None:
+    champion = checkouts[0] / "models" / "champion"
+    manifest, golden = read_json(champion / "manifest.json"), read_json(champion / "golden.json")
+    route = f"/v1/models/{manifest['name']}:predict"
+    with running(podman, image, *ANY_USER) as found:
+        process = Path("/proc") / run(podman, "inspect", "--format={{.State.Pid}}", found.name).stdout.strip()
+        assert b"\0HOME=" not in b"\0" + (process / "environ").read_bytes()
+        assert "Uid:\t1000650000\t" in (process / "status").read_text()
+        writable, cores = json.loads(run(podman, "exec", found.name, PYTHON, "-c", LOOK).stdout)
+        assert writable == ["/dev/mqueue", "/dev/shm"]
+        assert cores == 1
+        threads = [(thread / "comm").read_text().strip() for thread in (process / "task").iterdir()]
+        # one answers requests, one writes the log, one gives the metrics; none of a library's pool
+        assert threads == ["python"] * len(threads) and len(threads) <= 3
+        answer = json.loads(found.ask(route, content={"instances": golden["records"]}))
+        assert answer["predictions"] == pytest.approx(golden["probabilities"], abs=manifest["golden_tolerance"])
+        # more rows than one batch has
+        answer = json.loads(found.ask(route, content={"instances": golden["records"][:1] * 1000}))
+        assert len(answer["predictions"]) == 1000
+        told = found.ask("/metrics", found.metrics_port).decode()
+        assert 'ontime_requests_total{code="200",protocol="v1"} 2.0' in told
+        run(podman, "kill", f"--signal={signal.SIGTERM.name}", found.name)
+        assert run(podman, "wait", found.name).stdout.strip() == "0"
+        assert run(podman, "logs", found.name).stderr == ""
+
+
 def test_a_model_with_a_flipped_byte_does_not_start(
     podman: dict[str, str], image: str, checkouts: list[Path], tmp_path: Path
 ) -> None:
@@ -294,7 +335,7 @@ def test_an_image_signed_without_a_key_starts_for_its_identity_alone(
     assert "error: /models/champion.sig: not signed by somebody, or changed since" in refused.stderr
     built = keyless()
     assert built.returncode == 0, built.stderr
-    with running(podman, "localhost/keyless:1"):
+    with running(podman, "localhost/keyless:1", *ANY_USER):
         pass
     done = run(
         podman, "run", "--rm", *HARDENED, "--env=ONTIME_SERVICE_IDENTITY=somebody", "localhost/keyless:1", check=False

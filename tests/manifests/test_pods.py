@@ -1,10 +1,15 @@
 """What every pod must hold: who it runs as, what it may take, how it is asked and how it ends."""
 
+import copy
+from pathlib import Path
+
 import pytest
 
-from ontime.manifests.render import Manifest, containers
+from ontime.common.files import write_json
+from ontime.manifests.render import Manifest, build, containers, copy_sources, parse
 from tests.checkouts import TOP
 from tests.kubernetes import STAGES, one, pods
+from tests.pages import blocks
 
 pytestmark = pytest.mark.xdist_group("manifests")
 
@@ -26,6 +31,25 @@ def test_no_container_runs_as_root_writes_to_its_image_or_gains_rights(rendered:
             assert "runAsUser" not in context and "privileged" not in context, where
             seen += 1
     assert seen >= 8
+
+
+def test_the_documented_patch_for_openshift_leaves_the_user_to_the_cluster_and_nothing_else_changes(
+    kustomize: Path, tmp_path: Path, rendered: dict[str, list[Manifest]]
+) -> None:
+    (patch,) = (text for language, text in blocks(TOP / "docs" / "operations.md") if language == "yaml")
+    top = copy_sources(TOP, tmp_path)
+    for stage in STAGES:
+        overlay = top / "deployment" / "kubernetes" / "overlays" / stage
+        settings = overlay / "kustomization.yaml"
+        (content,) = parse(settings.read_text())
+        content["patches"] = [*content.get("patches", []), *parse(patch)[0]["patches"]]
+        write_json(settings, content)
+        after, before = parse(build(overlay, kustomize)), copy.deepcopy(rendered[f"overlays/{stage}"])
+        for manifest in before:
+            if containers(manifest):
+                context = manifest["spec"]["template"]["spec"]["securityContext"]
+                assert context.pop("runAsUser") == context.pop("runAsGroup") == 65532
+        assert after == before
 
 
 def test_every_image_is_named_by_digest(rendered: dict[str, list[Manifest]]) -> None:

@@ -5,7 +5,7 @@ import io
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ontime.common.errors import OntimeError
@@ -17,6 +17,7 @@ from ontime.repository.git import git, tried_bytes
 HEADING = "### Manifests"
 MOST_CHARACTERS = 20_000
 """Of the difference, so that a comment holds it and the rest of the report."""
+NOT_RENDERED = "does not render: "
 
 
 def report_difference(base: str, report: Path) -> str:
@@ -53,18 +54,17 @@ def report_difference(base: str, report: Path) -> str:
 
 def section(before: Mapping[str, str], after: Mapping[str, str], changed: list[str]) -> list[str]:
     """The difference as a collapsed block of Markdown."""
-    lines = [
-        line
-        for name in changed
-        for line in difflib.unified_diff(
-            before.get(name, "").splitlines(), after.get(name, "").splitlines(), name, name, "base", "this", lineterm=""
-        )
-    ]
-    text = "\n".join(lines)
+    text = "\n".join(line for name in changed for line in _lines(name, before.get(name, ""), after.get(name, "")))
     if len(text) > MOST_CHARACTERS:
         text = f"{text[:MOST_CHARACTERS]}\n(cut)"
     # no line of a difference begins with the fence
     return [HEADING, f"<details><summary>{', '.join(changed)}</summary>", f"~~~~diff\n{text}\n~~~~", "</details>"]
+
+
+def _lines(name: str, before: str, after: str) -> Iterator[str]:
+    # what was there before would fill the comment and hide the reason
+    left = "" if after.startswith(NOT_RENDERED) else before
+    yield from difflib.unified_diff(left.splitlines(), after.splitlines(), name, name, "base", "this", lineterm="")
 
 
 def _texts(top: Path, kustomize: Path) -> dict[str, str]:
@@ -73,5 +73,5 @@ def _texts(top: Path, kustomize: Path) -> dict[str, str]:
         try:
             texts[name] = build(top / path, kustomize)
         except OntimeError as error:
-            texts[name] = f"does not render: {error}\n".replace(f"{top}/", "")
+            texts[name] = f"{NOT_RENDERED}{error}\n".replace(f"{top}/", "")
     return texts

@@ -13,6 +13,7 @@ from sklearn.model_selection import ParameterSampler
 
 from ontime.common.errors import OntimeError
 from ontime.common.params import PARAMS_FILE, Count, Section, check, load_section
+from ontime.cores import limit_threads
 from ontime.engine import Engine, run_tasks
 from ontime.model_training.families import Train, family, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
@@ -32,6 +33,7 @@ class Tune(Section):
 @click.option("--trials", type=click.IntRange(min=1), help="How many to try (default: tune.trials).")
 def command(model: str, trials: int | None) -> None:
     """Search one model family's hyperparameters and write the best into params.yaml."""
+    limit_threads()
     train, tune = load_section("train", Train), load_section("tune", Tune)
     present = parameters_of(model, train)
     space = tune.space.get(model)

@@ -24,6 +24,7 @@ from ontime.common.environment import end_with_parent
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, replacing, sha256
 from ontime.common.params import load_section
+from ontime.cores import limit_threads
 from ontime.engine import Engine, run_tasks
 from ontime.model_deployment.batch.columns import ADDED, RefusedValues, check_columns, encode, predictions
 from ontime.model_deployment.inference.champion import Champion, load_champion
@@ -73,6 +74,7 @@ def command(
     backend: str | None,
 ) -> None:
     """Score INPUT, a parquet file or a folder of them, and write OUTPUT, a file or a folder as well."""
+    limit_threads()
     if (public_key is None) != (signature is None):
         raise click.UsageError("--public-key and --signature belong together")
     if public_key is not None and signature is not None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import is_cache_object, replacing
+from ontime.cores import usable_cores
 from ontime.model_deployment.inference.manifest import check_files, read_manifest
 
 SIGNATURE = paths.CHAMPION.with_name(f"{paths.CHAMPION.name}.sig")
@@ -194,7 +195,8 @@ def _hashing() -> "object":
     from model_signing.hashing import Config
 
     # by default files named .git* are not hashed and could be added unnoticed; links are checked by check_links
-    hashing = Config().use_file_serialization(hashing_algorithm="sha256").set_allow_symlinks(True)
+    hashing = Config().use_file_serialization(hashing_algorithm="sha256", max_workers=usable_cores())
+    hashing.set_allow_symlinks(True)
     return hashing.set_ignored_paths(paths=[], ignore_git_paths=False)
 
 
