@@ -104,7 +104,7 @@ class InferenceEndpoint:
             check_size(len(body), self.service.settings)
             rows, requested = self.read(body, headers)
             pending = PendingRequest(path, request_id, started, rows, requested, send)
-            self.service.batcher.submit(rows, partial(self._complete, pending))
+            self.service.submit(rows, requested, partial(self._complete, pending))
         except Exception as error:  # every client gets a reply
             self._finish(path, request_id, started, error_reply(error), send)
 
