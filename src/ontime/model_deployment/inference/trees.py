@@ -103,9 +103,8 @@ def read_trees(folder: Path, features: int, scale: Scale) -> Trees:
     """
     path = folder / TREES
     try:
-        nodes = np.load(path, allow_pickle=False)
-        if not isinstance(nodes, np.ndarray):
-            raise OntimeError("expected one array")
+        with path.open("rb") as stream:
+            nodes = np.lib.format.read_array(stream, allow_pickle=False)
         return Trees(nodes, features, scale)
     except (ValueError, OSError, EOFError, MemoryError, tokenize.TokenError, OntimeError) as error:
         raise OntimeError(f"{path}: not trees: {' '.join(str(error).split())}") from None
