@@ -67,7 +67,7 @@ class Trees:
     def probability(self, matrix: Matrix) -> Probability:
         """Probabilities (rows,) of encoded rows (rows, features)."""
         margin = self.margin(matrix)
-        return margin if self.scale == "probability" else 1 / (1 + np.exp(-margin))
+        return margin if self.scale == "probability" else (1 + np.tanh(margin / 2)) / 2
 
 
 def check_nodes(nodes: npt.NDArray[Any], features: int) -> None:
