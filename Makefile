@@ -9,7 +9,7 @@ export UV_COMPILE_BYTECODE_TIMEOUT ?= 600
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 UV := .venv/bin/uv
 BASE ?= origin/main
-BENCHMARKS := features gate own_tables pipeline scoring serving tidymodels_recipe
+BENCHMARKS := explain features gate own_tables pipeline scoring serving tidymodels_recipe
 
 .PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow serve image manifests pull-request release rehearsal bench clean
 

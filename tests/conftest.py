@@ -1,6 +1,7 @@
 """Tables, rows and a graph to test on; tests need neither `data/raw` nor `dvc pull`."""
 
 import contextlib
+import functools
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-from ontime.common.files import write_parquet
+from ontime.common.files import read_json, write_json, write_parquet
 from ontime.datasets import flights
 from ontime.datasets.schema import TableSchema, load_schemas
 from ontime.model_training.families import FAMILIES
@@ -136,6 +137,26 @@ def signed(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> Path:
     make_key(top / "model.key")
     sign(top / "model", top / "model.sig", top / "model.key")
     return top
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> Callable[[str], Path]:
+    """A function that exports a family of the fork as if it were the champion; tests only read the folder."""
+
+    @functools.cache
+    def export(family: str) -> Path:
+        top = tmp_path_factory.mktemp(family)
+        (top / "data").symlink_to(fork / "data")
+        (top / "models").mkdir()
+        (top / "models" / "training_runs").symlink_to(fork / "models" / "training_runs")
+        selection = read_json(fork / "models" / "selection.json") | {"champion": family}
+        write_json(top / "models" / "selection.json", selection)
+        shutil.copyfile(fork / "params.yaml", top / "params.yaml")
+        with contextlib.chdir(top):
+            run_command("export")
+        return top / "models" / "champion"
+
+    return export
 
 
 @pytest.fixture(scope="session")

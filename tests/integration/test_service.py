@@ -244,8 +244,10 @@ def test_mutated_requests_are_never_an_error_of_the_service_and_leave_its_memory
         (predict, {}, json.dumps({"inputs": {name: [record[name] for record in records] for name in names}}).encode()),
         (infer, {}, json.dumps({"inputs": inputs, "id": "a", "outputs": [{"name": "probability"}]}).encode()),
         (infer, {"inference-header-content-length": str(len(header))}, header + b"".join(blobs)),
+        ("/v1/models/parcels:explain", {}, json.dumps({"instances": records}).encode()),
+        (infer, {}, json.dumps({"inputs": inputs, "outputs": [{"name": "contributions"}]}).encode()),
     ]
-    assert asyncio.run(send_all(running, seeds)) == {200: 4}
+    assert asyncio.run(send_all(running, seeds)) == {200: 6}
     moments = random.Random(20130101)
     counts = asyncio.run(send_all(running, [mutated(moments, seeds) for _ in range(MUTATIONS // 2)]))
     before = running.memory_mib()

@@ -26,6 +26,7 @@ def test_a_versioned_path_answers_for_its_version_alone(client: TestClient, gold
     [
         ("POST", "/v2/models/letters/infer", 404, "no model letters; this service has parcels"),
         ("POST", "/v1/models/letters:predict", 404, "no model letters; this service has parcels"),
+        ("POST", "/v1/models/letters:explain", 404, "no model letters; this service has parcels"),
         ("GET", "/v2/models/letters", 404, "no model letters; this service has parcels"),
         ("GET", "/v1/models/letters", 404, "no model letters; this service has parcels"),
         ("GET", INFER, 405, "Method Not Allowed"),
@@ -42,7 +43,7 @@ def test_health_and_metadata_say_what_is_served(client: TestClient) -> None:
     assert client.get("/v2/health/live").json() == {"live": True}
     assert client.get("/v2/health/ready").json() == {"name": "parcels", "ready": True}
     assert client.get("/v2/models/parcels/ready").json()["ready"] is True
-    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data"]
+    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data", "explanations"]
     metadata = client.get("/v2/models/parcels").json()
     assert metadata["versions"] == ["1.2.3"]
     assert {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]} == {
@@ -51,6 +52,11 @@ def test_health_and_metadata_say_what_is_served(client: TestClient) -> None:
         "depot": "BYTES",
         "service": "BYTES",
     }
+    assert [tensor["name"] for tensor in metadata["outputs"]] == ["probability", "decision"]
+    assert metadata["explanations"] == [
+        {"name": "contributions", "datatype": "FP64", "shape": [-1, 4]},
+        {"name": "base_value", "datatype": "FP64", "shape": [-1]},
+    ]
     (status,) = client.get("/v1/models/parcels").json()["model_version_status"]
     assert (status["state"], status["version"]) == ("AVAILABLE", "1.2.3")
 

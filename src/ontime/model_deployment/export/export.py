@@ -1,7 +1,8 @@
 """Export the champion so that it can be served and checked without the packages that trained it.
 
 In: the champion's run and metrics, vocabulary, validation rows. Out: `models/champion/` with `model.onnx`,
-`vocabulary.json`, `golden.json` (records with their probabilities), `manifest.json` and `MODEL_CARD.md`.
+`vocabulary.json`, `golden.json` (records with their probabilities), `manifest.json` and `MODEL_CARD.md`; and of a
+model of trees `trees.npy`, their nodes.
 """
 
 from importlib.metadata import version
@@ -10,11 +11,12 @@ from typing import Annotated, Any, Literal
 
 import click
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
 from ontime.common import paths
-from ontime.common.arrays import Matrix
+from ontime.common.arrays import Probability
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet, replacing, sha256, write_json, write_text
 from ontime.common.params import Count, Section, load_section
@@ -24,13 +26,17 @@ from ontime.datasets.source import Data
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.model_card import model_card
 from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probability, to_onnx
+from ontime.model_deployment.export.tree_nodes import tree_nodes
 from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, VOCABULARY, Feature, File, Manifest
+from ontime.model_deployment.inference.trees import SCALES, TREES, Trees
 from ontime.model_evaluation.metrics import Decision
 from ontime.model_training.families import Predict, Train, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 
 TOLERANCE = 1e-5
 """Greatest difference between the exported and the trained model's probabilities."""
+SAMPLE_ROWS = 1000
+"""Validation rows on which `trees.npy` is compared with the trained model; the graph is compared on all."""
 PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "tensorflow-cpu", "tf2onnx")
 
 
@@ -56,7 +62,13 @@ def command() -> None:
     predict = model.probability
     matrix, _ = load_rows("validation", encoder)
     content = to_onnx(champion, model, len(encoder.features))
-    check_parity(content, predict, matrix)
+    check_parity("ONNX", onnx_probability(content, matrix), predict(matrix))
+    scale = SCALES.get(champion)
+    nodes = tree_nodes(content, scale) if scale else None
+    if scale and nodes is not None:
+        sample = matrix[:SAMPLE_ROWS]
+        trees = Trees(nodes, len(encoder.features), scale)
+        check_parity(TREES, trees.probability(sample), predict(sample))
     vocabulary = read_json(paths.VOCABULARY)
     metrics = {part: read_json(run / "metrics" / f"{part}.json") for part in ("validation", "test")}
     threshold = metrics["validation"].pop("threshold")
@@ -69,6 +81,8 @@ def command() -> None:
         (folder / MODEL).write_bytes(content)
         write_json(folder / VOCABULARY, vocabulary)
         write_json(folder / GOLDEN, golden)
+        if nodes is not None:
+            np.save(folder / TREES, nodes)
         card = model_card(
             settings.name,
             data,
@@ -100,16 +114,19 @@ def command() -> None:
         write_json(folder / MANIFEST, manifest.as_json())
 
 
-def check_parity(content: bytes, predict: Predict, matrix: Matrix) -> float:
-    """Greatest difference between the ONNX graph's and the trained model's probabilities.
+def check_parity(name: str, found: npt.NDArray[Any], expected: Probability) -> float:
+    """Greatest difference between exported and trained probabilities (rows,).
+
+    Args:
+        name: what was exported, for the error.
 
     Raises:
         OntimeError: it is above the tolerance.
     """
-    difference = float(np.abs(onnx_probability(content, matrix) - predict(matrix)).max())
+    difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:
         raise OntimeError(
-            f"export: ONNX differs from the trained model by up to {difference:.1e}, above {TOLERANCE:.0e}"
+            f"export: {name} differs from the trained model by up to {difference:.1e}, above {TOLERANCE:.0e}"
         )
     return difference
 

@@ -68,7 +68,7 @@ class InferenceEndpoint:
         try:
             check_model(self.service.model, scope["path_params"])
             rows, requested = self.read(await self._body(headers, receive), headers)
-            probability = await self.service.batcher.probability(rows)
+            probability = await self.service.probability(rows, requested)
             reply = Reply(200, *self.write(requested, probability))
             predicted = rows, probability
         except ClientDisconnectedError:

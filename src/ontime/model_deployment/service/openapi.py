@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 
 from ontime.model_deployment.service.protocol.messages import (
+    EXPLANATION_TYPES,
     ErrorResponse,
+    ExplainResponse,
     InferRequest,
     InferResponse,
     PredictResponse,
@@ -25,9 +27,16 @@ CLIENT_ERRORS = {
 def openapi(service: Service) -> dict[str, Any]:
     """The whole document."""
     model = service.model
-    types = [service.v1.request_type, PredictResponse, InferRequest, InferResponse, ErrorResponse]
+    types = [
+        service.v1.request_type,
+        PredictResponse,
+        ExplainResponse,
+        InferRequest,
+        InferResponse,
+        ErrorResponse,
+    ]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
-    predict_request, predict_response, infer_request, infer_response, error = schemas
+    predict_request, predict_response, explain_response, infer_request, infer_response, error = schemas
     rows = components["PredictRequest"]["properties"]["instances"]
     rows.update(minItems=1, maxItems=service.settings.max_rows)
     _require_one(components["PredictRequest"])
@@ -38,10 +47,20 @@ def openapi(service: Service) -> dict[str, Any]:
         "requestBody": _body(predict_request, {"instances": [example]}),
         "responses": {"200": _response("a probability per row", predict_response), **client_errors},
     }
+    most = service.settings.max_explained_rows
+    explain_request = {"allOf": [predict_request, {"properties": {"instances": {"maxItems": most}}}]}
+    explain = {
+        "summary": "Probabilities of records, and what each feature contributes to them",
+        "description": "The base value, which is the mean margin of golden records, and the contributions of the "
+        "features add up to the margin.",
+        "requestBody": _body(explain_request, {"instances": [example]}),
+        "responses": {"200": _response("a probability and an explanation per row", explain_response), **client_errors},
+    }
     infer = {
         "summary": "Probabilities and decisions, Open Inference Protocol",
         "description": "Binary tensors are accepted too: application/octet-stream with the JSON part's length in "
-        "Inference-Header-Content-Length.",
+        f"Inference-Header-Content-Length. The outputs {' and '.join(EXPLANATION_TYPES)} are sent if they are named, "
+        f"for at most {most} rows.",
         "requestBody": _body(infer_request, {"inputs": _tensors(example)}),
         "responses": {"200": _response("the requested outputs", infer_response), **client_errors},
     }
@@ -66,6 +85,8 @@ def openapi(service: Service) -> dict[str, Any]:
         "paths": {
             "/v1/models/{name}:predict": {"parameters": [name], "post": predict},
             "/v1/models/{name}/versions/{version}:predict": {"parameters": [name, version], "post": predict},
+            "/v1/models/{name}:explain": {"parameters": [name], "post": explain},
+            "/v1/models/{name}/versions/{version}:explain": {"parameters": [name, version], "post": explain},
             "/v1/models/{name}": {"parameters": [name], "get": get("State of the model", missing)},
             "/v2/models/{name}/infer": {"parameters": [name], "post": infer},
             "/v2/models/{name}/versions/{version}/infer": {"parameters": [name, version], "post": infer},

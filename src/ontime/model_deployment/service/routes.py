@@ -21,11 +21,18 @@ from starlette.types import Receive, Scope, Send
 from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.service.inference_endpoint import POST, InferenceEndpoint
 from ontime.model_deployment.service.openapi import openapi
-from ontime.model_deployment.service.protocol.messages import OUTPUT_TYPES, ClientError, ErrorResponse
+from ontime.model_deployment.service.protocol.messages import (
+    CONTRIBUTIONS,
+    EXPLANATION_TYPES,
+    OUTPUT_TYPES,
+    ClientError,
+    ErrorResponse,
+)
 from ontime.model_deployment.service.request_body import check_model
 from ontime.model_deployment.service.service import Service
 
 PAGES = Path(__file__).parent / "pages"
+EXTENSIONS = ["binary_tensor_data", "explanations"]
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 )
@@ -56,7 +63,7 @@ class Endpoints:
 
     async def server_metadata(self, _: Request) -> Response:
         """Name, version and extensions."""
-        return self.json({"name": "ontime", "version": self.model.version, "extensions": ["binary_tensor_data"]})
+        return self.json({"name": "ontime", "version": self.model.version, "extensions": EXTENSIONS})
 
     async def model_metadata(self, request: Request) -> Response:
         """Inputs and outputs."""
@@ -125,12 +132,14 @@ def make_app(service: Service) -> Application:
     get = Endpoints(service)
     infer = InferenceEndpoint(service, "v2", service.v2.read, service.v2.write)
     predict = InferenceEndpoint(service, "v1", service.v1.read, service.v1.write)
+    explain = InferenceEndpoint(service, "v1", service.explanation.read, service.explanation.write)
     v1, v2 = "/v1/models/{name}", "/v2/models/{name}"
     v1_version, v2_version = f"{v1}/versions/{{version}}", f"{v2}/versions/{{version}}"
     app = Application(
         routes=[
             *(Route(f"{path}/infer", infer, methods=[POST]) for path in (v2, v2_version)),
             *(Route(f"{path}:predict", predict, methods=[POST]) for path in (v1, v1_version)),
+            *(Route(f"{path}:explain", explain, methods=[POST]) for path in (v1, v1_version)),
             Route("/v2/health/live", get.live),
             Route("/v2/health/ready", get.ready),
             Route("/v2", get.server_metadata),
@@ -154,18 +163,24 @@ def make_app(service: Service) -> Application:
 
 
 def model_metadata(model: Champion) -> dict[str, Any]:
-    """Version 2 metadata: a tensor per feature in, probability and decision out."""
+    """Version 2 metadata: a tensor per feature in, probability and decision out; explanations if they are named."""
     inputs = [
         {"name": feature.name, "datatype": "FP32" if feature.type == "number" else "BYTES", "shape": [-1]}
         for feature in model.manifest.features
     ]
     outputs = [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in OUTPUT_TYPES.items()]
+    explanations = [
+        {"name": name, "datatype": datatype, "shape": [-1, len(inputs)] if name == CONTRIBUTIONS else [-1]}
+        for name, datatype in EXPLANATION_TYPES.items()
+    ]
     return {
         "name": model.name,
         "versions": [model.version],
         "platform": "onnxruntime_onnx",
         "inputs": inputs,
         "outputs": outputs,
+        # apart, because some clients request every output that they find
+        "explanations": explanations,
     }
 
 

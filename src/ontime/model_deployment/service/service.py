@@ -6,19 +6,22 @@ import os
 import random
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.champion import Champion, Probability
+from ontime.model_deployment.inference.explanation import Explainer
 from ontime.model_deployment.inference.prediction_log import PredictionLine
 from ontime.model_deployment.service.batching import Batcher
+from ontime.model_deployment.service.explaining import ExplanationQueue
 from ontime.model_deployment.service.log import Log, RequestPredictions, timestamp
 from ontime.model_deployment.service.metrics import Metrics
-from ontime.model_deployment.service.protocol.messages import Rows
+from ontime.model_deployment.service.protocol.messages import RequestedOutputs, Rows
 from ontime.model_deployment.service.protocol.records import RecordEncoding
-from ontime.model_deployment.service.protocol.v1 import PredictProtocol
+from ontime.model_deployment.service.protocol.v1 import ExplainProtocol, PredictProtocol
 from ontime.model_deployment.service.protocol.v2 import InferProtocol
 from ontime.model_deployment.service.settings import PREFIX, Settings
 
@@ -36,10 +39,14 @@ class Service:
         self.model, self.settings = model, settings
         self.records = RecordEncoding(model, settings.max_rows)
         self.v1, self.v2 = PredictProtocol(self.records), InferProtocol(self.records)
+        self.explanation = ExplainProtocol(self.v1)
         self.log = Log(self.prediction_lines, settings.log_queue_lines)
         self.metrics = Metrics(model, lambda: self.log.dropped)
         self.batcher = Batcher(self.records.matrix, self._predict, settings.max_batch_rows, settings.max_queued_rows)
-        self.metrics.in_flight.set_function(lambda: self.batcher.rows)
+        self.explanations = ExplanationQueue(
+            self.records.matrix, self._predict, Explainer(model).explain, settings.max_explained_rows
+        )
+        self.metrics.in_flight.set_function(lambda: self.batcher.rows + self.explanations.rows)
         self.draining = False
         process = os.urandom(6).hex()
         self._ids = (f"{process}-{number}" for number in itertools.count())
@@ -57,6 +64,16 @@ class Service:
         except Exception:  # the clients wait for their answers
             LOGGER.exception("predictions were not counted")
         return probability
+
+    async def probability(self, rows: Rows, requested: Any) -> Probability:
+        """The probabilities (rows,) of one request's rows, explained in `requested` if its protocol asks for that.
+
+        Raises:
+            ClientError: there are too many rows to explain, or the queue is full.
+        """
+        if isinstance(requested, RequestedOutputs) and requested.explained:
+            return await self.explanations.probability(rows, requested)
+        return await self.batcher.probability(rows)
 
     def next_id(self) -> str:
         """A new request id, unique to this process."""

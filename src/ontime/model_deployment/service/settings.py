@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Rows that run together on the event loop; a request with more rows runs on a thread."""
     max_queued_rows: Count = 16384
     """Rows queued or being computed; above it, new requests get 429."""
+    max_explained_rows: Count = 16
+    """Rows of one request for explanations, which run on a thread."""
     body_seconds: Seconds = 10.0
     """How long a request's body may take to arrive."""
     keep_alive_seconds: Count = 75

@@ -49,7 +49,7 @@ from tests.model_deployment.service.protocol.requests import RECORD, infer, infe
         ),
         (
             {"inputs": tensors([RECORD]), "outputs": [{"name": "class"}]},
-            "outputs: no output class; expected probability or decision",
+            "outputs: no output class; expected one of probability, decision, contributions, base_value",
         ),
         (
             {"inputs": tensors([RECORD]), "parameters": {"binary_data_output": 1}},

@@ -7,6 +7,8 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ontime.common.arrays import Matrix
+from ontime.model_deployment.inference.explanation import Explanation
+from ontime.model_deployment.inference.trees import Scale
 
 Headers = list[tuple[bytes, bytes]]
 RequestHeaders = dict[bytes, bytes]
@@ -32,7 +34,10 @@ Datatype = Literal[
     "UINT64",
 ]
 PROBABILITY, DECISION = "probability", "decision"
+CONTRIBUTIONS, BASE_VALUE = "contributions", "base_value"
 OUTPUT_TYPES: dict[str, Datatype] = {PROBABILITY: "FP32", DECISION: "BOOL"}
+EXPLANATION_TYPES: dict[str, Datatype] = {CONTRIBUTIONS: "FP64", BASE_VALUE: "FP64"}
+"""Outputs that are computed only for a request that names them."""
 
 
 class ClientError(Exception):
@@ -70,7 +75,7 @@ class InferRequest(Struct, gc=False):
 
 
 class OutputTensor(Struct, gc=False, omit_defaults=True):
-    """One output: probabilities FP32 or decisions BOOL."""
+    """One output: probabilities FP32, decisions BOOL, or explanations FP64."""
 
     name: str
     shape: list[int]
@@ -95,18 +100,41 @@ class PredictResponse(Struct, gc=False):
     outputs: list[float] | UnsetType = UNSET
 
 
+class RowExplanation(Struct, gc=False):
+    """One explained row: base value and contributions add up to the margin; estimates come of so many orders."""
+
+    base_value: float
+    margin: float
+    scale: Scale
+    exact: bool
+    contributions: dict[str, float]
+    permutations: int | UnsetType = UNSET
+
+
+class ExplainResponse(Struct, gc=False):
+    """Version 1 response of `:explain`: a probability and an explanation per row."""
+
+    predictions: list[float]
+    explanations: list[RowExplanation]
+
+
 class ErrorResponse(Struct):
     """Why a request was refused, in both protocols."""
 
     error: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class RequestedOutputs:
-    """What a version 2 response holds: the client's id, and for each output its name and whether it is binary."""
+    """What a version 2 response holds: the client's id, and for each output its name and whether it is binary.
+
+    `explained` says whether the outputs need an explanation, which is there before the response is written.
+    """
 
     id: str
     outputs: tuple[tuple[str, bool], ...]
+    explained: bool = False
+    explanation: Explanation | None = None
 
 
 def error_body(reason: str) -> bytes:

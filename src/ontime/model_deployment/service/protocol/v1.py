@@ -2,6 +2,8 @@
 
 A request has `instances`, records by feature name or encoded rows, or `inputs`, columns by feature name; a missing
 value is null. https://www.tensorflow.org/tfx/serving/api_rest
+`:explain`, which KServe has beside it, takes the same request.
+https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
 """
 
 from collections.abc import Sequence
@@ -15,11 +17,15 @@ from ontime.common.arrays import Matrix
 from ontime.model_deployment.inference.champion import Probability
 from ontime.model_deployment.service.protocol.json_decoding import decode
 from ontime.model_deployment.service.protocol.messages import (
+    CONTRIBUTIONS,
     JSON_HEADERS,
     ClientError,
+    ExplainResponse,
     Headers,
     PredictResponse,
+    RequestedOutputs,
     RequestHeaders,
+    RowExplanation,
     Rows,
 )
 from ontime.model_deployment.service.protocol.records import RecordEncoding
@@ -90,3 +96,43 @@ class PredictProtocol:
         values = probability.tolist()
         response = PredictResponse(outputs=values) if as_columns else PredictResponse(values)
         return msgspec.json.encode(response), JSON_HEADERS
+
+
+class ExplainProtocol:
+    """Reads and writes `:explain` for the model of a `PredictProtocol`."""
+
+    def __init__(self, predict: PredictProtocol) -> None:
+        self.predict, self.features = predict, predict.records.encoder.features
+
+    def read(self, body: bytes, headers: RequestHeaders) -> tuple[Rows, RequestedOutputs]:
+        """Rows of a request.
+
+        Raises:
+            ClientError: with the field and what was expected.
+        """
+        rows, _ = self.predict.read(body, headers)
+        return rows, RequestedOutputs("", ((CONTRIBUTIONS, False),), explained=True)
+
+    def write(self, requested: RequestedOutputs, probability: Probability) -> tuple[bytes, Headers]:
+        """`predictions` and `explanations` by row."""
+        found = requested.explanation
+        assert found is not None  # noqa: S101 - the request was explained before it is answered
+        rows = zip(
+            found.base_value.tolist(),
+            found.margin.tolist(),
+            found.exact.tolist(),
+            found.contributions.tolist(),
+            strict=True,
+        )
+        explanations = [
+            RowExplanation(
+                base_value,
+                margin,
+                found.scale,
+                exact,
+                dict(zip(self.features, contributions, strict=True)),
+                UNSET if exact else found.permutations,
+            )
+            for base_value, margin, exact, contributions in rows
+        ]
+        return msgspec.json.encode(ExplainResponse(probability.tolist(), explanations)), JSON_HEADERS

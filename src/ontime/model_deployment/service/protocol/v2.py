@@ -1,7 +1,8 @@
 """The Open Inference Protocol, version 2, with the binary tensor data extension.
 
 A request has one tensor per feature, or one FP32 tensor `features` that is encoded already. A missing number is null
-in JSON and NaN in a binary tensor, a missing category is null or an empty string.
+in JSON and NaN in a binary tensor, a missing category is null or an empty string. A request may name explanations among
+its outputs; they are sent to no other.
 https://github.com/open-inference/open-inference-protocol
 """
 
@@ -17,7 +18,9 @@ from ontime.model_deployment.inference.champion import Probability
 from ontime.model_deployment.service.protocol.json_decoding import decode
 from ontime.model_deployment.service.protocol.messages import (
     BINARY,
+    CONTRIBUTIONS,
     DECISION,
+    EXPLANATION_TYPES,
     JSON_HEADERS,
     OUTPUT_TYPES,
     PROBABILITY,
@@ -118,6 +121,11 @@ class InferProtocol:
         """JSON, or JSON with binary tensors after it."""
         tensors, blobs = [], []
         for name, binary in requested.outputs:
+            if name in EXPLANATION_TYPES:
+                tensor, blob = _explanation_tensor(name, binary, requested)
+                blobs.extend([blob] if binary else [])
+                tensors.append(tensor)
+                continue
             tensor = OutputTensor(name, [len(probability)], OUTPUT_TYPES[name])
             if binary:
                 values = probability if name == PROBABILITY else self.model.decide(probability)
@@ -134,6 +142,19 @@ class InferProtocol:
             return content, JSON_HEADERS
         headers = [(HEADER_LENGTH, b"%d" % len(content)), (b"content-type", BINARY)]
         return b"".join([content, *blobs]), headers
+
+
+def _explanation_tensor(name: str, binary: bool, requested: RequestedOutputs) -> tuple[OutputTensor, bytes]:
+    """Contributions [rows, features] or base values [rows]; the bytes are of a binary tensor."""
+    assert requested.explanation is not None  # noqa: S101 - the request was explained before it is answered
+    values = requested.explanation.contributions if name == CONTRIBUTIONS else requested.explanation.base_value
+    tensor, blob = OutputTensor(name, list(values.shape), EXPLANATION_TYPES[name]), b""
+    if binary:
+        blob = values.astype("<f8").tobytes()
+        tensor.parameters = {"binary_data_size": len(blob)}
+    else:
+        tensor.data = values.ravel().tolist()
+    return tensor, blob
 
 
 def _split_header(body: bytes, given_length: bytes | None) -> tuple[bytes, memoryview]:
@@ -157,10 +178,14 @@ def _requested_outputs(request: InferRequest) -> RequestedOutputs:
         (output.name, _flag(output.parameters, "binary_data", f"outputs.{output.name}", all_binary))
         for output in request.outputs
     )
+    explained = False
     for name, _ in outputs:
-        if name not in OUTPUT_TYPES:
-            raise ClientError(400, f"outputs: no output {name}; expected {' or '.join(OUTPUT_TYPES)}")
-    return RequestedOutputs(request.id or "", outputs)
+        if name in EXPLANATION_TYPES:
+            explained = True
+        elif name not in OUTPUT_TYPES:
+            known = ", ".join([*OUTPUT_TYPES, *EXPLANATION_TYPES])
+            raise ClientError(400, f"outputs: no output {name}; expected one of {known}")
+    return RequestedOutputs(request.id or "", outputs, explained)
 
 
 def _flag(parameters: Mapping[str, Any] | UnsetType, name: str, field: str, default: bool = False) -> bool:

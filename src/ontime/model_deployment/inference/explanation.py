@@ -1,0 +1,77 @@
+"""What each feature of a row contributes to the champion's margin, compared with the golden records.
+
+Trees are explained exactly by their leaves, every other model through its session by random orders of the features.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ontime.common.arrays import Matrix
+from ontime.model_deployment.inference.champion import Champion
+from ontime.model_deployment.inference.sampled_shapley import SampledShapley
+from ontime.model_deployment.inference.tree_shapley import PathTooLongError, TreeShapley
+from ontime.model_deployment.inference.trees import Margin, Scale
+
+ADDITIVE = ("logistic_regression",)
+"""Families whose log-odds are a sum of functions of one feature each."""
+LEAST_PROBABILITY = 2.0**-24
+"""Half the distance of a float32 probability from 1: log-odds stay finite."""
+RELIABLE_LOG_ODDS = 6.9
+"""About 0.999: beyond it a float32 probability tells its log-odds to less than four decimals."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Explained rows: `base_value` and a row's `contributions` (rows, features) add up to its `margin` (rows,)."""
+
+    contributions: npt.NDArray[np.float64]
+    base_value: npt.NDArray[np.float64]
+    """The mean margin of the background rows, by explained row: (rows,)."""
+    margin: Margin
+    scale: Scale
+    exact: npt.NDArray[np.bool_]
+    """Whether the contributions of each row are Shapley values to the last digits, or estimates: (rows,)."""
+    permutations: int
+    """Orders of the features behind each estimate; 0 where trees are explained."""
+
+
+class Explainer:
+    """Explains rows of one champion; the tables that this needs are made for the first row."""
+
+    def __init__(self, model: Champion) -> None:
+        self.model = model
+        self.scale: Scale = model.trees.scale if model.trees else "log-odds"
+
+    @cached_property
+    def _trees(self) -> TreeShapley | None:
+        """None for a model without trees, or with a path of more features than can be counted out."""
+        try:
+            return TreeShapley(self.model.trees, self.model.background) if self.model.trees else None
+        except PathTooLongError:
+            return None
+
+    @cached_property
+    def _sampled(self) -> SampledShapley:
+        return SampledShapley(lambda matrix: self._margin(self.model.probability(matrix)), self.model.background)
+
+    def _margin(self, probability: npt.NDArray[np.float32]) -> Margin:
+        wide = probability.astype(np.float64)
+        if self.scale == "probability":
+            return wide
+        wide = wide.clip(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+        return np.asarray(np.log(wide) - np.log1p(-wide))
+
+    def explain(self, matrix: Matrix) -> Explanation:
+        """Explain encoded rows (rows, features)."""
+        if self._trees:
+            contributions, margin = self._trees.contributions(matrix)
+            base_value, exact = np.full(len(matrix), self._trees.base_value), np.ones(len(matrix), dtype=np.bool_)
+            return Explanation(contributions, base_value, margin, self.scale, exact, 0)
+        found = [self._sampled.contributions(row) for row in matrix]
+        contributions, base_value, greatest = (np.array(values) for values in zip(*found, strict=True))
+        exact = np.logical_and(self.model.manifest.model in ADDITIVE, greatest <= RELIABLE_LOG_ODDS)
+        margin = base_value + contributions.sum(axis=1)
+        return Explanation(contributions, base_value, margin, self.scale, exact, self._sampled.permutations)

@@ -1,0 +1,64 @@
+"""Contributions of features to any model, from random orders of the features: Shapley values against background rows.
+
+For each background row, pairs of orders, one the reverse of the other: feature by feature its values are replaced by
+the explained row's, and what a replacement adds to the margin is the feature's. So contributions always add up to the
+difference of the margins; each is a mean over the orders, and for a sum of functions of one feature each it is exact.
+
+Castro, Gomez and Tejada 2009, "Polynomial calculation of the Shapley value based on sampling"; antithetic orders after
+Mitchell, Cooper, Frank and Holmes 2022, "Sampling permutations for Shapley value estimation".
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ontime.common.arrays import Matrix
+
+SEED = 0
+LEAST_PAIRS = 128
+"""Of orders; each background row gets the same number of pairs."""
+PAIRS_AT_ONCE = 8
+"""Pairs of orders whose rows are computed in one run of the model."""
+
+
+class SampledShapley:
+    """Orders of the features for each background row (background, features), the same for every explained row.
+
+    Args:
+        margin: of encoded rows (rows, features): (rows,).
+    """
+
+    def __init__(self, margin: Callable[[Matrix], npt.NDArray[np.float64]], background: Matrix) -> None:
+        self.margin = margin
+        self.background = np.tile(background, (-(-LEAST_PAIRS // len(background)), 1))
+        """The background row of each pair: (pairs, features)."""
+        random = np.random.default_rng(SEED)
+        forward = np.array([random.permutation(background.shape[1]) for _ in self.background])
+        self.rank = np.stack([forward, forward.shape[1] - 1 - forward], axis=1)
+        """Position of each feature in each order: (pairs, 2, features)."""
+
+    @property
+    def permutations(self) -> int:
+        """Number of orders."""
+        return 2 * len(self.background)
+
+    def contributions(self, row: Matrix) -> tuple[npt.NDArray[np.float64], float, float]:
+        """Contributions of one encoded row (features,).
+
+        Returns:
+            The contributions (features,), the mean margin of the background rows, and the greatest absolute margin of
+            all rows between them and the explained one.
+        """
+        features, steps = len(row), np.arange(len(row) + 1)
+        total, base, greatest = np.zeros(features), 0.0, 0.0
+        for at in range(0, len(self.background), PAIRS_AT_ONCE):
+            rank, other = self.rank[at : at + PAIRS_AT_ONCE], self.background[at : at + PAIRS_AT_ONCE]
+            # (pair, order, step, feature): the features whose turn has come are the row's
+            mixed = np.where(steps[:, None] > rank[:, :, None, :], row, other[:, None, None, :])
+            margin = self.margin(mixed.reshape(-1, features)).reshape(mixed.shape[:3])
+            added = np.take_along_axis(np.diff(margin, axis=2), rank, axis=2)
+            total += added.sum(axis=(0, 1))
+            base += margin[:, :, 0].sum()
+            greatest = max(greatest, float(np.abs(margin).max()))
+        return total / self.permutations, base / self.permutations, greatest
