@@ -31,6 +31,7 @@ from ontime.model_deployment.service.settings import Settings
 PACKAGE = str(Path(ontime.__file__).parent)
 SENDING = {one_write.__file__}
 """What hands the answer to the socket; a failure there is a failure to send."""
+pytestmark = pytest.mark.integration
 EXCLUDED = {
     "RequestResponseCycle.send",
     "wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender",
@@ -39,6 +40,8 @@ EXCLUDED = {
 """Calls that hand the answer to uvicorn and to Starlette, and the release of a lock, which has no way to fail."""
 STARTED = 8
 """Offset of the bytecode from which on a frame has begun, so that it is resumed and not called."""
+THREADED = ("many rows", "explain")
+"""Requests that a thread computes."""
 ANSWER_SECONDS = 2
 PREDICT, INFER = "/v1/models/parcels:predict", "/v2/models/parcels/infer"
 
@@ -172,6 +175,7 @@ def requests(golden: dict[str, Any]) -> dict[str, bytes]:
         "upgrade": request(PREDICT, instances, "Connection: Upgrade", "Upgrade: h2c"),
         "NaN": request(PREDICT, with_nan),
         "many rows": request(PREDICT, many),
+        "explain": request("/v1/models/parcels:explain", instances),
         "wrong": request(PREDICT, b'{"instances": [{}]}'),
         "unknown": request("/v1/models/other:predict", instances),
         "live": b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
@@ -225,8 +229,8 @@ def test_every_call_may_fail_once_and_the_client_is_answered(
             await answer(port, content)
             return [await fail_at(place, service, port, content, other) for place in places]
 
-    # the thread of large requests is watched from its start until the first failure in it
-    groups = [[place] for place in found] if kind == "many rows" else [found]
+    # a thread is watched from its start until the first failure in it
+    groups = [[place] for place in found] if kind in THREADED else [found]
     wrong = [reason for group in groups for reason in run(fail(group)) if reason]
     print(f"{kind}: {len(found)} calls found, {len(found) - len(wrong)} answered when they fail")
     assert len(found) > 10
