@@ -32,8 +32,8 @@ class Running:
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def start(signed: Path, log: Path, **variables: str) -> Running:
-    """Start the service on free ports and wait until it says that it is ready."""
+def service_variables(signed: Path, **variables: str) -> dict[str, str]:
+    """The environment of a service on free ports; `variables` are its settings by their names."""
     settings = {
         "MODEL": str(signed / "model"),
         "SIGNATURE": str(signed / "model.sig"),
@@ -43,10 +43,15 @@ def start(signed: Path, log: Path, **variables: str) -> Running:
         "MODEL_VERSION": "1.2.3",
         **variables,
     }
+    return environment(**{f"ONTIME_SERVICE_{name}": value for name, value in settings.items()})
+
+
+def start(signed: Path, log: Path, **variables: str) -> Running:
+    """Start the service on free ports and wait until it says that it is ready."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "ontime", "serve"],
-            env=environment(**{f"ONTIME_SERVICE_{name}": value for name, value in settings.items()}),
+            env=service_variables(signed, **variables),
             stdout=output,
             stderr=output,
             cwd=TOP,

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -23,6 +22,7 @@ import pytest
 from ontime.common.files import read_json
 from ontime.model_deployment.inference.signing import make_key, sign
 from tests.checkouts import environment
+from tests.mutations import mutations, send_all, sound
 from tests.services import Running, start
 from tests.sigstore_server import PROVIDER, sigstore_server
 
@@ -168,90 +168,13 @@ def test_metrics_are_on_a_port_of_their_own(running: Running) -> None:
     assert httpx2.get(f"{running.url}/metrics").status_code == 404
 
 
-def mutated(
-    moments: random.Random, seeds: list[tuple[str, dict[str, str], bytes]]
-) -> tuple[str, dict[str, str], bytes]:
-    """One request of the seeds with some of its bytes changed, removed, repeated or replaced."""
-    path, headers, body = moments.choice(seeds)
-    content = bytearray(body)
-    for _ in range(moments.randint(1, 6)):
-        offset = moments.randrange(len(content) + 1)
-        kind = moments.randrange(5)
-        if kind == 0 and content:
-            content[offset % len(content)] = moments.randrange(256)
-        elif kind == 1:
-            del content[offset : offset + moments.randint(1, 40)]
-        elif kind == 2:
-            content[offset:offset] = content[offset : offset + moments.randint(1, 80)]
-        elif kind == 3:
-            tokens = [b"null", b"NaN", b"-1", b"1e999", b"[]", b"{}", b'""', b"true", b"\xff", b"18446744073709551616"]
-            content[offset : offset + moments.randint(0, 8)] = moments.choice(tokens)
-        else:
-            content[offset:offset] = struct.pack("<I", moments.choice([0, 1, 0xFFFFFFFF, 0x7FFFFFFF]))
-    if "inference-header-content-length" in headers and moments.random() < 0.3:
-        headers = {**headers, "inference-header-content-length": str(moments.randint(-5, len(content) + 5))}
-    return path, headers, bytes(content)
-
-
-async def send_all(running: Running, requests: list[tuple[str, dict[str, str], bytes]]) -> dict[int, int]:
-    """Send requests over 8 connections; how often each status came."""
-    counts: dict[int, int] = {}
-    waiting = iter(requests)
-
-    async def worker(client: httpx2.AsyncClient) -> None:
-        for path, headers, body in waiting:
-            answer = await client.post(path, headers=headers, content=body)
-            counts[answer.status_code] = counts.get(answer.status_code, 0) + 1
-            assert answer.status_code < 500, (path, headers, body, answer.text)
-
-    async with httpx2.AsyncClient(base_url=running.url, timeout=30) as client:
-        await asyncio.gather(*(worker(client) for _ in range(8)))
-    return counts
-
-
 def test_mutated_requests_are_never_an_error_of_the_service_and_leave_its_memory_flat(
     running: Running, golden: dict[str, Any]
 ) -> None:
-    records = golden["records"][:3]
-    names = list(records[0])
-    texts = {"depot", "service"}
-    inputs: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "shape": [3],
-            "datatype": "BYTES" if name in texts else "FP32",
-            "data": [record[name] for record in records],
-        }
-        for name in names
-    ]
-    blobs = [
-        b"".join(struct.pack("<I", len(record[name] or "")) + (record[name] or "").encode() for record in records)
-        if name in texts
-        else np.array([record[name] for record in records], dtype="<f4").tobytes()
-        for name in names
-    ]
-    with_sizes = [
-        {
-            **{key: value for key, value in tensor.items() if key != "data"},
-            "parameters": {"binary_data_size": len(blob)},
-        }
-        for tensor, blob in zip(inputs, blobs, strict=True)
-    ]
-    header = json.dumps({"inputs": with_sizes}).encode()
-    infer, predict = "/v2/models/parcels/infer", "/v1/models/parcels:predict"
-    seeds: list[tuple[str, dict[str, str], bytes]] = [
-        (predict, {}, json.dumps({"instances": records}).encode()),
-        (predict, {}, json.dumps({"inputs": {name: [record[name] for record in records] for name in names}}).encode()),
-        (infer, {}, json.dumps({"inputs": inputs, "id": "a", "outputs": [{"name": "probability"}]}).encode()),
-        (infer, {"inference-header-content-length": str(len(header))}, header + b"".join(blobs)),
-        ("/v1/models/parcels:explain", {}, json.dumps({"instances": records}).encode()),
-        (infer, {}, json.dumps({"inputs": inputs, "outputs": [{"name": "contributions"}]}).encode()),
-    ]
-    assert asyncio.run(send_all(running, seeds)) == {200: 6}
-    moments = random.Random(20130101)
-    counts = asyncio.run(send_all(running, [mutated(moments, seeds) for _ in range(MUTATIONS // 2)]))
+    assert set(asyncio.run(send_all(running.url, sound(golden)))) == {200}
+    counts = asyncio.run(send_all(running.url, mutations(golden, MUTATIONS // 2, seed=1)))
     before = running.memory_mib()
-    more = asyncio.run(send_all(running, [mutated(moments, seeds) for _ in range(MUTATIONS // 2)]))
+    more = asyncio.run(send_all(running.url, mutations(golden, MUTATIONS // 2, seed=2)))
     growth = running.memory_mib() - before
     print(f"{MUTATIONS} mutated requests: {counts}, then {more}; memory grew by {growth:.1f} MiB of {before:.0f}")
     assert counts.get(400, 0) > MUTATIONS / 10
@@ -263,9 +186,9 @@ def test_memory_stays_flat_over_many_requests(running: Running, golden: dict[str
     requests: list[tuple[str, dict[str, str], bytes]] = [("/v1/models/parcels:predict", {}, body)] * (
         LASTING_REQUESTS // 2
     )
-    asyncio.run(send_all(running, requests))
+    asyncio.run(send_all(running.url, requests))
     before = running.memory_mib()
-    assert asyncio.run(send_all(running, requests)) == {200: LASTING_REQUESTS // 2}
+    assert asyncio.run(send_all(running.url, requests)) == {200: LASTING_REQUESTS // 2}
     growth = running.memory_mib() - before
     print(f"{LASTING_REQUESTS} requests: memory grew by {growth:.1f} MiB of {before:.0f}")
     assert growth < 10
