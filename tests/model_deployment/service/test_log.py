@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.inference.prediction_log import PredictionLine, RequestLine
 from ontime.model_deployment.service.log import (
     CLOSE_SECONDS,
@@ -20,6 +21,7 @@ from ontime.model_deployment.service.log import (
     LogHandler,
     RequestPredictions,
 )
+from ontime.model_deployment.service.trace_context import NO_TRACE
 
 
 def no_lines(_: RequestPredictions) -> list[PredictionLine]:
@@ -134,10 +136,12 @@ def test_a_line_that_was_cut_does_not_run_into_the_next_one(tmp_path: Path, monk
     assert log.dropped == 2
 
 
-def test_an_entry_that_cannot_be_encoded_costs_no_other_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_entry_that_cannot_be_encoded_costs_no_other_line(
+    model: Champion, capfd: pytest.CaptureFixture[str]
+) -> None:
     log = Log(lambda _: [object(), object()], 100)  # type: ignore[list-item]
     log.add(request_line(1))
-    log.add(RequestPredictions(0, "a", [], np.zeros(2, dtype=np.float32)))
+    log.add(RequestPredictions(0, "prediction", "a", NO_TRACE, model, [], np.zeros(2, dtype=np.float32)))
     log.add(request_line(2))
     log.flush()
     assert [json.loads(line)["status"] for line in capfd.readouterr().out.splitlines()] == [1, 2]
