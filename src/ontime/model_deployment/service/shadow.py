@@ -117,7 +117,7 @@ class Shadow:
                     self._predict_together([request])
                 return
             self.failed += len(batch[0].probability)
-            LOGGER.warning("no prediction", exc_info=None if isinstance(error, ClientError) else error)
+            LOGGER.warning("no prediction: %s", error, exc_info=None if isinstance(error, ClientError) else error)
             return
         start, model = 0, self.model
         for request in batch:

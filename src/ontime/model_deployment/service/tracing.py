@@ -75,11 +75,11 @@ class TracedApplication:
     def __init__(self, app: Application, provider: TracerProvider, model: Champion) -> None:
         self.app, self.model = app, model
         self.tracer = provider.get_tracer(__name__)
-        # the application finds these paths without its routes
+        # the application finds these paths without its routes, of which the first that matches counts
         self.route_of_path = {
             path: route.path
             for path in app.inference
-            for route in app.routes
+            for route in reversed(app.routes)
             if isinstance(route, Route) and route.path_regex.match(path)
         }
 
