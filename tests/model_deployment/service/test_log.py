@@ -179,3 +179,28 @@ def test_lines_of_several_threads_are_all_written(capfd: pytest.CaptureFixture[s
     log.close()
     assert len(capfd.readouterr().out.splitlines()) == 4000
     assert log.dropped == 0
+
+
+def test_what_fails_again_and_again_is_said_once_a_minute(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    log = Log(no_lines, 100)
+    exporter, other = logging.Logger("opentelemetry.exporter.x"), logging.Logger("a.library")
+    handler = LogHandler(log)
+    for logger in (exporter, other):
+        logger.addHandler(handler)
+    for second in range(121):
+        now[0] = 1000.0 + second
+        exporter.warning("no collector, attempt %d", second)
+        if second < 3:
+            exporter.warning("another message")
+            other.warning("a message")
+    log.flush()
+    messages = [json.loads(line)["message"] for line in capfd.readouterr().out.splitlines()]
+    assert [message for message in messages if message.startswith("no collector")] == [
+        f"no collector, attempt {second}" for second in (0, 60, 120)
+    ]
+    assert messages.count("another message") == 1
+    assert messages.count("a message") == 3
