@@ -19,7 +19,7 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.inference.prediction_log import PredictionLine
 from ontime.model_deployment.inference.signing import make_key, sign
-from ontime.model_deployment.service.log import RequestPredictions
+from ontime.model_deployment.service.log import OnceAMinute, RequestPredictions
 from ontime.model_deployment.service.routes import make_app
 from ontime.model_deployment.service.server import command, load_service, load_shadow
 from ontime.model_deployment.service.service import Service
@@ -172,6 +172,7 @@ def test_a_shadow_that_fails_is_logged_and_counted_and_costs_no_answer(
     assert (service.shadow.rows, service.shadow.failed) == (0, 2 * len(golden["records"]))
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
     assert "nothing" in caplog.text
+    assert {record.name.startswith(OnceAMinute.SELDOM) for record in caplog.records} == {True}
 
 
 def test_rows_that_the_second_model_refuses_cost_no_other_row(

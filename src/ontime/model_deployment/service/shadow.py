@@ -92,11 +92,11 @@ class Shadow:
         with self._lock:
             queue, self._queue = self._queue, []
         for batch in batches(queue):
-            try:
+            with contextlib.suppress(Exception):  # the next batch must run whatever a request holds
                 self._predict_together(batch)
-            finally:
-                with self._lock:
-                    self._queued_rows -= sum(len(request.probability) for request in batch)
+            # not until they are predicted, so that rows which the model is too slow for fill the queue
+            with self._lock:
+                self._queued_rows -= sum(len(request.probability) for request in batch)
 
     def _run(self) -> None:
         closing = False
@@ -104,8 +104,7 @@ class Shadow:
             self._wake.wait(BATCH_SECONDS)
             self._wake.clear()
             closing = self._closing
-            with contextlib.suppress(Exception):  # the thread must outlive whatever a request holds
-                self.flush()
+            self.flush()
 
     def _predict_together(self, batch: Sequence[RequestPredictions]) -> None:
         try:
