@@ -1,12 +1,21 @@
 """The service as a process of its own, for tests that talk to it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from ontime.common.files import read_json, sha256
+from ontime.encoder import Encoder
+from ontime.model_deployment.inference.champion import open_session
+from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, VOCABULARY, read_manifest
+from ontime.model_deployment.inference.signing import sign
 from tests.checkouts import TOP, environment
 
 START_SECONDS = 60
@@ -65,3 +74,26 @@ def start(signed: Path, log: Path, **variables: str) -> Running:
         time.sleep(0.05)
     process.kill()
     raise AssertionError(f"the service did not start: {log.read_text()}")
+
+
+def log_lines(printed: str, event: str) -> list[dict[str, Any]]:
+    """The log's objects of one event."""
+    return [content for content in map(json.loads, printed.splitlines()) if content["event"] == event]
+
+
+def make_second(signed: Path, folder: Path) -> Path:
+    """A second version of a signed model, signed by the same key: of its depots it knows `west` instead of `east`."""
+    shutil.copytree(signed / "model", folder)
+    vocabulary, golden, content = (read_json(folder / name) for name in (VOCABULARY, GOLDEN, MANIFEST))
+    vocabulary["categories"]["depot"] = ["south", "west", "north"]
+    encoder, manifest = Encoder.from_vocabulary(vocabulary), read_manifest(folder)
+    columns = {name: [record[name] for record in golden["records"]] for name in encoder.features}
+    session = open_session(folder / MODEL, 1)
+    (probability,) = session.run([manifest.output], {manifest.input: encoder.transform(columns)})
+    golden["probabilities"] = np.asarray(probability).tolist()
+    for name, changed in ((VOCABULARY, vocabulary), (GOLDEN, golden)):
+        (folder / name).write_text(json.dumps(changed))
+        content["files"][name] = {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size}
+    (folder / MANIFEST).write_text(json.dumps(content))
+    sign(folder, folder.with_name(f"{folder.name}.sig"), signed / "model.key")
+    return folder

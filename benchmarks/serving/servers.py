@@ -23,6 +23,7 @@ from ontime.model_deployment.inference.manifest import read_manifest
 from ontime.model_training.scikit_learn_model import MODEL_FILE
 
 ONTIME, LOGGED, EMPTY_ROUTE = "ontime", "ontime, prediction log on", "empty route"
+SHADOWED = "ontime, second model beside it"
 SKLEARN, ONNX, NOTHING = "scikit-learn", "ONNX session", "nothing"
 START_SECONDS, STOP_SECONDS, ANSWER_SECONDS = 120, 15, 60
 SETTLE_SECONDS, MOST_IDLE_SECONDS = 0.2, 0.03
@@ -55,6 +56,12 @@ SERVE_VARIABLES = {
 }
 SERVE_AS_RIVALS = {**SERVE_VARIABLES, "ONTIME_SERVICE_PREDICTION_LOG_SHARE": "0"}
 """The access log stays on, as with rivals; left out is what they have not, a line for each row."""
+SHADOW_VARIABLES = {
+    **SERVE_VARIABLES,
+    "ONTIME_SERVICE_SHADOW": "{champion}",
+    "ONTIME_SERVICE_SHADOW_SIGNATURE": "{work}/champion.sig",
+}
+"""The prediction log on, and the same model again as the second one."""
 EMPTY = "{bin}/python -m benchmarks.serving.rivals.empty_route {port}"
 MLFLOW = "{bin}/mlflow models serve --host 127.0.0.1 --port {port} --workers 1 --env-manager local --model-uri {work}/"
 MLSERVER = "{bin}/mlserver start {work}"
@@ -81,6 +88,7 @@ OWN_FORMS = (forms.V1_RECORDS, forms.V2_TENSOR)
 SERVERS = (
     Server(ONTIME, ONNX, "ontime", SERVE, OWN_FORMS, SERVE_AS_RIVALS),
     Server(LOGGED, ONNX, "ontime", SERVE, OWN_FORMS, SERVE_VARIABLES),
+    Server(SHADOWED, ONNX, "ontime", SERVE, OWN_FORMS, SHADOW_VARIABLES),
     Server(EMPTY_ROUTE, NOTHING, "ontime", EMPTY, (forms.ANY_RECORDS, forms.ANY_TENSOR)),
     Server("MLflow", SKLEARN, "mlflow", MLFLOW + "sklearn", (forms.MLFLOW_RECORDS,)),
     Server("MLServer", SKLEARN, "mlserver", MLSERVER, (forms.MLSERVER_RECORDS,), MLSERVER_SKLEARN),

@@ -25,6 +25,7 @@ from tests.checkouts import TOP, copy_checkout, git
 from tests.containers import new_store
 from tests.integration.local_base import find_base
 from tests.servers import free_port
+from tests.services import log_lines
 from tests.sigstore_server import PROVIDER, sigstore_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("image")]
@@ -296,6 +297,25 @@ def test_it_serves_as_any_user_with_half_a_core_and_without_a_home_or_a_folder_t
         run(podman, "kill", f"--signal={signal.SIGTERM.name}", found.name)
         assert run(podman, "wait", found.name).stdout.strip() == "0"
         assert run(podman, "logs", found.name).stderr == ""
+
+
+def test_the_model_of_another_image_answers_beside_its_own(
+    podman: dict[str, str], image: str, checkouts: list[Path]
+) -> None:
+    """Mounted as docs/operations.md says; here it is the same image."""
+    golden = read_json(checkouts[0] / "models" / "champion" / "golden.json")
+    options = (f"--mount=type=image,source={image},destination=/shadow", "--env=ONTIME_SERVICE_DRAIN_SECONDS=0")
+    named = ("--env=ONTIME_SERVICE_SHADOW=/shadow/models/champion", "--env=ONTIME_SERVICE_SHADOW_VERSION=1.3.0")
+    with running(podman, image, *options, *named) as found:
+        found.ask("/v1/models/parcels:predict", content={"instances": golden["records"]})
+        run(podman, "kill", f"--signal={signal.SIGTERM.name}", found.name)
+        assert run(podman, "wait", found.name).stdout.strip() == "0"
+        told = run(podman, "logs", found.name).stdout
+    assert log_lines(told, "ready")[0]["shadow_version"] == "1.3.0"
+    answered = [line["probability"] for line in log_lines(told, "prediction")]
+    shadowed = [line["probability"] for line in log_lines(told, "shadow")]
+    assert len(answered) == len(golden["records"])
+    assert shadowed == pytest.approx(answered, abs=1e-6)
 
 
 def test_a_model_with_a_flipped_byte_does_not_start(

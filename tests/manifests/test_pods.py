@@ -75,11 +75,13 @@ def test_a_pod_of_the_service_is_probed_and_leaves_without_a_lost_request(overla
     for probe in ("startupProbe", "readinessProbe"):
         assert container[probe]["httpGet"] == {"path": "/v2/health/ready", "port": "http"}
     assert container["livenessProbe"]["httpGet"] == {"path": "/v2/health/live", "port": "http"}
+    from ontime.model_deployment.service import log, shadow, tracing
     from ontime.model_deployment.service.server import FINISH_SECONDS
     from ontime.model_deployment.service.settings import Settings
 
     sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    taken = sleep + Settings.model_fields["drain_seconds"].default + FINISH_SECONDS
+    closing = log.CLOSE_SECONDS + shadow.CLOSE_SECONDS + tracing.CLOSE_SECONDS
+    taken = sleep + Settings.model_fields["drain_seconds"].default + FINISH_SECONDS + closing
     assert sleep >= 2 and pod["terminationGracePeriodSeconds"] > taken
 
 

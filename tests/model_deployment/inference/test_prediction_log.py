@@ -41,3 +41,19 @@ def test_a_request_line_is_read_back_as_it_was_written() -> None:
 def test_a_line_of_another_kind_is_not_read_as_a_prediction(line: bytes, reason: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=reason):
         msgspec.json.decode(line, type=PredictionLine)
+
+
+@pytest.mark.parametrize("line", [PREDICTION, REQUEST])
+def test_a_line_of_a_trace_says_which_and_a_line_of_none_leaves_it_out(line: PredictionLine | RequestLine) -> None:
+    traced = msgspec.structs.replace(line, trace_id="4bf92f3577b34da6a3ce929d0e0e4736", span_id="00f067aa0ba902b7")
+    added = b',"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7"}'
+    assert msgspec.json.encode(traced) == msgspec.json.encode(line)[:-1] + added
+    assert msgspec.json.decode(msgspec.json.encode(traced), type=type(line)).trace_id == traced.trace_id
+    assert msgspec.json.decode(msgspec.json.encode(line), type=type(line)).span_id is msgspec.UNSET
+
+
+def test_a_line_without_features_is_read_back_as_it_was_written() -> None:
+    shadow = msgspec.structs.replace(PREDICTION, event="shadow", features=msgspec.UNSET)
+    written = msgspec.json.encode(shadow)
+    assert b"features" not in written
+    assert msgspec.json.decode(written, type=PredictionLine) == shadow

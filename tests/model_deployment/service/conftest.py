@@ -11,9 +11,10 @@ from ontime.common.files import read_json
 from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.service.protocol.records import RecordEncoding
 from ontime.model_deployment.service.routes import make_app
-from ontime.model_deployment.service.server import load_signed
+from ontime.model_deployment.service.server import load_shadow, load_signed
 from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings
+from tests.services import make_second
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +36,21 @@ def settings(signed: Path) -> Settings:
 def model(settings: Settings) -> Champion:
     """The loaded model."""
     return load_signed(settings)
+
+
+@pytest.fixture(scope="session")
+def with_second(signed: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings that name a second model, of another vocabulary, beside the first."""
+    folder = make_second(signed, tmp_path_factory.mktemp("second") / "model")
+    return settings.model_copy(update={"shadow": folder, "shadow_version": "2.0.0"})
+
+
+@pytest.fixture(scope="session")
+def second(with_second: Settings) -> Champion:
+    """The second model, loaded."""
+    found = load_shadow(with_second)
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ import uvloop
 import ontime
 from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.service import one_write
+from ontime.model_deployment.service.routes import make_app
 from ontime.model_deployment.service.server import server_config
 from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings
@@ -94,7 +95,7 @@ async def watching(watch: Watch) -> AsyncIterator[None]:
 @asynccontextmanager
 async def serving(service: Service) -> AsyncIterator[int]:
     """The port of a server in this thread."""
-    config = server_config(service)
+    config = server_config(make_app(service), service.settings)
     config.host, config.port = "127.0.0.1", 0
     server = uvicorn.Server(config)
     task = asyncio.ensure_future(server.serve())

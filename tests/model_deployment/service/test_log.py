@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.inference.prediction_log import PredictionLine, RequestLine
 from ontime.model_deployment.service.log import (
     CLOSE_SECONDS,
@@ -20,6 +21,7 @@ from ontime.model_deployment.service.log import (
     LogHandler,
     RequestPredictions,
 )
+from ontime.model_deployment.service.trace_context import NO_TRACE
 
 
 def no_lines(_: RequestPredictions) -> list[PredictionLine]:
@@ -134,10 +136,12 @@ def test_a_line_that_was_cut_does_not_run_into_the_next_one(tmp_path: Path, monk
     assert log.dropped == 2
 
 
-def test_an_entry_that_cannot_be_encoded_costs_no_other_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_entry_that_cannot_be_encoded_costs_no_other_line(
+    model: Champion, capfd: pytest.CaptureFixture[str]
+) -> None:
     log = Log(lambda _: [object(), object()], 100)  # type: ignore[list-item]
     log.add(request_line(1))
-    log.add(RequestPredictions(0, "a", [], np.zeros(2, dtype=np.float32)))
+    log.add(RequestPredictions(0, "prediction", "a", NO_TRACE, model, [], np.zeros(2, dtype=np.float32)))
     log.add(request_line(2))
     log.flush()
     assert [json.loads(line)["status"] for line in capfd.readouterr().out.splitlines()] == [1, 2]
@@ -175,3 +179,28 @@ def test_lines_of_several_threads_are_all_written(capfd: pytest.CaptureFixture[s
     log.close()
     assert len(capfd.readouterr().out.splitlines()) == 4000
     assert log.dropped == 0
+
+
+def test_what_fails_again_and_again_is_said_once_a_minute(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    log = Log(no_lines, 100)
+    exporter, other = logging.Logger("opentelemetry.exporter.x"), logging.Logger("a.library")
+    handler = LogHandler(log)
+    for logger in (exporter, other):
+        logger.addHandler(handler)
+    for second in range(121):
+        now[0] = 1000.0 + second
+        exporter.warning("no collector, attempt %d", second)
+        if second < 3:
+            exporter.warning("another message")
+            other.warning("a message")
+    log.flush()
+    messages = [json.loads(line)["message"] for line in capfd.readouterr().out.splitlines()]
+    assert [message for message in messages if message.startswith("no collector")] == [
+        f"no collector, attempt {second}" for second in (0, 60, 120)
+    ]
+    assert messages.count("another message") == 1
+    assert messages.count("a message") == 3

@@ -1,6 +1,5 @@
 """Requests and predictions reach the log and the metrics, sampled and redacted as the settings say."""
 
-import json
 from typing import Any
 
 import msgspec
@@ -14,13 +13,9 @@ from ontime.model_deployment.inference.prediction_log import PredictionLine, Req
 from ontime.model_deployment.service.routes import make_app
 from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings
+from tests.services import log_lines
 
 INFER, PREDICT = "/v2/models/parcels/infer", "/v1/models/parcels:predict"
-
-
-def lines(printed: str, event: str) -> list[dict[str, Any]]:
-    """The log's objects of one event."""
-    return [content for content in map(json.loads, printed.splitlines()) if content["event"] == event]
 
 
 def test_each_request_and_each_row_is_one_line_of_the_log(
@@ -31,8 +26,8 @@ def test_each_request_and_each_row_is_one_line_of_the_log(
     client.post(PREDICT, json={}, headers={"x-request-id": "b"})
     service.log.flush()
     printed = capfd.readouterr().out
-    assert [(line["request_id"], line["status"]) for line in lines(printed, "request")] == [("a", 200), ("b", 400)]
-    rows = lines(printed, "prediction")
+    assert [(line["request_id"], line["status"]) for line in log_lines(printed, "request")] == [("a", 200), ("b", 400)]
+    rows = log_lines(printed, "prediction")
     assert [row["features"] for row in rows] == [pytest.approx(record) for record in records]
     assert [row["probability"] for row in rows] == answer.json()["predictions"]
     assert {(row["request_id"], row["model"], row["model_version"]) for row in rows} == {("a", "parcels", "1.2.3")}
@@ -49,7 +44,7 @@ def test_the_prediction_log_is_sampled_and_redacted(
         for _ in range(20):
             client.post(PREDICT, json=body)
         service.log.flush()
-        found = lines(capfd.readouterr().out, "prediction")
+        found = log_lines(capfd.readouterr().out, "prediction")
         assert len(found) == rows
         assert all("depot" not in row["features"] and "weight" in row["features"] for row in found)
 

@@ -1,11 +1,12 @@
 """Variables are checked at the start: unknown names, wrong values and a missing key are told in one line."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.service.settings import PREFIX, Settings, load_settings
+from ontime.model_deployment.service.settings import PREFIX, Settings, load_settings, spans_are_asked_for
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +72,46 @@ def test_an_identity_takes_the_place_of_an_empty_key(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(f"{PREFIX}IDENTITY_PROVIDER", "https://example.invalid")
     settings = load_settings()
     assert (settings.public_key, settings.identity) == (None, "job")
+
+
+def test_the_signature_of_no_shadow_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}SHADOW_SIGNATURE", "other.sig")
+    with pytest.raises(OntimeError, match=f"^{PREFIX}SHADOW: missing; {PREFIX}SHADOW_SIGNATURE is the signature"):
+        load_settings()
+    monkeypatch.setenv(f"{PREFIX}SHADOW", "other")
+    assert (load_settings().shadow, load_settings().shadow_signature) == (Path("other"), Path("other.sig"))
+    for name in ("SHADOW", "SHADOW_SIGNATURE"):
+        monkeypatch.setenv(PREFIX + name, "")
+    assert load_settings().shadow is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, False),
+        ({"OTEL_TRACES_EXPORTER": ""}, False),
+        ({"OTEL_TRACES_EXPORTER": "none"}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, False),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_SDK_DISABLED": "false"}, True),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_SDK_DISABLED": "True"}, False),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, True),
+        ({"OTEL_TRACES_EXPORTER": "console"}, "OTEL_TRACES_EXPORTER: expected otlp or none, found 'console'"),
+        (
+            {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"},
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: expected http/protobuf, found 'grpc'",
+        ),
+    ],
+)
+def test_the_variables_of_opentelemetry_ask_for_spans(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: bool | str
+) -> None:
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if isinstance(expected, bool):
+        assert spans_are_asked_for() == expected
+        return
+    with pytest.raises(OntimeError, match=f"^{expected}$"):
+        spans_are_asked_for()

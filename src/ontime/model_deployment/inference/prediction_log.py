@@ -1,11 +1,13 @@
-"""The lines of the service's log as types: one for each request, one for each predicted row.
+"""The lines of the service's log as types: one for each request, one for each row that a model has predicted.
 
-The service writes the log by these types, and whatever reads it decodes its lines by them.
+The service writes the log by these types, and whatever reads it decodes its lines by them. `trace_id` and `span_id`
+are those of W3C Trace Context, left out where a request belongs to no trace.
 """
 
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class RequestLine(msgspec.Struct, gc=False):
@@ -18,10 +20,16 @@ class RequestLine(msgspec.Struct, gc=False):
     path: str
     status: int
     milliseconds: float
+    trace_id: str | UnsetType = UNSET
+    span_id: str | UnsetType = UNSET
 
 
 class PredictionLine(msgspec.Struct, gc=False):
-    """One predicted row; a missing number in `features` is NaN, which JSON writes as null."""
+    """One predicted row; a missing number in `features` is NaN, which JSON writes as null.
+
+    `event` is `prediction`, or `shadow` for a model beside the one that answers: its lines are in the order of the
+    request's rows too, and leave out the features.
+    """
 
     time: str
     event: str
@@ -30,4 +38,6 @@ class PredictionLine(msgspec.Struct, gc=False):
     model_version: str
     probability: float
     decision: bool
-    features: Any
+    features: Any = UNSET
+    trace_id: str | UnsetType = UNSET
+    span_id: str | UnsetType = UNSET

@@ -27,6 +27,7 @@ from ontime.model_deployment.service.request_body import (
     read_body,
 )
 from ontime.model_deployment.service.service import Service
+from ontime.model_deployment.service.trace_context import ROWS, Trace, trace_of
 
 LOGGER = logging.getLogger(__name__)
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -77,9 +78,11 @@ class InferenceEndpoint:
             reply = error_reply(error)
         await self._send(send, request_id, reply)
         try:
+            trace = trace_of(scope)
             if predicted is not None:
-                self.service.log_predictions(request_id, *predicted)
-            self._record(scope["path"], request_id, reply.status, time.perf_counter() - started)
+                scope[ROWS] = len(predicted[0])
+                self.service.log_predictions(request_id, trace, *predicted)
+            self._record(scope["path"], request_id, trace, reply.status, time.perf_counter() - started)
         except Exception:  # the client has its answer
             LOGGER.exception("a request was not recorded")
 
@@ -99,13 +102,14 @@ class InferenceEndpoint:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.content})
 
-    def _record(self, path: str, request_id: str, status: int, seconds: float) -> None:
+    def _record(self, path: str, request_id: str, trace: Trace, status: int, seconds: float) -> None:
         """Count and log a response."""
         service = self.service
         service.metrics.responses.add(self.protocol, status, seconds)
         if service.settings.access_log:
+            milliseconds = round(seconds * 1000, 3)
             service.log.add(
-                RequestLine(time.time_ns(), "request", request_id, POST, path, status, round(seconds * 1000, 3))
+                RequestLine(time.time_ns(), "request", request_id, POST, path, status, milliseconds, *trace)
             )
 
     def _request_id(self, headers: RequestHeaders) -> str:

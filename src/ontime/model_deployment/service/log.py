@@ -6,6 +6,7 @@ standard output does not take, are dropped and counted.
 
 import contextlib
 import logging
+import math
 import os
 import select
 import sys
@@ -18,9 +19,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ontime.model_deployment.inference.champion import Probability
+from ontime.model_deployment.inference.champion import Champion, Probability
 from ontime.model_deployment.inference.prediction_log import PredictionLine, RequestLine
 from ontime.model_deployment.service.protocol.messages import Rows
+from ontime.model_deployment.service.trace_context import Trace
 
 FLUSH_SECONDS, FLUSH_LINES = 0.2, 128
 """Lines are written together, after this many seconds or lines."""
@@ -31,11 +33,17 @@ CLOSE_SECONDS = 2
 
 
 class RequestPredictions(NamedTuple):
-    """The rows of one request and their probabilities, which become lines when the log is written."""
+    """A model's probabilities for the rows of one request, which become lines when the log is written.
+
+    The lines leave out the features if `rows` is None.
+    """
 
     time: int
+    event: str
     request_id: str
-    rows: Rows
+    trace: Trace
+    model: Champion
+    rows: Rows | None
     probability: Probability
 
 
@@ -159,6 +167,7 @@ class LogHandler(logging.Handler):
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
         self.log = log
+        self.addFilter(OnceAMinute())
 
     def emit(self, record: logging.LogRecord) -> None:
         """Add one line, with the traceback if there is one."""
@@ -166,6 +175,27 @@ class LogHandler(logging.Handler):
             traceback = logging.Formatter().formatException(record.exc_info) if record.exc_info else None
             content = {"traceback": traceback} if traceback else {}
             self.log.write(record.levelname.lower(), logger=record.name, message=record.getMessage(), **content)
+
+
+class OnceAMinute(logging.Filter):
+    """Passes each message of `SELDOM` once a minute: it comes again with every attempt while its cause lasts."""
+
+    SELDOM = ("opentelemetry.", "ontime.model_deployment.service.shadow")
+    SECONDS = 60
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is passed."""
+        if not record.name.startswith(self.SELDOM):
+            return True
+        now, place = time.monotonic(), (record.pathname, record.lineno)
+        if now - self._last.get(place, -math.inf) < self.SECONDS:
+            return False
+        self._last[place] = now
+        return True
 
 
 def _line_count(entry: Entry) -> int:

@@ -55,18 +55,14 @@ class _Responses(Collector):
         yield from ()
 
 
-class _Dropped(Collector):
-    """Lines that the log dropped, as the log counts them."""
+class _Counted(Collector):
+    """What another part of the service counts."""
 
-    def __init__(self, lines: Callable[[], int]) -> None:
-        self.lines = lines
+    def __init__(self, name: str, help_text: str, count: Callable[[], int]) -> None:
+        self.name, self.help_text, self.count = name, help_text, count
 
     def collect(self) -> Iterator[Metric]:
-        yield CounterMetricFamily(
-            "ontime_log_lines_dropped",
-            "Lines that were not written: the log's queue was full, or standard output failed",
-            self.lines(),
-        )
+        yield CounterMetricFamily(self.name, self.help_text, self.count())
 
 
 class _Predictions(Collector):
@@ -154,7 +150,11 @@ class Metrics:
         for collector in (self.responses, requests, seconds):
             self.registry.register(collector)
         self.in_flight = Gauge("ontime_rows_in_flight", "Rows queued or being computed", registry=self.registry)
-        self.registry.register(_Dropped(dropped))
+        self.count(
+            "ontime_log_lines_dropped",
+            "Lines that were not written: the log's queue was full, or standard output failed",
+            dropped,
+        )
         self.predictions = _Predictions(model)
         self.registry.register(self.predictions)
         info = Gauge(
@@ -164,3 +164,7 @@ class Metrics:
             registry=self.registry,
         )
         info.labels(model.name, model.version, model.sha256, model.git_commit).set(1)
+
+    def count(self, name: str, help_text: str, count: Callable[[], int]) -> None:
+        """Expose what another part of the service counts."""
+        self.registry.register(_Counted(name, help_text, count))

@@ -8,19 +8,21 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 import uvicorn
 from prometheus_client import start_http_server
+from starlette.types import ASGIApp
 
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.champion import Champion, load_champion
 from ontime.model_deployment.inference.signing import Signer, verify
 from ontime.model_deployment.service.http_protocol import HttpProtocol
 from ontime.model_deployment.service.log import LogHandler
-from ontime.model_deployment.service.routes import make_app
+from ontime.model_deployment.service.routes import Application, make_app
 from ontime.model_deployment.service.service import Service
-from ontime.model_deployment.service.settings import Settings, load_settings
+from ontime.model_deployment.service.settings import Settings, load_settings, spans_are_asked_for
 
 FINISH_SECONDS = 30
 BACKLOG = 2048
@@ -71,6 +73,7 @@ class Server(uvicorn.Server):
             host=settings.host,
             port=port,
             metrics_port=metrics_server.server_port,
+            **shadow_fields(self.service),
         )
 
 
@@ -84,10 +87,28 @@ def command(check: bool) -> None:
     if not check:
         serve(settings)
         return
-    model = load_signed(settings)
-    click.echo(
-        f"{model.name} {model.version}: signature and golden records verified; model.onnx has SHA-256 {model.sha256}"
-    )
+    service = load_service(settings)
+    for model in (service.model, service.shadow.model) if service.shadow else (service.model,):
+        verified = f"signature and golden records verified; model.onnx has SHA-256 {model.sha256}"
+        click.echo(f"{model.name} {model.version}: {verified}")
+
+
+def shadow_fields(service: Service) -> dict[str, str]:
+    """What the line `ready` says of the model beside the one that answers, if there is one."""
+    if service.shadow is None:
+        return {}
+    model = service.shadow.model
+    return {"shadow": model.name, "shadow_version": model.version, "shadow_sha256": model.sha256}
+
+
+def load_service(settings: Settings) -> Service:
+    """The service with the models that the settings name.
+
+    Raises:
+        OntimeError: a folder is not what was signed, its golden records have other probabilities, or both models do
+            not fit each other or the settings.
+    """
+    return Service(load_signed(settings), settings, load_shadow(settings))
 
 
 def load_signed(settings: Settings) -> Champion:
@@ -96,9 +117,26 @@ def load_signed(settings: Settings) -> Champion:
     Raises:
         OntimeError: the folder is not what was signed, or the golden records have other probabilities.
     """
+    return _load(settings, settings.model, settings.signature, settings.model_version, settings.git_commit)
+
+
+def load_shadow(settings: Settings) -> Champion | None:
+    """The model beside the one that answers, verified as that is; None if the settings name none.
+
+    Raises:
+        OntimeError: the folder is not what the same signer signed, or the golden records have other probabilities.
+    """
+    folder = settings.shadow
+    if folder is None:
+        return None
+    signature = settings.shadow_signature or folder.parent / f"{folder.name}.sig"
+    return _load(settings, folder, signature, settings.shadow_version)
+
+
+def _load(settings: Settings, folder: Path, signature: Path, version: str, git_commit: str = "unknown") -> Champion:
     signer = Signer(settings.public_key, settings.identity, settings.identity_provider, settings.trust_config)
-    verify(settings.model, settings.signature, signer)
-    return load_champion(settings.model, settings.model_version, settings.git_commit, settings.threads)
+    verify(folder, signature, signer)
+    return load_champion(folder, version, git_commit, settings.threads)
 
 
 def serve(settings: Settings) -> None:
@@ -109,24 +147,45 @@ def serve(settings: Settings) -> None:
     """
     # Linux gives process 1, as in a container, no default action for it; an exception could be lost in a callback
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    service = Service(load_signed(settings), settings)
-    server = Server(server_config(service), service)
-    listener = listen(settings.host, settings.port)
-    logging.getLogger().addHandler(LogHandler(service.log))
-    service.log.start()
-    # what is loaded stays until the end, so the garbage collector need not visit it
-    gc.collect()
-    gc.freeze()
+    service = load_service(settings)
+    with traced(make_app(service), service.model) as app:
+        server = Server(server_config(app, settings), service)
+        listener = listen(settings.host, settings.port)
+        logging.getLogger().addHandler(LogHandler(service.log))
+        service.start()
+        # what is loaded stays until the end, so the garbage collector need not visit it
+        gc.collect()
+        gc.freeze()
+        try:
+            server.run([listener])
+        finally:
+            service.close()
+
+
+@contextmanager
+def traced(app: Application, model: Champion) -> Iterator[ASGIApp]:
+    """The application; with a span for each request, exported until the end, if the environment asks for spans.
+
+    Raises:
+        OntimeError: the environment asks for spans in a way that the service does not know.
+    """
+    if not spans_are_asked_for():
+        yield app
+        return
+    # OpenTelemetry's SDK takes memory and time to load
+    from ontime.model_deployment.service.tracing import TracedApplication, make_provider, shut_down
+
+    provider = make_provider(model)
     try:
-        server.run([listener])
+        yield TracedApplication(app, provider, model)
     finally:
-        service.log.close()
+        shut_down(provider)
 
 
-def server_config(service: Service) -> uvicorn.Config:
-    """How uvicorn serves the service's application."""
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the application."""
     return uvicorn.Config(
-        make_app(service),
+        app,
         loop="uvloop",
         http=HttpProtocol,
         ws="none",
@@ -135,7 +194,7 @@ def server_config(service: Service) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=service.settings.keep_alive_seconds,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=FINISH_SECONDS,
     )
 

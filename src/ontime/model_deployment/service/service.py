@@ -1,11 +1,12 @@
-"""The state of the service: the loaded model, both protocols, the batcher, the metrics and the log."""
+"""The state of the service: the loaded model, both protocols, the batcher, the metrics, the log and the shadow."""
 
+import copy
 import itertools
 import logging
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ from ontime.model_deployment.service.protocol.records import RecordEncoding
 from ontime.model_deployment.service.protocol.v1 import ExplainProtocol, PredictProtocol
 from ontime.model_deployment.service.protocol.v2 import InferProtocol
 from ontime.model_deployment.service.settings import PREFIX, Settings
+from ontime.model_deployment.service.shadow import Shadow
+from ontime.model_deployment.service.trace_context import Trace
 
 LOGGER = logging.getLogger(__name__)
 
@@ -31,11 +34,13 @@ LOGGER = logging.getLogger(__name__)
 class Service:
     """The state of a running service; `draining` is true from the signal to stop on.
 
+    `shadow` is a model that answers beside the first, for the log alone.
+
     Raises:
-        OntimeError: the settings redact a feature that the model does not have.
+        OntimeError: the settings redact a feature that the model does not have, or the shadow has other features.
     """
 
-    def __init__(self, model: Champion, settings: Settings) -> None:
+    def __init__(self, model: Champion, settings: Settings, shadow: Champion | None = None) -> None:
         self.model, self.settings = model, settings
         self.records = RecordEncoding(model, settings.max_rows)
         self.v1, self.v2 = PredictProtocol(self.records), InferProtocol(self.records)
@@ -55,6 +60,21 @@ class Service:
                 raise OntimeError(f"{PREFIX}PREDICTION_LOG_REDACT: the model has no feature {name}")
         self._redacted = [self.records.field_of(name) for name in settings.prediction_log_redact]
         self._random = random.Random()  # noqa: S311 - a sample, not a secret
+        self.shadow = Shadow(shadow, self.records, self.log, settings.shadow_queue_rows) if shadow else None
+        if self.shadow:
+            self.shadow.expose(self.metrics)
+
+    def start(self) -> None:
+        """Start the threads that work beside the answers."""
+        self.log.start()
+        if self.shadow:
+            self.shadow.start()
+
+    def close(self) -> None:
+        """Finish what waits in the threads, but not for long."""
+        if self.shadow:
+            self.shadow.close()
+        self.log.close()
 
     def _predict(self, matrix: Matrix) -> Probability:
         self.records.check(matrix)
@@ -79,26 +99,42 @@ class Service:
         """A new request id, unique to this process."""
         return next(self._ids)
 
-    def log_predictions(self, request_id: str, rows: Rows, probability: Probability) -> None:
-        """Log one line per row, for the share of requests that the settings ask for."""
+    def log_predictions(self, request_id: str, trace: Trace, rows: Rows, probability: Probability) -> None:
+        """Log one line per row, for the share of requests that the settings ask for; the shadow predicts them too."""
         share = self.settings.prediction_log_share
         if share == 1 or self._random.random() < share:
-            self.log.add(RequestPredictions(time.time_ns(), request_id, rows, probability))
+            request = RequestPredictions(time.time_ns(), "prediction", request_id, trace, self.model, rows, probability)
+            self.log.add(request)
+            if self.shadow:
+                self.shadow.add(request)
 
     def prediction_lines(self, request: RequestPredictions) -> Iterator[PredictionLine]:
         """The log's lines for the rows of one request."""
-        model, rows, time_of_request = self.model, request.rows, timestamp(request.time)
-        records = rows if isinstance(rows, list) else map(self.records.record_of, rows.tolist())
-        for record, value in zip(records, request.probability.tolist(), strict=True):
-            for field in self._redacted:
-                setattr(record, field, msgspec.UNSET)
+        model, time_of_request = request.model, timestamp(request.time)
+        for record, value in zip(self._logged_records(request), request.probability.tolist(), strict=True):
             yield PredictionLine(
                 time_of_request,
-                "prediction",
+                request.event,
                 request.request_id,
                 model.name,
                 model.version,
                 value,
                 value >= model.threshold,
                 record,
+                *request.trace,
             )
+
+    def _logged_records(self, request: RequestPredictions) -> Iterable[Any]:
+        """The records of a request as the log shows them."""
+        rows = request.rows
+        if rows is None:
+            return itertools.repeat(msgspec.UNSET, len(request.probability))
+        records = rows if isinstance(rows, list) else map(self.records.record_of, rows.tolist())
+        return map(self._redact, records) if self._redacted else records
+
+    def _redact(self, record: Any) -> Any:
+        # a copy, because the shadow may not have seen the record yet
+        record = copy.copy(record)
+        for field in self._redacted:
+            setattr(record, field, msgspec.UNSET)
+        return record

@@ -11,8 +11,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ontime.common.errors import OntimeError
 
 PREFIX = "ONTIME_SERVICE_"
+TRACES_EXPORTER = "OTEL_TRACES_EXPORTER"
+OTLP_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+OTLP_PROTOCOL = "http/protobuf"
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -24,7 +28,7 @@ class Settings(BaseSettings):
     model: Path = Path("models/champion")
     """Folder of the model."""
     signature: Path = Path("models/champion.sig")
-    public_key: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = None
+    public_key: OptionalPath = None
     """Key that must have signed the model; for a keyless signature set `identity` and `identity_provider` instead."""
     identity: str = ""
     identity_provider: str = ""
@@ -32,6 +36,13 @@ class Settings(BaseSettings):
     """Sigstore's keys, which check a keyless signature without network."""
     model_version: str = "0.0.0"
     git_commit: str = "unknown"
+    shadow: OptionalPath = None
+    """Folder of a second model, of the same signer, that answers beside the first for the log alone."""
+    shadow_signature: OptionalPath = None
+    """If not set, beside the folder with the ending .sig."""
+    shadow_version: str = "0.0.0"
+    shadow_queue_rows: Count = 16384
+    """Rows that wait for the second model; above it, rows are skipped and counted."""
     host: str = "127.0.0.1"
     port: Port = 8080
     metrics_port: Port = 9090
@@ -85,6 +96,8 @@ def load_settings() -> Settings:
     except ValueError as error:
         raise OntimeError(f"{PREFIX}…: {' '.join(str(error).split())}; a list is written as JSON") from None
     check_signer(settings)
+    if settings.shadow is None and settings.shadow_signature is not None:
+        raise OntimeError(f"{PREFIX}SHADOW: missing; {PREFIX}SHADOW_SIGNATURE is the signature of its folder")
     return settings
 
 
@@ -110,3 +123,21 @@ def check_signer(settings: Settings) -> None:
         raise OntimeError(
             f"{missing[0]}: missing; a keyless signature is checked by an identity and its identity provider"
         )
+
+
+def spans_are_asked_for() -> bool:
+    """Whether OpenTelemetry's own variables ask for spans; the SDK reads the rest of them itself.
+
+    Raises:
+        OntimeError: they ask for an exporter or a protocol that the service does not have.
+    """
+    exporter = os.environ.get(TRACES_EXPORTER, "").strip()
+    if exporter in ("", "none") or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    if exporter != "otlp":
+        raise OntimeError(f"{TRACES_EXPORTER}: expected otlp or none, found {exporter!r}")
+    for name in OTLP_PROTOCOLS:
+        protocol = os.environ.get(name, "").strip()
+        if protocol not in ("", OTLP_PROTOCOL):
+            raise OntimeError(f"{name}: expected {OTLP_PROTOCOL}, found {protocol!r}")
+    return True
