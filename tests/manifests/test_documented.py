@@ -1,6 +1,5 @@
 """Manifests in the documentation: a copy of them renders with an overlay, is valid and has no findings."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,23 @@ from ontime.manifests.render import KUBERNETES, Manifest, build, copy_sources, p
 from ontime.manifests.schemas import validate_all
 from tests.checkouts import TOP
 from tests.kubernetes import one
+from tests.pages import blocks
 
 pytestmark = pytest.mark.xdist_group("manifests")
 
 
-def documented() -> list[str]:
-    """The manifests of docs/operations.md."""
-    return re.findall(r"^```yaml\n(.*?)^```", (TOP / "docs" / "operations.md").read_text(encoding="utf-8"), re.M | re.S)
+def documented(word: str) -> str:
+    """The manifest or patch of docs/operations.md that has a word."""
+    (found,) = (
+        text for language, text in blocks(TOP / "docs" / "operations.md") if language == "yaml" and word in text
+    )
+    return found
 
 
 def test_what_is_documented_is_valid_in_an_overlay(
     kustomize: Path, custom: dict[str, Manifest], tmp_path: Path
 ) -> None:
-    policy, patches = documented()
+    policy, patches = documented("NetworkPolicy"), documented("volumeMounts")
     overlay = copy_sources(TOP, tmp_path) / KUBERNETES / "overlays" / "staging"
     (overlay / "policy.yaml").write_text(policy)
     kustomization = overlay / "kustomization.yaml"

@@ -62,5 +62,5 @@ def test_the_documentation_lists_the_alerts_with_their_durations(overlay: list[M
     groups = one(overlay, "PrometheusRule")["spec"]["groups"]
     alerts = {rule["alert"]: rule.get("for", "") for group in groups for rule in group["rules"] if "alert" in rule}
     text = (TOP / "docs" / "operations.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(Ontime\w+)` \|.*\| *([^|]*?) *\|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(Ontime\w+)` \|.*\| *([^|\n]*?) *\|$", text, re.MULTILINE)
     assert {name: told.replace(" min", "m").replace(" ", "") for name, told in rows} == alerts

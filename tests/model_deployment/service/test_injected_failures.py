@@ -41,6 +41,7 @@ EXCLUDED = {
 """Calls that hand the answer to uvicorn and to Starlette, and the release of a lock, which has no way to fail."""
 STARTED = 8
 """Offset of the bytecode from which on a frame has begun, so that it is resumed and not called."""
+SHADOWED = "with a second model"
 THREADED = ("many rows", "explain")
 """Requests that a thread computes."""
 ANSWER_SECONDS = 2
@@ -177,6 +178,7 @@ def requests(golden: dict[str, Any]) -> dict[str, bytes]:
         "NaN": request(PREDICT, with_nan),
         "many rows": request(PREDICT, many),
         "explain": request("/v1/models/parcels:explain", instances),
+        SHADOWED: request(PREDICT, instances, f"traceparent: 00-{'1' * 32}-{'2' * 16}-01"),
         "wrong": request(PREDICT, b'{"instances": [{}]}'),
         "unknown": request("/v1/models/other:predict", instances),
         "live": b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
@@ -222,10 +224,11 @@ def test_every_call_may_fail_once_and_the_client_is_answered(
     model: Champion, settings: Settings, golden: dict[str, Any], kind: str
 ) -> None:
     content, other = requests(golden)[kind], requests(golden)["records"]
-    found = run(places_of(Service(model, settings), content))
+    shadow = model if kind == SHADOWED else None
+    found = run(places_of(Service(model, settings, shadow), content))
 
     async def fail(places: list[Place]) -> list[str | None]:
-        service = Service(model, settings)
+        service = Service(model, settings, shadow)
         async with serving(service) as port:
             await answer(port, content)
             return [await fail_at(place, service, port, content, other) for place in places]
