@@ -68,7 +68,9 @@ class Reads:
 
         def get(section: Section, name: str) -> Any:
             value = plain_get(section, name)
-            if name in type(section).model_fields:
+            if isinstance(value, Section) and id(section) in self._places:
+                self._places[id(value)] = (f"{self._places[id(section)][0]}.{name}", value)
+            elif name in type(section).model_fields:
                 self._note(section, name)
             return value
 

@@ -198,8 +198,11 @@ def concerned(repository: Any, content: dict[str, Any]) -> set[str]:
     """The stages that DVC finds stale when `params.yaml` has this content."""
     path = Path(repository.root_dir) / "params.yaml"
     text = path.read_text(encoding="utf-8")
+    yaml = YAML(typ="safe", pure=True)
+    # DVC's parser takes no question mark before a comma
+    yaml.default_flow_style = False
     try:
-        YAML(typ="safe", pure=True).dump(content, path)
+        yaml.dump(content, path)
         return {
             stage.name
             for stage in repository.index.stages

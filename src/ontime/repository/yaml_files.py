@@ -33,7 +33,9 @@ def editing(path: Path) -> Iterator[Any]:
 def replace_mapping(parent: CommentedMap, key: str, content: Mapping[str, Any]) -> None:
     """Put other content at a key; the blank line or comment that followed the last entry follows the new last one."""
     new = CommentedMap(content)
-    *_, last = parent[key]
-    if after := parent[key].ca.items.get(last):
-        new.ca.items[next(reversed(new))] = after
+    after = None
+    for last in list(parent[key])[-1:]:
+        after = parent[key].ca.items.get(last)
     parent[key] = new
+    if after:
+        (new.ca.items if new else parent.ca.items)[next(reversed(new)) if new else key] = after

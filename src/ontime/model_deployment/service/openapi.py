@@ -61,6 +61,8 @@ def openapi(service: Service) -> dict[str, Any]:
             "version": model.version,
             "description": f"Model SHA-256 {model.sha256}, git commit {model.git_commit}.",
         },
+        # relative to this document, so that it holds behind a path of a proxy
+        "servers": [{"url": "."}],
         "paths": {
             "/v1/models/{name}:predict": {"parameters": [name], "post": predict},
             "/v1/models/{name}/versions/{version}:predict": {"parameters": [name, version], "post": predict},
