@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import tarfile
@@ -54,12 +55,12 @@ class Tab:
             time.sleep(0.05)
         return value
 
-    def open(self, address: str, ready: str = "document.readyState === 'complete'") -> None:
+    def open(self, address: str, ready: str = "true") -> None:
         """Load a page and wait until it is ready."""
         self.call("Page.navigate", url="about:blank")
         self.wait("location.href === 'about:blank'")
         self.call("Page.navigate", url=address)
-        self.wait(f"location.href !== 'about:blank' && ({ready})")
+        self.wait(f"location.href !== 'about:blank' && document.readyState === 'complete' && Boolean({ready})")
 
     def text(self, selector: str) -> str:
         """The visible text of an element."""
@@ -123,6 +124,7 @@ class Browser:
 
     def _next(self) -> Any:
         while b"\0" not in self._rest:
+            assert select.select([self._receive], [], [], SECONDS)[0], f"no answer in {SECONDS} s"
             part = os.read(self._receive, 1 << 16)
             assert part, "chromium has ended"
             self._rest += part
@@ -130,15 +132,25 @@ class Browser:
         return json.loads(message)
 
 
+def _pipe() -> tuple[int, int]:
+    """A pipe's ends, with numbers above those that they get in the browser."""
+    ends = os.pipe()
+    try:
+        return fcntl.fcntl(ends[0], fcntl.F_DUPFD_CLOEXEC, 10), fcntl.fcntl(ends[1], fcntl.F_DUPFD_CLOEXEC, 10)
+    finally:
+        os.close(ends[0])
+        os.close(ends[1])
+
+
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser with a profile of its own."""
-    to_browser, from_browser = os.pipe(), os.pipe()
+    to_browser, from_browser = _pipe(), _pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
             # the protocol's pipe is file descriptors 3 and 4
             [
-                *("sh", "-c", f'exec "$0" "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'),
+                *("bash", "-c", f'exec "$0" "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'),
                 *(PROGRAM, *FLAGS, f"--user-data-dir={profile}"),
             ],
             pass_fds=(to_browser[0], from_browser[1]),

@@ -30,8 +30,13 @@ VOCABULARY = {
     "categories": {"from": ["b", "a"], "maker": ["y", "x"]},
     "may_be_missing": ["load", "from", "maker"],
     "typical": {
-        "leaves": 800.0, "minutes": 61.0, "arrives": 761.0, "load": 0.800000011920929, "day": 1.0,
-        "from": "a", "maker": "y",
+        "leaves": 800.0,
+        "minutes": 61.0,
+        "arrives": 761.0,
+        "load": 0.800000011920929,
+        "day": 1.0,
+        "from": "a",
+        "maker": "y",
     },
 }
 GOLDEN: dict[str, list[Any]] = {
@@ -110,8 +115,13 @@ def test_what_follows_is_the_usual_value_of_each_combination() -> None:
 def test_the_typical_start_agrees_with_itself() -> None:
     found = page(follows={"minutes": ["from"]}, sums={"arrives": ["leaves", "minutes"]}).starts[0]
     assert found == {
-        "leaves": 800, "minutes": 60, "arrives": 860, "load": 0.8, "day": 1,
-        "from": "a", "maker": "y",
+        "leaves": 800,
+        "minutes": 60,
+        "arrives": 860,
+        "load": 0.8,
+        "day": 1,
+        "from": "a",
+        "maker": "y",
     }
 
 
