@@ -189,17 +189,27 @@ def test_every_example_is_a_golden_record(tab: Tab, running: Running, signed: Pa
     assert len({json.dumps(record) for record in starts}) > 4
 
 
-def test_bars_are_what_moves_the_probability_with_what_follows(tab: Tab, running: Running) -> None:
-    if httpx2.post(f"{running.url}/v1/models/parcels:explain", json={"instances": []}).status_code != 404:
-        pytest.skip("the service explains")
-    tab.open(f"{running.url}/?weight=9.5&depot=north&fragile=1", ANSWERED)
-    typical = about(running)["starts"][0]
-    record = followed(typical, weight=9.5, depot="north", fragile=1)
+def contributions(running: Running, record: dict[str, Any], typical: dict[str, Any]) -> tuple[float, bool, Any]:
+    """What moved a record's probability: its margin, whether that is log-odds, and a contribution by feature."""
+    answer = httpx2.post(f"{running.url}/v1/models/parcels:explain", json={"instances": [record]})
+    if answer.status_code == 200:
+        (found,) = answer.json()["explanations"]
+        return found["margin"], found["scale"] == "log-odds", found["contributions"]
     changed = [name for name in record if record[name] != typical[name]]
     probability, *others = ask(running, record, *(record | {name: typical[name]} for name in changed))
-    moved = {name: 100 * (probability - other) for name, other in zip(changed, others, strict=True)}
+    return probability, False, {name: probability - other for name, other in zip(changed, others, strict=True)}
+
+
+def test_bars_are_what_moves_the_probability_with_what_follows(tab: Tab, running: Running) -> None:
+    tab.open(f"{running.url}/?weight=9.5&depot=north&fragile=1", ANSWERED)
+    typical = about(running)["starts"][0]
+    margin, log_odds, moved = contributions(running, followed(typical, weight=9.5, depot="north", fragile=1), typical)
     moved["depot"] = moved.get("depot", 0) + moved.pop("service", 0)
-    expected = sorted((value for value in moved.values() if abs(value) >= 0.05), key=abs, reverse=True)[:3]
+    points = [
+        100 * (1 / (1 + np.exp(-margin)) - 1 / (1 + np.exp(value - margin)) if log_odds else value)
+        for value in moved.values()
+    ]
+    expected = sorted((value for value in points if abs(value) >= 0.05), key=abs, reverse=True)[:3]
     found = [
         float(number) * (1 if verb == "raises" else -1)
         for verb, number in re.findall(r"(raises|lowers) it by ([0-9.]+) percentage points", tab.text("#reasons"))

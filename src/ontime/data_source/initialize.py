@@ -77,7 +77,10 @@ def command(
     yaml = yaml_for_people()
     params = yaml.load(PARAMS_FILE)
     adapt(params, frame, labels, roles, time)
-    describe_page(params["export"], target, event)
+    # texts about the same event may be a person's own
+    if [params["data"]["options"].get(name) for name in ("target", "positive")] != [target, event]:
+        describe_page(params["export"], target, event)
+    features, kept, dropped = merge_fields(read_fields(), schema, roles)
     params["data"]["source"] = keep_source(source)
     replace_mapping(params["data"], "options", options)
     params["export"]["name"] = name or re.sub(r"[^a-z0-9]+", "-", Path(source).name.split(".")[0].lower()).strip("-")
@@ -86,7 +89,6 @@ def command(
     (artifact,) = graph["artifacts"].values()
     artifact["desc"] = f"Probability that {target} is {event}, as ONNX with its manifest and golden records"
     graph["artifacts"] = {params["export"]["name"]: artifact}
-    features, kept, dropped = merge_fields(read_fields(), schema, roles)
     with replacing(paths.SCHEMA) as folder:
         folder.mkdir()
         yaml.dump(schema, folder / f"{PARTITIONED_TABLE}.yaml")
