@@ -61,6 +61,15 @@ def test_what_does_not_fit_the_model_is_refused_in_one_line(tmp_path: Path, text
     assert "\n" not in str(refused.value)
 
 
+def test_a_field_of_what_is_no_feature_now_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "features.yaml"
+    path.write_text("fields: [{name: weight, type: number}, {name: weight_2, type: number}, {name: x, type: string}]")
+    assert list(load_features(LAYOUT, path)) == LAYOUT.features
+    assert capsys.readouterr().err == f"warning: {path}: no features of the model: weight_2, x\n"
+
+
 def test_an_absent_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OntimeError, match=r"absent\.yaml: not found; write it with `ontime init`"):
         load_features(LAYOUT, tmp_path / "absent.yaml")

@@ -5,17 +5,19 @@ value. The stage `export` reads it for the service's page; for a fork's own tabl
 edits it.
 """
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 from pydantic import Field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ontime.common.errors import OntimeError
 from ontime.common.layout import Layout
-from ontime.common.params import Section, check, closest
+from ontime.common.params import Section, check
 from ontime.datasets.schema import FieldType
 
 FEATURES_FILE = Path("data/features.yaml")
@@ -43,7 +45,7 @@ def load_features(layout: Layout, path: Path = FEATURES_FILE) -> dict[str, Featu
     """The field of every feature by name; a feature that the file lacks gets a title made from its name.
 
     Raises:
-        OntimeError: no such file, not YAML, an unknown key, or a feature that is unknown, twice or of another type.
+        OntimeError: no such file, not YAML, an unknown key, or a feature that is misspelt, twice or of another type.
     """
     try:
         content = YAML(typ="safe", pure=True).load(path)
@@ -53,13 +55,24 @@ def load_features(layout: Layout, path: Path = FEATURES_FILE) -> dict[str, Featu
         raise OntimeError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     found: dict[str, FeatureField] = {}
     for field in check(_Features, content, str(path)).fields:
-        if field.name not in layout.features:
-            raise OntimeError(f"{path}: {field.name}: no such feature; {closest(field.name, layout.features)}")
         if field.name in found:
             raise OntimeError(f"{path}: {field.name}: twice")
-        _check_types(field, layout, path)
         found[field.name] = field
+        if field.name in layout.features:
+            _check_types(field, layout, path)
+    _check_names(found, layout, path)
     return {name: _with_defaults(found.get(name), name, layout) for name in layout.features}
+
+
+def _check_names(found: Mapping[str, FeatureField], layout: Layout, path: Path) -> None:
+    """Refuse a misspelt name; a field of what is no feature now, such as an excluded column, is only told."""
+    unknown = [name for name in found if name not in layout.features]
+    without = [name for name in layout.features if name not in found]
+    for name in unknown:
+        if close := difflib.get_close_matches(name, without, n=1):
+            raise OntimeError(f"{path}: {name}: no such feature; did you mean {close[0]}?")
+    if unknown:
+        click.echo(f"warning: {path}: no features of the model: {', '.join(unknown)}", err=True)
 
 
 def _check_types(field: FeatureField, layout: Layout, path: Path) -> None:

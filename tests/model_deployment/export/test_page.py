@@ -99,16 +99,18 @@ def test_bounds_and_candidates_are_values_of_training_rows() -> None:
 
 
 def test_what_follows_is_the_usual_value_of_each_combination() -> None:
-    found = page(follows={"minutes": ["from"], "maker": ["from", "day"], "load": ["day"]}).follows
+    rules = {"minutes": ["from"], "load": ["day"], "maker": ["from", "day"]}
+    found = page(follows=rules).follows
+    assert page(follows=dict(reversed(rules.items()))).follows == found
     assert [rule.model_dump() for rule in found] == [
         {"feature": "minutes", "of": ["from"], "values": [["a", 60], ["b", 62], [None, 62]]},
+        # at least half of a day's rows have a value, or it is missing
+        {"feature": "load", "of": ["day"], "values": [[0, 1.5], [1, None], [2, 0.1]]},
         {
             "feature": "maker",
             "of": ["from", "day"],
             "values": [["a", 0, "x"], ["a", 1, "y"], ["b", 2, None], [None, 2, None]],
         },
-        # at least half of a day's rows have a value, or it is missing
-        {"feature": "load", "of": ["day"], "values": [[0, 1.5], [1, None], [2, 0.1]]},
     ]
 
 
@@ -137,13 +139,16 @@ def test_examples_go_from_the_least_to_the_most_probable_golden_record() -> None
     ("changes", "reason"),
     [
         ({"asked": ["form"]}, "page_features: the model has no feature form; did you mean from?"),
-        ({"asked": ["from", "from"]}, "page_features: from is set twice"),
+        ({"asked": ["from", "from"]}, "page_features: from is already set"),
         ({"follows": {"milage": ["from"]}}, "page_follows: the model has no feature milage; known: "),
-        ({"follows": {"from": ["day"]}}, "page_follows: from is set twice"),
+        ({"follows": {"from": ["day"]}}, "page_follows: from is already set"),
+        ({"follows": {"load": ["day", "day"]}}, "page_follows.load: day is already set"),
+        ({"follows": {"load": ["day"], "maker": ["load"]}}, "page_follows.maker: load is not in page_features"),
+        ({"follows": {"load": ["day"]}, "sums": {"load": ["day"]}}, "page_sums: load is already set"),
         ({"follows": {"load": ["form"]}}, "page_follows.load: the model has no feature form; did you mean from?"),
-        ({"follows": {"load": ["minutes"]}}, "page_follows.load: minutes is neither in page_features nor set before"),
+        ({"follows": {"load": ["minutes"]}}, "page_follows.load: minutes is not in page_features"),
         ({"follows": {"load": []}}, "page_follows.load: names no feature"),
-        ({"sums": {"arrives": ["leaves", "minutes"]}}, "page_sums.arrives: minutes is neither in page_features nor"),
+        ({"sums": {"arrives": ["leaves", "minutes"]}}, "page_sums.arrives: minutes is not in page_features or page_f"),
         ({"sums": {"arrives": ["leaves"]}}, "page_sums.arrives: not the sum of leaves in 5 of 5 training rows"),
         ({"sums": {"arrives": ["from"]}}, "page_sums.arrives: from is no number"),
     ],
@@ -153,6 +158,14 @@ def test_what_the_page_cannot_set_is_refused_in_one_line(changes: dict[str, Any]
         page(**changes)
     assert str(refused.value).startswith(f"params.yaml: export.{reason}")
     assert "\n" not in str(refused.value)
+
+
+def test_what_follows_from_a_value_of_every_row_is_refused() -> None:
+    many = pd.DataFrame({name: np.arange(10_001, dtype=np.float32) for name in NUMBERS})
+    with pytest.raises(
+        OntimeError, match=r"page_follows\.load: 10001 combinations of leaves in the training rows, more"
+    ):
+        page(train=many.assign(**{"from": "a", "maker": "x"}), follows={"load": ["leaves"]})
 
 
 def test_a_sum_without_a_clock_holds_without_a_days_limit() -> None:

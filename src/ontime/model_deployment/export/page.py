@@ -17,6 +17,7 @@ from ontime.model_deployment.inference.page import Choice, Follow, Kind, Page, P
 CANDIDATES = 41
 """At most so many values of a number are tried, at equal steps of its distribution."""
 EXAMPLES = 8
+MOST_COMBINATIONS = 10_000
 MINUTES_OF_A_DAY = 1440
 SUM_TOLERANCE = 1e-3
 
@@ -50,15 +51,17 @@ def make_page(
         golden: the content of `golden.json`.
 
     Raises:
-        OntimeError: a name that the model lacks, that is set twice or before what it follows, or a sum that is none.
+        OntimeError: a name that the model lacks, that is set twice or follows what is not set, a sum that is none, or
+            too many combinations.
     """
     names = [*vocabulary["numbers"], *vocabulary["categories"]]
     check_names(names, asked, follows, sums)
     features = [page_feature(fields[name], vocabulary, train[name]) for name in names]
     for name, parts in sums.items():
         check_sum(name, parts, fields, train)
-    tables = [follow(name, parents, vocabulary, train) for name, parents in follows.items()]
-    added = [Sum(feature=name, of=parts) for name, parts in sums.items()]
+    # in the model's order, because DVC takes another order of the parameters for no change
+    tables = [follow(name, follows[name], vocabulary, train) for name in names if name in follows]
+    added = [Sum(feature=name, of=sums[name]) for name in names if name in sums]
     typical = with_followers({name: _plain(vocabulary["typical"][name]) for name in names}, tables, added, fields)
     return Page(
         texts=Texts(**texts.model_dump()),
@@ -82,15 +85,19 @@ def check_names(
     for name in asked:
         _check_name(name, names, known, "page_features")
         known.add(name)
-    for parameter, rules in (("page_follows", follows), ("page_sums", sums)):
+    for parameter, rules, before in (
+        ("page_follows", follows, "in page_features"),
+        ("page_sums", sums, "in page_features or page_follows"),
+    ):
+        allowed = set(known)
         for name, parents in rules.items():
             _check_name(name, names, known, parameter)
+            used: set[str] = set()
             for parent in parents:
-                _check_name(parent, names, set(), f"{parameter}.{name}")
-                if parent not in known:
-                    raise OntimeError(
-                        f"params.yaml: export.{parameter}.{name}: {parent} is neither in page_features nor set before"
-                    )
+                _check_name(parent, names, used, f"{parameter}.{name}")
+                if parent not in allowed:
+                    raise OntimeError(f"params.yaml: export.{parameter}.{name}: {parent} is not {before}")
+                used.add(parent)
             if not parents:
                 raise OntimeError(f"params.yaml: export.{parameter}.{name}: names no feature")
             known.add(name)
@@ -100,7 +107,7 @@ def _check_name(name: str, names: list[str], known: set[str], parameter: str) ->
     if name not in names:
         raise OntimeError(f"params.yaml: export.{parameter}: the model has no feature {name}; {closest(name, names)}")
     if name in known:
-        raise OntimeError(f"params.yaml: export.{parameter}: {name} is set twice")
+        raise OntimeError(f"params.yaml: export.{parameter}: {name} is already set")
 
 
 def page_feature(field: FeatureField, vocabulary: Mapping[str, Any], values: "pd.Series[Any]") -> PageFeature:
@@ -173,11 +180,19 @@ def follow(name: str, parents: list[str], vocabulary: Mapping[str, Any], train: 
 
     The median of a number (the lower one of two), the most frequent category (the first by name); missing where most
     rows lack it.
+
+    Raises:
+        OntimeError: there are too many combinations for a page.
     """
     usual = _usual_number if name in vocabulary["numbers"] else _usual_category
     values = [
         [*map(_plain, combination), usual(own)] for combination, own in train.groupby(parents, dropna=False)[name]
     ]
+    if len(values) > MOST_COMBINATIONS:
+        raise OntimeError(
+            f"params.yaml: export.page_follows.{name}: {len(values)} combinations of {', '.join(parents)} in the "
+            f"training rows, more than {MOST_COMBINATIONS}"
+        )
     return Follow(feature=name, of=parents, values=values)
 
 
