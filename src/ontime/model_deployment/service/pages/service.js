@@ -11,13 +11,12 @@ export class Refusal extends Error {
   }
 }
 
-async function post(about, verb, instances) {
-  let response;
+async function post(about, verb, content) {
   try {
-    response = await fetch(`v1/models/${encodeURIComponent(about.name)}:${verb}`, {
+    const response = await fetch(`v1/models/${encodeURIComponent(about.name)}:${verb}`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ instances }),
+      body: JSON.stringify(content),
     });
     return [response.status, await response.json()];
   } catch {
@@ -34,16 +33,17 @@ function refusal(about, status, answer) {
     : new Refusal(message);
 }
 
-/** The probability of each record. */
+/** The probability of each record; sent as columns, which name each feature once. */
 export async function predict(about, records) {
-  const [status, answer] = await post(about, "predict", records);
+  const columns = about.features.map(({ name }) => [name, records.map((record) => record[name])]);
+  const [status, answer] = await post(about, "predict", { inputs: Object.fromEntries(columns) });
   if (status !== 200) throw refusal(about, status, answer);
-  return answer.predictions;
+  return answer.outputs;
 }
 
 /** What moved the probability of a record, as the service explains it; null from a service that does not explain. */
 export async function explain(about, record) {
-  const [status, answer] = await post(about, "explain", [record]);
+  const [status, answer] = await post(about, "explain", { instances: [record] });
   if (status === 404 || status === 405) return null;
   if (status !== 200) throw refusal(about, status, answer);
   return answer.explanations[0];
