@@ -20,6 +20,13 @@ def run_command(*arguments: str) -> None:
     commands.main(list(arguments), standalone_mode=False)
 
 
+def write_params(content: Any, path: Path) -> None:
+    """Write parameters in block style: DVC's parser takes no question mark before a comma."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.dump(content, path)
+
+
 def make_small(path: Path) -> None:
     """Set parameters that train in a second."""
     yaml = YAML()
@@ -68,7 +75,9 @@ class Reads:
 
         def get(section: Section, name: str) -> Any:
             value = plain_get(section, name)
-            if name in type(section).model_fields:
+            if isinstance(value, Section) and id(section) in self._places:
+                self._places[id(value)] = (f"{self._places[id(section)][0]}.{name}", value)
+            elif name in type(section).model_fields:
                 self._note(section, name)
             return value
 

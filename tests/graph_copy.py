@@ -23,7 +23,7 @@ def copy_graph(folder: Path) -> Path:
     """Copy what the graph is made of, without data, models and git, to a folder."""
     shutil.copytree(TOP / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(TOP / "data" / "schema", folder / "data" / "schema")
-    for name in ("dvc.yaml", "params.yaml", "requirements.txt"):
+    for name in ("data/features.yaml", "dvc.yaml", "params.yaml", "requirements.txt"):
         shutil.copyfile(TOP / name, folder / name)
     return folder
 

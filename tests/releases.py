@@ -183,7 +183,6 @@ def champion(text: str) -> dict[str, bytes]:
             name: File(sha256=hashlib.sha256(content).hexdigest(), size=len(content)) for name, content in files.items()
         },
         features=[Feature(name="size", type="number", may_be_missing=False, typical=1.0)],
-        page_features=[],
         threshold=0.5,
         golden_tolerance=1e-5,
         training_data_sha256="0" * 64,

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ontime.cli import STAGES
 from ontime.model_training.families import FAMILIES, family
 from ontime.operations import OPERATIONS
-from tests.commands import leaves_of, run_and_watch
+from tests.commands import leaves_of, run_and_watch, write_params
 from tests.graph_copy import COMMON, copy_graph, is_common, package_files, stale_by_file, table, with_lock
 from tests.imports import closure, file_of, has_code
 
@@ -199,7 +199,7 @@ def concerned(repository: Any, content: dict[str, Any]) -> set[str]:
     path = Path(repository.root_dir) / "params.yaml"
     text = path.read_text(encoding="utf-8")
     try:
-        YAML(typ="safe", pure=True).dump(content, path)
+        write_params(content, path)
         return {
             stage.name
             for stage in repository.index.stages

@@ -12,6 +12,7 @@ from ontime.common.params import check, load_section
 from ontime.model_training.families import parameters_of
 from ontime.parameters import Params, load_params
 from tests.checkouts import TOP
+from tests.commands import write_params
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def refused(tmp_path: Path, content: dict[str, Any]) -> Callable[[], str]:
 
     def explain() -> str:
         path = tmp_path / "params.yaml"
-        YAML(typ="safe", pure=True).dump(content, path)
+        write_params(content, path)
         with pytest.raises(OntimeError) as error:
             load_params(path)
         message = str(error.value)
@@ -171,7 +172,7 @@ def test_a_section_alone_is_refused_in_the_words_for_the_whole_file(
         section = section[part]
     section[key] = value
     path = tmp_path / "params.yaml"
-    YAML(typ="safe", pure=True).dump(content, path)
+    write_params(content, path)
     with pytest.raises(OntimeError) as whole:
         load_params(path)
     name, *inner = place.split(".")

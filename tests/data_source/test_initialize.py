@@ -90,9 +90,57 @@ def test_comments_and_the_rest_of_the_graph_are_kept(graph: Path, parcels: pd.Da
         assert after[part] == before[part]
 
 
+def test_the_page_of_a_new_table_has_fields_to_edit_and_texts_of_the_target(graph: Path, parcels: pd.DataFrame) -> None:
+    parcels.rename(columns={"weight": "parcel_weight"}).to_csv("t.csv", index=False)
+    init("t.csv", "--target", "late", "--exclude", "parcel")
+    assert yaml(graph / "data" / "features.yaml")["fields"] == [
+        {"name": "sent", "type": "datetime", "title": "Sent", "unit": "days since 1970"},
+        {"name": "parcel_weight", "type": "number", "title": "Parcel weight", "unit": ""},
+        {"name": "fragile", "type": "boolean", "title": "Fragile", "unit": ""},
+        {"name": "depot", "type": "string", "title": "Depot", "unit": ""},
+        {"name": "service", "type": "string", "title": "Service", "unit": ""},
+    ]
+    export = load_params(graph / "params.yaml").export
+    assert (export.page_follows, export.page_sums) == ({}, {})
+    assert export.page_texts.question == "Will late be yes?"
+    text = (graph / "params.yaml").read_text()
+    (graph / "params.yaml").write_text(text.replace("question: Will late be yes?", "question: On time?"))
+    init("t.csv", "--target", "late")
+    assert load_params(graph / "params.yaml").export.page_texts.question == "On time?"
+    init("t.csv", "--target", "late", "--positive", "no")
+    assert load_params(graph / "params.yaml").export.page_texts.question == "Will late be no?"
+
+
+def test_an_edited_field_is_kept_and_what_goes_is_told(
+    graph: Path, parcels: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parcels.to_csv("t.csv", index=False)
+    init("t.csv", "--target", "late")
+    assert "4 kept" not in capsys.readouterr().out
+    path = graph / "data" / "features.yaml"
+    path.write_text(path.read_text().replace("title: Weight", "title: Mass  # of the box\n    description: Wet."))
+    init("t.csv", "--target", "late", "--exclude", "depot")
+    assert "title: Mass  # of the box\n    description: Wet.\n" in path.read_text()
+    assert capsys.readouterr().out.endswith(
+        "wrote data/features.yaml: 0 new fields to edit, 5 kept; dropped, as no features of this table: depot\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["fields: [", "fields: 5", "", "fields: [{title: a}]", "- a"])
+def test_fields_that_cannot_be_read_are_refused_and_nothing_written(
+    graph: Path, parcels: pd.DataFrame, text: str
+) -> None:
+    parcels.to_csv("t.csv", index=False)
+    (graph / "data" / "features.yaml").write_text(text)
+    with pytest.raises(OntimeError, match=r"^data/features\.yaml: not a list of `fields` with name and type; "):
+        init("t.csv", "--target", "late")
+    assert (graph / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+    assert (graph / "data" / "features.yaml").read_text() == text
+
+
 def test_doing_it_again_changes_no_byte(graph: Path, parcels: pd.DataFrame) -> None:
     parcels.to_csv("t.csv", index=False)
-    names = ("params.yaml", "dvc.yaml", "data/schema/table.yaml")
+    names = ("params.yaml", "dvc.yaml", "data/features.yaml", "data/schema/table.yaml")
     init("t.csv", "--target", "late", "--time", "sent")
     before = [(graph / name).read_bytes() for name in names]
     init("t.csv", "--target", "late", "--time", "sent")

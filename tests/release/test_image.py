@@ -32,7 +32,15 @@ BUILD_FILES = {f"models/champion{ending}" for ending in (".pub", ".sig", ".trust
 SIGNER = ("PUBLIC_KEY", "IDENTITY", "IDENTITY_PROVIDER", "TRUST_CONFIG")
 MODEL_FILES = {
     f"models/champion/{name}"
-    for name in ("MODEL_CARD.md", "golden.json", "manifest.json", "model.onnx", "trees.npy", "vocabulary.json")
+    for name in (
+        "MODEL_CARD.md",
+        "golden.json",
+        "manifest.json",
+        "model.onnx",
+        "page.json",
+        "trees.npy",
+        "vocabulary.json",
+    )
 }
 
 Instruction = tuple[str, str]

@@ -1,8 +1,8 @@
 """Configure the graph for a table of your own: from a file and a target column to a champion.
 
-In: a CSV or parquet file. Out: `data/schema/table.yaml` inferred from it, `params.yaml` and the artifact's name in
-`dvc.yaml` edited in place, and the graph run. A file from outside the checkout is copied to `data/external` and
-tracked by DVC.
+In: a CSV or parquet file. Out: `data/schema/table.yaml` and `data/features.yaml` inferred from it, `params.yaml` and
+the artifact's name in `dvc.yaml` edited in place, and the graph run. A file from outside the checkout is copied to
+`data/external` and tracked by DVC.
 """
 
 import re
@@ -12,12 +12,14 @@ from typing import Any
 
 import click
 import pandas as pd
+from ruamel.yaml.error import YAMLError
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, check
+from ontime.datasets.features import FEATURES_FILE, infer_fields
 from ontime.datasets.schema import TableSchema, infer_schema
 from ontime.datasets.table import PARTITIONED_TABLE, binary_target, layout, parse_times, read_source
 from ontime.datasets.table import Options as TableOptions
@@ -33,6 +35,7 @@ MOST_SLICE_VALUES = 20
 MOST_CATEGORY_ROWS, LEAST_CATEGORY_ROWS = 100, 5
 ROWS_PER_CATEGORY_ROW = 1000
 MOST_LEAF_ROWS = 50
+MOST_TOLD = 5
 
 
 @click.command(name="init")
@@ -74,6 +77,10 @@ def command(
     yaml = yaml_for_people()
     params = yaml.load(PARAMS_FILE)
     adapt(params, frame, labels, roles, time)
+    # texts about the same event may be a person's own
+    if [params["data"]["options"].get(name) for name in ("target", "positive")] != [target, event]:
+        describe_page(params["export"], target, event)
+    features, kept, dropped = merge_fields(read_fields(), schema, roles)
     params["data"]["source"] = keep_source(source)
     replace_mapping(params["data"], "options", options)
     params["export"]["name"] = name or re.sub(r"[^a-z0-9]+", "-", Path(source).name.split(".")[0].lower()).strip("-")
@@ -85,11 +92,13 @@ def command(
     with replacing(paths.SCHEMA) as folder:
         folder.mkdir()
         yaml.dump(schema, folder / f"{PARTITIONED_TABLE}.yaml")
-    for path, content in ((PARAMS_FILE, params), (DVC_FILE, graph)):
+    for path, content in ((FEATURES_FILE, features), (PARAMS_FILE, params), (DVC_FILE, graph)):
         with replacing(path) as temporary:
             yaml.dump(content, temporary)
     click.echo(f"{len(frame)} rows, {len(roles.features)} features, {target} is {event!r} in {labels.mean():.1%}")
     click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
+    told = f"; dropped, as no features of this table: {shortened(dropped)}" if dropped else ""
+    click.echo(f"wrote {FEATURES_FILE}: {len(roles.features) - len(kept)} new fields to edit, {len(kept)} kept{told}")
     if run:
         show("repro")
 
@@ -135,6 +144,63 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
     params["export"]["page_features"][:] = [*roles.categories, *numbers][:MOST_PAGE_FEATURES]
     params["evaluate"]["slices"][:] = slices
     params["evaluate"]["baseline_group"][:] = slices[:1]
+
+
+def describe_page(export: Any, target: str, event: Any) -> None:
+    """Set what the service's page says and what follows from what, for a table of which no more is known."""
+    for name in ("page_follows", "page_sums"):
+        replace_mapping(export, name, {})
+    replace_mapping(
+        export,
+        "page_texts",
+        {
+            "question": f"Will {target} be {event}?",
+            "event": f"{target} will probably be {event}.",
+            "no_event": f"{target} will probably not be {event}.",
+            "probability": f"Probability that {target} is {event}",
+            "record": "row",
+        },
+    )
+
+
+def read_fields() -> Any:
+    """Content of `data/features.yaml`, with its comments; no fields where there is no file.
+
+    Raises:
+        OntimeError: it is not what `export` reads.
+    """
+    try:
+        content = yaml_for_people().load(FEATURES_FILE)
+        for field in content["fields"]:
+            field["name"], field["type"]
+        return content
+    except FileNotFoundError:
+        return {"fields": []}
+    except (YAMLError, KeyError, TypeError):
+        raise OntimeError(
+            f"{FEATURES_FILE}: not a list of `fields` with name and type; correct it or remove it"
+        ) from None
+
+
+def merge_fields(content: Any, schema: Any, roles: Layout) -> tuple[Any, list[str], list[str]]:
+    """The content with a field for each feature of the table; names of the fields kept and dropped.
+
+    A field of the same name and type is kept, because a person may have edited it.
+    """
+    types = {column["name"]: column["type"] for column in schema["fields"]}
+    before = {field["name"]: field for field in content["fields"]}
+    fields: list[Any] = []
+    for field in infer_fields(roles, types):
+        name = field["name"]
+        fields.append(before[name] if name in before and before[name]["type"] == field["type"] else field)
+    kept = [str(field["name"]) for field in fields if any(field is old for old in before.values())]
+    content["fields"] = fields
+    return content, kept, [name for name in before if name not in kept]
+
+
+def shortened(names: list[str]) -> str:
+    """The first names of a list."""
+    return ", ".join(names[:MOST_TOLD]) + (f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else "")
 
 
 def keep_source(source: str) -> str:

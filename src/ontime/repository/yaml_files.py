@@ -32,8 +32,10 @@ def editing(path: Path) -> Iterator[Any]:
 
 def replace_mapping(parent: CommentedMap, key: str, content: Mapping[str, Any]) -> None:
     """Put other content at a key; the blank line or comment that followed the last entry follows the new last one."""
-    new = CommentedMap(content)
-    *_, last = parent[key]
-    if after := parent[key].ca.items.get(last):
-        new.ca.items[next(reversed(new))] = after
+    old, new = parent[key], CommentedMap(content)
     parent[key] = new
+    # of an empty mapping, its key is the last entry
+    last = (old, next(reversed(old))) if old else (parent, key)
+    new_last = (new, next(reversed(new))) if new else (parent, key)
+    if after := last[0].ca.items.pop(last[1], None):
+        new_last[0].ca.items[new_last[1]] = after

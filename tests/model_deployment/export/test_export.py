@@ -13,7 +13,7 @@ from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256
 from ontime.encoder import Encoder
-from ontime.model_deployment.export.export import check_parity, page_features
+from ontime.model_deployment.export.export import check_parity
 from ontime.model_deployment.export.onnx_graph import onnx_probability
 
 
@@ -30,7 +30,7 @@ def manifest(champion: Path) -> dict[str, Any]:
 
 def test_the_manifest_describes_every_file_but_itself(champion: Path, manifest: dict[str, Any]) -> None:
     names = sorted(path.name for path in champion.iterdir())
-    assert names == ["MODEL_CARD.md", "golden.json", "manifest.json", "model.onnx", "vocabulary.json"]
+    assert names == ["MODEL_CARD.md", "golden.json", "manifest.json", "model.onnx", "page.json", "vocabulary.json"]
     assert manifest["files"] == {
         name: {"sha256": sha256(champion / name), "size": (champion / name).stat().st_size}
         for name in names
@@ -53,7 +53,6 @@ def test_the_manifest_says_what_the_model_is(fork: Path, champion: Path, manifes
         {"name": "depot", "type": "category", "may_be_missing": True, "typical": typical["depot"]},
         {"name": "service", "type": "category", "may_be_missing": False, "typical": typical["service"]},
     ]
-    assert manifest["page_features"] == ["depot", "service", "weight", "fragile"]
     assert re.fullmatch(r"\d+\.\d+\.\d+", manifest["packages"]["onnxruntime"])
 
 
@@ -66,13 +65,6 @@ def test_golden_records_replay_through_the_exported_files_alone(champion: Path, 
     columns = {name: [record[name] for record in golden["records"]] for name in encoder.features}
     found = onnx_probability((champion / "model.onnx").read_bytes(), encoder.transform(columns))
     assert np.abs(found - np.array(golden["probabilities"])).max() <= manifest["golden_tolerance"]
-
-
-def test_a_page_feature_that_the_model_lacks_is_refused() -> None:
-    encoder = Encoder(("size",), {"kind": ("a",)})
-    assert page_features(["kind", "size"], encoder) == ["kind", "size"]
-    with pytest.raises(OntimeError, match=r"^params\.yaml: export\.page_features: the model has no feature colour$"):
-        page_features(["size", "colour"], encoder)
 
 
 def test_golden_records_are_rows_of_validation(fork: Path, champion: Path) -> None:

@@ -1,11 +1,14 @@
 """Each route answers as its protocol says, and the pages load nothing from other servers."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from ontime.common.files import read_json
+from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.service.service import Service
 
 INFER, PREDICT = "/v2/models/parcels/infer", "/v1/models/parcels:predict"
@@ -88,13 +91,33 @@ def test_the_openapi_document_names_the_features_and_its_examples_are_served(cli
 
 
 def test_the_pages_load_nothing_from_elsewhere(client: TestClient) -> None:
-    for path in ("/", "/docs"):
+    for path in ("/", "/card", "/docs"):
         answer = client.get(path)
         assert "default-src 'self'" in answer.headers["content-security-policy"]
         for link in re.findall(r'(?:src|href)="([^"]+)"', answer.text):
             if not link.startswith("data:"):
                 assert "//" not in link
-                assert client.get(f"/{link}").status_code == 200
+                assert client.get(f"/{link.removeprefix('./')}").status_code == 200
+
+
+def test_the_pages_data_is_the_champions_with_its_name_version_and_threshold(
+    client: TestClient, model: Champion, signed: Path
+) -> None:
     about = client.get("/page.json").json()
-    assert about["page_features"] == ["depot", "service", "weight", "fragile"]
-    assert about["features"][2]["values"]
+    assert about == {
+        "name": "parcels",
+        "version": "1.2.3",
+        "threshold": model.threshold,
+        **read_json(signed / "model" / "page.json"),
+    }
+
+
+def test_scripts_and_styles_are_kept_by_no_browser_and_import_only_what_is_served(client: TestClient) -> None:
+    found, waiting = set[str](), ["page.js", "page.css"]
+    while waiting:
+        name = waiting.pop()
+        answer = client.get(f"/static/{name}")
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+        found.add(name)
+        waiting += set(re.findall(r'from "\./([^"]+)"', answer.text)) - found
+    assert len(found) > 5

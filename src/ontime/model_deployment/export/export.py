@@ -1,8 +1,9 @@
 """Export the champion so that it can be served and checked without the packages that trained it.
 
-In: the champion's run and metrics, vocabulary, validation rows. Out: `models/champion/` with `model.onnx`,
-`vocabulary.json`, `golden.json` (records with their probabilities), `manifest.json` and `MODEL_CARD.md`; and of a
-model of trees `trees.npy`, their nodes.
+In: the champion's run and metrics, vocabulary, training and validation rows, `data/features.yaml`. Out:
+`models/champion/` with `model.onnx`, `vocabulary.json`, `golden.json` (records with their probabilities), `page.json`
+(what the service's page is built from), `manifest.json` and `MODEL_CARD.md`; and of a model of trees `trees.npy`, their
+nodes.
 """
 
 from importlib.metadata import version
@@ -19,15 +20,19 @@ from ontime.common import paths
 from ontime.common.arrays import Probability
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet, replacing, sha256, write_json, write_text
+from ontime.common.layout import Layout
 from ontime.common.params import Count, Section, load_section
 from ontime.common.paths import BASELINES
 from ontime.data_processing.split import Split
+from ontime.datasets.features import load_features
 from ontime.datasets.source import Data
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.model_card import model_card
 from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probability, to_onnx
+from ontime.model_deployment.export.page import PageTexts, make_page
 from ontime.model_deployment.export.tree_nodes import tree_nodes
 from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, VOCABULARY, Feature, File, Manifest
+from ontime.model_deployment.inference.page import PAGE
 from ontime.model_deployment.inference.trees import SCALES, TREES, Trees
 from ontime.model_evaluation.metrics import Decision
 from ontime.model_training.families import Predict, Train, load_model
@@ -41,16 +46,19 @@ PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "tensorf
 
 
 class Export(Section):
-    """What the model is called, how many golden records it has, and which features the service's page asks for."""
+    """What the model is called, how many golden records it has, and what the service's page asks and says."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     golden_records: Count
     page_features: list[str]
+    page_follows: dict[str, list[str]]
+    page_sums: dict[str, list[str]]
+    page_texts: PageTexts
 
 
 @click.command(name="export")
 def command() -> None:
-    """Write models/champion: ONNX graph, manifest, golden records, model card."""
+    """Write models/champion: ONNX graph, manifest, golden records, page, model card."""
     settings = load_section("export", Export)
     data, split = load_section("data", Data), load_section("split", Split)
     decision, seed = load_section("decision", Decision), load_section("train", Train).seed
@@ -76,6 +84,16 @@ def command() -> None:
     training = read_json(run / "metadata" / "training.json")
     training["parameters"] = read_json(run / "config" / "parameters.json")
     golden = golden_records(encoder, predict, settings.golden_records, seed)
+    page = make_page(
+        settings.page_texts,
+        settings.page_features,
+        settings.page_follows,
+        settings.page_sums,
+        load_features(Layout(**read_json(paths.FEATURE_LAYOUT))),
+        vocabulary,
+        read_parquet(paths.split_rows("train"), columns=encoder.features),
+        golden,
+    )
     with replacing(paths.CHAMPION) as folder:
         folder.mkdir()
         (folder / MODEL).write_bytes(content)
@@ -83,6 +101,7 @@ def command() -> None:
         write_json(folder / GOLDEN, golden)
         if nodes is not None:
             np.save(folder / TREES, nodes)
+        write_json(folder / PAGE, page.as_json())
         card = model_card(
             settings.name,
             data,
@@ -104,7 +123,6 @@ def command() -> None:
             output=OUTPUT,
             files=describe_files(folder),
             features=describe_features(vocabulary),
-            page_features=page_features(settings.page_features, encoder),
             threshold=threshold,
             golden_tolerance=TOLERANCE,
             training_data_sha256=training["training_data_sha256"],
@@ -175,15 +193,3 @@ def describe_features(vocabulary: dict[str, Any]) -> list[Feature]:
         for kind, names in kinds
         for name in names
     ]
-
-
-def page_features(names: list[str], encoder: Encoder) -> list[str]:
-    """The features that the service's page asks for.
-
-    Raises:
-        OntimeError: the model has no such feature.
-    """
-    for name in names:
-        if name not in encoder.features:
-            raise OntimeError(f"params.yaml: export.page_features: the model has no feature {name}")
-    return names

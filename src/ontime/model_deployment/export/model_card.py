@@ -79,7 +79,7 @@ def model_card(
             "",
             "## Metrics",
             "",
-            f"| | {' | '.join(columns)} |",
+            f"| metric | {' | '.join(columns)} |",
             f"|---|{'---|' * len(columns)}",
             *table,
             "",

@@ -59,7 +59,6 @@ class Manifest(_Record):
     output: str
     files: dict[FileName, File]
     features: Annotated[list[Feature], Field(min_length=1)]
-    page_features: list[str]
     threshold: float
     golden_tolerance: float
     training_data_sha256: str

@@ -1,4 +1,4 @@
-"""The service's routes: inference in both protocols, health, metadata, the OpenAPI document and the page.
+"""The service's routes: inference in both protocols, health, metadata, the OpenAPI document and the pages.
 
 In: a `Service`. Out: an ASGI application. Bad input is answered with a 4xx status and one line.
 """
@@ -19,6 +19,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from ontime.model_deployment.inference.champion import Champion
+from ontime.model_deployment.inference.page import Page, read_page
+from ontime.model_deployment.service.card import card_page, released_version
 from ontime.model_deployment.service.inference_endpoint import POST, InferenceEndpoint
 from ontime.model_deployment.service.openapi import openapi
 from ontime.model_deployment.service.protocol.messages import (
@@ -44,7 +46,8 @@ class Endpoints:
     def __init__(self, service: Service) -> None:
         self.service, self.model = service, service.model
         self._openapi = msgspec.json.encode(openapi(service))
-        self._page_data = msgspec.json.encode(page_data(service.model))
+        page = read_page(service.settings.model, service.model.manifest)
+        self._page_data = msgspec.json.encode(page_data(service.model, page))
 
     def json(self, content: Any, status: int = 200) -> Response:
         """A JSON response, which closes the connection while the service stops."""
@@ -101,9 +104,23 @@ class Endpoints:
         return response
 
 
-def page(name: str) -> Callable[[Request], Awaitable[Response]]:
+class Scripts(StaticFiles):
+    """The pages' own scripts and styles, which change with the service and so are kept by no browser."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """A response that is not stored."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["cache-control"] = "no-store"
+        return response
+
+
+def source(name: str) -> str:
+    """The text of one of the pages."""
+    return (PAGES / name).read_text(encoding="utf-8")
+
+
+def page(text: str) -> Callable[[Request], Awaitable[Response]]:
     """A route for a page that loads nothing from other servers."""
-    text = (PAGES / name).read_text(encoding="utf-8")
     headers = {"content-security-policy": CONTENT_SECURITY_POLICY, "x-content-type-options": "nosniff"}
 
     async def endpoint(_: Request) -> Response:
@@ -148,10 +165,11 @@ def make_app(service: Service) -> Application:
             *(Route(path, get.model_status) for path in (v1, v1_version)),
             Route("/openapi.json", get.openapi_document),
             Route("/page.json", get.page_data),
-            Route("/", page("index.html")),
-            Route("/docs", page("docs.html")),
+            Route("/", page(source("index.html"))),
+            Route("/card", page(card_page(service.model, service.settings.model, source("card.html")))),
+            Route("/docs", page(source("docs.html"))),
             Mount("/docs/assets", StaticFiles(directory=Path(fastapi_swagger.__file__).parent / "resources")),
-            Mount("/static", StaticFiles(directory=PAGES)),
+            Mount("/static", Scripts(directory=PAGES)),
         ],
         exception_handlers={ClientError: get.client_error, HTTPException: get.http_error},
     )
@@ -184,17 +202,11 @@ def model_metadata(model: Champion) -> dict[str, Any]:
     }
 
 
-def page_data(model: Champion) -> dict[str, Any]:
-    """What the page is built from: features with their typical and known values, and the threshold."""
-    features = [
-        {**feature.model_dump(), "values": list(model.encoder.categories.get(feature.name, ()))}
-        for feature in model.manifest.features
-    ]
+def page_data(model: Champion, page: Page) -> dict[str, Any]:
+    """What the page is built from: the champion's page, its name, its version if it was released, and the threshold."""
     return {
         "name": model.name,
-        "version": model.version,
-        "git_commit": model.git_commit,
+        "version": released_version(model),
         "threshold": model.threshold,
-        "features": features,
-        "page_features": model.manifest.page_features,
+        **page.as_json(),
     }

@@ -1,93 +1,172 @@
-"use strict";
+// The page: builds the form from page.json, and shows the model's answer to what is filled in.
 
-const REASONS = 3;
-const show = (id, text) => { document.getElementById(id).textContent = text; };
-const percent = (value) => `${(100 * value).toFixed(1)} %`;
-const shown = (value) => (typeof value === "number" ? Number(value.toPrecision(6)) : value) ?? "";
-const words = (name) => name.replaceAll("_", " ");
+import { makeField } from "./fields.js";
+import { flips, sentences } from "./flips.js";
+import { bars, contributionsOf, strongest } from "./reasons.js";
+import { recordOf } from "./records.js";
+import { predict, Refusal } from "./service.js";
+import { percent, readable } from "./values.js";
 
-async function predict(about, instances) {
-  const response = await fetch(`v1/models/${encodeURIComponent(about.name)}:predict`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ instances }),
-  });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.error);
-  return answer.predictions;
+const PAUSE = 200;
+const START = "#example-";
+const get = (id) => document.getElementById(id);
+const show = (id, text) => { get(id).textContent = text; };
+
+function list(id, texts) {
+  get(id).replaceChildren(...texts.map((text) => {
+    const item = document.createElement("li");
+    item.textContent = text;
+    return item;
+  }));
 }
 
-function field(feature, given) {
-  const label = document.createElement("label");
-  label.append(words(feature.name));
-  let input;
-  if (feature.type === "category") {
-    input = document.createElement("select");
-    for (const value of [...feature.values].sort()) input.add(new Option(value, value));
-    if (feature.may_be_missing) input.add(new Option("not known", ""));
-  } else {
-    input = document.createElement("input");
-    input.type = "number";
-    input.step = "any";
-    input.required = !feature.may_be_missing;
+/** The values of the form by feature, and what is wrong with them. */
+function valuesOf(fields) {
+  const problems = [];
+  const given = {};
+  for (const field of fields) {
+    try {
+      given[field.feature.name] = field.value;
+      field.tell("");
+    } catch (error) {
+      field.tell(error.message);
+      problems.push(`${field.feature.title}: ${error.message}`);
+    }
   }
-  input.name = feature.name;
-  input.value = given ?? shown(feature.typical);
-  label.append(input);
-  return label;
+  return { given, problems };
 }
 
-function valueOf(feature, form) {
-  const text = form.elements[feature.name].value;
-  if (text === "") return null;
-  if (feature.type === "category") return text;
-  const number = Math.fround(Number(text));
-  // the service says what is wrong with a number that is too large
-  return Number.isFinite(number) ? number : Number(text);
+function tellUnseen(about, record, unseen) {
+  const told = new Map();
+  const inWords = (name) => `${about.byName.get(name).title} ${readable(about.byName.get(name), record[name])}`;
+  for (const { feature, of } of unseen) {
+    const combination = of.map(inWords).join(", ");
+    told.set(combination, [...(told.get(combination) ?? []), inWords(feature)]);
+  }
+  show("unseen", [...told].map(([combination, unchanged]) =>
+    `The model has never seen this: ${combination}. Unchanged: ${unchanged.join(", ")}.`).join(" "));
 }
 
-async function update(about, form) {
-  show("error", "");
-  const typical = Object.fromEntries(about.features.map((feature) => [feature.name, feature.typical]));
-  const asked = about.features.filter((feature) => about.page_features.includes(feature.name));
-  const record = { ...typical, ...Object.fromEntries(asked.map((feature) => [feature.name, valueOf(feature, form)])) };
-  const changed = asked.filter(({ name }) => shown(record[name]) !== shown(typical[name]));
-  const without = changed.map((feature) => ({ ...record, [feature.name]: typical[feature.name] }));
-  const [probability, average, ...others] = await predict(about, [record, typical, ...without]);
+function tellFollowers(about, record) {
+  const rules = [...about.follows, ...about.sums];
+  get("followers").hidden = !rules.length;
+  list("follows", rules.map(({ feature }) => {
+    const found = about.byName.get(feature);
+    return `${found.title}: ${readable(found, record[feature])}`;
+  }));
+}
+
+function tellAnswer(about, probability) {
+  const { event, no_event: noEvent } = about.texts;
+  show("decision", probability >= about.threshold ? event : noEvent);
   show("probability", percent(probability));
-  show("typical", percent(average));
-  const decided = probability >= about.threshold ? "Announce the event" : "Do not announce the event";
-  show("decision", `${decided} (threshold ${percent(about.threshold)})`);
-  const reasons = changed
-    .map((feature, index) => ({ feature, moved: probability - others[index] }))
-    .sort((one, other) => Math.abs(other.moved) - Math.abs(one.moved))
-    .slice(0, REASONS);
-  const rows = reasons.map(({ feature, moved }) => {
-    const row = document.createElement("tr");
-    row.insertCell().textContent = `${words(feature.name)}: ${shown(record[feature.name]) === "" ? "not known" : shown(record[feature.name])}`;
-    const cell = row.insertCell();
-    cell.textContent = `${moved < 0 ? "−" : "+"}${(100 * Math.abs(moved)).toFixed(1)} points`;
-    cell.className = moved < 0 ? "less" : "more";
-    return row;
+  get("level").style.width = percent(probability).replace(" ", "");
+}
+
+/** Without an answer, none may be left of what was asked before. */
+function tellNoAnswer(problem) {
+  show("problem", problem);
+  show("decision", "");
+  show("probability", "–");
+  get("level").style.width = 0;
+  get("why").hidden = true;
+}
+
+function remember(form) {
+  const changed = form.fields.filter((field) => field.value !== form.start[field.feature.name]);
+  const query = new URLSearchParams(changed.map((field) => [field.feature.name, field.queryText]));
+  const number = form.about.starts.indexOf(form.start);
+  const address = location.pathname + (changed.length ? `?${query}` : "") + (number ? `${START}${number}` : "");
+  history.replaceState(null, "", address);
+}
+
+function tellRefusal(form, error) {
+  if (!(error instanceof Refusal)) {
+    tellNoAnswer("The page has a fault. Load it again.");
+    throw error;
+  }
+  const feature = form.about.byName.get(error.feature);
+  form.fields.find((field) => field.feature === feature)?.tell(error.message);
+  tellNoAnswer(feature ? `${feature.title}: ${error.message}` : error.message);
+}
+
+/** Ask the model about the form as it is, unless the form changes before the answer comes. */
+async function update(form) {
+  const { about, start, fields } = form;
+  const mine = (form.latest = {});
+  const latest = () => form.latest === mine;
+  const { given, problems } = valuesOf(fields);
+  if (problems.length) {
+    tellNoAnswer(problems.join(" "));
+    return;
+  }
+  const { record, unseen } = recordOf(about, start, given);
+  try {
+    tellUnseen(about, record, unseen);
+    tellFollowers(about, record);
+    const [probability] = await predict(about, [record]);
+    if (!latest()) return;
+    show("problem", "");
+    tellAnswer(about, probability);
+    remember(form);
+    const reasons = strongest(about, await contributionsOf(about, record, probability));
+    const names = reasons.map(({ name }) => name);
+    const values = await flips(about, start, given, record, probability, names);
+    if (!latest()) return;
+    get("reasons").replaceChildren(...bars(about, record, reasons));
+    get("flips").replaceChildren(...sentences(about, record, names, values));
+    if (!reasons.length) list("reasons", ["Nothing: this is what is typical."]);
+    get("other").hidden = !reasons.length;
+    get("why").hidden = false;
+  } catch (error) {
+    if (latest()) tellRefusal(form, error);
+  }
+}
+
+/** Fill the form with the values of a start. */
+function fill(form, number) {
+  form.start = form.about.starts[number] ?? form.about.starts[0];
+  get("start").value = String(form.about.starts.indexOf(form.start));
+  for (const field of form.fields) field.value = form.start[field.feature.name];
+}
+
+function tellAbout(about) {
+  const { texts } = about;
+  document.title = texts.question;
+  show("question", texts.question);
+  show("probability-name", `${texts.probability}:`);
+  show("threshold", `The decision changes at ${percent(about.threshold)}.`);
+  get("mark").style.left = percent(about.threshold).replace(" ", "");
+  show("reasons-help", `How far a value moves the probability from that of a typical ${texts.record}. `
+    + "What follows from other values counts in equal parts to those.");
+  show("model", `Model ${about.name}, ${about.version ? `version ${about.version}` : "not released yet"}.`);
+  about.starts.forEach((_, number) => {
+    get("start").add(new Option(number ? `Example ${number}` : `A typical ${texts.record}`, String(number)));
   });
-  document.getElementById("reasons").replaceChildren(...rows);
-  const query = new URLSearchParams(changed.map((feature) => [feature.name, shown(record[feature.name])]));
-  history.replaceState(null, "", changed.length ? `?${query}` : location.pathname);
 }
 
-async function start() {
+async function open() {
   const about = await (await fetch("page.json")).json();
-  document.title = about.name;
-  show("name", about.name);
-  show("version", `version ${about.version}, commit ${about.git_commit.slice(0, 12)}`);
-  const form = document.getElementById("form");
-  const byName = Object.fromEntries(about.features.map((feature) => [feature.name, feature]));
-  const given = new URLSearchParams(location.search);
-  form.append(...about.page_features.map((name) => field(byName[name], given.get(name))));
-  const refresh = () => update(about, form).catch((error) => show("error", error.message));
-  form.addEventListener("input", refresh);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  await refresh();
+  about.byName = new Map(about.features.map((feature) => [feature.name, feature]));
+  tellAbout(about);
+  const form = { about, fields: about.asked.map((name, position) => makeField(about.byName.get(name), position)) };
+  get("fields").append(...form.fields.map((field) => field.element));
+  fill(form, Number(location.hash.startsWith(START) ? location.hash.slice(START.length) : 0));
+  for (const [name, text] of new URLSearchParams(location.search)) {
+    const field = form.fields.find(({ feature }) => feature.name === name);
+    if (field) field.queryText = text;
+  }
+  let waiting;
+  get("fields").addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(update, PAUSE, form);
+  });
+  get("start").addEventListener("change", (event) => {
+    fill(form, Number(event.target.value));
+    update(form);
+  });
+  get("form").addEventListener("submit", (event) => event.preventDefault());
+  await update(form);
 }
 
-start().catch((error) => show("error", error.message));
+open().catch(() => show("problem", "The page could not be loaded. Try again in a moment."));
