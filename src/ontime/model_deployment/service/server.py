@@ -209,4 +209,6 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise OntimeError(f"port {port} on {host}: {error.strerror}") from None
+        # create_server repeats the address in brackets
+        reason = (error.strerror or str(error)).partition(" (")[0]
+        raise OntimeError(f"port {port} on {host}: {reason}") from None

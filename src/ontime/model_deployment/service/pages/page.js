@@ -2,9 +2,9 @@
 
 import { makeField } from "./fields.js";
 import { flips, sentences } from "./flips.js";
-import { bars, contributionsOf, strongest } from "./reasons.js";
+import { bars, strongest } from "./reasons.js";
 import { recordOf } from "./records.js";
-import { predict, Refusal } from "./service.js";
+import { explain, predict, Refusal } from "./service.js";
 import { percent, readable } from "./values.js";
 
 const PAUSE = 200;
@@ -109,13 +109,13 @@ async function update(form) {
     show("problem", "");
     tellAnswer(about, probability);
     remember(form);
-    const reasons = strongest(about, await contributionsOf(about, record, probability));
+    const reasons = strongest(about, await explain(about, record));
     const names = reasons.map(({ name }) => name);
     const values = await flips(about, start, given, record, probability, names);
     if (!latest()) return;
     get("reasons").replaceChildren(...bars(about, record, reasons));
     get("flips").replaceChildren(...sentences(about, record, names, values));
-    if (!reasons.length) list("reasons", ["Nothing: this is what is typical."]);
+    if (!reasons.length) list("reasons", ["No value moves it by much."]);
     get("other").hidden = !reasons.length;
     get("why").hidden = false;
   } catch (error) {
@@ -137,7 +137,7 @@ function tellAbout(about) {
   show("probability-name", `${texts.probability}:`);
   show("threshold", `The decision changes at ${percent(about.threshold)}.`);
   get("mark").style.left = percent(about.threshold).replace(" ", "");
-  show("reasons-help", `How far a value moves the probability from that of a typical ${texts.record}. `
+  show("reasons-help", `How far a value moves the probability from that of an average ${texts.record}. `
     + "What follows from other values counts in equal parts to those.");
   show("model", `Model ${about.name}, ${about.version ? `version ${about.version}` : "not released yet"}.`);
   about.starts.forEach((_, number) => {

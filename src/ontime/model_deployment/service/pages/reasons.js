@@ -1,28 +1,12 @@
 // What moved the probability most: contributions of features, those of followers added to what they follow, as bars.
 
-import { explain, predict } from "./service.js";
 import { readable } from "./values.js";
 
 const REASONS = 3;
 const LEAST_POINTS = 0.05;
 const logistic = (margin) => 1 / (1 + Math.exp(-margin));
 
-/** Contributions of a record's features: their `scale`, the record's own `margin` on it, and one by feature. */
-export async function contributionsOf(about, record, probability) {
-  return (await explain(about, record)) ?? (await contributionsByReplacing(about, record, probability));
-}
-
-/** For a service that does not explain: by how much the probability falls if a value is a typical one, alone. */
-async function contributionsByReplacing(about, record, probability) {
-  const [typical] = about.starts;
-  const changed = Object.keys(record).filter((name) => record[name] !== typical[name]);
-  const without = changed.map((name) => ({ ...record, [name]: typical[name] }));
-  const others = changed.length ? await predict(about, without) : [];
-  const contributions = Object.fromEntries(changed.map((name, index) => [name, probability - others[index]]));
-  return { scale: "probability", margin: probability, contributions };
-}
-
-/** The features that moved the probability most, and by how many percentage points. */
+/** The features that moved the probability most by an explanation of the service, and by how many percentage points. */
 export function strongest(about, { scale, margin, contributions }) {
   const moved = new Map(Object.entries(contributions));
   for (const { feature, of } of [...about.follows, ...about.sums].reverse()) {

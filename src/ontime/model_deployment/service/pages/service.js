@@ -41,10 +41,9 @@ export async function predict(about, records) {
   return answer.outputs;
 }
 
-/** What moved the probability of a record, as the service explains it; null from a service that does not explain. */
+/** What moved the probability of a record: its `margin` on a `scale`, and the contribution of each feature to that. */
 export async function explain(about, record) {
   const [status, answer] = await post(about, "explain", { instances: [record] });
-  if (status === 404 || status === 405) return null;
   if (status !== 200) throw refusal(about, status, answer);
   return answer.explanations[0];
 }
