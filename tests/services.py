@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,11 @@ def service_variables(signed: Path, **variables: str) -> dict[str, str]:
     return environment(**{f"ONTIME_SERVICE_{name}": value for name, value in settings.items()})
 
 
-def start(signed: Path, log: Path, **variables: str) -> Running:
-    """Start the service on free ports and wait until it says that it is ready."""
+def start(signed: Path, log: Path, before: Sequence[str] = (), **variables: str) -> Running:
+    """Start the service on free ports, by a program `before` it if any, and wait until it says that it is ready."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ontime", "serve"],
+            [*before, sys.executable, "-m", "ontime", "serve"],
             env=service_variables(signed, **variables),
             stdout=output,
             stderr=output,

@@ -10,13 +10,11 @@ import socket
 import struct
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import numpy as np
 import pytest
 
 from ontime.common.files import read_json
@@ -48,37 +46,6 @@ def golden(signed: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("binary", [False, True])
-def test_tritonclient_gets_the_golden_probabilities(running: Running, golden: dict[str, Any], binary: bool) -> None:
-    import tritonclient.http as triton
-
-    records, inputs = golden["records"], []
-    with triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client:
-        assert client.is_server_live()
-        assert client.is_server_ready()
-        assert client.is_model_ready("parcels")
-        for tensor in client.get_model_metadata("parcels")["inputs"]:
-            values = [record[tensor["name"]] for record in records]
-            if tensor["datatype"] == "BYTES":
-                array = np.array([value or "" for value in values], dtype=np.object_)
-            else:
-                array = np.array(values, dtype=np.float32)
-            inputs.append(triton.InferInput(tensor["name"], [len(records)], tensor["datatype"]))
-            inputs[-1].set_data_from_numpy(array, binary_data=binary)
-        outputs = [triton.InferRequestedOutput("probability", binary_data=binary)]
-        found = client.infer("parcels", inputs, outputs=outputs, request_id="7")
-        assert found.get_response()["id"] == "7"
-        np.testing.assert_allclose(found.as_numpy("probability"), golden["probabilities"], rtol=0, atol=1e-6)
-
-
-def test_the_tensorflow_serving_form_gets_the_golden_probabilities(running: Running, golden: dict[str, Any]) -> None:
-    body = json.dumps({"signature_name": "serving_default", "instances": golden["records"]}).encode()
-    # the example client of TensorFlow Serving's documentation sends no content type of its own
-    request = urllib.request.Request(f"{running.url}/v1/models/parcels:predict", body, {"Content-Type": ""})  # noqa: S310
-    with urllib.request.urlopen(request) as answer:  # noqa: S310 - a loopback address
-        np.testing.assert_allclose(json.load(answer)["predictions"], golden["probabilities"], rtol=0, atol=1e-6)
-
-
 def raw(running: Running, content: bytes, wait: float = 5) -> bytes:
     """Send bytes as they are and read until the other side closes or `wait` seconds pass."""
     with socket.create_connection(("127.0.0.1", running.port), timeout=wait) as connection:
@@ -99,13 +66,6 @@ def test_a_client_that_sends_its_body_too_slowly_is_answered_and_closed(running:
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"body: not received within 1 seconds" in answer
     assert time.monotonic() - started < 4
-
-
-def test_a_body_in_pieces_without_length_is_read(running: Running, golden: dict[str, Any]) -> None:
-    body = json.dumps({"instances": golden["records"][:3]}).encode()
-    pieces = [body[offset : offset + 50] for offset in range(0, len(body), 50)]
-    answer = httpx2.post(f"{running.url}/v1/models/parcels:predict", content=iter(pieces))
-    assert answer.json()["predictions"] == pytest.approx(golden["probabilities"][:3], abs=1e-6)
 
 
 @pytest.mark.parametrize("cut", [None, 30, 400])

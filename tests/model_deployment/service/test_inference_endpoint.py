@@ -54,7 +54,17 @@ def test_golden_records_have_their_probabilities_in_both_protocols(client: TestC
             415,
             "Content-Encoding: expected gzip, deflate or none, found br",
         ),
+        (
+            {"content-encoding": "gzip, gzip"},
+            gzip.compress(gzip.compress(b"{}")),
+            415,
+            "Content-Encoding: expected gzip, deflate or none, found gzip, gzip",
+        ),
         ({"content-encoding": "gzip"}, b"1", 400, "body: expected gzip, as Content-Encoding says"),
+        ({"content-encoding": "gzip"}, b"", 400, "body: expected gzip, as Content-Encoding says"),
+        ({"content-encoding": "gzip"}, gzip.compress(b"") * 1025, 400, "body: expected gzip, as Content-Encoding says"),
+        ({"content-encoding": "gzip"}, gzip.compress(b"{}") + b"1", 400, "body: expected gzip, as Content-Encoding"),
+        ({"content-encoding": "deflate"}, zlib.compress(b"{}") * 2, 400, "body: expected deflate, as Content-Encoding"),
         (
             {"content-encoding": "gzip"},
             gzip.compress(b"{}", mtime=0)[:-4],
@@ -99,9 +109,12 @@ def test_a_body_outside_its_bounds_is_refused(
     [
         ("gzip", gzip.compress),
         ("X-GZIP", lambda body: gzip.compress(body[:10]) + gzip.compress(body[10:])),
+        ("gzip", lambda body: gzip.compress(b"") * 1000 + gzip.compress(body)),
+        ("identity, GZip ,", gzip.compress),
         ("deflate", zlib.compress),
         ("deflate", lambda body: zlib.compress(body, wbits=-15)),
-        ("identity", bytes),
+        ("Identity", bytes),
+        ("", bytes),
     ],
 )
 def test_a_compressed_body_is_read(

@@ -65,8 +65,7 @@ def openapi(service: Service) -> dict[str, Any]:
         "responses": {"200": _response("the requested outputs", infer_response), **client_errors},
     }
     any_object = {"type": "object"}
-    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "const": model.name}}
-    version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string", "const": model.version}}
+    name, version = _path_parameter("name", model.name), _path_parameter("version", model.version)
     missing = {"404": client_errors["404"]}
 
     def get(summary: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -102,6 +101,12 @@ def openapi(service: Service) -> dict[str, Any]:
 
 def _require_one(schema: dict[str, Any]) -> None:
     schema["oneOf"] = [{"required": ["instances"]}, {"required": ["inputs"]}]
+
+
+def _path_parameter(name: str, value: str) -> dict[str, Any]:
+    # the example is what the API page fills in
+    schema = {"type": "string", "const": value}
+    return {"name": name, "in": "path", "required": True, "schema": schema, "example": value}
 
 
 def _body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:

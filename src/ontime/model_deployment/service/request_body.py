@@ -13,8 +13,12 @@ TOO_SLOW = "the body arrived too slowly"
 MOST_DIGITS = 18
 """Python refuses to read a number of some thousand digits."""
 IDENTITY = b"identity"
-WINDOW_BITS = {b"gzip": (31,), b"x-gzip": (31,), b"deflate": (15, -15)}
+GZIP_BITS = 31
+WINDOW_BITS = {b"gzip": (GZIP_BITS,), b"x-gzip": (GZIP_BITS,), b"deflate": (15, -15)}
 """By content encoding, what zlib is to expect; some clients send deflate without its zlib header."""
+MOST_MEMBERS = 1024
+"""Of a gzip body; a body of the largest size has room for 400,000 empty ones, which take a second."""
+PIECE_BYTES = 65536
 
 
 class ClientDisconnectedError(Exception):
@@ -63,7 +67,11 @@ def check_headers(headers: RequestHeaders, settings: Settings) -> None:
 
 def content_encoding(headers: RequestHeaders) -> bytes:
     """How the body is compressed; `identity` if it is not."""
-    return headers.get(b"content-encoding", IDENTITY).strip().lower() or IDENTITY
+    found = headers.get(b"content-encoding")
+    if found is None:
+        return IDENTITY
+    codings = [coding.strip().lower() for coding in found.split(b",")]
+    return b", ".join(coding for coding in codings if coding not in (b"", IDENTITY)) or IDENTITY
 
 
 def check_size(size: int, settings: Settings) -> None:
@@ -124,13 +132,20 @@ def decompress(body: bytes, headers: RequestHeaders, settings: Settings) -> byte
 
 
 def _inflated(body: bytes, bits: int, settings: Settings) -> bytes:
-    content, rest = b"", body
-    # gzip may have several members, one after the other
-    while rest:
-        stream = zlib.decompressobj(bits)
-        content += stream.decompress(rest, settings.max_body_bytes + 1 - len(content))
+    content, offset, members = bytearray(), 0, 1
+    stream = zlib.decompressobj(bits)
+    while offset < len(body):
+        if stream.eof:
+            # gzip may have several, one after the other
+            members += 1
+            if bits != GZIP_BITS or members > MOST_MEMBERS:
+                raise zlib.error("more than one stream")
+            stream = zlib.decompressobj(bits)
+        # in pieces, because zlib copies what it leaves
+        piece = body[offset : offset + PIECE_BYTES]
+        content += stream.decompress(piece, settings.max_body_bytes + 1 - len(content))
         check_size(len(content), settings)
-        if not stream.eof:
-            raise zlib.error("the end is missing")
-        rest = stream.unused_data
-    return content
+        offset += len(piece) - len(stream.unused_data)
+    if not stream.eof:
+        raise zlib.error("the end is missing")
+    return bytes(content)

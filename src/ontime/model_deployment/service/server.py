@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -147,6 +148,9 @@ def serve(settings: Settings) -> None:
     """
     # Linux gives process 1, as in a container, no default action for it; an exception could be lost in a callback
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    # each connection is an open file, of which shells and systemd allow 1024 unless more are asked for
+    most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     service = load_service(settings)
     with traced(make_app(service), service.model) as app:
         server = Server(server_config(app, settings), service)
