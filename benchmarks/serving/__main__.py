@@ -45,9 +45,9 @@ from ontime.common import paths
 ROWS, CONNECTIONS = (1, 100), (1, 16)
 HEADLINE = (1, 16)
 """The case that has goals."""
-GOAL = {"times_sklearn": 60, "times_onnx": 6, "of_empty_route": 0.6, "with_second_model": 0.77}
-"""Requests per second, at least so many times those of the best rival; of those of the empty route; and with a second
-model beside the first, of those without."""
+GOAL = {"times_sklearn": 60, "times_onnx": 5, "with_second_model": 0.77}
+"""Requests per second with the prediction log, at least so many times those of the best rival; and with a second model
+beside the first, of those without."""
 OURS = (ONTIME, LOGGED, SHADOWED)
 
 Case = tuple[int, int]
@@ -170,6 +170,9 @@ def compare(rate: dict[Key, float]) -> dict[str, float]:
     return {
         "times_sklearn": round(own[LOGGED, ONNX, RECORDS] / best[SKLEARN][0], 1),
         "times_onnx": round(own[LOGGED, ONNX, TENSOR] / best[ONNX][0], 2),
+        "with_second_model": round(
+            min(own[SHADOWED, ONNX, form] / own[LOGGED, ONNX, form] for form in (RECORDS, TENSOR)), 3
+        ),
     }
 
 
