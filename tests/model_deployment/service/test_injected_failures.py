@@ -20,6 +20,9 @@ import numpy as np
 import pytest
 import uvicorn
 import uvloop
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import ontime
 from ontime.model_deployment.inference.champion import Champion
@@ -28,6 +31,7 @@ from ontime.model_deployment.service.routes import make_app
 from ontime.model_deployment.service.server import server_config
 from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings
+from ontime.model_deployment.service.tracing import TracedApplication
 
 PACKAGE = str(Path(ontime.__file__).parent)
 SENDING = {one_write.__file__}
@@ -36,12 +40,13 @@ pytestmark = pytest.mark.integration
 EXCLUDED = {
     "RequestResponseCycle.send",
     "wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender",
+    "TracedApplication.__call__.<locals>.send_and_see",
     "lock.__exit__",
 }
-"""Calls that hand the answer to uvicorn and to Starlette, and the release of a lock, which has no way to fail."""
+"""Calls that hand the answer on to uvicorn, Starlette or a span, and the release of a lock, which cannot fail."""
 STARTED = 8
 """Offset of the bytecode from which on a frame has begun, so that it is resumed and not called."""
-SHADOWED = "with a second model"
+SHADOWED = "with a second model and spans"
 THREADED = ("many rows", "explain")
 """Requests that a thread computes."""
 ANSWER_SECONDS = 2
@@ -95,8 +100,12 @@ async def watching(watch: Watch) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def serving(service: Service) -> AsyncIterator[int]:
-    """The port of a server in this thread."""
-    config = server_config(make_app(service), service.settings)
+    """The port of a server in this thread; with a second model it makes spans too."""
+    app = make_app(service)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
+    traced = TracedApplication(app, provider, service.model) if service.shadow else app
+    config = server_config(traced, service.settings)
     config.host, config.port = "127.0.0.1", 0
     server = uvicorn.Server(config)
     task = asyncio.ensure_future(server.serve())

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.service import tracing
+from ontime.model_deployment.service.log import OnceAMinute
 from ontime.model_deployment.service.routes import make_app
 from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.tracing import TracedApplication, make_provider, shut_down
@@ -149,6 +150,7 @@ def test_a_span_that_fails_costs_no_answer(
     service: Service,
     golden: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
     part: str,
 ) -> None:
     def fail(*_: Any) -> Any:
@@ -159,6 +161,8 @@ def test_a_span_that_fails_costs_no_answer(
     assert answer.json()["predictions"] == pytest.approx(golden["probabilities"], abs=1e-5)
     monkeypatch.setattr(service.batcher, "predict", None)
     assert traced.post(PREDICT, json={"instances": golden["records"]}).status_code == 500
+    (told, *_) = (record.name for record in caplog.records if "span" in record.getMessage())
+    assert told.startswith(OnceAMinute.SELDOM)
 
 
 def test_the_environment_names_the_service(model: Champion, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +173,15 @@ def test_the_environment_names_the_service(model: Champion, monkeypatch: pytest.
         found = provider.resource.attributes
         assert found["service.name"] == value
         assert (found["service.version"], found["deployment.environment.name"]) == ("1.2.3", "staging")
+        shut_down(provider)
+
+
+def test_the_environment_says_how_many_spans_are_recorded(model: Champion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    for share in ("0", "1"):
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", share)
+        provider = make_provider(model)
+        assert provider.get_tracer("a").start_span("b").is_recording() == (share == "1")
         shut_down(provider)
 
 

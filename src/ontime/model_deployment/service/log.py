@@ -180,7 +180,7 @@ class LogHandler(logging.Handler):
 class OnceAMinute(logging.Filter):
     """Passes each message of `SELDOM` once a minute: it comes again with every attempt while its cause lasts."""
 
-    SELDOM = ("opentelemetry.", "ontime.model_deployment.service.shadow")
+    SELDOM = ("opentelemetry.", *(f"ontime.model_deployment.service.{name}" for name in ("shadow", "tracing")))
     SECONDS = 60
 
     def __init__(self) -> None:
