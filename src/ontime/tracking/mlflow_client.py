@@ -23,6 +23,8 @@ def asking_mlflow(lost: str, variable: str = "MLFLOW_TRACKING_URI") -> Iterator[
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     address = os.environ.get(variable, os.environ["MLFLOW_TRACKING_URI"])
+    import mlflow  # noqa: F401  its import sets the level of its loggers to INFO
+
     for library in ("mlflow", "alembic"):
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
