@@ -11,7 +11,7 @@ UV := .venv/bin/uv
 BASE ?= origin/main
 BENCHMARKS := explain features gate own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup setup-spark requirements repro test lint verify s3 mlflow serve image manifests pull-request release rehearsal bench clean
+.PHONY: help setup setup-spark requirements repro test attacks lint verify s3 mlflow serve image manifests pull-request release rehearsal bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -51,6 +51,9 @@ lint: setup ## check format, lint, types and which package imports which
 	ruff check .
 	mypy
 	lint-imports --no-logo
+
+attacks: setup ## carry out the attacks that docs/security.md lists, and print the verdict on each
+	pytest -n 2 --dist loadgroup -m attack
 
 verify: setup ## rerun the graph in changed environments and compare with dvc.lock
 	ontime verify

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,12 +17,25 @@ from ontime.common.files import read_json, write_json, write_parquet
 from ontime.datasets import flights
 from ontime.datasets.schema import TableSchema, load_schemas
 from ontime.model_training.families import FAMILIES
+from tests.attacks import NAME, name_attacks, verdicts
 from tests.checkouts import TOP
 from tests.commands import make_small, run_and_watch, run_command
 from tests.encoded import Encoded, fit_every_family, make_encoded
 from tests.graph_copy import copy_graph
 
 THREADS = (1, 4)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Check the names of the attacks that tests carry out."""
+    name_attacks(items)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the verdict on each attack where only attacks were run."""
+    if config.getoption("-m") == NAME:
+        terminalreporter.section("attacks")
+        terminalreporter.write_line("\n".join(verdicts(terminalreporter.stats)))
 
 
 @pytest.fixture(scope="session", autouse=True)
