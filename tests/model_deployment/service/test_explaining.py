@@ -18,7 +18,7 @@ from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings
 
 INFER, PREDICT, EXPLAIN = "/v2/models/parcels/infer", "/v1/models/parcels:predict", "/v1/models/parcels:explain"
-FAMILIES = {"logistic_regression": True, "gradient_boosting": True, "neural_network": False}
+FAMILIES = {"logistic_regression": False, "gradient_boosting": True, "neural_network": False}
 """Whether their explanations are exact."""
 FEATURES = ["weight", "fragile", "depot", "service"]
 

@@ -15,12 +15,8 @@ from ontime.model_deployment.inference.sampled_shapley import SampledShapley
 from ontime.model_deployment.inference.tree_shapley import PathTooLongError, TreeShapley
 from ontime.model_deployment.inference.trees import Margin, Scale
 
-ADDITIVE = ("logistic_regression",)
-"""Families whose log-odds are a sum of functions of one feature each."""
 LEAST_PROBABILITY = 2.0**-24
 """Half the distance of a float32 probability from 1: log-odds stay finite."""
-RELIABLE_LOG_ODDS = 6.9
-"""About 0.999: beyond it a float32 probability tells its log-odds to less than four decimals."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Explanation:
     margin: Margin
     scale: Scale
     exact: npt.NDArray[np.bool_]
-    """Whether the contributions of each row are Shapley values to the last digits, or estimates: (rows,)."""
+    """Whether the contributions of each row are Shapley values within 1e-6, or estimates: (rows,)."""
     permutations: int
     """Orders of the features behind each estimate; 0 where trees are explained."""
 
@@ -71,7 +67,7 @@ class Explainer:
             base_value, exact = np.full(len(matrix), self._trees.base_value), np.ones(len(matrix), dtype=np.bool_)
             return Explanation(contributions, base_value, margin, self.scale, exact, 0)
         found = [self._sampled.contributions(row) for row in matrix]
-        contributions, base_value, greatest = (np.array(values) for values in zip(*found, strict=True))
-        exact = np.logical_and(self.model.manifest.model in ADDITIVE, greatest <= RELIABLE_LOG_ODDS)
+        contributions, base_value = (np.array(values) for values in zip(*found, strict=True))
+        exact = np.zeros(len(matrix), dtype=np.bool_)
         margin = base_value + contributions.sum(axis=1)
         return Explanation(contributions, base_value, margin, self.scale, exact, self._sampled.permutations)

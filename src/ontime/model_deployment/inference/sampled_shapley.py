@@ -43,15 +43,14 @@ class SampledShapley:
         """Number of orders."""
         return 2 * len(self.background)
 
-    def contributions(self, row: Matrix) -> tuple[npt.NDArray[np.float64], float, float]:
+    def contributions(self, row: Matrix) -> tuple[npt.NDArray[np.float64], float]:
         """Contributions of one encoded row (features,).
 
         Returns:
-            The contributions (features,), the mean margin of the background rows, and the greatest absolute margin of
-            all rows between them and the explained one.
+            The contributions (features,), and the mean margin of the background rows.
         """
         features, steps = len(row), np.arange(len(row) + 1)
-        total, base, greatest = np.zeros(features), 0.0, 0.0
+        total, base = np.zeros(features), 0.0
         for at in range(0, len(self.background), PAIRS_AT_ONCE):
             rank, other = self.rank[at : at + PAIRS_AT_ONCE], self.background[at : at + PAIRS_AT_ONCE]
             # (pair, order, step, feature): the features whose turn has come are the row's
@@ -60,5 +59,4 @@ class SampledShapley:
             added = np.take_along_axis(np.diff(margin, axis=2), rank, axis=2)
             total += added.sum(axis=(0, 1))
             base += margin[:, :, 0].sum()
-            greatest = max(greatest, float(np.abs(margin).max()))
-        return total / self.permutations, base / self.permutations, greatest
+        return total / self.permutations, base / self.permutations
