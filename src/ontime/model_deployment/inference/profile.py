@@ -72,7 +72,8 @@ class Bins:
         Returns:
             Rows by bin: (bins,).
         """
-        return self.count_by_group(columns, probability, np.zeros(len(probability), dtype=np.int64), 1)[0]
+        counts: Counts = self.count_by_group(columns, probability, np.zeros(len(probability), dtype=np.int64), 1)[0]
+        return counts
 
     def count_by_group(
         self,

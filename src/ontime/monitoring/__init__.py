@@ -1,0 +1,1 @@
+"""What a deployed model was asked and answered, compared with what it was made from."""
