@@ -30,7 +30,15 @@ def manifest(champion: Path) -> dict[str, Any]:
 
 def test_the_manifest_describes_every_file_but_itself(champion: Path, manifest: dict[str, Any]) -> None:
     names = sorted(path.name for path in champion.iterdir())
-    assert names == ["MODEL_CARD.md", "golden.json", "manifest.json", "model.onnx", "page.json", "vocabulary.json"]
+    assert names == [
+        "MODEL_CARD.md",
+        "golden.json",
+        "manifest.json",
+        "model.onnx",
+        "page.json",
+        "reference.json",
+        "vocabulary.json",
+    ]
     assert manifest["files"] == {
         name: {"sha256": sha256(champion / name), "size": (champion / name).stat().st_size}
         for name in names

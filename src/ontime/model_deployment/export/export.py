@@ -2,8 +2,8 @@
 
 In: the champion's run and metrics, vocabulary, training and validation rows, `data/features.yaml`. Out:
 `models/champion/` with `model.onnx`, `vocabulary.json`, `golden.json` (records with their probabilities), `page.json`
-(what the service's page is built from), `manifest.json` and `MODEL_CARD.md`; and of a model of trees `trees.npy`, their
-nodes.
+(what the service's page is built from), `manifest.json` and `MODEL_CARD.md`; of a model of trees `trees.npy`, their
+nodes; of rows with a time `reference.json`, their counts by day.
 """
 
 from importlib.metadata import version
@@ -30,9 +30,11 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.export.model_card import model_card
 from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probability, to_onnx
 from ontime.model_deployment.export.page import PageTexts, make_page
+from ontime.model_deployment.export.reference import reference_of
 from ontime.model_deployment.export.tree_nodes import tree_nodes
 from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, VOCABULARY, Feature, File, Manifest
 from ontime.model_deployment.inference.page import PAGE
+from ontime.model_deployment.inference.reference import REFERENCE
 from ontime.model_deployment.inference.trees import SCALES, TREES, Trees
 from ontime.model_evaluation.metrics import Decision
 from ontime.model_training.families import Predict, Train, load_model
@@ -84,12 +86,14 @@ def command() -> None:
     training = read_json(run / "metadata" / "training.json")
     training["parameters"] = read_json(run / "config" / "parameters.json")
     golden = golden_records(encoder, predict, settings.golden_records, seed)
+    layout = Layout(**read_json(paths.FEATURE_LAYOUT))
+    reference = reference_of(encoder, predict, layout.time) if layout.time else None
     page = make_page(
         settings.page_texts,
         settings.page_features,
         settings.page_follows,
         settings.page_sums,
-        load_features(Layout(**read_json(paths.FEATURE_LAYOUT))),
+        load_features(layout),
         vocabulary,
         read_parquet(paths.split_rows("train"), columns=encoder.features),
         golden,
@@ -102,6 +106,8 @@ def command() -> None:
         if nodes is not None:
             np.save(folder / TREES, nodes)
         write_json(folder / PAGE, page.as_json())
+        if reference is not None:
+            write_text(folder / REFERENCE, reference.as_text())
         card = model_card(
             settings.name,
             data,

@@ -69,7 +69,7 @@ class _Content(BaseModel):
     compared_days: int
     largest_shift: list[int | float]
     numbers: dict[str, list[int | float]]
-    categories: dict[str, list[str]]
+    categories: dict[str, int]
     probability: list[int | float]
     days: dict[str, list[int]]
 
