@@ -13,6 +13,7 @@ OPERATIONS = {
     "sign": "ontime.model_deployment.inference.signing",
     "serve": "ontime.model_deployment.service.server",
     "smoke-test": "ontime.model_deployment.service.smoke",
+    "log": "ontime.monitoring.log",
     "score": "ontime.model_deployment.batch.score",
     "image": "ontime.release.image",
     "saved-model": "ontime.model_deployment.export.saved_model",

@@ -8,7 +8,7 @@ import pytest
 from ontime.model_deployment.inference.prediction_log import PredictionLine, RequestLine
 
 PREDICTION = PredictionLine(
-    "2024-01-01T00:00:00.000+00:00", "prediction", "a", "parcels", "1.2.3", 0.25, False, {"weight": float("nan")}
+    "2024-01-01T00:00:00.000+00:00", "prediction", "a", 0, "parcels", "1.2.3", 0.25, False, {"weight": float("nan")}
 )
 REQUEST = RequestLine("2024-01-01T00:00:00.000+00:00", "request", "a", "POST", "/v2", 200, 0.5)
 
@@ -18,6 +18,7 @@ def test_a_prediction_has_its_fields_in_order_and_null_for_a_missing_number() ->
         ("time", "2024-01-01T00:00:00.000+00:00"),
         ("event", "prediction"),
         ("request_id", "a"),
+        ("row", 0),
         ("model", "parcels"),
         ("model_version", "1.2.3"),
         ("probability", 0.25),
@@ -35,7 +36,7 @@ def test_a_request_line_is_read_back_as_it_was_written() -> None:
     [
         (b'{"event": "prediction"}', "missing required field `time`"),
         (msgspec.json.encode(PREDICTION).replace(b"0.25", b'"0.25"'), r"Expected `float`, got `str` - at `\$.prob"),
-        (msgspec.json.encode(REQUEST), "missing required field `model`"),
+        (msgspec.json.encode(REQUEST), "missing required field `row`"),
     ],
 )
 def test_a_line_of_another_kind_is_not_read_as_a_prediction(line: bytes, reason: str) -> None:

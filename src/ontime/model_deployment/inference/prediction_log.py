@@ -25,15 +25,15 @@ class RequestLine(msgspec.Struct, gc=False):
 
 
 class PredictionLine(msgspec.Struct, gc=False):
-    """One predicted row; a missing number in `features` is NaN, which JSON writes as null.
+    """One predicted row, by its place in the request from 0 on; a missing number in `features` is NaN, in JSON null.
 
-    `event` is `prediction`, or `shadow` for a model beside the one that answers: its lines are in the order of the
-    request's rows too, and leave out the features.
+    `event` is `prediction`, or `shadow` for a model beside the one that answers, whose lines leave out the features.
     """
 
     time: str
     event: str
     request_id: str
+    row: int
     model: str
     model_version: str
     probability: float

@@ -111,11 +111,13 @@ class Service:
     def prediction_lines(self, request: RequestPredictions) -> Iterator[PredictionLine]:
         """The log's lines for the rows of one request."""
         model, time_of_request = request.model, timestamp(request.time)
-        for record, value in zip(self._logged_records(request), request.probability.tolist(), strict=True):
+        logged = zip(self._logged_records(request), request.probability.tolist(), strict=True)
+        for row, (record, value) in enumerate(logged):
             yield PredictionLine(
                 time_of_request,
                 request.event,
                 request.request_id,
+                row,
                 model.name,
                 model.version,
                 value,

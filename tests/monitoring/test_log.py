@@ -1,0 +1,127 @@
+"""Whatever order, number and state the lines come in, each prediction is in the tables once."""
+
+import gzip
+import itertools
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ontime.monitoring.log import compacted
+from tests.commands import run_command
+
+DAYS = ("2024-03-01", "2024-03-02")
+
+
+def line(request: str, row: int = 0, day: str = DAYS[0], **changes: Any) -> bytes:
+    """A prediction as the service writes it."""
+    content = {
+        "time": f"{day}T10:00:00.123+00:00",
+        "event": "prediction",
+        "request_id": request,
+        "row": row,
+        "model": "parcels",
+        "model_version": "1.2.3",
+        "probability": 0.25,
+        "decision": False,
+        "features": {"weight": 1.5, "depot": "north", "probability": None},
+    }
+    return json.dumps(content | changes).encode() + b"\n"
+
+
+def tables(top: Path) -> dict[str, bytes]:
+    """The files below a folder."""
+    return {str(path.relative_to(top)): path.read_bytes() for path in sorted(top.rglob("*.parquet"))}
+
+
+LINES = [line(f"request{number}", row, day) for number, row, day in itertools.product(range(20), range(3), DAYS)]
+
+
+def test_a_file_for_each_version_and_day_has_the_rows_with_their_features(tmp_path: Path) -> None:
+    lines = [*LINES, line("a", model_version="2.0.0"), b'{"time": "x", "event": "request", "status": 200}\n']
+    counts = compacted(lines, str(tmp_path))
+    assert counts == {
+        "lines": 122,
+        "predictions": 121,
+        "other": 1,
+        "unreadable": 0,
+        "repeated": 0,
+        "partitions": 3,
+        "missing": 0,
+    }
+    found = pd.read_parquet(tmp_path / "model_version=1.2.3" / f"day={DAYS[0]}" / "predictions.parquet")
+    assert len(found) == 60
+    assert list(found.columns) == [
+        "time",
+        "request_id",
+        "row",
+        "event",
+        "model",
+        "probability",
+        "decision",
+        "feature_depot",
+        "feature_probability",
+        "feature_weight",
+    ]
+    assert found["feature_weight"].tolist() == [1.5] * 60
+    assert set(found["feature_depot"]) == {"north"}
+    assert len(pd.read_parquet(tmp_path)) == 121
+
+
+def test_any_order_repetition_and_division_of_the_lines_gives_the_same_bytes(tmp_path: Path) -> None:
+    compacted(LINES, str(tmp_path / "once"))
+    drawn = random.Random(4)
+    for trial in range(5):
+        lines = drawn.sample(LINES * 2, len(LINES) * 2)
+        cut = drawn.randrange(len(lines))
+        parts = [compacted(part, str(tmp_path / str(trial))) for part in (lines[:cut], lines[cut:])]
+        assert sum(part["repeated"] for part in parts) == len(LINES)
+        assert tables(tmp_path / str(trial)) == tables(tmp_path / "once")
+    assert compacted(LINES, str(tmp_path / "once"))["partitions"] == 0
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        line("a")[:100],
+        b"\xff\xfe\n",
+        b"Traceback (most recent call last):\n",
+        b"[" * 10_000 + b"\n",
+        line("a", model_version="../../etc"),
+        line("a", model_version=""),
+        line("a", time="yesterday"),
+        line("a", time="../../2024-01-01T00:00:00.000+00:00"),
+        line("a", features={"weight": {"nested": 1}}),
+        line("a", features=[1, 2]),
+        line("a", probability="high"),
+    ],
+)
+def test_a_line_that_is_no_prediction_is_counted_and_costs_no_other(tmp_path: Path, bad: bytes) -> None:
+    counts = compacted([LINES[0], bad, LINES[1]], str(tmp_path))
+    assert (counts["unreadable"], counts["predictions"]) == (1, 2)
+    assert len(pd.read_parquet(tmp_path)) == 2
+
+
+def test_rows_that_are_missing_from_their_requests_are_counted(tmp_path: Path) -> None:
+    counts = compacted([line("a", 0), line("a", 3), line("b", 1)], str(tmp_path))
+    assert counts["missing"] == 3
+    assert compacted([line("a", 1)], str(tmp_path))["missing"] == 2
+
+
+def test_a_feature_that_is_a_number_and_a_text_is_text_in_whatever_order_they_come(tmp_path: Path) -> None:
+    lines = [line("a", features={"code": 7}), line("b", features={"code": "x"}), line("c", features={})]
+    compacted(lines, str(tmp_path / "together"))
+    for one in lines:
+        compacted([one], str(tmp_path / "apart"))
+    assert tables(tmp_path / "apart") == tables(tmp_path / "together")
+    assert pd.read_parquet(tmp_path / "apart")["feature_code"].tolist() == ["7.0", "x", None]
+
+
+def test_containers_logs_and_compressed_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "0.log").write_bytes(b"".join(b"2024-03-01T10:00:00.1Z stdout F " + one for one in LINES[:50]))
+    (tmp_path / "1.log.gz").write_bytes(gzip.compress(b"".join(LINES[50:])))
+    run_command("log", "compact", str(tmp_path / "0.log"), str(tmp_path / "1.log.gz"), str(tmp_path / "log"))
+    assert len(pd.read_parquet(tmp_path / "log")) == len(LINES)
