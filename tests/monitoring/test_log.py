@@ -117,7 +117,8 @@ def test_a_feature_that_is_a_number_and_a_text_is_text_in_whatever_order_they_co
     for one in lines:
         compacted([one], str(tmp_path / "apart"))
     assert tables(tmp_path / "apart") == tables(tmp_path / "together")
-    assert pd.read_parquet(tmp_path / "apart")["feature_code"].tolist() == ["7.0", "x", None]
+    found = pd.read_parquet(tmp_path / "apart")["feature_code"]
+    assert found.fillna("missing").tolist() == ["7.0", "x", "missing"]
 
 
 def test_containers_logs_and_compressed_files_are_read(tmp_path: Path) -> None:
