@@ -4,7 +4,8 @@ set -euo pipefail
 name=retrain-$GITHUB_RUN_ID
 mapfile -t settings < <(grep . <<< "${SETTINGS:-}" || true)
 ontime refresh
-dvc exp run --pull --name "$name" "${settings[@]/#/--set-param=}"
+ontime pull
+dvc exp run --no-run-cache --name "$name" "${settings[@]/#/--set-param=}"
 if git diff --quiet; then
   echo "nothing came out different"
   exit

@@ -1,7 +1,7 @@
 """Hash every object of DVC's local cache and remove those whose content does not match their name.
 
-DVC trusts an object by its modification time, so only reading it detects disk corruption. `dvc pull` fetches a removed
-object again, or `dvc repro` recreates it.
+DVC trusts an object by its modification time, so only reading it detects disk corruption. `ontime pull` fetches a
+removed object again, or `dvc repro` recreates it.
 """
 
 import click
@@ -25,7 +25,7 @@ def command(push: bool) -> None:
     click.echo(f"{len(objects)} objects, {len(corrupted)} corrupted")
     if corrupted:
         raise OntimeError(
-            "the cache had corrupted objects; get them back with `dvc pull`, or recreate them with `dvc repro`"
+            "the cache had corrupted objects; get them back with `ontime pull`, or recreate them with `dvc repro`"
         )
     if push:
         click.echo(f"{push_each()} objects pushed")

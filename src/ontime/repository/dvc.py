@@ -4,7 +4,6 @@ It runs the DVC of this Python environment, whose programs the stages find on PA
 one, the environment variables with which git identifies the current repository are removed.
 """
 
-import contextlib
 import itertools
 import json
 import os
@@ -85,14 +84,6 @@ def cache_folder() -> Path:
     except OntimeError:
         raise OntimeError("not a DVC repository; run this in the repository's top folder") from None
     return Path(folder) / "files" / "md5"
-
-
-def fetch(commit: str) -> None:
-    """Fetch a commit's data that the cache lacks; data that cannot be fetched stays absent, without an error."""
-    from dvc.repo import Repo
-
-    with contextlib.suppress(Exception), Repo() as repo:  # whatever the storage's own library raises
-        repo.fetch(revs=[commit], workspace=False)
 
 
 def push_each() -> int:
