@@ -5,12 +5,12 @@ name=retrain-$GITHUB_RUN_ID
 mapfile -t settings < <(grep . <<< "${SETTINGS:-}" || true)
 ontime refresh
 ontime pull
-dvc exp run --no-run-cache --name "$name" "${settings[@]/#/--set-param=}"
+dvc exp run --name "$name" "${settings[@]/#/--set-param=}"
 if git diff --quiet; then
   echo "nothing came out different"
   exit
 fi
-dvc push
+ontime cache --push
 git switch --quiet --create "$name"
 git commit --quiet --all --message "Retrain"
 git push --quiet origin "$name"

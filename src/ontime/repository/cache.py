@@ -8,7 +8,8 @@ import click
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import is_cache_object
-from ontime.repository.dvc import cache_folder, push_each
+from ontime.repository.dvc import cache_folder
+from ontime.repository.push import push_each
 
 
 @click.command(name="cache")

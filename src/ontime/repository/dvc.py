@@ -86,36 +86,6 @@ def cache_folder() -> Path:
     return Path(folder) / "files" / "md5"
 
 
-def push_each() -> int:
-    """Push every object of the checkout's data that the remote lacks, and return their number.
-
-    Checks each object, because `dvc push` assumes that a folder is complete if its listing is in the remote.
-
-    Raises:
-        OntimeError: there is no remote, it fails, or an object is neither in the cache nor in the remote.
-    """
-    from dvc.repo import Repo
-
-    absent: set[str] = set()
-    try:
-        with Repo() as repo, repo.lock:
-            cache, remote = repo.cache.local, repo.cloud.get_remote_odb(command="push")
-            result = repo.cloud.transfer(
-                cache,
-                remote,
-                set().union(*repo.used_objs().values()),
-                shallow=False,
-                cache_odb=cache,
-                validate_status=lambda status: absent.update(one.value for one in status.missing),
-            )
-    except Exception as error:  # whatever the storage's own library raises
-        raise OntimeError(f"not pushed: {' '.join(str(error).split())[:300] or type(error).__name__}") from None
-    if absent or result.failed:
-        name = min(absent | {one.value for one in result.failed})
-        raise OntimeError(f"object {name}: not pushed: the cache lacks it (run `dvc repro`), or the remote failed")
-    return len(result.transferred)
-
-
 def how_to_push(path: str, lacking: Collection[str]) -> str:
     """The command that pushes an output, of which the remote lacks paths that `dvc data status` lists."""
     return "`dvc push`" if path in lacking or f"{path}/" in lacking else "`ontime cache --push`"

@@ -111,7 +111,7 @@ def fetch(needed: Mapping[str, str]) -> int:
     with ExitStack() as stack:
         remote = _Remote(stack)
         listings = _bring(_listings(needed), cache, remote)
-        return listings + _bring({md5: path for path, md5 in _files(needed, cache).items()}, cache, remote)
+        return listings + _bring({md5: path for path, md5 in wanted_files(needed, cache).items()}, cache, remote)
 
 
 def fetch_listings(needed: Mapping[str, str]) -> None:
@@ -121,14 +121,14 @@ def fetch_listings(needed: Mapping[str, str]) -> None:
     with ExitStack() as stack:
         _bring(_listings(needed), cache, _Remote(stack), may_be_absent=True)
     present = {path: md5 for path, md5 in needed.items() if md5.endswith(LISTING) and object_path(cache, md5).exists()}
-    _files(present, cache)
+    wanted_files(present, cache)
 
 
 def fetched_files(needed: Mapping[str, str]) -> dict[str, Path]:
     """Fetch outputs; the checked object of each file, by the file's path in the checkout."""
     fetch(needed)
     cache = cache_folder()
-    return {path: object_path(cache, md5) for path, md5 in _files(needed, cache).items()}
+    return {path: object_path(cache, md5) for path, md5 in wanted_files(needed, cache).items()}
 
 
 def listed_files_of(path: str, md5: str) -> dict[str, str]:
@@ -150,7 +150,7 @@ def _listings(needed: Mapping[str, str]) -> dict[str, str]:
     return {md5: path for path, md5 in needed.items() if md5.endswith(LISTING)}
 
 
-def _files(needed: Mapping[str, str], cache: Path) -> dict[str, str]:
+def wanted_files(needed: Mapping[str, str], cache: Path) -> dict[str, str]:
     """MD5 of each file of outputs by its path; the listings must be in the cache."""
     files: dict[str, str] = {}
     for path, md5 in needed.items():
