@@ -59,7 +59,7 @@ def test_a_listing_that_leads_out_of_its_folder_writes_nothing_into_the_release(
     assert not done.succeeded
     assert f"output {CHAMPION}: object {name}: {OTHER_BYTES}" in done.text
     assert not marker.exists()
-    assert not list(trusted.folder.rglob("sitecustomize.py"))
+    assert not list(trusted.folder.rglob("src/sitecustomize.py"))
 
 
 @pytest.mark.attack("remote-model")

@@ -79,9 +79,13 @@ def cache_folder() -> Path:
     Raises:
         OntimeError: the current folder is no DVC repository.
     """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
     try:
-        folder = dvc("cache", "dir")
-    except OntimeError:
+        with Repo() as repo:
+            folder = repo.cache.local_cache_dir
+    except DvcException:
         raise OntimeError("not a DVC repository; run this in the repository's top folder") from None
     return Path(folder) / "files" / "md5"
 

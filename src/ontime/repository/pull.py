@@ -52,6 +52,7 @@ def pull(targets: Collection[str] = ()) -> tuple[int, int]:
         OntimeError: a target is unknown, an object is absent or not what its MD5 says, or DVC keeps a changed file.
     """
     needed = chosen(named_outputs(read_lock() if LOCK.exists() else {}), targets)
+    _check(needed)
     for path in needed:
         check_inside(path, Path.cwd())
     fetched = fetch(needed)
