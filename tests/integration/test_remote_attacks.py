@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,20 @@ from ontime.repository import s3
 from ontime.repository.lock_file import outputs, read_lock
 from ontime.repository.pull import pull
 from ontime.repository.push import push_each
-from tests.checkouts import run
+from tests.checkouts import TOP, run
 from tests.releases import Repository, enter
 from tests.remote import Bucket, key_of
 
 CHAMPION = "models/champion"
 CHANGES = 100
+START = """
+import json, sys
+from pathlib import Path
+
+from ontime.repository.s3 import start
+
+print(json.dumps(start(Path(sys.argv[1]))))
+"""
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +36,8 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A server with an empty bucket."""
-    state = s3.start(tmp_path_factory.mktemp("s3"))
+    # in a process of its own, which ends while the server runs on
+    state = json.loads(run(sys.executable, "-c", START, str(tmp_path_factory.mktemp("s3")), cwd=TOP).stdout)
     try:
         yield state
     finally:
@@ -98,7 +108,7 @@ def test_a_changed_threshold_is_not_proven_and_comes_back_as_an_earlier_version(
     made = run(
         "make",
         "--file",
-        str(Path(__file__).parents[2] / "Makefile"),
+        str(TOP / "Makefile"),
         "-o",
         "setup",
         "release",

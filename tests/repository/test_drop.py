@@ -71,7 +71,7 @@ def test_what_is_nowhere_is_told_before_anything_is_lost(finished: Path, monkeyp
     before = state(clone)
     with pytest.raises(
         OntimeError,
-        match=r"^output [^\n]+: object \w+(\.dir)?: (neither in DVC's cache nor in its remote; |not fetched: )[^\n]+; nothing was changed; ",
+        match=r"^output [^\n]+: object [\w.]+: (neither in DVC's cache|not fetched: )[^\n]+; nothing was changed; ",
     ):
         command.main([], standalone_mode=False)
     assert state(clone) == before

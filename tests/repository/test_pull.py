@@ -1,6 +1,7 @@
 """Outputs from the remote: checked before they are used, named if they are not what git says."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,8 @@ from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.repository.lock_file import read_lock
 from ontime.repository.pull import fetch_listings, pull
-from tests.checkouts import commit, git, run
-from tests.releases import isolated, md5
+from tests.checkouts import TOP, commit, git, run
+from tests.releases import identify, isolated, md5
 from tests.remote import with_file
 
 GRAPH = """\
@@ -23,6 +24,8 @@ stages:
     do: {cmd: "echo ${item} > ${item}", deps: [folder], outs: ["${item}"]}
   kept: {cmd: echo 1 > score.json, deps: [code], metrics: [score.json: {cache: false}]}
 """
+PULLS = re.compile(r"\bdvc (pull|fetch)\b|--pull(?![-\w])|--run-cache\b")
+CALLS = re.compile(r"DVCFileSystem|dvc\.api|\b(dvc|show)\(\"(pull|fetch)\"|\b(repo|cloud)\.(fetch|pull)\(")
 EVIL = b"print('evil')\n"
 Objects = Callable[[str], Path]
 
@@ -101,7 +104,7 @@ def refused(clone: Path, *targets: str) -> str:
 
 def test_all_outputs_come_back_with_their_bytes(clone: Path, finished: Path, capfd: pytest.CaptureFixture[str]) -> None:
     commands.main(["pull"], standalone_mode=False)
-    assert capfd.readouterr().out == "4 outputs checked, 6 objects fetched\n"
+    assert capfd.readouterr().out == "4 outputs checked, 5 objects fetched\n"
     assert {name: content for name, content in state(clone).items() if ".git" not in name} == {
         name: content for name, content in state(finished).items() if ".git" not in name
     }
@@ -228,6 +231,7 @@ def test_listings_alone_are_fetched_and_checked_and_may_be_absent(clone: Path) -
 
 @pytest.mark.attack("remote-code")
 def test_a_run_that_somebody_else_planted_in_the_remote_is_not_taken(clone: Path) -> None:
+    identify(clone)
     pull()
     Path("code").write_text("2\n")
     run("dvc", "repro", "--quiet", "first", cwd=clone)
@@ -250,3 +254,12 @@ def test_a_run_that_somebody_else_planted_in_the_remote_is_not_taken(clone: Path
     # as .github/scripts/retrain.sh runs it
     run("dvc", "exp", "run", "--name", "again", cwd=clone)
     assert {path.name for path in Path("folder").iterdir()} == {"code", "one"}
+
+
+@pytest.mark.attack("remote-code")
+def test_nothing_else_reads_from_the_remote() -> None:
+    commands_of = [TOP / "Makefile", *(path for path in (TOP / ".github").rglob("*") if path.is_file())]
+    code = sorted((TOP / "src").rglob("*.py"))
+    assert len(commands_of) > 10 and len(code) > 100
+    assert not [str(path) for path in commands_of if PULLS.search(path.read_text())]
+    assert not [str(path) for path in code if CALLS.search(path.read_text())]
