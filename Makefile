@@ -82,7 +82,7 @@ pull-request: setup ## check this branch against BASE: the proof of dvc.lock, th
 	ontime manifests --base "$$base" --output report && exit $${status:-0}
 
 release: setup ## first step of a release: pull this commit's model and check dvc.lock
-	dvc pull models/champion
+	ontime pull models/champion
 	ontime proof
 
 rehearsal: setup ## run the workflow on a temporary local cluster (as root); ONTIME_REHEARSAL_FULL=1: all chapters, production times

@@ -4,12 +4,13 @@ set -euo pipefail
 name=retrain-$GITHUB_RUN_ID
 mapfile -t settings < <(grep . <<< "${SETTINGS:-}" || true)
 ontime refresh
-dvc exp run --pull --name "$name" "${settings[@]/#/--set-param=}"
+ontime pull
+dvc exp run --name "$name" "${settings[@]/#/--set-param=}"
 if git diff --quiet; then
   echo "nothing came out different"
   exit
 fi
-dvc push
+ontime cache --push
 git switch --quiet --create "$name"
 git commit --quiet --all --message "Retrain"
 git push --quiet origin "$name"

@@ -154,7 +154,7 @@ class Story:
         """Do what the release workflow's first job does for the checkout's commit: tag, check, sign, build, push."""
         tag = f"{NAME}@{version}"
         self.ontime("release", "register", version, "--push")
-        self.run("dvc", "pull", "--quiet", "models/champion")
+        self.run("ontime", "pull", "models/champion")
         self.ontime("proof")
         self.ontime("sign", "--new-key")
         self.ontime("release", "check", tag)

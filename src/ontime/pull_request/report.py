@@ -28,6 +28,8 @@ from ontime.pull_request.gate import (
 )
 from ontime.repository.dvc import answer
 from ontime.repository.git import commit_of
+from ontime.repository.lock_file import LOCK, committed_lock, outputs
+from ontime.repository.pull import fetch_listings, fetched_files
 
 MARKER = "<!-- ontime report -->"
 """First line of the report, which identifies its comment."""
@@ -57,6 +59,7 @@ def command(base: str, output: Path, image_url: str) -> None:
     commit = commit_of(base)
     if commit is None:
         raise OntimeError(f"--base {base}: no such revision")
+    fetch_compared(commit)
     before, after = read_champion(_base_opener(commit)), read_champion(_workspace_opener)
     both, unpaired = paired(before.predictions, after.predictions)
     metrics = compare_metrics(both, before.predictions.threshold, after.predictions.threshold, decision, gate)
@@ -72,6 +75,13 @@ def command(base: str, output: Path, image_url: str) -> None:
     click.echo(f"{output / 'report.md'}: {verdict(failed)}")
     if failed:
         raise OntimeError(f"gate: {verdict(failed)}")
+
+
+def fetch_compared(commit: str) -> None:
+    """Check what DVC would read from the remote when it compares: listings, and files of metrics."""
+    made = outputs(committed_lock(commit))
+    fetch_listings(made)
+    fetched_files({path: md5 for path, md5 in made.items() if path.endswith(".json")})
 
 
 def read_champion(opened: Callable[[Path], IO[bytes]]) -> Champion:
@@ -101,20 +111,16 @@ def _workspace_opener(path: Path) -> IO[bytes]:
 
 
 def _base_opener(commit: str) -> Callable[[Path], IO[bytes]]:
-    from dvc.api import DVCFileSystem
-
-    files = DVCFileSystem(rev=commit)
+    made = outputs(committed_lock(commit))
 
     def opened(path: Path) -> IO[bytes]:
+        out = next((one for one in map(str, (path, *path.parents)) if one in made), None)
+        if out is None:
+            raise OntimeError(f"{path} of {commit[:12]}: not in {LOCK} there")
         try:
-            stream: IO[bytes] = files.open(str(path), "rb")
-            return stream
-        except Exception as error:  # whatever a cache or a remote without the file raises
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise OntimeError(
-                f"{path} of {commit[:12]}: neither in the cache nor in the remote: {reason}; "
-                "`dvc push` on the base branch, or `dvc repro` there"
-            ) from None
+            return fetched_files({out: made[out]})[str(path)].open("rb")
+        except (OntimeError, KeyError) as error:
+            raise OntimeError(f"{path} of {commit[:12]}: {error}; or `dvc repro` on the base branch") from None
 
     return opened
 

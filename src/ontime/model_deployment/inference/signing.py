@@ -47,26 +47,6 @@ trust_option = click.option(
 )
 
 
-@click.command(name="sign")
-@click.option("--model", type=click.Path(path_type=Path), default=paths.CHAMPION, show_default=True)
-@click.option("--signature", type=click.Path(path_type=Path), default=SIGNATURE, show_default=True)
-@click.option(
-    "--key", type=click.Path(path_type=Path), default=PRIVATE_KEY, show_default=True, help="Private key, PEM."
-)
-@click.option("--new-key", is_flag=True, help="Make the key pair first, unless it exists.")
-@click.option("--keyless", is_flag=True, help="Sign with this job's OIDC token (Sigstore) instead of a key.")
-@trust_option
-def command(model: Path, signature: Path, key: Path, new_key: bool, keyless: bool, trust_config: Path | None) -> None:
-    """Sign the champion's folder."""
-    if keyless and new_key:
-        raise click.UsageError("--keyless signs without a key; leave out --new-key")
-    read_manifest(model)
-    if new_key and not key.exists():
-        make_key(key)
-    sign(model, signature, None if keyless else key, trust_config)
-    click.echo(f"signed {model}: {signature}")
-
-
 def make_key(private: Path) -> None:
     """Write a P-256 key pair, the public half beside the private one with the ending .pub."""
     key = ec.generate_private_key(ec.SECP256R1())
