@@ -62,7 +62,9 @@ def test_every_image_is_named_by_digest(rendered: dict[str, list[Manifest]]) -> 
         assert digest.startswith("sha256:") and ":" not in name.rpartition("/")[2], image
 
 
-def test_every_container_asks_for_and_is_bound_to_processor_memory_and_disk(rendered: dict[str, list[Manifest]]) -> None:
+def test_every_container_asks_for_and_is_bound_to_processor_memory_and_disk(
+    rendered: dict[str, list[Manifest]],
+) -> None:
     for where, manifest in pods(rendered):
         for container in containers(manifest):
             assert container["resources"]["requests"].keys() == TAKEN, where
@@ -93,7 +95,7 @@ def mebibytes(quantity: str) -> int:
 
 
 def disk(manifest: Manifest, kind: str) -> int:
-    """What the largest container of a pod asks for or may take, in MiB; our pods have one beside those that come first."""
+    """What a pod asks for or may take, in MiB: its largest container's, because ours has one beside those before it."""
     return max(mebibytes(container["resources"][kind][DISK]) for container in containers(manifest))
 
 

@@ -31,6 +31,7 @@ from tests.rehearsal.cluster.processes import PODS, owned
 from tests.rehearsal.cluster.rig import rig
 from tests.rehearsal.story import ARGO_CD, CACHE, NAME, Load, Story, clean
 from tests.releases import digest_of, isolated
+from tests.secret_pods import HARMLESS, secret_pods
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.xdist_group("rehearsal")]
 needs = pytest.mark.needs
@@ -44,6 +45,7 @@ FEWEST_REQUESTS = 100_000 if FULL else 10_000
 """Over one canary and the rolling update that ends it."""
 ABORT_SECONDS = 180
 """From the first answer of a bad version to the end of it."""
+JOB_CONTROLLER = "system:serviceaccount:kube-system:job-controller"
 SLEEP = """        import asyncio
 
         await asyncio.sleep(0.2)
@@ -469,6 +471,17 @@ def test_9_neither_the_namespace_nor_the_default_project_lets_in_what_they_shoul
     story.rig.kubectl("delete", "application.argoproj.io", "stray", "--namespace", ARGO_CD)
     assert {one["type"] for one in told} == {"InvalidSpecError"}
     assert "is not permitted in project 'default'" in json.dumps(told)
+
+
+@pytest.mark.attack("platform-access")
+@needs("4_argo_cd_brings_it_into_an_empty_cluster")
+def test_9_no_pod_of_the_model_reads_a_secret(story: Story) -> None:
+    create = ("create", "--dry-run=server", "--namespace=ontime-staging", f"--as={JOB_CONTROLLER}", "--filename=-")
+    assert "created (server dry run)" in story.rig.kubectl(*create, text=json.dumps(HARMLESS))
+    for what, pod in secret_pods():
+        with pytest.raises(OntimeError) as refused:
+            story.rig.kubectl(*create, text=json.dumps(pod))
+        assert "ontime-no-secrets" in str(refused.value), (what, refused.value)
 
 
 LINKS = [
