@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ontime.common.files import read_json
 from ontime.model_deployment.service.settings import Settings
 from tests.checkouts import TOP
+from tests.pages import blocks
 from tests.rehearsal.cluster.certificates import Authority
 from tests.rehearsal.cluster.processes import SYSTEM_PATH
 from tests.servers import JsonHandler, free_port, http_server
@@ -99,8 +100,13 @@ def configuration(port: int, service: str, secrets: Path) -> str:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, service: str) -> Iterator[Gateway]:
-    """The gateway in front of a service, with an authority for servers, one for clients and one that is neither."""
+def gateway(
+    folder: Path, service: str, authority: Path | None = None, listed: str = f'"CN={KNOWN}" {KNOWN};'
+) -> Iterator[Gateway]:
+    """The gateway in front of a service, with an authority for servers, one for clients and one that is neither.
+
+    `authority` is another one for clients, and `listed` what clients.map has.
+    """
     nginx = shutil.which("nginx", path=SYSTEM_PATH)
     if nginx is None:
         pytest.skip("nginx is not installed")
@@ -117,7 +123,9 @@ def gateway(folder: Path, service: str) -> Iterator[Gateway]:
     for path in sorted((folder / "strange").glob("strange.*")):
         shutil.copyfile(path, folder / "clients" / path.name)
     port, log = free_port(), folder / "error.log"
-    (folder / "configuration" / "clients.map").write_text(f'"CN={KNOWN}" {KNOWN};\n# "CN={REMOVED}" {REMOVED};\n')
+    (folder / "configuration" / "clients.map").write_text(f'{listed}\n# "CN={REMOVED}" {REMOVED};\n')
+    if authority:
+        shutil.copyfile(authority, folder / "clients" / "ca.crt")
     path = folder / "configuration" / "nginx.conf"
     path.write_text(configuration(port, service, folder))
     # as in the pod one user reads the keys, where nginx would take another one for its workers if root starts it
@@ -129,7 +137,7 @@ def gateway(folder: Path, service: str) -> Iterator[Gateway]:
     def answers() -> bool:
         assert process.poll() is None, log.read_text()
         with contextlib.suppress(ConnectionError):
-            return found.ask(KNOWN)[0] == 200
+            return found.ask(KNOWN)[0] > 0
         return False
 
     try:
@@ -174,6 +182,21 @@ def test_a_client_with_its_certificate_gets_predictions(door: Gateway, signed: P
     wait(lambda: '"request_id":"mine"' in log.read_text())
     (line,) = (line for line in map(json.loads, log.read_text().splitlines()) if line["request_id"] == "mine")
     assert (line["client"], line["verified"], line["status"]) == (KNOWN, "SUCCESS", 200)
+
+
+def test_the_documented_commands_make_a_client_that_is_let_in(running: Running, tmp_path: Path) -> None:
+    (commands,) = (text for language, text in blocks(TOP / "docs" / "operations.md") if text.startswith("openssl req"))
+    made = tmp_path / "made"
+    made.mkdir()
+    done = subprocess.run(["bash", "-euc", commands], cwd=made, capture_output=True, text=True, check=True)
+    subject = done.stdout.strip().splitlines()[-1].removeprefix("subject=")
+    (tmp_path / "gateway").mkdir()
+    with gateway(tmp_path / "gateway", f"127.0.0.1:{running.port}", made / "ca.crt", f'"{subject}" booking;') as door:
+        for end in ("crt", "key"):
+            shutil.copyfile(made / f"booking.{end}", door.secrets / "clients" / f"documented.{end}")
+        assert door.ask("documented")[0] == 200
+        # and no other authority's
+        assert door.ask(KNOWN)[0] == 400
 
 
 @pytest.mark.attack("client")
