@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from ontime.manifests.render import Manifest
+from ontime.manifests.render import Manifest, parse
+from tests.checkouts import TOP
 from tests.kubernetes import one
+from tests.pages import blocks
 
 pytestmark = pytest.mark.xdist_group("manifests")
 ABSENT = object()
@@ -59,6 +61,10 @@ REFERENCE = re.compile(r"\$\{env:\w+\}")
 NAMES_A_KEY = {("airflow", "secret.secretKey")}
 """Which key of a Secret is meant, where the value's own name sounds as if it were the secret."""
 DANGEROUS = re.compile(r"insecure_?skip_?verify|allow_?insecure|disable_?auth|anonymous", re.IGNORECASE)
+MADE_IN_THE_CLUSTER = {"airflow-database-app", "mlflow-database-app", "opensearch-authority", "opensearch-nodes"}
+"""By CloudNativePG and cert-manager."""
+CALLED = {"existingSecret", "internalUsersSecret", "fernetKeySecretName", "apiSecretKeySecretName", "jwtSecretName"}
+REFERS = {"existingAdminSecret", "existingDatabaseSecret", "secretKeyRef", "secretRef"}
 
 
 def sources(rendered: dict[str, list[Manifest]]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -192,3 +198,31 @@ def test_each_database_is_copied_every_day_and_kept_for_a_month(rendered: dict[s
         assert backups["s3"]["path"] == f"/{values['cluster']['initdb']['database']}"
         # the bucket of the databases, not the one of DVC, whose readers are others
         assert backups["s3"]["bucket"] == "ontime-databases"
+
+
+def test_each_secret_that_is_made_by_hand_is_documented(rendered: dict[str, list[Manifest]]) -> None:
+    found = {"argocd-notifications-secret"}
+    for _, values in sources(rendered):
+        for path, text in leaves(values):
+            is_named = path[-1] in CALLED | {"secretName"} or (path[-1] == "name" and set(path) & (CALLED | REFERS))
+            found |= {text} if is_named else set()
+    for manifest in rendered["gateway"]:
+        for path, text in leaves(manifest):
+            found |= {text} if path[-1] == "secretName" else set()
+    page = (TOP / "docs" / "operations.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| `([a-z-]+)` \| [a-z-]+ \| `", page, re.MULTILINE)
+    assert found - MADE_IN_THE_CLUSTER == set(documented) and len(set(documented)) == len(documented)
+    assert found > MADE_IN_THE_CLUSTER
+
+
+def test_the_documented_values_for_a_restore_are_those_of_the_same_database(
+    rendered: dict[str, list[Manifest]],
+) -> None:
+    (text,) = (text for _, text in blocks(TOP / "docs" / "operations.md") if text.startswith("mode: recovery"))
+    (restore,) = parse(text)
+    (values,) = (one for chart, one in sources(rendered) if chart == "cluster" and "mlflow" in one["fullnameOverride"])
+    assert restore["recovery"]["clusterName"] == values["fullnameOverride"]
+    assert restore["recovery"]["s3"] == values["backups"]["s3"]
+    assert restore["recovery"]["pluginConfiguration"] == values["backups"]["pluginConfiguration"]
+    assert {name: restore["recovery"][name] for name in ("database", "owner")} == values["cluster"]["initdb"]
+    assert restore["backups"]["s3"]["path"] != values["backups"]["s3"]["path"]

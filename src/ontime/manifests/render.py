@@ -23,7 +23,7 @@ Manifest = dict[str, Any]
 
 
 def targets(top: Path) -> dict[str, Path]:
-    """Folders that are applied, relative to `top`, by a short name: overlays, what is around them, Argo CD's own objects."""
+    """Folders that are applied, relative to `top`, by a short name: overlays, what is around them, Argo CD's own."""
     folders = {
         f"overlays/{path.parent.name}": path.parent for path in sorted(top.glob(f"{KUBERNETES}/overlays/*/*.yaml"))
     }
