@@ -106,13 +106,17 @@ def test_who_has_no_account_reads_and_writes_nothing(closed: str) -> None:
 def test_training_is_recorded_by_who_logs_in(closed: str, tmp_path: Path) -> None:
     checkout = small_fork(tmp_path / "checkout")
     run("dvc", "repro", "evaluate@logistic_regression", cwd=checkout)
-    there = {"ONTIME_TRACKING": "on", "MLFLOW_TRACKING_URI": closed}
-    refused = run("ontime", "track", cwd=checkout, **there)
+    refused = run("ontime", "track", cwd=checkout, ONTIME_TRACKING="on", MLFLOW_TRACKING_URI=closed)
     assert refused.stderr.startswith("warning: MLflow at ") and "not recorded" in refused.stderr
     assert refused.stderr.count("\n") == 1
     name, password = ADMINISTRATOR
     done = run(
-        "ontime", "track", cwd=checkout, MLFLOW_TRACKING_USERNAME=name, MLFLOW_TRACKING_PASSWORD=password, **there
+        *("ontime", "track"),
+        cwd=checkout,
+        ONTIME_TRACKING="on",
+        MLFLOW_TRACKING_URI=closed,
+        MLFLOW_TRACKING_USERNAME=name,
+        MLFLOW_TRACKING_PASSWORD=password,
     )
     assert "warning" not in done.stderr
     found = requests.post(f"{closed}/{SEARCH}", json={"max_results": 5}, auth=ADMINISTRATOR, timeout=30).json()
