@@ -49,7 +49,6 @@ CLOSED: dict[str, dict[str, Any]] = {
         "securityConfig.internalUsersSecret": NAMED,
         "securityConfig.config.data.internal_users\\.yml": ABSENT,
         "securityConfig.config.data.config\\.yml.config.dynamic.http.anonymous_auth_enabled": False,
-        "singleNode": ABSENT,
     },
     "opentelemetry-collector": {},
     "plugin-barman-cloud": {},
