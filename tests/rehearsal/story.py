@@ -77,6 +77,8 @@ class Story:
     rig: Rig
     folder: Path
     full: bool
+    new_cluster: Callable[[], Rig]
+    """Ends the cluster that runs and starts another."""
     podman: dict[str, str] = field(default_factory=dict)
     base: str = ""
     key: str = ""
@@ -125,6 +127,24 @@ class Story:
         # made again it would be another image, and every layer on it with it
         made = self.run("podman", "image", "exists", LOCAL_BASE, check=False)
         self.base = LOCAL_BASE if made.returncode == 0 else find_base("podman", CACHE, environment(**self.podman))
+
+    def clone(self, name: str) -> Path:
+        """A new clone of the team's repository, with its tags."""
+        target = self.folder / "clones" / name
+        target.parent.mkdir(exist_ok=True)
+        git(self.folder, "clone", "--quiet", str(self.rig.repository), str(target))
+        git(target, "fetch", "--quiet", "--tags", "origin")
+        return target
+
+    def lose_the_cluster(self) -> None:
+        """Replace the cluster by an empty one; of all that was in it, its forge's repository and its registry stay."""
+        kept = self.folder / "kept"
+        git(self.folder, "clone", "--quiet", "--mirror", str(self.rig.repository), str(kept / "repository.git"))
+        shutil.copytree(self.rig.folder / "registry", kept / "registry")
+        self.rig = self.new_cluster()
+        git(kept / "repository.git", "push", "--quiet", "--mirror", str(self.rig.repository))
+        shutil.copytree(kept / "registry", self.rig.folder / "registry", dirs_exist_ok=True)
+        self.git("remote", "set-url", "origin", str(self.rig.repository))
 
     def set(self, section: str, **values: Any) -> None:
         """Change parameters of a section by its dotted name."""

@@ -21,16 +21,18 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+import requests
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.model_deployment.inference.signing import make_key
-from ontime.release.release_file import path_of
+from ontime.release.release_file import parse, path_of
 from tests.checkouts import commit, git, run
 from tests.rehearsal.cluster.processes import PODS, owned
-from tests.rehearsal.cluster.rig import rig
+from tests.rehearsal.cluster.rig import Rig, rig
 from tests.rehearsal.story import ARGO_CD, CACHE, NAME, Load, Story, clean
 from tests.releases import digest_of, isolated
+from tests.secret_pods import HARMLESS, secret_pods
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.xdist_group("rehearsal")]
 needs = pytest.mark.needs
@@ -44,9 +46,10 @@ FEWEST_REQUESTS = 100_000 if FULL else 10_000
 """Over one canary and the rolling update that ends it."""
 ABORT_SECONDS = 180
 """From the first answer of a bad version to the end of it."""
-SLEEP = """        import asyncio
+JOB_CONTROLLER = "system:serviceaccount:kube-system:job-controller"
+SLEEP = """            import asyncio
 
-        await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)
 """
 FLOOR = """\
 apiVersion: argoproj.io/v1alpha1
@@ -101,12 +104,17 @@ def story(tmp_path_factory: pytest.TempPathFactory, figures: dict[str, Any]) -> 
         for name, value in {**isolated(folder / "home"), "GNUPGHOME": str(folder / "gnupg")}.items():
             patch.setenv(name, value)
         begun = time.monotonic()
-        with rig(tmp_path_factory.mktemp("rig"), POLLING_SECONDS) as cluster:
-            figures["cluster_seconds"] = round(cluster.seconds_to_up, 1)
-            told = Story(cluster, folder, FULL)
+        with contextlib.ExitStack() as machine:
+
+            def new_cluster() -> Rig:
+                machine.close()
+                return machine.enter_context(rig(tmp_path_factory.mktemp("rig"), POLLING_SECONDS))
+
+            told = Story(new_cluster(), folder, FULL, new_cluster)
+            figures["cluster_seconds"] = round(told.rig.seconds_to_up, 1)
             told.begin()
             yield told
-            figures["peak_mib"] = cluster.peak_mib["total"]
+            figures["peak_mib"] = told.rig.peak_mib["total"]
         figures["wall_seconds"] = round(time.monotonic() - begun, 1)
 
 
@@ -303,6 +311,17 @@ def test_6_what_staging_ran_becomes_all_of_production(story: Story, figures: dic
     assigned = story.ontime("release", "assign", "v1.1.0", "production", "--push")
     tag = assigned.partition(": ")[0]
     canary(story, figures, "production", "v1.1.0", lambda: story.promote(tag), told=False)
+    pages = ("/", "/docs", "/openapi.json")
+    assert {answered(story, "staging", page) for page in pages} == {200}
+    assert {answered(story, "production", page) for page in pages} == {404}
+    assert answered(story, "production", "/v2/health/ready") == 200
+
+
+def answered(story: Story, stage: str, path: str) -> int:
+    """The status by which a stage's Service answers for a path."""
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(f"http://{story.address(stage)}{path}", timeout=10).status_code
 
 
 def aborted(story: Story, figures: dict[str, Any], what: str, change: Callable[[], str], metric: str = "") -> float:
@@ -377,11 +396,11 @@ def shuffle(text: str, column: str, share: float) -> str:
 
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
 def test_7_a_service_that_is_slower_is_taken_back_by_its_latency(story: Story, figures: dict[str, Any]) -> None:
-    app = story.checkout / "src" / "ontime" / "model_deployment" / "service" / "app.py"
-    before = "        probability = await self.service.batcher.probability(matrix)\n"
-    text = app.read_text()
+    endpoint = story.checkout / "src" / "ontime" / "model_deployment" / "service" / "inference_endpoint.py"
+    before = "            probability = await self.service.probability(rows, requested)\n"
+    text = endpoint.read_text()
     assert text.count(before) == 1
-    app.write_text(text.replace(before, SLEEP + before))
+    endpoint.write_text(text.replace(before, SLEEP + before))
     slow = story.commit("Look something up")
     story.register("v1.3.0")
     seconds = aborted(story, figures, "v1.3.0", lambda: publish(story, "v1.3.0"), "latency-p95")
@@ -471,6 +490,17 @@ def test_9_neither_the_namespace_nor_the_default_project_lets_in_what_they_shoul
     assert "is not permitted in project 'default'" in json.dumps(told)
 
 
+@pytest.mark.attack("platform-access")
+@needs("4_argo_cd_brings_it_into_an_empty_cluster")
+def test_9_no_pod_of_the_model_reads_a_secret(story: Story) -> None:
+    create = ("create", "--dry-run=server", "--namespace=ontime-staging", f"--as={JOB_CONTROLLER}", "--filename=-")
+    assert "created (server dry run)" in story.rig.kubectl(*create, text=json.dumps(HARMLESS))
+    for what, pod in secret_pods():
+        with pytest.raises(OntimeError) as refused:
+            story.rig.kubectl(*create, text=json.dumps(pod))
+        assert "ontime-no-secrets" in str(refused.value), (what, refused.value)
+
+
 LINKS = [
     *("pods", "release file", "tag", "commit", "dvc.lock", "model", "manifest"),
     *("image", "labels", "model layer", "signature", "raw data"),
@@ -493,10 +523,7 @@ def test_10_production_is_verified_from_its_pods_to_the_raw_data(story: Story, f
 
 def tampered(story: Story, name: str) -> Path:
     """A clone of the team's repository with its own copy of the data."""
-    target = story.folder / "tampered" / name
-    target.parent.mkdir(exist_ok=True)
-    git(story.folder, "clone", "--quiet", str(story.rig.repository), str(target))
-    git(target, "fetch", "--quiet", "--tags", "origin")
+    target = story.clone(name)
     run(
         "cp",
         "--recursive",
@@ -723,3 +750,48 @@ def service_of(story: Story, stage: str) -> psutil.Process:
             if name == PODS and process.environ().get("HOSTNAME") in pods:
                 return process
     raise AssertionError(f"no process of {', '.join(pods)}")
+
+
+@needs("10_production_is_verified_from_its_pods_to_the_raw_data")
+def test_13_a_new_cluster_serves_from_the_repository_the_remote_and_the_registry(
+    story: Story, figures: dict[str, Any]
+) -> None:
+    stages = ("staging", "production")
+    promised = {stage: released(story, stage, "digest") for stage in stages}
+    assert {stage: set(story.pods(stage).values()) for stage in stages} == {
+        stage: {digest} for stage, digest in promised.items()
+    }
+    story.lose_the_cluster()
+    assert all(story.pods(stage) == {} for stage in stages)
+    # what an operator has: a clone, the remote's address and credentials, the key that signs, access to the cluster
+    begun = time.time()
+    restored = story.clone("restored")
+    run("cp", str(story.checkout / ".dvc" / "config.local"), str(restored / ".dvc" / "config.local"), cwd=restored)
+    run("cp", "--recursive", str(story.checkout / ".keys"), str(restored / ".keys"), cwd=restored)
+    story.run("dvc", "pull", "--quiet", cwd=restored)
+    pulled = time.time()
+    story.rig.add_gpg_key(story.folder / "key.asc")
+    story.rig.kubectl("apply", "--filename", str(restored / "argocd" / "bootstrap.yaml"))
+    head = git(restored, "rev-parse", "HEAD").strip()
+    synced = {stage: story.wait_synced(stage, head, 300) - pulled for stage in stages}
+    assert {stage: set(story.pods(stage).values()) for stage in stages} == {
+        stage: {digest} for stage, digest in promised.items()
+    }
+    with story.load("production", 50) as load:
+        time.sleep(2)
+        seen = load.stop()
+    assert (seen["failures"], list(seen["versions"])) == (0, [released(story, "production", "version")])
+    assert walk(story, restored) == (LINKS, "")
+    figures["restore_seconds"] = {
+        "cluster": round(story.rig.seconds_to_up, 1),
+        "clone_and_pull": round(pulled - begun, 1),
+        **{f"bootstrap_to_{stage}": round(seconds, 1) for stage, seconds in synced.items()},
+    }
+
+
+def released(story: Story, stage: str, name: str) -> str:
+    """What the release file of a stage says at the tip of main: its digest or its version."""
+    text = story.git("show", f"origin/main:{path_of(stage)}")
+    release = parse(text, path_of(stage))
+    assert release is not None
+    return str(getattr(release, name))

@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     """Share of requests whose predictions are logged."""
     prediction_log_redact: list[str] = []
     """Features, as a JSON list, whose values are left out of the log."""
+    page: bool = True
+    """Whether the page, the model card and the API's documentation are served; if not, their paths are unknown."""
     access_log: bool = True
     log_queue_lines: Count = 16384
     """Lines that wait for standard output; above it, lines are dropped and counted."""
