@@ -8,9 +8,9 @@ import click
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.inference.signing import Signer
 from ontime.release.release_file import Release
 from ontime.verification import graph, running
+from ontime.verification.release import Checks
 from tests.releases import NAME, Repository, digest_of, enter, md5
 
 RELEASE = Release("v1.0.0", "c" * 40, "5" * 64, "registry.example/team/ontime", digest_of("v1.0.0"))
@@ -100,7 +100,7 @@ def test_a_broken_pod_is_the_first_link(
 def test_a_stage_that_released_nothing_is_named(repository: Repository) -> None:
     del repository
     with pytest.raises(OntimeError, match=r"^release file: .*production.*: nothing was released yet$"):
-        list(running.verify_running("production", "there", None, "main", Signer()))
+        list(running.verify_running("production", "there", None, "main", Checks()))
 
 
 def test_raw_data_is_read_and_a_changed_or_missing_byte_is_named(repository: Repository) -> None:
