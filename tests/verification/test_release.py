@@ -395,7 +395,7 @@ def test_a_key_signs_the_model_and_vouches_for_no_image(chain: Chain, tmp_path: 
     sign(chain.model, chain.model.with_suffix(".sig"), tmp_path / "model.key")
     files = {f"models/champion{end}": chain.model.with_suffix(end).read_bytes() for end in (".sig", ".pub")}
     key_alone = {"PUBLIC_KEY": "/models/champion.pub", "IDENTITY": "", "IDENTITY_PROVIDER": ""}
-    chain.push({**files, "models/champion.trust.json": None}, **key_alone)
+    chain.push({**files, "models/champion.trust.json": None}, None, **key_alone)
     held = []
     with pytest.raises(OntimeError, match=r"^layers: a key signs the model, not the image; add --rebuild, or --ident"):
         for link, _ in verify_release("staging", checks=Checks(Signer(tmp_path / "model.pub"))):

@@ -36,7 +36,6 @@ SPEC = {
 }
 CONTAINER = {
     "imagePullPolicy": "IfNotPresent",
-    "resizePolicy": [{"resourceName": name, "restartPolicy": "NotRequired"} for name in ("cpu", "memory")],
     "terminationMessagePath": "/dev/termination-log",
     "terminationMessagePolicy": "File",
 }
