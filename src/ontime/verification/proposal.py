@@ -22,13 +22,13 @@ PLAIN_FILE = "100644"
 
 
 @click.command(name="release-file")
-@click.option("--base", metavar="REV", required=True, help="Commit of the branch that the change is for.")
-@click.option("--head", metavar="REV", required=True, help="Commit of the change; nothing of it is checked out.")
+@click.argument("onto", metavar="BASE")
+@click.argument("head")
 @click.option("--branch", default="main", show_default=True, help="The default branch.")
 @checks_options
-def command(base: str, head: str, branch: str, checks: Checks) -> None:
-    """Check a pull request's change of a release file before it is merged."""
-    for link, what in verify_proposal(base, head, branch, checks):
+def command(onto: str, head: str, branch: str, checks: Checks) -> None:
+    """Check the release file in a change from commit BASE of the branch to commit HEAD, which is not checked out."""
+    for link, what in verify_proposal(onto, head, branch, checks):
         click.echo(f"{link:<16}{what}")
 
 
