@@ -16,6 +16,7 @@ import pytest
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.model_deployment.inference.signing import Signer, sign
+from ontime.release.commit_checks import folder_md5
 from ontime.release.image import build_command, run
 from ontime.release.image_check import Rebuild, check_image
 from ontime.release.image_layers import MARK
@@ -31,6 +32,16 @@ pytestmark = [pytest.mark.integration, pytest.mark.rehearsal, pytest.mark.xdist_
 IDENTITY = "https://github.com/acme/ontime/.github/workflows/sign.yml@refs/heads/main"
 LINKS = ["image", "image signature", "configuration", "model layer", "signature", "layers"]
 PACKAGES = "opt/ontime/lib/python3.11/site-packages"
+LOCK = """\
+schema: '2.0'
+stages:
+  export:
+    cmd: export
+    outs:
+    - path: models/champion
+      hash: md5
+      md5: {md5}.dir
+"""
 EVIL = b"import os\nos.environ['EVIL'] = '1'\n"
 Layers = list[bytes]
 
@@ -92,7 +103,9 @@ def real(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> Iterator[Real]
         pytest.skip("podman is not installed (Debian and Ubuntu: apt-get install podman)")
     top = tmp_path_factory.mktemp("real")
     checkout = copy_checkout(top / "checkout")
-    shutil.copy(fork / "dvc.lock", checkout / "dvc.lock")
+    champion = fork / "models" / "champion"
+    md5 = folder_md5({path.relative_to(champion).as_posix(): path.read_bytes() for path in champion.iterdir()})
+    (checkout / "dvc.lock").write_text(LOCK.format(md5=md5))
     commit(checkout, "graph")
     shutil.copytree(fork / "models" / "champion", checkout / "models" / "champion")
     stores = [tmp_path_factory.mktemp("podman") for _ in range(2)]

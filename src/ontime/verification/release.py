@@ -93,7 +93,8 @@ def verify_release(
     Raises:
         OntimeError: a check fails; the message begins with its name.
     """
-    registry = read_registry()
+    with link_of("tag"):
+        registry = read_registry()
     top = tip(branch)
     with link_of("release file"):
         release = proposed or released(stage, registry, top)
