@@ -93,7 +93,7 @@ def add_layer(root: Filesystem, layer: IO[bytes], compressed: bool, keep: str, d
         if below is not None and (below.kind, entry.kind) != (FOLDER, FOLDER):
             raise OntimeError(f"{name}: written again by a layer above")
         root.entries[name] = entry
-    for name in own:
+    for name in root.entries:
         for parent in parents(name):
             above = root.entries.get(parent)
             if above is not None and above.kind != FOLDER:
