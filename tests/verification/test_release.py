@@ -18,6 +18,7 @@ import requests
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.signing import Signer, make_key, sign
 from ontime.release import registry_client
+from ontime.release.commands import command as publishing
 from ontime.release.registry_image import read_image
 from ontime.release.release_file import path_of
 from ontime.verification.release import Checks, command, verify_release
@@ -30,6 +31,7 @@ from tests.releases import (
     enter,
     md5,
     push_image,
+    push_manifest,
     registry_server,
     release,
 )
@@ -260,6 +262,7 @@ def label(name: str, value: str) -> Change:
     return change
 
 
+@pytest.mark.attack("forged-image")
 @pytest.mark.parametrize(
     ("files", "change", "held", "line"),
     [
@@ -307,6 +310,7 @@ def test_a_broken_link_of_the_image_is_named(
     assert said.startswith(line)
 
 
+@pytest.mark.attack("forged-image")
 def test_keys_of_another_sigstore_in_the_image_are_refused(chain: Chain) -> None:
     with sigstore_server(IDENTITY) as other:
         chain.push({"models/champion.trust.json": other.trust_config.encode()})
@@ -596,3 +600,46 @@ def test_a_registry_that_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest
         read_image(f"{host}/team/ontime", digest_of("x"))
     assert str(error.value).startswith(f"registry {host}: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.attack("forged-image")
+@pytest.mark.parametrize(
+    ("platforms", "line"),
+    [
+        (("amd64", "arm64"), "an image for linux/arm64 beside that for linux/amd64"),
+        (("amd64", "amd64"), "2 images for linux/amd64"),
+        ((), "0 images for linux/amd64"),
+    ],
+)
+def test_an_index_with_an_image_that_nobody_looks_at_is_refused(
+    chain: Chain, platforms: tuple[str, ...], line: str
+) -> None:
+    digest, (host, _, name) = chain.build({}), chain.image.partition("/")
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    entries = [
+        {"mediaType": kind, "digest": digest, "platform": {"os": "linux", "architecture": one}} for one in platforms
+    ]
+    index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries}
+    with pytest.raises(OntimeError, match=rf"^{line}$"):
+        read_image(chain.image, push_manifest(host, name, index))
+
+
+@pytest.mark.attack("remote-model")
+@pytest.mark.parametrize("word", ["write", "publish"])
+def test_an_image_with_another_model_than_the_commits_is_neither_written_nor_published(chain: Chain, word: str) -> None:
+    repository = chain.repository
+    commit = repository.make_model("second")
+    repository.tag(f"{NAME}@v1.1.0", commit)
+    repository.git("push", "--quiet", "--tags", "origin")
+    sha256 = hashlib.sha256(repository.files[commit]["model.onnx"]).hexdigest()
+    # signed, with the commit's own labels, and the first model, as where the DVC remote's object was replaced
+    digest = chain.build({}, None, GIT_COMMIT=commit, MODEL_VERSION="1.1.0", MODEL_SHA256=sha256)
+    arguments = ["staging", "--digest", digest, "--image", chain.image]
+    if word == "publish":
+        publishing.main(["write", *arguments, "--no-registry"], standalone_mode=False)
+        arguments = ["staging"]
+    before = repository.state()
+    for options in ([], chain.options):
+        with pytest.raises(OntimeError, match=r"^model layer: models/champion is not what dvc\.lock of "):
+            publishing.main([word, *arguments, *options], standalone_mode=False)
+        assert repository.state() == before
