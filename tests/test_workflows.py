@@ -81,7 +81,17 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 def test_every_workflow_of_the_loop_is_here() -> None:
-    wanted = {"ci", "pull-request", "pull-request-comment", "release", "promote", "reproduce", "retrain", "rehearsal"}
+    wanted = {
+        "ci",
+        "pull-request",
+        "pull-request-comment",
+        "release",
+        "release-file",
+        "promote",
+        "reproduce",
+        "retrain",
+        "rehearsal",
+    }
     assert wanted <= set(NAMES)
 
 
@@ -153,7 +163,7 @@ def test_a_checkout_keeps_its_token_only_where_something_is_pushed(path: Path) -
 @pytest.mark.parametrize("name", NAMES)
 def test_only_what_runs_for_a_pull_request_is_ever_cancelled(name: str) -> None:
     concurrency = load(name)["concurrency"]
-    cancels = {"ci": "${{ github.event_name == 'pull_request' }}", "pull-request": True}
+    cancels = {"ci": "${{ github.event_name == 'pull_request' }}", "pull-request": True, "release-file": True}
     assert concurrency["cancel-in-progress"] == cancels.get(name, False)
 
 

@@ -269,7 +269,7 @@ def test_a_version_is_built_signed_and_released_to_staging_by_digest(
         options = [f"--identity-provider={PROVIDER}", f"--trust-config={trust_config}", "staging"]
         who = identity.replace(f"{name}@v1.0.0", "{tag}")
         verified = run("ontime", "verify", "release", f"--identity={who}", *options, cwd=team.clone).stdout
-        assert verified.splitlines()[-1] == f"signature     models/champion.sig: by {identity}"
+        assert verified.splitlines()[-1] == f"signature       models/champion.sig: by {identity}"
         run("ontime", "release", "assign", "v1.0.0", "production", "--push", cwd=team.clone)
         assert trusted.tagged("promote", f"{name}#production#1").succeeded
     assert trusted.hub.opened[0]["title"] == "Release v1.0.0 to production"

@@ -5,14 +5,17 @@ the same stage that somebody else published since is detected, and the second of
 """
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import write_text
+from ontime.model_deployment.inference.signing import Signer
 from ontime.release import release_file
 from ontime.release.commit_checks import champion_files, model_sha256
 from ontime.release.registry import SHORT, Registry, read_registry
 from ontime.release.release_file import Release, path_of, ran, render
+from ontime.release.signer_options import with_tag
 from ontime.release.tags import Event
 from ontime.repository.git import (
     REMOTE,
@@ -29,8 +32,24 @@ from ontime.repository.git import (
 ATTEMPTS = 2
 
 
+@dataclass(frozen=True)
+class ImageCheck:
+    """How the image of a version's first release is checked; a later release has the same image."""
+
+    signer: Signer | None = None
+    """Who must have signed model and image; None leaves out the signatures."""
+    registry: bool = True
+    """Whether it is checked at all."""
+
+
 def write(
-    stage: str, version: str | None, digest: str | None, image: str | None, branch: str, registry: Registry
+    stage: str,
+    version: str | None,
+    digest: str | None,
+    image: str | None,
+    branch: str,
+    registry: Registry,
+    check: ImageCheck = ImageCheck(),
 ) -> str:
     """Write the release file of a stage.
 
@@ -43,7 +62,8 @@ def write(
         A line that says what was done.
 
     Raises:
-        OntimeError: another version is assigned, the digest is missing or differs, or the file was edited.
+        OntimeError: another version is assigned, the digest is missing or differs, the image is not the commit's, or
+            the file was edited.
     """
     registration = _assigned(stage, version, registry)
     version = registration.version
@@ -67,6 +87,8 @@ def write(
             digest=earlier.digest if earlier else str(digest),
         )
     )
+    if earlier is None:
+        _check_image(release, registry, check)
     changed = release != current
     if changed:
         write_text(path_of(stage), render(release))
@@ -75,7 +97,7 @@ def write(
     return f"{path_of(stage)}: {version}{'' if changed else ', unchanged'}"
 
 
-def publish(stage: str, branch: str, to_branch: str | None) -> str:
+def publish(stage: str, branch: str, to_branch: str | None, check: ImageCheck = ImageCheck()) -> str:
     """Commit the release file on top of the remote's branch and push it.
 
     Args:
@@ -85,8 +107,8 @@ def publish(stage: str, branch: str, to_branch: str | None) -> str:
         A line that says what was done.
 
     Raises:
-        OntimeError: the file is not what `write` writes for the current registry, somebody else has published a release
-            of the stage meanwhile, or the remote refuses the push.
+        OntimeError: the file is not what `write` writes for the current registry, the image is not the commit's,
+            somebody else has published a release of the stage meanwhile, or the remote refuses the push.
     """
     path = path_of(stage)
     release = release_file.read(stage)
@@ -99,7 +121,8 @@ def publish(stage: str, branch: str, to_branch: str | None) -> str:
     for _ in range(ATTEMPTS):
         fetch(branch)
         registry, top = read_registry(), tip(branch)
-        _check(stage, release, registry, branch)
+        if check_release(stage, release, registry, branch) is None:
+            _check_image(release, registry, check)
         if blob_of(top, path) == content:
             follow(branch, path)
             return f"{stage}: {release.version} is on {branch} already"
@@ -184,8 +207,12 @@ def _earlier(stage: str, registration: Event, registry: Registry, branch: str) -
     return None
 
 
-def _check(stage: str, release: Release, registry: Registry, branch: str) -> None:
-    """Refuse a release that is not assigned to the stage, or differs from the version's earlier release."""
+def check_release(stage: str, release: Release, registry: Registry, branch: str) -> Release | None:
+    """Refuse a release that is not assigned to the stage, or differs from the version's earlier release.
+
+    Returns:
+        The earlier release, if there is one.
+    """
     registration = _assigned(stage, release.version, registry)
     if release.commit != registration.commit:
         raise OntimeError(f"{path_of(stage)}: commit {release.commit[:SHORT]} is not that of {registration.tag}")
@@ -194,6 +221,17 @@ def _check(stage: str, release: Release, registry: Registry, branch: str) -> Non
         raise OntimeError(f"{release.version}: never ran in {registry.previous_stage(stage)}")
     if earlier and (earlier.digest, earlier.model_sha256) != (release.digest, release.model_sha256):
         raise OntimeError(f"{path_of(stage)}: not the image and model that {release.version} was released with before")
+    return earlier
+
+
+def _check_image(release: Release, registry: Registry, check: ImageCheck) -> None:
+    """Refuse an image that is not the one of the release's commit and model."""
+    if not check.registry:
+        return
+    # only this needs the registry's client
+    from ontime.release.image_check import require_image
+
+    require_image(release, registry.name, with_tag(check.signer, registry.name, release.version))
 
 
 def _model_sha256(commit: str, name: str) -> str:

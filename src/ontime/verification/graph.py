@@ -112,14 +112,15 @@ class _Proofs(click.Group):
         del ctx
         from ontime.release.registry import STAGES_FILE, read_stages
 
-        return ["release", *(read_stages() if STAGES_FILE.is_file() else ())]
+        return ["release", "release-file", *(read_stages() if STAGES_FILE.is_file() else ())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        from ontime.verification import release, running
+        from ontime.verification import proposal, release, running
 
         if cmd_name not in self.list_commands(ctx):
             return None
-        return release.command if cmd_name == "release" else running.command_of(cmd_name)
+        known = {"release": release.command, "release-file": proposal.command}
+        return known.get(cmd_name) or running.command_of(cmd_name)
 
 
 @click.group(name="verify", cls=_Proofs, invoke_without_command=True)
