@@ -11,7 +11,7 @@ UV := .venv/bin/uv
 BASE ?= origin/main
 BENCHMARKS := explain features gate own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup signer setup-spark requirements repro test attacks lint verify s3 mlflow serve image manifests pull-request release rehearsal bench clean
+.PHONY: help setup signer setup-spark requirements repro test attacks lint verify s3 mlflow serve image manifests pull-request rehearsal bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -88,10 +88,6 @@ pull-request: setup ## check this branch against BASE: the proof of dvc.lock, th
 	base=$$(git merge-base $(BASE) HEAD) && result=$$(ontime proof --base "$$base" --output report $(PROOF)) && echo "$$result" && \
 	case "$$result" in "no pipeline file differs"*) ;; *) ontime report --base "$$base" --output report $(if $(IMAGE_URL),--image-url $(IMAGE_URL)) || status=1 ;; esac && \
 	ontime manifests --base "$$base" --output report && exit $${status:-0}
-
-release: setup ## first step of a release: pull this commit's model and check dvc.lock
-	dvc pull models/champion
-	ontime proof
 
 rehearsal: setup ## run the workflow on a temporary local cluster (as root); ONTIME_REHEARSAL_FULL=1: all chapters, production times
 	pytest -s -m "rehearsal $(if $(filter 1,$(ONTIME_REHEARSAL_FULL)),,and not thorough)" tests/rehearsal/test_loop.py
