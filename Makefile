@@ -11,7 +11,7 @@ UV := .venv/bin/uv
 BASE ?= origin/main
 BENCHMARKS := explain features gate own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup setup-spark requirements repro test attacks lint verify s3 mlflow serve image manifests pull-request release rehearsal bench clean
+.PHONY: help setup signer setup-spark requirements repro test attacks lint verify s3 mlflow serve image manifests pull-request rehearsal bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -27,6 +27,13 @@ setup: .venv/.ready ## create .venv from the lock files
 	for path in .venv/lib/python3*/site-packages/*ontime.pth; do echo ../../../../src > "$$path"; done
 	touch $@
 
+signer: .signer/.ready ## create .signer, with what signs a model and nothing else
+
+.signer/.ready: deployment/signing/requirements.txt
+	$(PYTHON) -m venv .signer
+	.signer/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes -r $<
+	touch $@
+
 setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
 	$(UV) pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements-spark.txt
 
@@ -35,6 +42,7 @@ requirements: setup ## update the lock files from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra serving --extra release --extra verification --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra serving -c requirements-test.txt pyproject.toml -o deployment/docker/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 deployment/tools/requirements.in -o deployment/tools/requirements.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 -c requirements-test.txt deployment/signing/requirements.in -o deployment/signing/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
 
 repro: setup ## run the stages that changed, from raw tables to champion
@@ -80,10 +88,6 @@ pull-request: setup ## check this branch against BASE: the proof of dvc.lock, th
 	base=$$(git merge-base $(BASE) HEAD) && result=$$(ontime proof --base "$$base" --output report $(PROOF)) && echo "$$result" && \
 	case "$$result" in "no pipeline file differs"*) ;; *) ontime report --base "$$base" --output report $(if $(IMAGE_URL),--image-url $(IMAGE_URL)) || status=1 ;; esac && \
 	ontime manifests --base "$$base" --output report && exit $${status:-0}
-
-release: setup ## first step of a release: pull this commit's model and check dvc.lock
-	ontime pull models/champion
-	ontime proof
 
 rehearsal: setup ## run the workflow on a temporary local cluster (as root); ONTIME_REHEARSAL_FULL=1: all chapters, production times
 	pytest -s -m "rehearsal $(if $(filter 1,$(ONTIME_REHEARSAL_FULL)),,and not thorough)" tests/rehearsal/test_loop.py

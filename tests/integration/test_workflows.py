@@ -132,6 +132,8 @@ def test_a_promotion_opens_a_pull_request_that_changes_the_stages_release_alone(
     assert opened["title"] == "Release v1.0.0 to production"
     assert (opened["base"], opened["head"]) == ("main", f"promote/{NAME}-production-1")
     assert tag in opened["body"]
+    # a person merges what goes to production
+    assert not forge.hub.merges
     repository.git("fetch", "--quiet", "origin")
     changed = repository.git("diff", "--name-only", "origin/main", f"origin/{opened['head']}")
     assert changed == str(path_of("production"))
@@ -248,7 +250,7 @@ def test_a_version_is_built_signed_and_released_to_staging_by_digest(
     name = YAML(typ="safe").load(team.clone / "params.yaml")["export"]["name"]
     git(team.clone, "switch", "--quiet", "--force-create", "main", "origin/main")
     run("ontime", "release", "register", "v1.0.0", "--push", cwd=team.clone)
-    identity = f"https://github.com/{REPOSITORY}/.github/workflows/release.yml@refs/tags/{name}@v1.0.0"
+    identity = f"https://github.com/{REPOSITORY}/.github/workflows/sign.yml@refs/heads/main"
     trust_config = tmp_path / "sigstore.json"
     with registry_server(tmp_path) as host, sigstore_server(identity) as sigstore:
         trusted.variables["REGISTRY"] = host
@@ -256,7 +258,15 @@ def test_a_version_is_built_signed_and_released_to_staging_by_digest(
         trusted.environment.update(sigstore.variables, ONTIME_TRUST_CONFIG=str(trust_config))
         done = trusted.tagged("release", f"{name}@v1.0.0")
         assert done.succeeded, done.text
-        git(team.clone, "pull", "--quiet", "origin", "main")
+        (opened,) = trusted.hub.opened
+        assert (opened["title"], opened["head"]) == ("Release v1.0.0 to staging", f"promote/{name}-v1.0.0")
+        git(team.clone, "fetch", "--quiet", "origin")
+        head = git(team.clone, "rev-parse", f"origin/{opened['head']}").strip()
+        (merge,) = trusted.hub.merges
+        assert "enablePullRequestAutoMerge" in merge["query"]
+        assert merge["variables"] == {"id": "PR_1", "head": head}
+        git(team.clone, "merge", "--quiet", "--ff-only", head)
+        git(team.clone, "push", "--quiet", "origin", "HEAD:main")
         text = (team.clone / path_of("staging")).read_text()
         (digest,) = re.findall(r"digest: (sha256:[0-9a-f]{64})", text)
         assert f"newName: {host}/{REPOSITORY}" in text
@@ -265,14 +275,15 @@ def test_a_version_is_built_signed_and_released_to_staging_by_digest(
         assert trusted.asked("cosign") == [f"sign --yes {image}@{digest}"]
         assert trusted.asked("attest") == [f"{image}@{digest}"]
         assert set(trusted.asked("setup-uv")) == {"cache: false"}
+        assert trusted.asked("create-github-app-token") == ["Iv1 contents:write pull-requests:write"]
         assert git(team.clone, "diff", "--name-only", "HEAD~1").split() == [str(path_of("staging"))]
         options = [f"--identity-provider={PROVIDER}", f"--trust-config={trust_config}", "staging"]
-        who = identity.replace(f"{name}@v1.0.0", "{tag}")
-        verified = run("ontime", "verify", "release", f"--identity={who}", *options, cwd=team.clone).stdout
+        verified = run("ontime", "verify", "release", f"--identity={identity}", *options, cwd=team.clone).stdout
         assert verified.splitlines()[-1] == f"signature       models/champion.sig: by {identity}"
         run("ontime", "release", "assign", "v1.0.0", "production", "--push", cwd=team.clone)
         assert trusted.tagged("promote", f"{name}#production#1").succeeded
-    assert trusted.hub.opened[0]["title"] == "Release v1.0.0 to production"
+    assert trusted.hub.opened[1]["title"] == "Release v1.0.0 to production"
+    assert len(trusted.hub.merges) == 1
 
 
 @pytest.mark.rehearsal

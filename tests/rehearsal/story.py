@@ -171,7 +171,7 @@ class Story:
         self.register(version)
 
     def register(self, version: str) -> None:
-        """Do what the release workflow's first job does for the checkout's commit: tag, check, sign, build, push."""
+        """Do what the release workflow does for the checkout's commit: tag, check, sign, build, push."""
         tag = f"{NAME}@{version}"
         self.ontime("release", "register", version, "--push")
         self.run("ontime", "pull", "models/champion")
@@ -181,11 +181,10 @@ class Story:
         self.digests[version] = self.build(version)
 
     def publish(self, version: str) -> float:
-        """Do what the release workflow's second job does: write the release file, commit and push it; when that was."""
-        tag = f"{NAME}@{version}"
-        self.ontime("release", "write", "--tag", tag, f"--image={self.image}", f"--digest={self.digests[version]}")
-        self.ontime("release", "publish", "--tag", tag)
-        return time.time()
+        """Do what the release workflow does with the image, and what GitHub merges after it; when that was."""
+        return self._propose(
+            f"{NAME}@{version}", "staging", f"--image={self.image}", f"--digest={self.digests[version]}"
+        )
 
     def say(self, stage: str, digest: str) -> str:
         """Write another digest into a release file, around `ontime release`, and push it; the commit."""
@@ -227,14 +226,19 @@ class Story:
 
     def promote(self, tag: str) -> float:
         """Do what the promotion workflow does for a tag, and merge its pull request; when it was pushed."""
-        branch = "promote/" + re.sub("[@#]", "-", tag)
         self.git("fetch", "--quiet", "--tags", "origin")
         self.ontime("release", "check", "--no-remote", tag)
-        self.ontime("release", "write", "--tag", tag)
+        return self._propose(tag, "production")
+
+    def _propose(self, tag: str, stage: str, *image: str) -> float:
+        """Push a stage's release file to its branch, and merge that as its pull request is merged; when it was."""
+        branch = "promote/" + re.sub("[@#]", "-", tag)
+        self.ontime("release", "write", "--tag", tag, *image)
         self.ontime("release", "publish", "--tag", tag, "--to-branch", branch)
-        self.git("checkout", "--quiet", "--", str(path_of("production")))
+        self.git("checkout", "--quiet", "--", str(path_of(stage)))
         self.git("fetch", "--quiet", "origin")
-        self.git("merge", "--quiet", "--no-ff", "--message", f"Merge {branch}", f"origin/{branch}")
+        self.git("merge", "--quiet", "--squash", f"origin/{branch}")
+        self.git("commit", "--quiet", "--message", f"Release by {tag}")
         self.push()
         return time.time()
 

@@ -67,9 +67,10 @@ def rollback_command(stage: str, version: str | None, branch: str, push: bool) -
 @click.argument("tag")
 @on_branch
 @no_remote_option
-def check_command(tag: str, branch: str, no_remote: bool) -> None:
+@click.option("--commit", metavar="HASH", help="The commit that the tag was on when it was pushed.")
+def check_command(tag: str, branch: str, no_remote: bool, commit: str | None) -> None:
     """Check a pushed tag, and print name=value lines for the outputs of a workflow."""
-    registry, event = promotion.check_tag(tag, branch, remote=not no_remote)
+    registry, event = promotion.check_tag(tag, branch, remote=not no_remote, commit=commit)
     click.echo(f"name={registry.name}")
     click.echo(f"version={registry.version_of(event)}")
     click.echo(f"stage={registry.stage_of(event)}")

@@ -13,7 +13,7 @@ from ontime.common.files import write_text
 from ontime.model_deployment.inference.signing import Signer
 from ontime.release import release_file
 from ontime.release.commit_checks import champion_files, model_sha256
-from ontime.release.registry import SHORT, Registry, read_registry
+from ontime.release.registry import SHORT, Registry, check_merged, read_registry
 from ontime.release.release_file import Release, path_of, ran, render
 from ontime.release.signer_options import with_tag
 from ontime.release.tags import Event
@@ -65,7 +65,7 @@ def write(
         OntimeError: another version is assigned, the digest is missing or differs, the image is not the commit's, or
             the file was edited.
     """
-    registration = _assigned(stage, version, registry)
+    registration = _assigned(stage, version, registry, branch)
     version = registration.version
     base, current = tip(branch), release_file.read(stage)
     earlier = _earlier(stage, registration, registry, branch)
@@ -133,7 +133,7 @@ def publish(stage: str, branch: str, to_branch: str | None, check: ImageCheck = 
             )
         commit = make_commit(top, path, content, message(stage, release, registry))
         if to_branch:
-            return f"{stage}: {release.version} {_propose(commit, path, to_branch)}"
+            return f"{stage}: {release.version} {_propose(commit, path, to_branch, branch)}"
         refused = push(f"{commit}:refs/heads/{branch}")
         if refused is None:
             follow(branch, path)
@@ -144,17 +144,29 @@ def publish(stage: str, branch: str, to_branch: str | None, check: ImageCheck = 
     raise OntimeError(f"{branch}: changed again while {stage} was published; run the command again")
 
 
-def _propose(commit: str, path: Path, to_branch: str) -> str:
-    """Push a commit to a new branch, unless the branch exists with the same file, and say what was done."""
+def _propose(commit: str, path: Path, to_branch: str, branch: str) -> str:
+    """Push a commit to a new branch, unless the branch exists with the same change alone, and say what was done."""
     existing = remote_commit(f"refs/heads/{to_branch}")
     if existing is None:
         refused = push(f"{commit}:refs/heads/{to_branch}")
         if refused is not None:
             raise OntimeError(f"{to_branch}: {REMOTE} refused it: {refused}")
         return f"published on {to_branch}, commit {commit[:SHORT]}"
-    if blob_of(existing, path) != blob_of(commit, path):
-        raise OntimeError(f"{to_branch}: exists already with other content; remove it or name another branch")
+    entries = {git("ls-tree", one, "--", path.as_posix()) for one in (existing, commit)}
+    if not _changes_only(existing, path, branch) or len(entries) > 1:
+        raise OntimeError(
+            f"{to_branch}: exists already at {REMOTE} with other content, on commit {existing[:SHORT]}; "
+            f"find out who pushed it, then remove it: git push {REMOTE} --delete refs/heads/{to_branch}"
+        )
     return f"is on {to_branch} already"
+
+
+def _changes_only(commit: str, path: Path, branch: str) -> bool:
+    """Whether a commit is a commit of the branch with another content of one file, and no more."""
+    parents = git("rev-list", "--parents", "--max-count=1", commit).split()[1:]
+    if len(parents) != 1 or not is_ancestor(parents[0], of=tip(branch)):
+        return False
+    return git("diff-tree", "-r", "-z", "--name-only", parents[0], commit) == f"{path.as_posix()}\0"
 
 
 def make_commit(parent: str, path: Path, content: str, text: str) -> str:
@@ -183,8 +195,8 @@ def follow(branch: str, path: Path) -> None:
         tried("merge", "--quiet", "--ff-only", tip(branch))
 
 
-def _assigned(stage: str, version: str | None, registry: Registry) -> Event:
-    """The registration of the version that a stage should run; another `version` is refused."""
+def _assigned(stage: str, version: str | None, registry: Registry, branch: str) -> Event:
+    """The registration of the version that a stage should run; another `version`, or an unmerged commit, is refused."""
     registry.previous_stage(stage)
     registry.check_active()
     if version is not None:
@@ -196,7 +208,9 @@ def _assigned(stage: str, version: str | None, registry: Registry) -> Event:
     assigned = registry.version_of(event)
     if version not in (None, assigned):
         raise OntimeError(f"{stage}: should run {assigned} by {event.tag}, not {version}")
-    return registry.required(assigned)
+    registration = registry.required(assigned)
+    check_merged(registration.commit, branch)
+    return registration
 
 
 def _earlier(stage: str, registration: Event, registry: Registry, branch: str) -> Release | None:
@@ -213,7 +227,7 @@ def check_release(stage: str, release: Release, registry: Registry, branch: str)
     Returns:
         The earlier release, if there is one.
     """
-    registration = _assigned(stage, release.version, registry)
+    registration = _assigned(stage, release.version, registry, branch)
     if release.commit != registration.commit:
         raise OntimeError(f"{path_of(stage)}: commit {release.commit[:SHORT]} is not that of {registration.tag}")
     earlier = _earlier(stage, registration, registry, branch)
