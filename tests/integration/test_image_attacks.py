@@ -176,7 +176,7 @@ def with_byte(layer: bytes, ending: str) -> bytes:
 def first_layer(image: Forged) -> None:
     with tarfile.open(fileobj=(stream := io.BytesIO()), mode="w"):
         pass
-    image.layers.insert(0, with_member(stream.getvalue(), "usr/lib/python3.11/sitecustomize.py"))
+    image.layers.insert(0, with_member(stream.getvalue(), "usr/lib/python3.11/evil.py"))
 
 
 def in_first_layer(image: Forged) -> None:
@@ -248,7 +248,7 @@ def volume(image: Forged) -> None:
 
 
 FORGED: list[tuple[Change, int, str]] = [
-    (first_layer, 5, "layers: usr/lib/python3.11/sitecustomize.py: not in what the commit builds"),
+    (first_layer, 5, "layers: usr/lib/python3.11/evil.py: not in what the commit builds"),
     (in_first_layer, 5, "layers: etc/ld.so.preload: not in what the commit builds"),
     (package, 5, f"layers: {PACKAGES}/evil.pth: not in what the commit builds"),
     (compiled, 5, f"layers: {PACKAGES}/ontime/"),
@@ -284,7 +284,10 @@ def test_an_image_that_the_right_identity_signed_but_no_commit_builds_is_refused
 
 @pytest.mark.attack("forged-image")
 def test_an_image_of_another_signer_is_refused(real: Real) -> None:
-    release = real.push(package, signed=False)
+    def unsigned(image: Forged) -> None:
+        image.layers[1] = with_member(image.layers[1], f"{PACKAGES}/unsigned.pth", b"import evil\n")
+
+    release = real.push(unsigned, signed=False)
     assert real.verify(release) == (
         ["image"],
         f"image signature: {release.image}@{release.digest}: not signed by {IDENTITY}: the registry has no signature "
