@@ -140,7 +140,7 @@ def test_no_text_of_others_is_part_of_a_script(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_checkout_keeps_its_token_only_where_something_is_pushed(path: Path) -> None:
-    pushes = {"pull-request-comment": 1, "release": 1, "promote": 1, "retrain": 1}
+    pushes = {"pull-request-comment": 1, "release": 1, "promote": 1}
     kept = [
         step["with"]["persist-credentials"]
         for step in steps(path)
@@ -187,7 +187,8 @@ def test_what_may_change_an_environment_is_behind_it() -> None:
         ("release", "image", "staging"),
         ("release", "publish", "staging"),
         ("promote", "promote", "${{ needs.check.outputs.stage }}"),
-        ("retrain", "retrain", "main"),
+        ("retrain", "train", "main"),
+        ("retrain", "propose", "main"),
     ):
         assert load(name)["jobs"][job]["environment"] == environment
     with_secrets = {
@@ -197,6 +198,19 @@ def test_what_may_change_an_environment_is_behind_it() -> None:
         if "secrets." in json.dumps(content) and "environment" not in content
     }
     assert not with_secrets
+
+
+@pytest.mark.attack("dispatch-input")
+def test_the_job_that_trains_holds_no_token_that_writes_and_no_secret() -> None:
+    train, propose = (load("retrain")["jobs"][name] for name in ("train", "propose"))
+    assert train["permissions"] == {"contents": "read", "id-token": "write"}
+    assert "secrets." not in json.dumps(train)
+    assert "github.token" not in json.dumps(train)
+    assert propose["permissions"] == {"contents": "read"}
+    names = [step.get("uses", step.get("run", "")).partition("@")[0] for step in propose["steps"]]
+    checked = next(place for place, name in enumerate(names) if name.startswith("ontime propose"))
+    # the app's token is there only after what was left has been checked
+    assert names.index("actions/create-github-app-token") > checked
 
 
 def test_no_key_of_aws_is_stored() -> None:

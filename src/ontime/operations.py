@@ -21,4 +21,6 @@ OPERATIONS = {
     "comment": "ontime.pull_request.comment",
     "proof": "ontime.pull_request.proof",
     "refresh": "ontime.data_source.refresh",
+    "set": "ontime.retraining.settings",
+    "propose": "ontime.retraining.proposal",
 }
