@@ -39,12 +39,15 @@ class Hub:
         self.comments: list[dict[str, Any]] = []
         self.opened: list[dict[str, Any]] = []
         self.requests: list[tuple[str, str, str]] = []
+        self.files: list[dict[str, Any]] = []
         self.url = ""
 
     def get(self, path: str) -> tuple[int, Any]:
         """A pull request, the open ones, or the comments of one."""
         if "/comments" in path:
             return 200, self.comments
+        if "/files?" in path:
+            return 200, self.files
         if "/pulls?" in path:
             return 200, [{"html_url": one["html_url"]} for one in self.opened]
         number = int(path.rpartition("/")[2])
@@ -53,7 +56,8 @@ class Hub:
     def post(self, path: str, content: Any) -> tuple[int, Any]:
         """A new comment or pull request."""
         kept = self.comments if path.endswith("/comments") else self.opened
-        kept.append({**content, "id": len(kept) + 1, "html_url": f"{self.url}{path}/{len(kept) + 1}"})
+        user = {"login": "github-actions[bot]", "type": "Bot"}
+        kept.append({**content, "id": len(kept) + 1, "html_url": f"{self.url}{path}/{len(kept) + 1}", "user": user})
         return 201, kept[-1]
 
     def patch(self, path: str, content: Any) -> tuple[int, Any]:

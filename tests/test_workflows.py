@@ -140,7 +140,7 @@ def test_no_text_of_others_is_part_of_a_script(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_checkout_keeps_its_token_only_where_something_is_pushed(path: Path) -> None:
-    pushes = {"pull-request-comment": 1, "release": 1, "promote": 1}
+    pushes = {"release": 1, "promote": 1}
     kept = [
         step["with"]["persist-credentials"]
         for step in steps(path)

@@ -18,6 +18,7 @@ OPERATIONS = {
     "saved-model": "ontime.model_deployment.export.saved_model",
     "release": "ontime.release.commands",
     "report": "ontime.pull_request.report",
+    "images": "ontime.pull_request.images",
     "comment": "ontime.pull_request.comment",
     "proof": "ontime.pull_request.proof",
     "refresh": "ontime.data_source.refresh",
