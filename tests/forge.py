@@ -219,6 +219,7 @@ def copy_workflows(checkout: Path) -> None:
             "pyproject.toml",
             "requirements.txt",
             "requirements-test.txt",
+            "requirements-build.txt",
         ):
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(TOP / name, checkout / name)
