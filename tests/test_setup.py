@@ -47,7 +47,9 @@ def wheel(folder: Path, name: str, version: str, code: str) -> Path:
     made.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(made, "w") as archive:
         for path, text in files.items():
-            archive.writestr(path, text)
+            entry = zipfile.ZipInfo(path)
+            entry.external_attr = 0o100755 << 16
+            archive.writestr(entry, text)
     return made
 
 
