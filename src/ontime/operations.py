@@ -19,7 +19,10 @@ OPERATIONS = {
     "saved-model": "ontime.model_deployment.export.saved_model",
     "release": "ontime.release.commands",
     "report": "ontime.pull_request.report",
+    "images": "ontime.pull_request.images",
     "comment": "ontime.pull_request.comment",
     "proof": "ontime.pull_request.proof",
     "refresh": "ontime.data_source.refresh",
+    "set": "ontime.retraining.settings",
+    "propose": "ontime.retraining.proposal",
 }

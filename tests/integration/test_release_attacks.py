@@ -216,7 +216,7 @@ def test_a_champion_that_is_not_in_dvc_lock_is_not_signed_even_for_the_release(
     assert not done.succeeded
     assert reason in done.text
     assert "error: " in done.text
-    assert not forge.asked("setup-uv")
+    assert not forge.asked("actions-cache")
     assert not (forge.folder / "artifacts" / "signature").exists()
 
 

@@ -135,7 +135,7 @@ def code(work: Path) -> None:
 def test_the_promotion_of_what_staging_ran_passes_and_other_changes_are_not_looked_at(project: Project) -> None:
     done = project.propose(words)
     assert done.succeeded, done.text
-    assert not project.forge.asked("setup-uv")
+    assert not project.forge.asked("actions-cache")
     done = project.propose(release=project.release)
     assert done.succeeded, done.text
     for link in ("change", "release file", "tag", "commit", "dvc.lock", "image signature", "configuration", "model"):

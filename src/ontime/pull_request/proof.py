@@ -191,7 +191,7 @@ def run_base(since: str) -> None:
 
 def write_failure(output: Path, failures: list[str]) -> None:
     """Write the failures as a report, which replaces the pull request's comment."""
-    from ontime.pull_request.report import MARKER
+    from ontime.pull_request.comment import MARKER
 
     with replacing(output) as folder:
         folder.mkdir()
