@@ -7,7 +7,7 @@ import pytest
 from ontime.manifests.render import Manifest, build, containers, copy_sources, parse
 from ontime.release.release_file import path_of, render
 from tests.checkouts import TOP
-from tests.kubernetes import STAGES, one
+from tests.kubernetes import STAGES, add_tensorflow_serving, one
 from tests.releases import RELEASE
 
 pytestmark = pytest.mark.xdist_group("manifests")
@@ -44,6 +44,21 @@ def test_a_release_changes_the_templates_with_the_overlay(kustomize: Path, tmp_p
     images = {container["image"] for one in after.values() for container in one["template"]["spec"]["containers"]}
     assert images == {f"{RELEASE.image}@{RELEASE.digest}"}
     assert after["service"]["template"]["metadata"]["annotations"]["ontime.io/git-commit"] == RELEASE.commit
+
+
+def test_tensorflow_serving_has_its_template_with_the_name_of_its_configuration(
+    kustomize: Path, tmp_path: Path
+) -> None:
+    top = copy_sources(TOP, tmp_path)
+    add_tensorflow_serving(top)
+    overlay = parse(build(top / "deployment" / "kubernetes" / "overlays" / "staging", kustomize))
+    admission = parse(build(top / "deployment" / "kubernetes" / "admission", kustomize))
+    found = templates(admission, "staging")
+    assert found["tensorflow-serving"]["template"] == one(overlay, "Deployment")["spec"]["template"]
+    for manifest in found.values():
+        assert manifest["metadata"]["annotations"]["ontime.io/components"].split() == list(found)
+    assert {manifest["kind"] for manifest in admission} == {*KINDS, "ConfigMap"}
+    assert "tensorflow-serving" not in templates(admission, "production")
 
 
 def test_nothing_runs_there_and_every_environment_is_bound(rendered: dict[str, list[Manifest]]) -> None:

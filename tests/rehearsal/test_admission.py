@@ -18,7 +18,7 @@ from ontime.manifests.schemas import DEFINITIONS, download
 from ontime.manifests.tools import find_kustomize
 from ontime.release.release_file import path_of, render
 from tests.checkouts import TOP
-from tests.kubernetes import STAGES, one
+from tests.kubernetes import STAGES, add_tensorflow_serving, one
 from tests.rehearsal.cluster.api_server import ApiServer, running_api_server
 from tests.releases import RELEASE, digest_of
 
@@ -38,10 +38,11 @@ SECONDS = 60
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkout's manifests with a release in both environments."""
+    """The checkout's manifests with a release in both environments, and TensorFlow Serving in staging."""
     top = copy_sources(TOP, tmp_path_factory.mktemp("sources"))
     for stage in STAGES:
         (top / path_of(stage)).write_text(render(RELEASE))
+    add_tensorflow_serving(top)
     return top
 
 
@@ -154,7 +155,7 @@ def pod(server: ApiServer, overlay: list[Manifest]) -> Iterator[str]:
 
 def clear(server: ApiServer) -> None:
     """Remove what a test made; without a node nothing else ends a pod."""
-    kinds = "rollouts,replicasets,jobs,pods"
+    kinds = "rollouts,deployments,replicasets,jobs,pods"
     server.kubectl("delete", kinds, "--all", "--namespace", NAMESPACE, "--force", "--grace-period=0")
 
 
@@ -169,7 +170,14 @@ def test_the_committed_manifest_is_admitted(server: ApiServer, overlay: list[Man
         server.create(pod_of(job, f"{job['metadata']['name']}-1"), user=JOBS)
     server.kubectl("scale", "replicaset", made["metadata"]["name"], "--replicas=3", "--namespace", NAMESPACE)
     server.apply(one(overlay, "Rollout"))
+    server.create({**one(overlay, "Deployment"), "kind": "ReplicaSet", "spec": replica_set_spec(overlay)})
     clear(server)
+
+
+def replica_set_spec(overlay: list[Manifest]) -> Manifest:
+    """What the controller of Deployments makes of TensorFlow Serving's."""
+    spec = one(overlay, "Deployment")["spec"]
+    return {name: spec[name] for name in ("replicas", "selector", "template")}
 
 
 def test_what_ran_before_a_release_is_scaled_and_kept_and_not_made_again(
@@ -258,7 +266,7 @@ def writable(spec: Manifest) -> None:
     service(spec)["securityContext"]["readOnlyRootFilesystem"] = False
 
 
-IMAGE, WHOLE = "the release file has registry.example/team/ontime@sha256:cdcd", "not that of the committed manifest"
+IMAGE, WHOLE = "; the release file has ", "not that of the committed manifest"
 CHANGES: list[tuple[Callable[[Manifest], None], str]] = [
     (other_image, IMAGE),
     (tag, IMAGE),
@@ -266,7 +274,7 @@ CHANGES: list[tuple[Callable[[Manifest], None], str]] = [
     (override, "environment variables ONTIME_SERVICE_PUBLIC_KEY; the committed manifest sets other ones"),
     (variables_of_a_config_map, "envFrom, with which a ConfigMap or Secret"),
     (sidecar, ", sidecar; the committed manifest has "),
-    (first_container, "init containers [first]; the committed manifest has []"),
+    (first_container, "init containers [first]; the committed manifest has ["),
     (command, WHOLE),
     (other_account, WHOLE),
     (token, WHOLE),
@@ -283,9 +291,15 @@ def test_nothing_makes_a_pod_that_differs_from_the_committed_manifest(
     server: ApiServer, overlay: list[Manifest], change: Callable[[Manifest], None], reason: str
 ) -> None:
     rollout = one(overlay, "Rollout")
-    deployment = {**replica_set(rollout), "kind": "Deployment"}
+    deployment, server_of_tensorflow = {**replica_set(rollout), "kind": "Deployment"}, one(overlay, "Deployment")
     jobs = [copy.deepcopy(manifest) for manifest in overlay if manifest["kind"] == "Job"]
-    for manifest in (replica_set(rollout), deployment, copy.deepcopy(rollout), *jobs):
+    for manifest in (
+        replica_set(rollout),
+        deployment,
+        copy.deepcopy(server_of_tensorflow),
+        copy.deepcopy(rollout),
+        *jobs,
+    ):
         metadata, spec = manifest["metadata"], manifest["spec"]["template"]["spec"]
         assert refusal(server, manifest) == "", "as committed it would be created"
         change(spec)
@@ -324,7 +338,7 @@ def test_what_is_none_of_the_components_makes_no_pods(server: ApiServer, overlay
         manifest["spec"]["selector"]["matchLabels"] = {"own": "label"}
         manifest["spec"]["template"]["metadata"]["labels"] = {"own": "label", **labels}
         told = refusal(server, manifest, MEMBER)
-        assert "this namespace runs only: service signature smoke-test" in told, told
+        assert "this namespace runs only: service signature smoke-test tensorflow-serving" in told, told
     # pods of another object, which the policy does not know
     told = refusal(server, {**copy.deepcopy(one(overlay, "Rollout")), "spec": {"workloadRef": {"name": "x"}}}, MEMBER)
     assert "this namespace runs only" in told, told
