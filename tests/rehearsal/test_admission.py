@@ -250,12 +250,12 @@ def token(spec: Manifest) -> None:
 
 
 def files_over_the_model(spec: Manifest) -> None:
-    spec["volumes"] = [{"name": "mine", "configMap": {"name": "mine"}}]
-    service(spec)["volumeMounts"] = [{"name": "mine", "mountPath": "/models"}]
+    spec.setdefault("volumes", []).append({"name": "mine", "configMap": {"name": "mine"}})
+    service(spec).setdefault("volumeMounts", []).append({"name": "mine", "mountPath": "/models/champion"})
 
 
 def secret(spec: Manifest) -> None:
-    spec["volumes"] = [{"name": "mine", "secret": {"secretName": "mine"}}]
+    spec.setdefault("volumes", []).append({"name": "mine", "secret": {"secretName": "mine"}})
 
 
 def names_of_hosts(spec: Manifest) -> None:
@@ -271,7 +271,7 @@ CHANGES: list[tuple[Callable[[Manifest], None], str]] = [
     (other_image, IMAGE),
     (tag, IMAGE),
     (other_registry, IMAGE),
-    (override, "environment variables ONTIME_SERVICE_PUBLIC_KEY; the committed manifest sets other ones"),
+    (override, "environment variables ONTIME_SERVICE_PUBLIC_KEY; the committed manifest does not set them"),
     (variables_of_a_config_map, "envFrom, with which a ConfigMap or Secret"),
     (sidecar, ", sidecar; the committed manifest has "),
     (first_container, "init containers [first]; the committed manifest has ["),
