@@ -97,6 +97,7 @@ def sign(model: Path, signature: Path, private_key: Path | None, trust_config: P
     Raises:
         OntimeError: a file is not what the manifest says, the key cannot be read, or there is no token.
     """
+    check_links(model)
     check_files(model, read_manifest(model))
     sign_folder(model, signature, private_key, trust_config)
 
