@@ -12,6 +12,7 @@ OPERATIONS = {
     "s3": "ontime.repository.s3",
     "manifests": "ontime.manifests.command",
     "sign": "ontime.release.sign",
+    "check-signature": "ontime.model_deployment.service.signature",
     "serve": "ontime.model_deployment.service.server",
     "smoke-test": "ontime.model_deployment.service.smoke",
     "score": "ontime.model_deployment.batch.score",

@@ -117,6 +117,8 @@ class Story:
         identify(self.checkout)
         self.git("remote", "add", "origin", str(self.rig.repository))
         self.key = make_gpg_key(self.folder)
+        self.git("config", "user.signingKey", self.key)
+        self.git("config", "commit.gpgSign", "true")
         furnish(self.checkout, self.rig.repository_url, self.key, self.full)
         commit(self.checkout, "Say where we are")
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -347,15 +349,15 @@ def furnish(checkout: Path, address: str, key: str, full: bool) -> None:
     - Components for kustomize, which say what they are for, and an autoscaler that keeps two pods beside them.
     """
     exchange(checkout / "argocd" / "bootstrap.yaml", REPOSITORY, address)
+    exchange(checkout / "argocd" / "bootstrap.yaml", WEBFLOW_KEY, key)
     production = checkout / "argocd" / "projects" / "model" / "production" / "kustomization.yaml"
-    exchange(production, WEBFLOW_KEY, key)
     text, windows = re.subn(
         r" +# nothing new from Friday.*?description: Weekend\n", "", production.read_text(), flags=16
     )
     assert windows == 1
     production.write_text(text)
     with editing(checkout / "argocd" / "platform" / "kustomization.yaml") as content:
-        content["resources"] = ["namespaces.yaml"]
+        content["resources"] = ["namespaces.yaml", "admission.yaml"]
     components = ["node"] if full else ["node", "short"]
     for stage in ("staging", "production"):
         with editing(checkout / "deployment" / "kubernetes" / "overlays" / stage / "kustomization.yaml") as content:

@@ -160,6 +160,7 @@ def test_3_a_version_is_registered_built_signed_and_published(story: Story) -> N
 
 @needs("3_a_version_is_registered_built_signed_and_published")
 def test_4_argo_cd_brings_it_into_an_empty_cluster(story: Story, figures: dict[str, Any]) -> None:
+    story.rig.add_gpg_key(story.folder / "key.asc")
     begun = time.time()
     story.rig.kubectl("apply", "--filename", str(story.checkout / "argocd" / "bootstrap.yaml"))
     head = story.git("rev-parse", "HEAD")
@@ -277,31 +278,56 @@ def test_5_a_better_version_becomes_a_canary_and_then_all_of_staging(story: Stor
 
 @needs("4_argo_cd_brings_it_into_an_empty_cluster")
 def test_6_production_takes_a_signed_commit_alone(story: Story, figures: dict[str, Any]) -> None:
-    def refused() -> str:
-        told = [one["message"] for one in story.application("production").get("conditions", [])]
-        return next((one for one in told if re.search("signature|signed|GPG", one)), "")
-
-    figures["unsigned"] = story.wait("refusal", refused, 60)
     assert story.pods("production") == {}
-    story.rig.add_gpg_key(story.folder / "key.asc")
-    story.git("config", "user.signingKey", story.key)
-    story.git("config", "commit.gpgSign", "true")
     assigned = story.ontime("release", "assign", "v1.0.0", "production", "--push")
     story.promote(assigned.partition(": ")[0])
-    # what was refused is tried again with longer and longer waits in between, unless somebody ends that
+    # before, its release file named no image, which is tried again with longer and longer waits in between
     story.rig.argocd("app", "terminate-op", "ontime-production", check=False)
     story.wait_synced("production", story.hook(), 300)
     assert set(story.pods("production").values()) == {story.digests["v1.0.0"]}
-    # and later on as well
     story.git("-c", "commit.gpgSign=false", "commit", "--quiet", "--allow-empty", "--message", "Unsigned")
     story.push()
     story.hook()
-    story.wait("refusal", refused, 60)
+    figures["unsigned"] = story.wait("refusal", lambda: unsigned(story, "production"), 60)
     assert set(story.pods("production").values()) == {story.digests["v1.0.0"]}
+    sign_again(story)
+
+
+def unsigned(story: Story, application: str) -> str:
+    """What Argo CD says of an Application whose newest commit is not signed as it must be."""
+    told = [one["message"] for one in story.application(application).get("conditions", [])]
+    return next((one for one in told if re.search("signature|signed|GPG", one)), "")
+
+
+def sign_again(story: Story) -> None:
+    """Go on with a signed commit; what was refused is tried again later and later unless somebody ends that."""
     story.git("commit", "--quiet", "--allow-empty", "--message", "Signed")
     story.push()
     story.rig.argocd("app", "terminate-op", "ontime-production", check=False)
     story.wait_synced("production", story.hook(), 300)
+
+
+@pytest.mark.attack("removed-check")
+@needs("6_production_takes_a_signed_commit_alone")
+def test_6_an_unsigned_commit_does_not_remove_the_check_of_signatures(story: Story) -> None:
+    """Neither by the projects, which `bootstrap` applies, nor by what the platform's Applications apply."""
+    bootstrap = story.checkout / "argocd" / "bootstrap.yaml"
+    namespaces = story.checkout / "deployment" / "kubernetes" / "namespaces" / "namespaces.yaml"
+    bootstrap.write_text(bootstrap.read_text().replace("mode: head", "mode: none"))
+    namespaces.write_text(namespaces.read_text().replace("enforce: restricted", "enforce: privileged"))
+    story.git("-c", "commit.gpgSign=false", "commit", "--quiet", "--all", "--message", "Check nothing")
+    story.push()
+    story.hook()
+    for application in ("bootstrap", "namespaces", "admission", "staging", "production"):
+        story.wait(f"{application} refuses", lambda name=application: unsigned(story, name), 60)  # type: ignore[misc]
+    for name in ("bootstrap", "platform", "model-staging", "model-production"):
+        (policy,) = story.rig.get("appproject.argoproj.io", name, ARGO_CD)["spec"]["sourceIntegrity"]["git"]["policies"]
+        assert policy["gpg"]["mode"] == "head", name
+    labels = story.rig.get("namespace", "ontime-production")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    story.git("revert", "--no-edit", "HEAD")
+    story.push()
+    sign_again(story)
 
 
 @needs(
@@ -503,6 +529,45 @@ def test_9_no_pod_of_the_model_reads_a_secret(story: Story) -> None:
         assert "ontime-no-secrets" in str(refused.value), (what, refused.value)
 
 
+@pytest.mark.attack("admission")
+@needs("4_argo_cd_brings_it_into_an_empty_cluster")
+def test_9_the_cluster_refuses_pods_that_are_not_committed(story: Story, figures: dict[str, Any]) -> None:
+    stable = story.pods("staging")
+    (running, *_) = story.rig.get("replicasets", namespace="ontime-staging")["items"]
+    foreign = f"{story.image}@{digest_of('foreign')}"
+
+    def with_container(**changes: Any) -> dict[str, Any]:
+        template = json.loads(json.dumps(running["spec"]["template"]))
+        template["spec"]["containers"][0] |= changes
+        return {"template": template, "selector": running["spec"]["selector"]}
+
+    sidecar = with_container()
+    first = sidecar["template"]["spec"]["containers"][0]
+    sidecar["template"]["spec"]["containers"].append({**first, "name": "sidecar", "ports": []})
+    override = [{"name": "ONTIME_SERVICE_PUBLIC_KEY", "value": "/tmp/mine.pub"}]
+    told = figures.setdefault("refused", {})
+    for what, spec, reason in (
+        ("foreign digest", with_container(image=foreign), "the release file has"),
+        ("unsigned image", with_container(image=f"{story.image}:latest"), "the release file has"),
+        ("override", with_container(env=override), "environment variables ONTIME_SERVICE_PUBLIC_KEY"),
+        ("sidecar", sidecar, "containers ontime, sidecar; the committed manifest has ontime"),
+    ):
+        metadata = {"name": "mine", "namespace": "ontime-staging"}
+        manifest = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": spec}
+        with pytest.raises(OntimeError, match="denied request") as refused:
+            story.rig.kubectl("create", "--filename=-", text=json.dumps(manifest))
+        assert reason in str(refused.value)
+        told[what] = str(refused.value).partition("denied request: ")[2]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "mine", "namespace": "ontime-staging"}}
+    with pytest.raises(OntimeError, match="here the ReplicaSets and Jobs of the committed manifests alone make pods"):
+        story.rig.kubectl(
+            "create", "--filename=-", text=json.dumps({**pod, "spec": with_container()["template"]["spec"]})
+        )
+    with pytest.raises(OntimeError, match="exec into a pod of the model"):
+        story.rig.kubectl("exec", next(iter(stable)), "--namespace=ontime-staging", "--", "/opt/ontime/bin/python")
+    assert story.pods("staging") == stable
+
+
 LINKS = [
     *("pods", "specification", "release file", "tag", "commit", "dvc.lock", "model", "manifest"),
     *("image", "configuration", "model layer", "signature", "layers", "raw data"),
@@ -625,7 +690,16 @@ def test_10_another_image_another_annotation_and_another_key_are_named(story: St
     other = next(digest for digest in story.digests.values() if digest != pods[pod])
     story.rig.kubectl("annotate", "pod", pod, "--overwrite", f"ontime.io/git-commit={'0' * 40}", *namespace)
     assert re.match(rf"error: pods: {pod}: ontime.io/git-commit is 0+, not ", walk(story, story.checkout)[1])
-    story.rig.kubectl("set", "image", f"pod/{pod}", f"ontime={story.image}@{other}", *namespace)
+    image = ("set", "image", f"pod/{pod}", f"ontime={story.image}@{other}", *namespace)
+    with pytest.raises(OntimeError, match="a running pod's image may not be changed"):
+        story.rig.kubectl(*image)
+
+    def without_admission() -> bool:
+        # until Argo CD puts it back
+        story.rig.kubectl("delete", "validatingadmissionpolicybinding", "ontime-pods", "--ignore-not-found")
+        return "image updated" in story.rig.kubectl(*image, check=False)
+
+    story.wait("the other image is taken", without_admission, 60)
     story.wait("the other image runs", lambda: story.pods("production").get(pod) == other, 60)
     assert walk(story, story.checkout)[1].startswith(f"error: pods: {pod}: runs {other}, not ")
     story.rig.kubectl("delete", "pod", pod, *namespace)

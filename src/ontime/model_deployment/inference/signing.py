@@ -77,10 +77,20 @@ def sign(model: Path, signature: Path, private_key: Path | None, trust_config: P
     Raises:
         OntimeError: a file is not what the manifest says, the key cannot be read, or there is no token.
     """
+    check_links(model)
+    check_files(model, read_manifest(model))
+    sign_folder(model, signature, private_key, trust_config)
+
+
+def sign_folder(model: Path, signature: Path, private_key: Path | None, trust_config: Path | None = None) -> None:
+    """Sign every file of a folder that need not be a champion's, as `sign` does.
+
+    Raises:
+        OntimeError: the folder has a link, the key cannot be read, or there is no token.
+    """
     from model_signing.signing import Config
 
     check_links(model)
-    check_files(model, read_manifest(model))
     config = Config().set_hashing_config(_hashing())
     endings = (KEY_ENDING, TRUST_ENDING) if private_key else (TRUST_ENDING, KEY_ENDING)
     checked_by, other = (signature.with_suffix(ending) for ending in endings)
