@@ -116,7 +116,7 @@ def read_champion(opened: Callable[[Path], IO[bytes]]) -> Champion:
 
 def _workspace_opener(path: Path) -> IO[bytes]:
     if not path.exists():
-        raise OntimeError(f"{path}: not found; run `dvc repro` (or `dvc pull`) first")
+        raise OntimeError(f"{path}: not found; run `dvc repro` (or `ontime pull`) first")
     return path.open("rb")
 
 

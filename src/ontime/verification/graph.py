@@ -219,7 +219,7 @@ def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Stages)
         for dependency in locked[stage]["deps"]:
             source = checkout / dependency["path"]
             if not source.exists():
-                raise OntimeError(f"{dependency['path']}: not found; run `dvc repro` or `dvc pull` first")
+                raise OntimeError(f"{dependency['path']}: not found; run `dvc repro` or `ontime pull` first")
             files = source.rglob("*") if source.is_dir() else [source]
             names |= {str(path.relative_to(checkout)) for path in files if path.is_file()}
     for name in sorted(names, reverse=True):
