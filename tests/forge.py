@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from ruamel.yaml import YAML
 
 from ontime.repository.git import listed_files
 from ontime.repository.yaml_files import editing
@@ -38,22 +41,38 @@ class Hub:
         self.heads: dict[int, str] = {}
         self.comments: list[dict[str, Any]] = []
         self.opened: list[dict[str, Any]] = []
+        self.merges: list[dict[str, Any]] = []
+        self.clean = False
+        """Whether a pull request has nothing to wait for, so that GitHub refuses to merge it later."""
         self.requests: list[tuple[str, str, str]] = []
+        self.files: list[dict[str, Any]] = []
         self.url = ""
 
     def get(self, path: str) -> tuple[int, Any]:
         """A pull request, the open ones, or the comments of one."""
+        if path.rpartition("/pulls/")[2] in [str(one["id"]) for one in self.opened]:
+            return 200, self.opened[int(path.rpartition("/")[2]) - 1]
         if "/comments" in path:
             return 200, self.comments
+        if "/files?" in path:
+            return 200, self.files
         if "/pulls?" in path:
-            return 200, [{"html_url": one["html_url"]} for one in self.opened]
+            (head,) = parse_qs(urlsplit(path).query)["head"]
+            found = [one for one in self.opened if one["head"] == head.partition(":")[2]]
+            return 200, [{"html_url": one["html_url"]} for one in found]
         number = int(path.rpartition("/")[2])
         return (200, {"head": {"sha": self.heads[number]}}) if number in self.heads else (404, {"message": "Not Found"})
 
     def post(self, path: str, content: Any) -> tuple[int, Any]:
-        """A new comment or pull request."""
+        """A new comment or pull request, or a merge that is asked for."""
+        if path == "/graphql":
+            self.merges.append(content)
+            refused = self.clean and "enablePullRequestAutoMerge" in content["query"]
+            return 200, {"errors": [{"message": "Pull request is in clean status"}]} if refused else {"data": {}}
         kept = self.comments if path.endswith("/comments") else self.opened
-        kept.append({**content, "id": len(kept) + 1, "html_url": f"{self.url}{path}/{len(kept) + 1}"})
+        number, user = len(kept) + 1, {"login": "github-actions[bot]", "type": "Bot"}
+        said = {"id": number, "node_id": f"PR_{number}", "html_url": f"{self.url}{path}/{number}", "user": user}
+        kept.append({**content, **said})
         return 201, kept[-1]
 
     def patch(self, path: str, content: Any) -> tuple[int, Any]:
@@ -97,6 +116,7 @@ class Forge:
         (self.folder / "config" / "act" / "actrc").touch()
         variables = {
             "GITHUB_API_URL": self.hub.url,
+            "GITHUB_GRAPHQL_URL": f"{self.hub.url}/graphql",
             "ONTIME_TRACKING": "off",
             "PYTHONPATH": f"src:{TOP / 'src'}",
             "STAND_IN_FOLDER": str(self.folder),
@@ -174,9 +194,25 @@ class Forge:
         return self.act("workflow_run", "pull-request-comment", {"workflow_run": run_}, "refs/heads/main")
 
     def tagged(self, workflow: str, tag: str) -> Run:
-        """Run a workflow as for a pushed tag."""
+        """Run what a pushed tag starts: workflows of the tagged commit and, after its `tag`, a workflow of main.
+
+        Environments trust main alone, so only the latter has the app's key, variables and the signing identity.
+        """
+        reference = f"refs/tags/{tag}"
+        commit = git(self.origin, "rev-parse", f"{reference}^{{commit}}").strip()
+        outside = replace(self, variables={}, environment={})
+        own = {}
+        for path in git(self.origin, "ls-tree", "-r", "--name-only", commit, ".github/workflows/").splitlines():
+            started_by = YAML(typ="safe").load(git(self.origin, "show", f"{commit}:{path}"))["on"]
+            if "tags" in ((started_by.get("push") if isinstance(started_by, dict) else None) or {}):
+                own[Path(path).stem] = outside.act("push", Path(path).stem, {"ref": reference}, reference)
+        if "tag" not in own:
+            return Run(False, "nothing runs after `tag`, which this commit has not")
+        text = "".join(run_.text for run_ in own.values())
+        run_ = {"id": 1, "event": "push", "conclusion": "success", "head_branch": tag, "head_sha": commit}
         key = {"RELEASE_APP_PRIVATE_KEY": "private-key"}
-        return self.act("push", workflow, {"ref": f"refs/tags/{tag}"}, f"refs/tags/{tag}", **key)
+        done = self.act("workflow_run", workflow, {"workflow_run": run_}, "refs/heads/main", **key)
+        return Run(done.succeeded, text + done.text)
 
 
 def bare(checkout: Path, origin: Path) -> Path:
@@ -215,6 +251,7 @@ def copy_workflows(checkout: Path) -> None:
             "pyproject.toml",
             "requirements.txt",
             "requirements-test.txt",
+            "requirements-build.txt",
         ):
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(TOP / name, checkout / name)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ontime.manifests.render import Manifest, containers, copy_sources
+from ontime.common.files import write_json
+from ontime.manifests.render import KUBERNETES, NO_DIGEST, Manifest, containers, copy_sources, parse
 from tests.checkouts import TOP, git
 
 STAGES = ("staging", "production")
@@ -25,6 +26,19 @@ def pods(rendered: dict[str, list[Manifest]]) -> Iterator[tuple[str, Manifest]]:
         for manifest in found:
             if containers(manifest):
                 yield f"{target} {manifest['kind']} {manifest['metadata']['name']}", manifest
+
+
+def add_tensorflow_serving(top: Path, stage: str = "staging") -> None:
+    """Add TensorFlow Serving to an environment as its README says, with the digests of two images."""
+    overlays = top / KUBERNETES / "overlays" / stage / "kustomization.yaml"
+    (content,) = parse(overlays.read_text())
+    content["components"].insert(0, "../../components/tensorflow-serving")
+    content["images"] = [{"name": name, "digest": NO_DIGEST} for name in ("ontime-saved-model", "tensorflow/serving")]
+    write_json(overlays, content)
+    admission = top / KUBERNETES / "admission" / stage / "kustomization.yaml"
+    (content,) = parse(admission.read_text())
+    content["components"].insert(1, "../components/tensorflow-serving")
+    write_json(admission, content)
 
 
 def commit_sources(folder: Path) -> None:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +25,10 @@ from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.manifest import Feature, File, Manifest
 from ontime.release.commands import command
 from ontime.release.commit_checks import folder_md5
+from ontime.release.image import DOCKERFILE
+from ontime.release.image_configuration import configuration_of
 from ontime.release.release_file import Release, path_of, render
-from tests.checkouts import git
+from tests.checkouts import TOP, git
 from tests.servers import free_port, http_server
 
 NAME = "flight-delay"
@@ -143,6 +145,7 @@ def make_repository(top: Path) -> Repository:
         ".dvc/config": f"[core]\n    remote = store\n['remote \"store\"']\n    url = {top / 'store'}\n",
         ".dvc/.gitignore": "/cache\n/tmp\n/config.local\n",
         ".gitignore": "/models/champion\n",
+        str(DOCKERFILE): (TOP / DOCKERFILE).read_text(encoding="utf-8"),
         ".gto": f"stages: [{', '.join(STAGES)}]\n",
         "dvc.yaml": GRAPH,
         **{str(path_of(stage)): render(None) for stage in STAGES},
@@ -278,8 +281,11 @@ class StandIn(http.server.BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers["Content-Length"]))
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         path = re.sub(r"/uploads/.*|/manifests/.*", "/", self.path)
-        path += digest if "/uploads/" in self.path else f"manifests/{digest}"
-        self.objects[path] = (self.headers.get("Content-Type", "application/octet-stream"), content)
+        kept = (self.headers.get("Content-Type", "application/octet-stream"), content)
+        if "/uploads/" in self.path:
+            self.objects[path + digest] = kept
+        else:
+            self.objects[f"{path}manifests/{digest}"] = self.objects[self.path] = kept
         self._answer(201, b"", {"Docker-Content-Digest": digest})
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
@@ -293,42 +299,81 @@ class StandIn(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def push_image(host: str, name: str, files: Mapping[str, bytes], labels: Mapping[str, str]) -> str:
-    """Push an image with two layers, the files in the last one; its digest."""
-    layers = [_layer({"etc/runtime": b"runtime"}), _layer(files)]
-    config = {"architecture": "amd64", "os": "linux", "config": {"Labels": dict(labels)}, "rootfs": {"type": "layers"}}
-    parts = [json.dumps(config).encode(), *layers]
+def push_image(
+    host: str,
+    name: str,
+    files: Mapping[str, bytes],
+    arguments: Mapping[str, str],
+    change: Callable[[dict[str, Any]], None] | None = None,
+) -> str:
+    """Push an image with two layers, the files in the last one, and the configuration that the Dockerfile makes.
+
+    Args:
+        arguments: of the build.
+        change: of the configuration.
+
+    Returns:
+        The image's digest.
+    """
+    own = configuration_of((TOP / DOCKERFILE).read_text(encoding="utf-8"), arguments)
+    own["Env"] = [f"{key}={value}" for key, value in own["Env"].items()]
+    configuration = {"architecture": "amd64", "os": "linux", "config": own}
+    if change is not None:
+        change(configuration)
+    return push_layers(host, name, configuration, [archive({"etc/runtime": b"runtime"}), archive(files)])
+
+
+def push_layers(host: str, name: str, configuration: Mapping[str, Any], layers: Sequence[bytes]) -> str:
+    """Push an image of archives; its digest."""
+    diff_ids = [digest_of_bytes(layer) for layer in layers]
+    whole = {**configuration, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+    parts = [json.dumps(whole).encode(), *(gzip.compress(layer, 1, mtime=0) for layer in layers)]
     kinds = ["container.image.v1+json", *["image.rootfs.diff.tar.gzip"] * len(layers)]
-    described = []
+    described = [
+        {"mediaType": f"application/vnd.docker.{kind}", "digest": push_blob(host, name, content), "size": len(content)}
+        for kind, content in zip(kinds, parts, strict=True)
+    ]
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = {"schemaVersion": 2, "mediaType": kind, "config": described[0], "layers": described[1:]}
+    return push_manifest(host, name, manifest)
+
+
+def push_blob(host: str, name: str, content: bytes) -> str:
+    """Push bytes; their digest."""
+    digest = digest_of_bytes(content)
     with _session() as session:
-        for kind, content in zip(kinds, parts, strict=True):
-            digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-            begun = session.post(f"http://{host}/v2/{name}/blobs/uploads/")
-            address = urljoin(f"http://{host}", begun.headers["Location"])
-            session.put(address, params={"digest": digest}, data=content).raise_for_status()
-            described.append({"mediaType": f"application/vnd.docker.{kind}", "digest": digest, "size": len(content)})
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-            "config": described[0],
-            "layers": described[1:],
-        }
-        content = json.dumps(manifest).encode()
-        answer = session.put(
-            f"http://{host}/v2/{name}/manifests/1", data=content, headers={"Content-Type": str(manifest["mediaType"])}
-        )
-        answer.raise_for_status()
+        begun = session.post(f"http://{host}/v2/{name}/blobs/uploads/")
+        address = urljoin(f"http://{host}", begun.headers["Location"])
+        session.put(address, params={"digest": digest}, data=content).raise_for_status()
+    return digest
+
+
+def push_manifest(host: str, name: str, manifest: Mapping[str, Any], tag: str = "1") -> str:
+    """Push a manifest or an index under a tag; its digest."""
+    content = json.dumps(manifest).encode()
+    with _session() as session:
+        address = f"http://{host}/v2/{name}/manifests/{tag}"
+        session.put(address, data=content, headers={"Content-Type": manifest["mediaType"]}).raise_for_status()
+    return digest_of_bytes(content)
+
+
+def digest_of_bytes(content: bytes) -> str:
+    """sha256:…"""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _layer(files: Mapping[str, bytes]) -> bytes:
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name, content in files.items():
+def archive(files: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
+    """An archive of files, or of members as they are."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name, held in files.items():
+            if isinstance(held, tarfile.TarInfo):
+                tar.addfile(held)
+                continue
             member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return gzip.compress(archive.getvalue(), mtime=0)
+            member.size = len(held)
+            tar.addfile(member, io.BytesIO(held))
+    return content.getvalue()
 
 
 def _session() -> requests.Session:
@@ -347,8 +392,12 @@ def enter(top: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 
 def release(*arguments: str) -> str:
-    """Run `ontime release` in this process and folder; what it printed, without the end of the last line."""
+    """Run `ontime release` in this process and folder; what it printed, without the end of the last line.
+
+    The image may be one that no registry has.
+    """
     printed = io.StringIO()
+    unchecked = ["--no-registry"] if arguments[0] in ("write", "publish") else []
     with redirect_stdout(printed):
-        command.main(list(arguments), standalone_mode=False)
+        command.main([*arguments, *unchecked], standalone_mode=False)
     return printed.getvalue().removesuffix("\n")

@@ -40,15 +40,18 @@ def http_server(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]
 
 
 @contextlib.contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """Address of an MLflow server that keeps everything in a folder."""
+def mlflow_server(folder: Path, *options: str, **variables: str) -> Iterator[str]:
+    """Address of an MLflow server that keeps everything in a folder; with options and environment variables more."""
     port, log = free_port(), folder / "server.log"
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
     store = [f"--backend-store-uri=sqlite:///{folder}/server.db", f"--artifacts-destination={folder / 'artifacts'}"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, *store], env=environment(MLFLOW_DISABLE_TELEMETRY="true"), stdout=output, stderr=output
+            [*command, *store, *options],
+            env=environment(MLFLOW_DISABLE_TELEMETRY="true", **variables),
+            stdout=output,
+            stderr=output,
         )
     try:
         end = time.monotonic() + START_SECONDS

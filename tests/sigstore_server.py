@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import json
 import struct
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,12 +50,19 @@ class Sigstore:
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "request-token",
         }
 
+    def token(self) -> str:
+        """A job's token."""
+        request = urllib.request.Request(f"{self.url}/token", headers={"Authorization": "bearer request-token"})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
+            return str(json.load(answer)["value"])
+
 
 class Authority:
     """The keys of the three services, and what they sign."""
 
-    def __init__(self, identity: str) -> None:
+    def __init__(self, identity: str, caller: str) -> None:
         self.identity = identity
+        self.caller = caller
         self.root_key, self.timestamp_key, self.log_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority for tests")])
         self.root = (
@@ -186,14 +194,25 @@ class Authority:
     def token(self) -> str:
         """A job's token, which only this server ever looks at."""
         now = int(datetime.datetime.now(datetime.UTC).timestamp())
-        claims = {"iss": PROVIDER, "aud": "sigstore", "sub": "repo:acme/ontime", "iat": now, "exp": now + 600}
+        claims = {
+            "iss": PROVIDER,
+            "aud": "sigstore",
+            "sub": "repo:acme/ontime",
+            "iat": now,
+            "exp": now + 600,
+            "event_name": "workflow_run",
+            "job_workflow_ref": self.identity.removeprefix("https://github.com/"),
+            "workflow_ref": self.caller,
+        }
         return jwt.encode(claims, "only this server looks at the signature", algorithm="HS256")
 
 
 @contextmanager
-def sigstore_server(identity: str) -> Iterator[Sigstore]:
-    """Serve on a free port; every token is of one identity."""
-    authority = Authority(identity)
+def sigstore_server(
+    identity: str, caller: str = "acme/ontime/.github/workflows/release.yml@refs/heads/main"
+) -> Iterator[Sigstore]:
+    """Serve on a free port; every token is of one identity, that of a workflow which another one, the caller, uses."""
+    authority = Authority(identity, caller)
 
     class Handler(JsonHandler):
         def respond(self, content: Any) -> tuple[int, Any]:

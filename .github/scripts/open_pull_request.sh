@@ -7,7 +7,7 @@ call() {
   curl --fail-with-body --silent --show-error --max-time 30 --header "Authorization: Bearer $GITHUB_TOKEN" \
     --header "Accept: application/vnd.github+json" "$@"
 }
-address=$(call --get --data-urlencode "head=${GITHUB_REPOSITORY%%/*}:$branch" --data "state=open" "$pulls" |
+address=$(call --get --data-urlencode "head=${GITHUB_REPOSITORY%%/*}:$branch" --data "state=open" --data "base=main" "$pulls" |
   jq --raw-output '.[0].html_url // empty')
 if [[ -z $address ]]; then
   address=$(jq --null-input --arg title "$title" --arg head "$branch" --rawfile body /dev/stdin \

@@ -1,38 +1,41 @@
 #!/usr/bin/env bash
-# Commit the images in FOLDER, which another run left, as SHA/*.png to the branch `reports`; no file is checked out.
+# Put the images in FOLDER into the branch `reports` as NUMBER/SHA/*.png, in place of the pull request's earlier ones.
+# The branch is one commit without a parent: it has at most KEPT pull requests, and what it drops is reachable no more.
 set -euo pipefail
-folder=$1 sha=$2
+folder=$1 number=$2 sha=$3
+KEPT=50
 branch=reports
+with_token() { bash .github/scripts/git_with_token.sh "$@"; }
 export GIT_AUTHOR_NAME="github-actions[bot]" GIT_COMMITTER_NAME="github-actions[bot]"
 export GIT_AUTHOR_EMAIL="41898282+github-actions[bot]@users.noreply.github.com"
 export GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
-[[ $sha =~ ^[0-9a-f]{40}$ ]]
+[[ $sha =~ ^[0-9a-f]{40}$ && $number =~ ^[1-9][0-9]{0,8}$ ]]
 entries=""
-for name in roc.png calibration.png; do
-  path=$folder/$name
-  if [[ -f $path && ! -L $path && $(stat --format=%s "$path") -lt 1000000 ]] &&
-    [[ $(head --bytes=8 "$path" | od -An -tx1 | tr -d ' \n') == 89504e470d0a1a0a ]]; then
-    entries+="100644 blob $(git hash-object -w "$path")"$'\t'"$name"$'\n'
+for name in calibration.png roc.png; do
+  if [[ -f $folder/$name ]]; then
+    entries+="100644 blob $(git hash-object -w "$folder/$name")"$'\t'"$name"$'\n'
   fi
 done
 if [[ -z $entries ]]; then
   echo "no images"
   exit
 fi
-images=$(printf %s "$entries" | git mktree)
+report=$(printf '040000 tree %s\t%s\n' "$(printf %s "$entries" | git mktree)" "$sha" | git mktree)
 for _ in 1 2 3 4 5; do
-  parent=""
-  if [[ -n $(git ls-remote --heads origin "$branch") ]]; then
-    git fetch --quiet --depth=1 origin "$branch"
-    parent=$(git rev-parse FETCH_HEAD)
+  others="" parent=$(with_token ls-remote --heads origin "refs/heads/$branch" | cut -f 1)
+  if [[ -n $parent ]]; then
+    with_token fetch --quiet --depth=1 origin "$parent"
+    # folders of pull requests alone; the newest by their numbers stay
+    others=$(git ls-tree "$parent" | grep --perl-regexp '^040000 tree [0-9a-f]{40}\t[1-9][0-9]{0,8}$' |
+      grep --invert-match --perl-regexp "\t$number\$" | sort --key=4 --numeric-sort | tail --lines=$((KEPT - 1)) || true)
   fi
   tree=$({
-    [[ -z $parent ]] || git ls-tree "$parent" | { grep --invert-match "$sha" || true; }
-    printf '040000 tree %s\t%s\n' "$images" "$sha"
+    [[ -z $others ]] || echo "$others"
+    printf '040000 tree %s\t%s\n' "$report" "$number"
   } | git mktree)
-  commit=$(git commit-tree "$tree" ${parent:+-p "$parent"} -m "Show the report of $sha")
+  commit=$(git commit-tree "$tree" -m "Show the reports of pull requests")
   # another report may have been first
-  if git push --quiet origin "$commit:refs/heads/$branch"; then
+  if with_token push --quiet --force-with-lease="refs/heads/$branch:$parent" origin "$commit:refs/heads/$branch"; then
     exit
   fi
   sleep 1

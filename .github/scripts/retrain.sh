@@ -1,21 +1,17 @@
 #!/usr/bin/env bash
-# Train on new data or with SETTINGS (parameters, a line each), push what came out, and open a pull request with it.
+# Train on new data or with SETTINGS (parameters, a line each), push what came out to the DVC remote, and leave the
+# files that differ in FOLDER; without a difference there is no folder.
 set -euo pipefail
-name=retrain-$GITHUB_RUN_ID
-mapfile -t settings < <(grep . <<< "${SETTINGS:-}" || true)
+folder=$1
+ontime set <<< "${SETTINGS:-}"
 ontime refresh
-dvc exp run --pull --name "$name" "${settings[@]/#/--set-param=}"
+ontime pull
+dvc repro --no-run-cache
 if git diff --quiet; then
   echo "nothing came out different"
   exit
 fi
-dvc push
-git switch --quiet --create "$name"
-git commit --quiet --all --message "Retrain"
-git push --quiet origin "$name"
-{
-  echo "The graph on new data or parameters; the pull request's report says what it does to the model."
-  if [[ ${ALERT:-null} != null ]]; then
-    printf '\nThe alert that asked for it:\n\n~~~json\n%s\n~~~\n' "${ALERT:0:10000}"
-  fi
-} | bash .github/scripts/open_pull_request.sh "$name" "Retrain"
+ontime cache --push
+mkdir "$folder"
+git diff --name-only -z | xargs -0 cp --parents --target-directory "$folder"
+echo "changed=true" >> "$GITHUB_OUTPUT"

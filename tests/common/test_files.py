@@ -217,7 +217,7 @@ def test_a_broken_parquet_file_is_named_in_one_line(tmp_path: Path, content: byt
 
 @pytest.mark.parametrize("read", [read_json, read_parquet])
 def test_an_absent_file_says_how_to_get_it(tmp_path: Path, read: Callable[[Path], object]) -> None:
-    with pytest.raises(OntimeError, match=r"absent: not found; run `dvc repro` \(or `dvc pull`\) first"):
+    with pytest.raises(OntimeError, match=r"absent: not found; run `dvc repro` \(or `ontime pull`\) first"):
         read(tmp_path / "absent")
 
 

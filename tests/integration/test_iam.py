@@ -100,11 +100,24 @@ def test_a_role_trusts_named_jobs_of_one_repository(role: str) -> None:
 
 
 def test_the_bucket_denies_requests_without_tls_and_other_encryption() -> None:
-    without_tls, unencrypted = load("bucket-policy")["Statement"]
+    without_tls, unencrypted, _ = load("bucket-policy")["Statement"]
     assert (without_tls["Effect"], without_tls["Principal"], without_tls["Action"]) == ("Deny", "*", "s3:*")
     assert without_tls["Resource"] == ["arn:aws:s3:::ontime-models", "arn:aws:s3:::ontime-models/*"]
     assert without_tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert (unencrypted["Effect"], unencrypted["Action"]) == ("Deny", "s3:PutObject")
+
+
+@pytest.mark.attack("remote-model")
+def test_the_bucket_lets_the_writing_role_create_objects_and_replace_none() -> None:
+    statement = load("bucket-policy")["Statement"][2]
+    assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:PutObject")
+    assert statement["Principal"] == {"AWS": arn("ontime-main")}
+    assert statement["Resource"] == "arn:aws:s3:::ontime-models/*"
+    # denied without If-None-Match; beginning an upload in parts and sending a part cannot have it
+    assert statement["Condition"] == {
+        "Null": {"s3:if-none-match": "true"},
+        "Bool": {"s3:ObjectCreationOperation": "true"},
+    }
 
 
 def test_the_bucket_is_private_and_keeps_versions() -> None:
@@ -312,6 +325,32 @@ def test_a_replaced_and_a_deleted_object_come_back_as_versions(server: dict[str,
     first = admin.put_object(**at, Body=b"first")["VersionId"]
     admin.put_object(**at, Body=b"second")
     admin.delete_object(**at)
+    assert admin.get_object(**at, VersionId=first)["Body"].read() == b"first"
+
+
+@pytest.mark.integration
+@pytest.mark.attack("remote-model")
+def test_the_writing_role_can_remove_no_version_that_it_replaced(server: dict[str, Any], issuer: Issuer) -> None:
+    admin, at = client(server), {"Bucket": s3.BUCKET, "Key": "dvc/kept"}
+    first = admin.put_object(**at, Body=b"first")["VersionId"]
+    job = client(server, **assume(server, "main", issuer.token(f"{REPOSITORY}:environment:main")))
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        job.put_object(**at, Body=b"second", IfNoneMatch="*")
+    job.put_object(**at, Body=b"second")
+    assert refused(job.delete_object, **at, VersionId=first)
+    assert admin.get_object(**at, VersionId=first)["Body"].read() == b"first"
+
+
+@pytest.mark.integration
+def test_a_locked_version_is_removed_by_nobody_without_saying_so(server: dict[str, Any]) -> None:
+    admin, bucket = client(server), "locked"
+    admin.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    admin.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=load("bucket-object-lock"))
+    at = {"Bucket": bucket, "Key": "dvc/object"}
+    first = admin.put_object(**at, Body=b"first")["VersionId"]
+    # an object lock keeps versions; it prevents no newer one
+    admin.put_object(**at, Body=b"second")
+    assert refused(admin.delete_object, **at, VersionId=first)
     assert admin.get_object(**at, VersionId=first)["Body"].read() == b"first"
 
 

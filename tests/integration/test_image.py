@@ -338,7 +338,7 @@ def test_an_image_signed_without_a_key_starts_for_its_identity_alone(
     podman: dict[str, str], bases: list[str], checkouts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkout = shutil.copytree(checkouts[0], tmp_path / "checkout")
-    with sigstore_server("https://example.invalid/release.yml@refs/tags/v1") as sigstore:
+    with sigstore_server("https://example.invalid/sign.yml@refs/heads/main") as sigstore:
         for name, value in sigstore.variables.items():
             monkeypatch.setenv(name, value)
         (tmp_path / "sigstore.json").write_text(sigstore.trust_config)

@@ -1,13 +1,15 @@
-"""A real MLflow server records a training run."""
+"""A real MLflow server records a training run; with the accounts of the cluster, only of who has one."""
 
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
+from ontime.manifests.render import parse
 from ontime.parameters import load_params
-from tests.checkouts import run, small_fork
+from tests.checkouts import TOP, run, small_fork
 from tests.servers import mlflow_server
 
 pytestmark = pytest.mark.integration
@@ -45,3 +47,77 @@ def test_training_is_recorded_with_parameters_losses_plots_model_and_commit(serv
     }
     (model,) = client.search_logged_models([experiment.experiment_id])
     assert model.source_run_id == found.info.run_id
+
+
+ADMINISTRATOR = ("administrator", "twelve letters")
+CREATE, SEARCH = "api/2.0/mlflow/experiments/create", "api/2.0/mlflow/experiments/search"
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[str]:
+    """Address of an MLflow server with the accounts that the values of the cluster's chart ask for."""
+    (application,) = parse((TOP / "argocd" / "platform" / "mlflow.yaml").read_text())
+    values = application["spec"]["sources"][1]["helm"]["valuesObject"]
+    # as the chart does: no application without this
+    accounts = values.get("auth", {"enabled": False})
+    settings = tmp_path / "basic_auth.ini"
+    name, password = ADMINISTRATOR
+    settings.write_text(
+        "[mlflow]\n"
+        f"default_permission = {accounts.get('defaultPermission', 'READ')}\n"
+        f"database_uri = sqlite:///{tmp_path}/server.db\n"
+        f"admin_username = {name}\nadmin_password = {password}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    options = ["--app-name=basic-auth"] if accounts["enabled"] else []
+    variables = {"MLFLOW_AUTH_CONFIG_PATH": str(settings), "MLFLOW_FLASK_SERVER_SECRET_KEY": "a key of the test"}
+    with mlflow_server(tmp_path, *options, **variables) as address:
+        yield address
+
+
+@pytest.mark.attack("platform-access")
+def test_who_has_no_account_reads_and_writes_nothing(closed: str) -> None:
+    body, known = {"name": "somebody's"}, ADMINISTRATOR
+    strangers = [None, ("admin", "password1234"), ("admin", "password"), (known[0], "guessed"), (known[0], "")]
+    for account in strangers:
+        for path in (CREATE, SEARCH):
+            answer = requests.post(f"{closed}/{path}", json={**body, "max_results": 1}, auth=account, timeout=30)
+            assert answer.status_code == 401, (account, path, answer.text)
+        assert requests.get(f"{closed}/signup", auth=account, timeout=30).status_code == 401
+    assert requests.post(f"{closed}/{CREATE}", json=body, auth=known, timeout=30).status_code == 200
+    users = f"{closed}/api/2.0/mlflow/users/create"
+    reader = ("reader", "another password")
+    made = requests.post(users, json=dict(zip(("username", "password"), reader, strict=True)), auth=known, timeout=30)
+    assert made.status_code == 200, made.text
+    seen = requests.post(f"{closed}/{SEARCH}", json={"max_results": 5}, auth=reader, timeout=30)
+    (one,) = [one for one in seen.json()["experiments"] if one["name"] == body["name"]]
+    deleted = requests.post(
+        f"{closed}/api/2.0/mlflow/experiments/delete",
+        json={"experiment_id": one["experiment_id"]},
+        auth=reader,
+        timeout=30,
+    )
+    assert deleted.status_code == 403
+    assert (
+        requests.post(users, json={"username": "x", "password": "y" * 12}, auth=reader, timeout=30).status_code == 403
+    )
+
+
+def test_training_is_recorded_by_who_logs_in(closed: str, tmp_path: Path) -> None:
+    checkout = small_fork(tmp_path / "checkout")
+    run("dvc", "repro", "evaluate@logistic_regression", cwd=checkout)
+    refused = run("ontime", "track", cwd=checkout, ONTIME_TRACKING="on", MLFLOW_TRACKING_URI=closed)
+    assert refused.stderr.startswith("warning: MLflow at ") and "not recorded" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    name, password = ADMINISTRATOR
+    done = run(
+        *("ontime", "track"),
+        cwd=checkout,
+        ONTIME_TRACKING="on",
+        MLFLOW_TRACKING_URI=closed,
+        MLFLOW_TRACKING_USERNAME=name,
+        MLFLOW_TRACKING_PASSWORD=password,
+    )
+    assert "warning" not in done.stderr
+    found = requests.post(f"{closed}/{SEARCH}", json={"max_results": 5}, auth=ADMINISTRATOR, timeout=30).json()
+    assert "ontime" in {one["name"] for one in found["experiments"]}

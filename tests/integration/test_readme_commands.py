@@ -75,4 +75,4 @@ def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
             done.append(step)
     finally:
         run("ontime", "s3", "--off", cwd=checkout, check=False)
-    assert {"dvc push", "dvc pull", "ontime verify", "dvc plots show"} <= set(done)
+    assert {"dvc push", "ontime pull", "ontime verify", "dvc plots show"} <= set(done)

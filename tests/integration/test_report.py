@@ -1,5 +1,6 @@
 """The report of a branch, on a graph that has run: what changed, what it did, and the verdict."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from ontime.common.files import read_json
 from tests.checkouts import commit, git, run, small_fork
+from tests.forge import LEFT, set_parameters
 
 pytestmark = pytest.mark.integration
 
@@ -71,6 +74,29 @@ def test_an_output_that_was_not_fetched_is_not_a_deleted_one(checkout: Path) -> 
         text = (checkout / "report" / "report.md").read_text()
         assert "- deleted:" not in text
         assert text.count("No change.") == 3
+    finally:
+        restore(checkout)
+
+
+@pytest.mark.attack("own-gate")
+def test_a_worse_model_fails_by_the_bases_limits_whatever_the_branch_sets(checkout: Path) -> None:
+    try:
+        numbers = read_json(checkout / "data" / "processed" / "feature_layout.json")["numbers"]
+        anything = {"absolute": 10.0, "relative": 10.0}
+        set_parameters(checkout, "gate", metrics={"roc_auc": anything}, slices=anything, resamples=100)
+        set_parameters(checkout, "data.options", exclude=[name for name in numbers if name not in LEFT])
+        set_parameters(checkout, "export", page_features=[*LEFT])
+        run("dvc", "repro", cwd=checkout)
+        done = run("ontime", "report", "--base", "main", cwd=checkout, check=False)
+        assert done.returncode == 1
+        assert re.match(
+            r"error: gate: failed: roc_auc from [01]\.\d+ to 0\.\d+, 0\.\d+ worse, allowed 0\.0040;", done.stderr
+        )
+        text = (checkout / "report" / "report.md").read_text()
+        assert "### Limits of the gate that this branch changes" in text
+        assert "- `gate.metrics.roc_auc.absolute`: `0.004` in the base, `10.0` here" in text
+        assert "- `gate.metrics.log_loss.relative`: `0.006` in the base, not judged here" in text
+        assert "not applied here, but to pull requests after this one is merged" in text
     finally:
         restore(checkout)
 

@@ -215,7 +215,7 @@ def test_a_keyless_signature_is_taken_by_its_identity_alone(
     signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(signed / "model", tmp_path / "model")
-    with sigstore_server("https://example.invalid/release.yml@refs/tags/v1") as sigstore:
+    with sigstore_server("https://example.invalid/sign.yml@refs/heads/main") as sigstore:
         for name, value in sigstore.variables.items():
             monkeypatch.setenv(name, value)
         (tmp_path / "sigstore.json").write_text(sigstore.trust_config)

@@ -4,6 +4,7 @@ Stand-ins of third-party actions are in `tests/workflow_actions`. What act does 
 permissions, concurrency, time limits, environments) is read from the files by `tests/test_workflows.py`.
 """
 
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
 from ontime.release.release_file import path_of
@@ -89,27 +91,24 @@ def test_a_number_that_is_not_that_of_the_runs_commit_is_not_commented_on(
     assert not forge.hub.comments
 
 
-def test_a_second_report_changes_the_first_ones_comment_and_adds_its_images_beside(forge: Forge, work: Path) -> None:
-    image = b"\x89PNG\r\n\x1a\n"
+def test_a_second_report_takes_the_place_of_the_first_ones_comment_and_images(forge: Forge, work: Path) -> None:
     heads = []
-    for text in ("first", "second"):
+    for place, text in enumerate(("first", "second")):
         (work / "README.md").write_text(text)
         commit(work, text)
         heads.append(forge.open_pull_request(work))
         shutil.rmtree(forge.folder / "artifacts", ignore_errors=True)
         folder = write_report(forge, str(NUMBER), f"{text}\n")
-        (folder / "roc.png").write_bytes(image + text.encode())
-        (folder / "calibration.png").write_text("#!/bin/sh\n")
-        (folder / "evil.png").write_bytes(image)
+        Image.new("RGB", (4, 4), (place, 0, 0)).save(folder / "roc.png")
         done = forge.comment(heads[-1])
         assert done.succeeded, done.text
     (found,) = forge.hub.comments
     assert found["body"] == f"{MARKER}\n\nsecond\n"
     assert {token for _, _, token in forge.hub.requests} == {"Bearer job-token"}
-    listed = git(forge.origin, "ls-tree", "-r", "--name-only", "reports").split()
-    assert listed == sorted(f"{head}/roc.png" for head in heads)
-    shown = ["git", "show", f"reports:{heads[0]}/roc.png"]
-    assert subprocess.run(shown, cwd=forge.origin, capture_output=True, check=True).stdout == image + b"first"
+    assert git(forge.origin, "ls-tree", "-r", "--name-only", "reports").split() == [f"{NUMBER}/{heads[1]}/roc.png"]
+    shown = ["git", "show", f"reports:{NUMBER}/{heads[1]}/roc.png"]
+    image = subprocess.run(shown, cwd=forge.origin, capture_output=True, check=True).stdout
+    assert Image.open(io.BytesIO(image)).convert("RGB").getpixel((0, 0)) == (1, 0, 0)
     # nothing of the repository is in that branch, and nothing of it in main
     assert git(forge.origin, "log", "--format=%s", "main").split() == ["copy"]
 
@@ -132,6 +131,8 @@ def test_a_promotion_opens_a_pull_request_that_changes_the_stages_release_alone(
     assert opened["title"] == "Release v1.0.0 to production"
     assert (opened["base"], opened["head"]) == ("main", f"promote/{NAME}-production-1")
     assert tag in opened["body"]
+    # a person merges what goes to production
+    assert not forge.hub.merges
     repository.git("fetch", "--quiet", "origin")
     changed = repository.git("diff", "--name-only", "origin/main", f"origin/{opened['head']}")
     assert changed == str(path_of("production"))
@@ -143,7 +144,7 @@ def test_a_promotion_opens_a_pull_request_that_changes_the_stages_release_alone(
     assert f"digest: {digest_of('v1.0.0')}" in proposed
     assert forge.asked("create-github-app-token") == ["Iv1 contents:write pull-requests:write"]
     assert {token for _, _, token in forge.hub.requests} == {"Bearer app-token"}
-    assert set(forge.asked("setup-uv")) == {"cache: false"}
+    assert not forge.asked("actions-cache")
 
 
 def test_a_promotion_that_runs_again_keeps_its_branch_and_its_pull_request(released: tuple[Repository, Forge]) -> None:
@@ -190,8 +191,8 @@ def test_a_pull_request_that_improves_is_proven_judged_and_commented_on(team: Te
     assert "`train.gradient_boosting.max_iter`: `5` → `60`" in found["body"]
     assert "- deleted:" not in found["body"]
     for name in ("roc", "calibration"):
-        assert f"](https://github.com/{REPOSITORY}/raw/reports/{head}/{name}.png)" in found["body"]
-        assert git(team.origin, "cat-file", "-t", f"reports:{head}/{name}.png").strip() == "blob"
+        assert f"](https://github.com/{REPOSITORY}/raw/reports/{NUMBER}/{head}/{name}.png)" in found["body"]
+        assert git(team.origin, "cat-file", "-t", f"reports:{NUMBER}/{head}/{name}.png").strip() == "blob"
 
 
 @pytest.mark.rehearsal
@@ -248,7 +249,7 @@ def test_a_version_is_built_signed_and_released_to_staging_by_digest(
     name = YAML(typ="safe").load(team.clone / "params.yaml")["export"]["name"]
     git(team.clone, "switch", "--quiet", "--force-create", "main", "origin/main")
     run("ontime", "release", "register", "v1.0.0", "--push", cwd=team.clone)
-    identity = f"https://github.com/{REPOSITORY}/.github/workflows/release.yml@refs/tags/{name}@v1.0.0"
+    identity = f"https://github.com/{REPOSITORY}/.github/workflows/sign.yml@refs/heads/main"
     trust_config = tmp_path / "sigstore.json"
     with registry_server(tmp_path) as host, sigstore_server(identity) as sigstore:
         trusted.variables["REGISTRY"] = host
@@ -256,7 +257,15 @@ def test_a_version_is_built_signed_and_released_to_staging_by_digest(
         trusted.environment.update(sigstore.variables, ONTIME_TRUST_CONFIG=str(trust_config))
         done = trusted.tagged("release", f"{name}@v1.0.0")
         assert done.succeeded, done.text
-        git(team.clone, "pull", "--quiet", "origin", "main")
+        (opened,) = trusted.hub.opened
+        assert (opened["title"], opened["head"]) == ("Release v1.0.0 to staging", f"promote/{name}-v1.0.0")
+        git(team.clone, "fetch", "--quiet", "origin")
+        head = git(team.clone, "rev-parse", f"origin/{opened['head']}").strip()
+        (merge,) = trusted.hub.merges
+        assert "enablePullRequestAutoMerge" in merge["query"]
+        assert merge["variables"] == {"id": "PR_1", "head": head}
+        git(team.clone, "merge", "--quiet", "--ff-only", head)
+        git(team.clone, "push", "--quiet", "origin", "HEAD:main")
         text = (team.clone / path_of("staging")).read_text()
         (digest,) = re.findall(r"digest: (sha256:[0-9a-f]{64})", text)
         assert f"newName: {host}/{REPOSITORY}" in text
@@ -264,15 +273,16 @@ def test_a_version_is_built_signed_and_released_to_staging_by_digest(
         assert trusted.asked("build-push-action") == [f"{image}:1.0.0 sbom: true, provenance: mode=max"]
         assert trusted.asked("cosign") == [f"sign --yes {image}@{digest}"]
         assert trusted.asked("attest") == [f"{image}@{digest}"]
-        assert set(trusted.asked("setup-uv")) == {"cache: false"}
+        assert not trusted.asked("actions-cache")
+        assert trusted.asked("create-github-app-token") == ["Iv1 contents:write pull-requests:write"]
         assert git(team.clone, "diff", "--name-only", "HEAD~1").split() == [str(path_of("staging"))]
         options = [f"--identity-provider={PROVIDER}", f"--trust-config={trust_config}", "staging"]
-        who = identity.replace(f"{name}@v1.0.0", "{tag}")
-        verified = run("ontime", "verify", "release", f"--identity={who}", *options, cwd=team.clone).stdout
-        assert verified.splitlines()[-1] == f"signature     models/champion.sig: by {identity}"
+        verified = run("ontime", "verify", "release", f"--identity={identity}", *options, cwd=team.clone).stdout
+        assert verified.splitlines()[-1] == f"signature       models/champion.sig: by {identity}"
         run("ontime", "release", "assign", "v1.0.0", "production", "--push", cwd=team.clone)
         assert trusted.tagged("promote", f"{name}#production#1").succeeded
-    assert trusted.hub.opened[0]["title"] == "Release v1.0.0 to production"
+    assert trusted.hub.opened[1]["title"] == "Release v1.0.0 to production"
+    assert len(trusted.hub.merges) == 1
 
 
 @pytest.mark.rehearsal

@@ -12,6 +12,8 @@ from tests.kubernetes import STAGES, one, pods
 from tests.pages import blocks
 
 pytestmark = pytest.mark.xdist_group("manifests")
+DISK = "ephemeral-storage"
+TAKEN = {"cpu", "memory", DISK}
 
 
 def test_no_container_runs_as_root_writes_to_its_image_or_gains_rights(rendered: dict[str, list[Manifest]]) -> None:
@@ -60,11 +62,41 @@ def test_every_image_is_named_by_digest(rendered: dict[str, list[Manifest]]) -> 
         assert digest.startswith("sha256:") and ":" not in name.rpartition("/")[2], image
 
 
-def test_every_container_asks_for_and_is_bound_to_memory_and_processor(rendered: dict[str, list[Manifest]]) -> None:
+def test_every_container_asks_for_and_is_bound_to_processor_memory_and_disk(
+    rendered: dict[str, list[Manifest]],
+) -> None:
     for where, manifest in pods(rendered):
         for container in containers(manifest):
-            assert container["resources"]["requests"].keys() == {"cpu", "memory"}, where
-            assert container["resources"]["limits"].keys() == {"cpu", "memory"}, where
+            assert container["resources"]["requests"].keys() == TAKEN, where
+            assert container["resources"]["limits"].keys() == TAKEN, where
+
+
+def test_the_quota_of_disk_holds_what_an_environment_may_run(rendered: dict[str, list[Manifest]]) -> None:
+    for stage in STAGES:
+        overlay = rendered[f"overlays/{stage}"]
+        of_stage = [one for one in rendered["namespaces"] if one["metadata"].get("namespace") == f"ontime-{stage}"]
+        quota, limits = (one(of_stage, kind)["spec"] for kind in ("ResourceQuota", "LimitRange"))
+        most = one(overlay, "HorizontalPodAutoscaler")["spec"]["maxReplicas"]
+        surge = one(overlay, "Rollout")["spec"]["strategy"]["canary"]["maxSurge"]
+        second = one(rendered["components/tensorflow-serving"], "Deployment")
+        times = {"Rollout": most + surge, "Job": 1, "Deployment": second["spec"]["replicas"] + 1}
+        for kind in ("requests", "limits"):
+            taken = sum(times[pod["kind"]] * disk(pod, kind) for pod in [*overlay, second] if containers(pod))
+            assert 0 < taken <= mebibytes(quota["hard"][f"{kind}.{DISK}"]), (stage, kind)
+        (each,) = limits["limits"]
+        largest = max(disk(pod, "limits") for pod in [*overlay, second] if containers(pod))
+        assert largest <= mebibytes(each["max"][DISK])
+
+
+def mebibytes(quantity: str) -> int:
+    """A quantity of Kubernetes in MiB."""
+    number, unit = int(quantity[:-2]), quantity[-2:]
+    return number * {"Mi": 1, "Gi": 1024}[unit]
+
+
+def disk(manifest: Manifest, kind: str) -> int:
+    """What a pod asks for or may take, in MiB: its largest container's, because ours has one beside those before it."""
+    return max(mebibytes(container["resources"][kind][DISK]) for container in containers(manifest))
 
 
 def test_a_pod_of_the_service_is_probed_and_leaves_without_a_lost_request(overlay: list[Manifest]) -> None:
@@ -115,8 +147,9 @@ def test_hooks_end_in_bounded_time_and_run_what_the_image_has(overlay: list[Mani
 
 
 def test_namespaces_are_those_of_the_overlays_and_restricted(rendered: dict[str, list[Manifest]]) -> None:
-    namespaces = {one["metadata"]["name"]: one["metadata"]["labels"] for one in rendered["namespaces"]}
-    assert namespaces.keys() == {f"ontime-{stage}" for stage in STAGES}
+    spaces = [one for one in [*rendered["namespaces"], *rendered["gateway"]] if one["kind"] == "Namespace"]
+    namespaces = {one["metadata"]["name"]: one["metadata"]["labels"] for one in spaces}
+    assert namespaces.keys() == {"ontime-gateway", *(f"ontime-{stage}" for stage in STAGES)}
     for labels in namespaces.values():
         assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     for stage in STAGES:

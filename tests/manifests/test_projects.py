@@ -4,11 +4,12 @@ import copy
 
 import pytest
 
-from ontime.manifests.render import Manifest
+from ontime.manifests.render import Manifest, parse
 from tests.checkouts import TOP
 from tests.kubernetes import STAGES, one
 
 pytestmark = pytest.mark.xdist_group("manifests")
+ARGO_CDS_OWN = ("AppProject", "Application", "ApplicationSet")
 
 
 def admits(project: Manifest, manifest: Manifest, namespace: str, repository: str) -> bool:
@@ -60,11 +61,47 @@ def test_no_project_has_a_wildcard_and_the_default_one_admits_nothing(rendered: 
         assert not [text for text in texts if "*" in text], project["metadata"]["name"]
 
 
-def test_production_wants_signed_commits_and_rests_at_the_weekend(rendered: dict[str, list[Manifest]]) -> None:
+@pytest.mark.attack("removed-check")
+def test_no_project_takes_an_unsigned_commit_of_this_repository(rendered: dict[str, list[Manifest]]) -> None:
+    """What an unsigned commit may change must not include the check itself, so every project has it."""
+    projects = [manifest for manifest in rendered["argocd"] if manifest["kind"] == "AppProject"]
+    ours = one(rendered["argocd"], "Application", "bootstrap")["spec"]["source"]["repoURL"]
+    assert any(ours in project["spec"]["sourceRepos"] for project in projects)
+    for project in projects:
+        (policy,) = project["spec"]["sourceIntegrity"]["git"]["policies"]
+        assert [one["url"] for one in policy["repos"]] == [ours], project["metadata"]["name"]
+        assert policy["gpg"]["mode"] == "head" and policy["gpg"]["keys"], project["metadata"]["name"]
+
+
+@pytest.mark.attack("removed-check")
+def test_the_project_that_is_applied_by_hand_has_the_check_before_anything_is_rendered() -> None:
+    project = one(parse((TOP / "argocd" / "bootstrap.yaml").read_text()), "AppProject", "bootstrap")
+    assert project["spec"]["sourceIntegrity"]["git"]["policies"][0]["gpg"]["mode"] == "head"
+
+
+@pytest.mark.attack("removed-check")
+def test_argo_cds_own_objects_are_reached_by_one_application_alone(rendered: dict[str, list[Manifest]]) -> None:
+    projects = [manifest for manifest in rendered["argocd"] if manifest["kind"] == "AppProject"]
+    reaching = [
+        project["metadata"]["name"]
+        for project in projects
+        if any(place["namespace"] == "argocd" for place in project["spec"]["destinations"])
+        or any(kind["group"] == "argoproj.io" and kind["kind"] in ARGO_CDS_OWN for kind in kinds(project))
+    ]
+    assert reaching == ["bootstrap"]
+    within = [one for one in rendered["argocd"] if one.get("spec", {}).get("project") == "bootstrap"]
+    assert [one["metadata"]["name"] for one in within] == ["bootstrap"]
+
+
+def kinds(project: Manifest) -> list[Manifest]:
+    """What a project admits, namespaced and not."""
+    spec = project["spec"]
+    found: list[Manifest] = [*spec["clusterResourceWhitelist"], *spec.get("namespaceResourceWhitelist", [])]
+    return found
+
+
+def test_production_rests_at_the_weekend(rendered: dict[str, list[Manifest]]) -> None:
     production = one(rendered["argocd"], "AppProject", "model-production")["spec"]
-    (policy,) = production["sourceIntegrity"]["git"]["policies"]
-    assert [one["url"] for one in policy["repos"]] == production["sourceRepos"]
-    assert policy["gpg"]["mode"] == "head" and policy["gpg"]["keys"]
     (window,) = production["syncWindows"]
     assert (window["kind"], window["manualSync"], window["syncOverrun"]) == ("deny", True, True)
     assert window["namespaces"] == ["ontime-production"]

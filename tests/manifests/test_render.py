@@ -19,6 +19,8 @@ def test_what_is_rendered_is_what_is_expected_to_run(rendered: dict[str, list[Ma
         "overlays/production",
         "overlays/staging",
         "namespaces",
+        "admission",
+        "gateway",
         "argocd",
         "components/tensorflow-serving",
     ]

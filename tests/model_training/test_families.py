@@ -106,7 +106,7 @@ def test_numbers_alone_and_categories_alone_are_enough(encoded: Encoded, name: s
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_an_absent_model_says_how_to_get_it(tmp_path: Path, name: str) -> None:
-    with pytest.raises(OntimeError, match=r"model: not found; run `dvc repro` \(or `dvc pull`\) first"):
+    with pytest.raises(OntimeError, match=r"model: not found; run `dvc repro` \(or `ontime pull`\) first"):
         load_model(name, tmp_path / "model")
 
 

@@ -40,7 +40,7 @@ def test_each_notebook_is_known() -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_at_the_top_of_the_checkout(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if missing := absent(path.stem):
-        pytest.skip(f"{missing[0]} not found; run `make repro` or `dvc pull`")
+        pytest.skip(f"{missing[0]} not found; run `make repro` or `ontime pull`")
     # the kernel named python3 of this virtual environment, not one in the user's home
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
     notebook: Any = nbformat.read(path, as_version=4)

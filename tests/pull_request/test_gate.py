@@ -155,6 +155,15 @@ def test_a_slice_may_be_part_of_the_key() -> None:
     assert (both["base"] == both["head"]).all()
 
 
+@pytest.mark.attack("own-gate")
+@pytest.mark.parametrize("dropped", [False, True])
+def test_no_row_leaves_the_slice_that_it_has_in_the_base(dropped: bool) -> None:
+    base = predictions()
+    rows = base.rows.drop(columns="kind") if dropped else base.rows.assign(kind="one")
+    both, _ = paired(base, replace(base, rows=rows))
+    assert both["kind"].tolist() == base.rows["kind"].tolist()
+
+
 def test_another_key_is_told() -> None:
     base = predictions()
     with pytest.raises(OntimeError, match=r"^gate: the row key changed from row_id to none; [^\n]+$"):

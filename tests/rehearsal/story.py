@@ -77,6 +77,8 @@ class Story:
     rig: Rig
     folder: Path
     full: bool
+    new_cluster: Callable[[], Rig]
+    """Ends the cluster that runs and starts another."""
     podman: dict[str, str] = field(default_factory=dict)
     base: str = ""
     key: str = ""
@@ -115,6 +117,8 @@ class Story:
         identify(self.checkout)
         self.git("remote", "add", "origin", str(self.rig.repository))
         self.key = make_gpg_key(self.folder)
+        self.git("config", "user.signingKey", self.key)
+        self.git("config", "commit.gpgSign", "true")
         furnish(self.checkout, self.rig.repository_url, self.key, self.full)
         commit(self.checkout, "Say where we are")
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -125,6 +129,24 @@ class Story:
         # made again it would be another image, and every layer on it with it
         made = self.run("podman", "image", "exists", LOCAL_BASE, check=False)
         self.base = LOCAL_BASE if made.returncode == 0 else find_base("podman", CACHE, environment(**self.podman))
+
+    def clone(self, name: str) -> Path:
+        """A new clone of the team's repository, with its tags."""
+        target = self.folder / "clones" / name
+        target.parent.mkdir(exist_ok=True)
+        git(self.folder, "clone", "--quiet", str(self.rig.repository), str(target))
+        git(target, "fetch", "--quiet", "--tags", "origin")
+        return target
+
+    def lose_the_cluster(self) -> None:
+        """Replace the cluster by an empty one; of all that was in it, its forge's repository and its registry stay."""
+        kept = self.folder / "kept"
+        git(self.folder, "clone", "--quiet", "--mirror", str(self.rig.repository), str(kept / "repository.git"))
+        shutil.copytree(self.rig.folder / "registry", kept / "registry")
+        self.rig = self.new_cluster()
+        git(kept / "repository.git", "push", "--quiet", "--mirror", str(self.rig.repository))
+        shutil.copytree(kept / "registry", self.rig.folder / "registry", dirs_exist_ok=True)
+        self.git("remote", "set-url", "origin", str(self.rig.repository))
 
     def set(self, section: str, **values: Any) -> None:
         """Change parameters of a section by its dotted name."""
@@ -151,21 +173,20 @@ class Story:
         self.register(version)
 
     def register(self, version: str) -> None:
-        """Do what the release workflow's first job does for the checkout's commit: tag, check, sign, build, push."""
+        """Do what the release workflow does for the checkout's commit: tag, check, sign, build, push."""
         tag = f"{NAME}@{version}"
         self.ontime("release", "register", version, "--push")
-        self.run("dvc", "pull", "--quiet", "models/champion")
+        self.run("ontime", "pull", "models/champion")
         self.ontime("proof")
         self.ontime("sign", "--new-key")
         self.ontime("release", "check", tag)
         self.digests[version] = self.build(version)
 
     def publish(self, version: str) -> float:
-        """Do what the release workflow's second job does: write the release file, commit and push it; when that was."""
-        tag = f"{NAME}@{version}"
-        self.ontime("release", "write", "--tag", tag, f"--image={self.image}", f"--digest={self.digests[version]}")
-        self.ontime("release", "publish", "--tag", tag)
-        return time.time()
+        """Do what the release workflow does with the image, and what GitHub merges after it; when that was."""
+        return self._propose(
+            f"{NAME}@{version}", "staging", f"--image={self.image}", f"--digest={self.digests[version]}"
+        )
 
     def say(self, stage: str, digest: str) -> str:
         """Write another digest into a release file, around `ontime release`, and push it; the commit."""
@@ -207,14 +228,19 @@ class Story:
 
     def promote(self, tag: str) -> float:
         """Do what the promotion workflow does for a tag, and merge its pull request; when it was pushed."""
-        branch = "promote/" + re.sub("[@#]", "-", tag)
         self.git("fetch", "--quiet", "--tags", "origin")
         self.ontime("release", "check", "--no-remote", tag)
-        self.ontime("release", "write", "--tag", tag)
+        return self._propose(tag, "production")
+
+    def _propose(self, tag: str, stage: str, *image: str) -> float:
+        """Push a stage's release file to its branch, and merge that as its pull request is merged; when it was."""
+        branch = "promote/" + re.sub("[@#]", "-", tag)
+        self.ontime("release", "write", "--tag", tag, *image)
         self.ontime("release", "publish", "--tag", tag, "--to-branch", branch)
-        self.git("checkout", "--quiet", "--", str(path_of("production")))
+        self.git("checkout", "--quiet", "--", str(path_of(stage)))
         self.git("fetch", "--quiet", "origin")
-        self.git("merge", "--quiet", "--no-ff", "--message", f"Merge {branch}", f"origin/{branch}")
+        self.git("merge", "--quiet", "--squash", f"origin/{branch}")
+        self.git("commit", "--quiet", "--message", f"Release by {tag}")
         self.push()
         return time.time()
 
@@ -323,15 +349,15 @@ def furnish(checkout: Path, address: str, key: str, full: bool) -> None:
     - Components for kustomize, which say what they are for, and an autoscaler that keeps two pods beside them.
     """
     exchange(checkout / "argocd" / "bootstrap.yaml", REPOSITORY, address)
+    exchange(checkout / "argocd" / "bootstrap.yaml", WEBFLOW_KEY, key)
     production = checkout / "argocd" / "projects" / "model" / "production" / "kustomization.yaml"
-    exchange(production, WEBFLOW_KEY, key)
     text, windows = re.subn(
         r" +# nothing new from Friday.*?description: Weekend\n", "", production.read_text(), flags=16
     )
     assert windows == 1
     production.write_text(text)
     with editing(checkout / "argocd" / "platform" / "kustomization.yaml") as content:
-        content["resources"] = ["namespaces.yaml"]
+        content["resources"] = ["namespaces.yaml", "admission.yaml"]
     components = ["node"] if full else ["node", "short"]
     for stage in ("staging", "production"):
         with editing(checkout / "deployment" / "kubernetes" / "overlays" / stage / "kustomization.yaml") as content:

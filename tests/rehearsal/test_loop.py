@@ -21,16 +21,18 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+import requests
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.model_deployment.inference.signing import make_key
-from ontime.release.release_file import path_of
+from ontime.release.release_file import parse, path_of
 from tests.checkouts import commit, git, run
 from tests.rehearsal.cluster.processes import PODS, owned
-from tests.rehearsal.cluster.rig import rig
+from tests.rehearsal.cluster.rig import Rig, rig
 from tests.rehearsal.story import ARGO_CD, CACHE, NAME, Load, Story, clean
 from tests.releases import digest_of, isolated
+from tests.secret_pods import HARMLESS, secret_pods
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.xdist_group("rehearsal")]
 needs = pytest.mark.needs
@@ -44,9 +46,10 @@ FEWEST_REQUESTS = 100_000 if FULL else 10_000
 """Over one canary and the rolling update that ends it."""
 ABORT_SECONDS = 180
 """From the first answer of a bad version to the end of it."""
-SLEEP = """        import asyncio
+JOB_CONTROLLER = "system:serviceaccount:kube-system:job-controller"
+SLEEP = """            import asyncio
 
-        await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)
 """
 FLOOR = """\
 apiVersion: argoproj.io/v1alpha1
@@ -101,12 +104,17 @@ def story(tmp_path_factory: pytest.TempPathFactory, figures: dict[str, Any]) -> 
         for name, value in {**isolated(folder / "home"), "GNUPGHOME": str(folder / "gnupg")}.items():
             patch.setenv(name, value)
         begun = time.monotonic()
-        with rig(tmp_path_factory.mktemp("rig"), POLLING_SECONDS) as cluster:
-            figures["cluster_seconds"] = round(cluster.seconds_to_up, 1)
-            told = Story(cluster, folder, FULL)
+        with contextlib.ExitStack() as machine:
+
+            def new_cluster() -> Rig:
+                machine.close()
+                return machine.enter_context(rig(tmp_path_factory.mktemp("rig"), POLLING_SECONDS))
+
+            told = Story(new_cluster(), folder, FULL, new_cluster)
+            figures["cluster_seconds"] = round(told.rig.seconds_to_up, 1)
             told.begin()
             yield told
-            figures["peak_mib"] = cluster.peak_mib["total"]
+            figures["peak_mib"] = told.rig.peak_mib["total"]
         figures["wall_seconds"] = round(time.monotonic() - begun, 1)
 
 
@@ -146,11 +154,13 @@ def test_3_a_version_is_registered_built_signed_and_published(story: Story) -> N
     story.publish("v1.0.0")
     text = story.git("show", f"origin/main:{path_of('staging')}")
     assert story.digests["v1.0.0"] in text
-    assert story.ontime("verify", "release", "staging").splitlines()[-1].startswith("signature ")
+    verified = story.ontime("verify", "release", "staging", "--rebuild", f"--base={story.base}")
+    assert verified.splitlines()[-1].startswith("layers ")
 
 
 @needs("3_a_version_is_registered_built_signed_and_published")
 def test_4_argo_cd_brings_it_into_an_empty_cluster(story: Story, figures: dict[str, Any]) -> None:
+    story.rig.add_gpg_key(story.folder / "key.asc")
     begun = time.time()
     story.rig.kubectl("apply", "--filename", str(story.checkout / "argocd" / "bootstrap.yaml"))
     head = story.git("rev-parse", "HEAD")
@@ -268,31 +278,56 @@ def test_5_a_better_version_becomes_a_canary_and_then_all_of_staging(story: Stor
 
 @needs("4_argo_cd_brings_it_into_an_empty_cluster")
 def test_6_production_takes_a_signed_commit_alone(story: Story, figures: dict[str, Any]) -> None:
-    def refused() -> str:
-        told = [one["message"] for one in story.application("production").get("conditions", [])]
-        return next((one for one in told if re.search("signature|signed|GPG", one)), "")
-
-    figures["unsigned"] = story.wait("refusal", refused, 60)
     assert story.pods("production") == {}
-    story.rig.add_gpg_key(story.folder / "key.asc")
-    story.git("config", "user.signingKey", story.key)
-    story.git("config", "commit.gpgSign", "true")
     assigned = story.ontime("release", "assign", "v1.0.0", "production", "--push")
     story.promote(assigned.partition(": ")[0])
-    # what was refused is tried again with longer and longer waits in between, unless somebody ends that
+    # before, its release file named no image, which is tried again with longer and longer waits in between
     story.rig.argocd("app", "terminate-op", "ontime-production", check=False)
     story.wait_synced("production", story.hook(), 300)
     assert set(story.pods("production").values()) == {story.digests["v1.0.0"]}
-    # and later on as well
     story.git("-c", "commit.gpgSign=false", "commit", "--quiet", "--allow-empty", "--message", "Unsigned")
     story.push()
     story.hook()
-    story.wait("refusal", refused, 60)
+    figures["unsigned"] = story.wait("refusal", lambda: unsigned(story, "production"), 60)
     assert set(story.pods("production").values()) == {story.digests["v1.0.0"]}
+    sign_again(story)
+
+
+def unsigned(story: Story, application: str) -> str:
+    """What Argo CD says of an Application whose newest commit is not signed as it must be."""
+    told = [one["message"] for one in story.application(application).get("conditions", [])]
+    return next((one for one in told if re.search("signature|signed|GPG", one)), "")
+
+
+def sign_again(story: Story) -> None:
+    """Go on with a signed commit; what was refused is tried again later and later unless somebody ends that."""
     story.git("commit", "--quiet", "--allow-empty", "--message", "Signed")
     story.push()
     story.rig.argocd("app", "terminate-op", "ontime-production", check=False)
     story.wait_synced("production", story.hook(), 300)
+
+
+@pytest.mark.attack("removed-check")
+@needs("6_production_takes_a_signed_commit_alone")
+def test_6_an_unsigned_commit_does_not_remove_the_check_of_signatures(story: Story) -> None:
+    """Neither by the projects, which `bootstrap` applies, nor by what the platform's Applications apply."""
+    bootstrap = story.checkout / "argocd" / "bootstrap.yaml"
+    namespaces = story.checkout / "deployment" / "kubernetes" / "namespaces" / "namespaces.yaml"
+    bootstrap.write_text(bootstrap.read_text().replace("mode: head", "mode: none"))
+    namespaces.write_text(namespaces.read_text().replace("enforce: restricted", "enforce: privileged"))
+    story.git("-c", "commit.gpgSign=false", "commit", "--quiet", "--all", "--message", "Check nothing")
+    story.push()
+    story.hook()
+    for application in ("bootstrap", "namespaces", "admission", "staging", "production"):
+        story.wait(f"{application} refuses", lambda name=application: unsigned(story, name), 60)  # type: ignore[misc]
+    for name in ("bootstrap", "platform", "model-staging", "model-production"):
+        (policy,) = story.rig.get("appproject.argoproj.io", name, ARGO_CD)["spec"]["sourceIntegrity"]["git"]["policies"]
+        assert policy["gpg"]["mode"] == "head", name
+    labels = story.rig.get("namespace", "ontime-production")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    story.git("revert", "--no-edit", "HEAD")
+    story.push()
+    sign_again(story)
 
 
 @needs(
@@ -303,6 +338,17 @@ def test_6_what_staging_ran_becomes_all_of_production(story: Story, figures: dic
     assigned = story.ontime("release", "assign", "v1.1.0", "production", "--push")
     tag = assigned.partition(": ")[0]
     canary(story, figures, "production", "v1.1.0", lambda: story.promote(tag), told=False)
+    pages = ("/", "/docs", "/openapi.json")
+    assert {answered(story, "staging", page) for page in pages} == {200}
+    assert {answered(story, "production", page) for page in pages} == {404}
+    assert answered(story, "production", "/v2/health/ready") == 200
+
+
+def answered(story: Story, stage: str, path: str) -> int:
+    """The status by which a stage's Service answers for a path."""
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(f"http://{story.address(stage)}{path}", timeout=10).status_code
 
 
 def aborted(story: Story, figures: dict[str, Any], what: str, change: Callable[[], str], metric: str = "") -> float:
@@ -377,11 +423,11 @@ def shuffle(text: str, column: str, share: float) -> str:
 
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
 def test_7_a_service_that_is_slower_is_taken_back_by_its_latency(story: Story, figures: dict[str, Any]) -> None:
-    app = story.checkout / "src" / "ontime" / "model_deployment" / "service" / "app.py"
-    before = "        probability = await self.service.batcher.probability(matrix)\n"
-    text = app.read_text()
+    endpoint = story.checkout / "src" / "ontime" / "model_deployment" / "service" / "inference_endpoint.py"
+    before = "            probability = await self.service.probability(rows, requested)\n"
+    text = endpoint.read_text()
     assert text.count(before) == 1
-    app.write_text(text.replace(before, SLEEP + before))
+    endpoint.write_text(text.replace(before, SLEEP + before))
     slow = story.commit("Look something up")
     story.register("v1.3.0")
     seconds = aborted(story, figures, "v1.3.0", lambda: publish(story, "v1.3.0"), "latency-p95")
@@ -408,7 +454,8 @@ def test_8_production_goes_back_by_a_commit(story: Story, figures: dict[str, Any
     note(figures, "rollback in production", seen)
     assert seen["failures"] == 0, seen
     # the same image as before, as no graph was run and nothing was built
-    assert story.ontime("verify", "release", "production").splitlines()[-1].startswith("signature ")
+    verified = story.ontime("verify", "release", "production", "--rebuild", f"--base={story.base}")
+    assert verified.splitlines()[-1].startswith("layers ")
 
 
 @needs("4_argo_cd_brings_it_into_an_empty_cluster")
@@ -471,16 +518,67 @@ def test_9_neither_the_namespace_nor_the_default_project_lets_in_what_they_shoul
     assert "is not permitted in project 'default'" in json.dumps(told)
 
 
+@pytest.mark.attack("platform-access")
+@needs("4_argo_cd_brings_it_into_an_empty_cluster")
+def test_9_no_pod_of_the_model_reads_a_secret(story: Story) -> None:
+    create = ("create", "--dry-run=server", "--namespace=ontime-staging", f"--as={JOB_CONTROLLER}", "--filename=-")
+    assert "created (server dry run)" in story.rig.kubectl(*create, text=json.dumps(HARMLESS))
+    for what, pod in secret_pods():
+        with pytest.raises(OntimeError) as refused:
+            story.rig.kubectl(*create, text=json.dumps(pod))
+        assert "ontime-no-secrets" in str(refused.value), (what, refused.value)
+
+
+@pytest.mark.attack("admission")
+@needs("4_argo_cd_brings_it_into_an_empty_cluster")
+def test_9_the_cluster_refuses_pods_that_are_not_committed(story: Story, figures: dict[str, Any]) -> None:
+    stable = story.pods("staging")
+    (running, *_) = story.rig.get("replicasets", namespace="ontime-staging")["items"]
+    foreign = f"{story.image}@{digest_of('foreign')}"
+
+    def with_container(**changes: Any) -> dict[str, Any]:
+        template = json.loads(json.dumps(running["spec"]["template"]))
+        template["spec"]["containers"][0] |= changes
+        return {"template": template, "selector": running["spec"]["selector"]}
+
+    sidecar = with_container()
+    first = sidecar["template"]["spec"]["containers"][0]
+    sidecar["template"]["spec"]["containers"].append({**first, "name": "sidecar", "ports": []})
+    override = [{"name": "ONTIME_SERVICE_PUBLIC_KEY", "value": "/tmp/mine.pub"}]
+    told = figures.setdefault("refused", {})
+    for what, spec, reason in (
+        ("foreign digest", with_container(image=foreign), "the release file has"),
+        ("unsigned image", with_container(image=f"{story.image}:latest"), "the release file has"),
+        ("override", with_container(env=override), "environment variables ONTIME_SERVICE_PUBLIC_KEY"),
+        ("sidecar", sidecar, "containers ontime, sidecar; the committed manifest has ontime"),
+    ):
+        metadata = {"name": "mine", "namespace": "ontime-staging"}
+        manifest = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": spec}
+        with pytest.raises(OntimeError, match="denied request") as refused:
+            story.rig.kubectl("create", "--filename=-", text=json.dumps(manifest))
+        assert reason in str(refused.value)
+        told[what] = str(refused.value).partition("denied request: ")[2]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "mine", "namespace": "ontime-staging"}}
+    with pytest.raises(OntimeError, match="here the ReplicaSets and Jobs of the committed manifests alone make pods"):
+        story.rig.kubectl(
+            "create", "--filename=-", text=json.dumps({**pod, "spec": with_container()["template"]["spec"]})
+        )
+    with pytest.raises(OntimeError, match="exec into a pod of the model"):
+        story.rig.kubectl("exec", next(iter(stable)), "--namespace=ontime-staging", "--", "/opt/ontime/bin/python")
+    assert story.pods("staging") == stable
+
+
 LINKS = [
-    *("pods", "release file", "tag", "commit", "dvc.lock", "model", "manifest"),
-    *("image", "labels", "model layer", "signature", "raw data"),
+    *("pods", "specification", "release file", "tag", "commit", "dvc.lock", "model", "manifest"),
+    *("image", "configuration", "model layer", "signature", "layers", "raw data"),
 ]
 
 
 def walk(story: Story, checkout: Path, *options: str) -> tuple[list[str], str]:
     """The links of production that hold, and the line that names the one that does not."""
-    done = story.run("ontime", "verify", "production", *options, cwd=checkout, check=False)
-    return [line[:14].strip() for line in done.stdout.splitlines()], done.stderr.strip()
+    rebuilt = ("--rebuild", f"--base={story.base}")
+    done = story.run("ontime", "verify", "production", *rebuilt, *options, cwd=checkout, check=False)
+    return [line[:16].strip() for line in done.stdout.splitlines()], done.stderr.strip()
 
 
 @needs("6_production_takes_a_signed_commit_alone")
@@ -493,10 +591,7 @@ def test_10_production_is_verified_from_its_pods_to_the_raw_data(story: Story, f
 
 def tampered(story: Story, name: str) -> Path:
     """A clone of the team's repository with its own copy of the data."""
-    target = story.folder / "tampered" / name
-    target.parent.mkdir(exist_ok=True)
-    git(story.folder, "clone", "--quiet", str(story.rig.repository), str(target))
-    git(target, "fetch", "--quiet", "--tags", "origin")
+    target = story.clone(name)
     run(
         "cp",
         "--recursive",
@@ -595,7 +690,16 @@ def test_10_another_image_another_annotation_and_another_key_are_named(story: St
     other = next(digest for digest in story.digests.values() if digest != pods[pod])
     story.rig.kubectl("annotate", "pod", pod, "--overwrite", f"ontime.io/git-commit={'0' * 40}", *namespace)
     assert re.match(rf"error: pods: {pod}: ontime.io/git-commit is 0+, not ", walk(story, story.checkout)[1])
-    story.rig.kubectl("set", "image", f"pod/{pod}", f"ontime={story.image}@{other}", *namespace)
+    image = ("set", "image", f"pod/{pod}", f"ontime={story.image}@{other}", *namespace)
+    with pytest.raises(OntimeError, match="a running pod's image may not be changed"):
+        story.rig.kubectl(*image)
+
+    def without_admission() -> bool:
+        # until Argo CD puts it back
+        story.rig.kubectl("delete", "validatingadmissionpolicybinding", "ontime-pods", "--ignore-not-found")
+        return "image updated" in story.rig.kubectl(*image, check=False)
+
+    story.wait("the other image is taken", without_admission, 60)
     story.wait("the other image runs", lambda: story.pods("production").get(pod) == other, 60)
     assert walk(story, story.checkout)[1].startswith(f"error: pods: {pod}: runs {other}, not ")
     story.rig.kubectl("delete", "pod", pod, *namespace)
@@ -723,3 +827,48 @@ def service_of(story: Story, stage: str) -> psutil.Process:
             if name == PODS and process.environ().get("HOSTNAME") in pods:
                 return process
     raise AssertionError(f"no process of {', '.join(pods)}")
+
+
+@needs("10_production_is_verified_from_its_pods_to_the_raw_data")
+def test_13_a_new_cluster_serves_from_the_repository_the_remote_and_the_registry(
+    story: Story, figures: dict[str, Any]
+) -> None:
+    stages = ("staging", "production")
+    promised = {stage: released(story, stage, "digest") for stage in stages}
+    assert {stage: set(story.pods(stage).values()) for stage in stages} == {
+        stage: {digest} for stage, digest in promised.items()
+    }
+    story.lose_the_cluster()
+    assert all(story.pods(stage) == {} for stage in stages)
+    # what an operator has: a clone, the remote's address and credentials, the key that signs, access to the cluster
+    begun = time.time()
+    restored = story.clone("restored")
+    run("cp", str(story.checkout / ".dvc" / "config.local"), str(restored / ".dvc" / "config.local"), cwd=restored)
+    run("cp", "--recursive", str(story.checkout / ".keys"), str(restored / ".keys"), cwd=restored)
+    story.run("dvc", "pull", "--quiet", cwd=restored)
+    pulled = time.time()
+    story.rig.add_gpg_key(story.folder / "key.asc")
+    story.rig.kubectl("apply", "--filename", str(restored / "argocd" / "bootstrap.yaml"))
+    head = git(restored, "rev-parse", "HEAD").strip()
+    synced = {stage: story.wait_synced(stage, head, 300) - pulled for stage in stages}
+    assert {stage: set(story.pods(stage).values()) for stage in stages} == {
+        stage: {digest} for stage, digest in promised.items()
+    }
+    with story.load("production", 50) as load:
+        time.sleep(2)
+        seen = load.stop()
+    assert (seen["failures"], list(seen["versions"])) == (0, [released(story, "production", "version")])
+    assert walk(story, restored) == (LINKS, "")
+    figures["restore_seconds"] = {
+        "cluster": round(story.rig.seconds_to_up, 1),
+        "clone_and_pull": round(pulled - begun, 1),
+        **{f"bootstrap_to_{stage}": round(seconds, 1) for stage, seconds in synced.items()},
+    }
+
+
+def released(story: Story, stage: str, name: str) -> str:
+    """What the release file of a stage says at the tip of main: its digest or its version."""
+    text = story.git("show", f"origin/main:{path_of(stage)}")
+    release = parse(text, path_of(stage))
+    assert release is not None
+    return str(getattr(release, name))

@@ -311,3 +311,57 @@ def test_a_tag_that_would_not_have_been_made_is_refused(repository: Repository) 
     shutil.rmtree(repository.checkout.parent / "store")
     assert "not in the DVC remote" in refused(repository, "check", f"{NAME}@v2.0.0")
     release("check", f"{NAME}@v2.0.0", "--no-remote")
+
+
+@pytest.mark.attack("unmerged-tag")
+def test_a_version_on_a_commit_that_was_never_merged_goes_nowhere(repository: Repository) -> None:
+    released(repository, "v1.0.0")
+    repository.git("switch", "--quiet", "--create", "evil")
+    commit = repository.make_model("evil", pushed=False)
+    repository.tag(f"{NAME}@v9.0.0")
+    repository.tag(f"{NAME}#staging#7")
+    repository.tag(f"{NAME}#production#8")
+    repository.git("switch", "--quiet", "main")
+    line = f"commit {commit[:12]}: not in main"
+    digest = ("--digest", f"sha256:{'e' * 64}")
+    for arguments in (
+        ("check", f"{NAME}@v9.0.0"),
+        ("check", f"{NAME}#staging#7"),
+        ("check", f"{NAME}#production#8"),
+        ("assign", "v9.0.0", "staging"),
+        ("assign", "v9.0.0", "production"),
+        ("write", "staging", "v9.0.0", *digest),
+        ("write", "production", *digest),
+    ):
+        assert refused(repository, *arguments) == line, arguments
+
+
+@pytest.mark.attack("unmerged-tag")
+def test_a_tag_that_was_moved_after_the_push_is_refused(repository: Repository) -> None:
+    released(repository, "v1.0.0")
+    head = repository.git("rev-parse", f"{NAME}@v1.0.0^{{commit}}")
+    release("check", f"{NAME}@v1.0.0", "--commit", head)
+    line = refused(repository, "check", f"{NAME}@v1.0.0", "--commit", "e" * 40)
+    assert line == f"{NAME}@v1.0.0: moved to commit {head[:12]} from {'e' * 12}"
+
+
+@pytest.mark.attack("escaped-tag")
+def test_a_lower_version_is_refused_whatever_time_its_tag_has(repository: Repository) -> None:
+    released(repository, "v1.0.0", "v1.2.0")
+    times = [
+        int(repository.git("for-each-ref", "--format=%(taggerdate:unix)", f"refs/tags/{NAME}@{version}"))
+        for version in ("v1.0.0", "v1.2.0")
+    ]
+    commit = repository.make_model("third")
+    repository.tag(f"{NAME}@v1.1.0", commit, seconds=times[0])
+    assert "v1.1.0: below v1.2.0, whose commit " in refused(repository, "check", f"{NAME}@v1.1.0")
+    assert refused(repository, "write", "staging", "v1.1.0").startswith("staging: should run v1.2.0 by ")
+    repository.git("tag", "--delete", f"{NAME}@v1.1.0")
+    repository.tag(f"{NAME}@v1.1.0", commit, seconds=times[1] + 1000)
+    assert refused(repository, "check", f"{NAME}@v1.1.0") == "v1.1.0: not above v1.2.0, the newest version"
+    assert refused(repository, "write", "staging", "v1.1.0").startswith("staging: should run v1.2.0 by ")
+
+
+def test_a_release_that_runs_again_after_the_next_one_still_passes_the_check(repository: Repository) -> None:
+    released(repository, "v1.0.0", "v1.1.0")
+    assert "version=v1.0.0" in release("check", f"{NAME}@v1.0.0")

@@ -222,9 +222,57 @@ def test_a_pull_requests_branch_is_made_on_top_of_main(repository: Repository) -
     assert repository.git("rev-parse", "main") == before.strip()
     assert release("publish", "staging", "--to-branch", "promotion") == "staging: v1.0.0 is on promotion already"
     repository.git("push", "--quiet", "origin", "main:taken")
+    head = repository.git("rev-parse", "main")
     assert refused(repository, "publish", "staging", "--to-branch", "taken") == (
-        "taken: exists already with other content; remove it or name another branch"
+        f"taken: exists already at origin with other content, on commit {head[:12]}; find out who pushed it, "
+        "then remove it: git push origin --delete refs/heads/taken"
     )
+
+
+@pytest.mark.attack("squatted-branch")
+@pytest.mark.parametrize("squatted", ["another digest", "another file too", "not from main", "a link", "two commits"])
+def test_a_branch_that_somebody_else_pushed_first_is_named_and_left(
+    repository: Repository, squatted: str, tmp_path: Path
+) -> None:
+    evil = repository.clone(tmp_path / "evil")
+    release("write", "staging", *FIRST)
+    path = evil.checkout / path_of("staging")
+    content = (repository.checkout / path_of("staging")).read_text()
+    if squatted == "not from main":
+        evil.git("switch", "--quiet", "--orphan", "evil")
+        path.parent.mkdir(parents=True)
+    if squatted == "two commits":
+        (evil.checkout / "Makefile").write_text("evil:\n")
+        evil.git("add", "--all")
+        evil.git("commit", "--quiet", "--message", "evil")
+        (evil.checkout / "Makefile").unlink()
+    if squatted == "another file too":
+        (evil.checkout / "Makefile").write_text("evil:\n")
+    if squatted == "a link":
+        path.unlink()
+        path.symlink_to(content)
+    else:
+        path.write_text(content.replace(DIGEST, digest_of("evil")) if squatted == "another digest" else content)
+    evil.git("add", "--all")
+    evil.git("commit", "--quiet", "--message", "evil")
+    evil.git("push", "--quiet", "origin", "HEAD:refs/heads/promotion")
+    head = evil.git("rev-parse", "HEAD")
+    line = refused(repository, "publish", "staging", "--to-branch", "promotion")
+    assert line.startswith(f"promotion: exists already at origin with other content, on commit {head[:12]}")
+
+
+@pytest.mark.attack("squatted-branch")
+def test_a_longer_reference_that_git_would_push_to_instead_is_named(repository: Repository) -> None:
+    evil = "refs/heads/refs/heads/promotion"
+    git(repository.origin, "update-ref", evil, "main")
+    release("write", "staging", *FIRST)
+    line = refused(repository, "publish", "staging", "--to-branch", "promotion")
+    assert line == (
+        f"promotion: origin refused it: {evil} is there, which would be taken for refs/heads/promotion; remove it"
+    )
+    git(repository.origin, "update-ref", "-d", evil)
+    git(repository.origin, "update-ref", "refs/heads/evil/promotion", "main")
+    assert "published on promotion" in release("publish", "staging", "--to-branch", "promotion")
 
 
 def test_what_others_pushed_meanwhile_comes_first(repository: Repository, tmp_path: Path) -> None:

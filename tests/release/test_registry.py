@@ -65,6 +65,38 @@ def test_the_first_stage_runs_what_was_registered_or_assigned_last(
     assert (event.tag if event else None) == expected
 
 
+@pytest.mark.attack("escaped-tag")
+@pytest.mark.parametrize("place", range(1, len(REGISTERED) + 1))
+def test_a_lower_version_that_came_after_a_higher_one_is_run_by_no_stage(place: int) -> None:
+    tags = [*REGISTERED[:place], (f"{NAME}@v0.9.0", "d"), *REGISTERED[place:]]
+    event = registry(*tags).wanted("staging")
+    assert event is not None
+    assert event.version == "v1.2.0"
+
+
+@pytest.mark.attack("escaped-tag")
+def test_tags_that_say_nothing_or_leave_the_patterns_of_the_rulesets_are_not_read() -> None:
+    foreign = [f"{NAME}@created", f"{NAME}#a/b#7", f"{NAME}#production/#7", f"models/{NAME}@v9.0.0"]
+    assert registry(*REGISTERED, *((tag, "x") for tag in foreign)) == registry(*REGISTERED)
+
+
+@pytest.mark.attack("escaped-tag")
+@pytest.mark.parametrize(
+    ("path", "text", "reason"),
+    [
+        (".gto", "stages: [staging, a/b]\n", ".gto: a/b: a name may have letters, digits, - and _ alone"),
+        ("dvc.yaml", "artifacts: {a/b: {path: models/champion}}\n", "dvc.yaml: a/b: a name may have letters"),
+    ],
+)
+def test_a_name_that_would_leave_the_patterns_of_the_rulesets_is_refused(
+    repository: Repository, path: str, text: str, reason: str
+) -> None:
+    (repository.checkout / path).write_text(text)
+    with pytest.raises(OntimeError) as refused:
+        read_registry()
+    assert str(refused.value).startswith(reason)
+
+
 def test_another_stage_runs_what_was_assigned_alone() -> None:
     assert registry(*REGISTERED).wanted("production") is None
 

@@ -38,7 +38,7 @@ def test_corrupted_objects_are_named_and_removed_and_come_back(cache: Path, capf
     for path in damaged:
         path.chmod(0o644)
         path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(OntimeError, match="get them back with `dvc pull`"):
+    with pytest.raises(OntimeError, match="get them back with `ontime pull`"):
         commands.main(["cache"], standalone_mode=False)
     output = capfd.readouterr().out
     for path in damaged:

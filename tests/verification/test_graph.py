@@ -121,7 +121,7 @@ def test_the_inputs_of_chosen_stages_are_copied_as_well(checkout: Path, tmp_path
     }
     copy_checkout(checkout, tmp_path / "copy", ["one"], locked)
     assert "data/out/part" in copied(tmp_path / "copy")
-    with pytest.raises(OntimeError, match=r"^absent: not found; run `dvc repro` or `dvc pull` first$"):
+    with pytest.raises(OntimeError, match=r"^absent: not found; run `dvc repro` or `ontime pull` first$"):
         copy_checkout(checkout, tmp_path / "other", ["two"], locked)
 
 

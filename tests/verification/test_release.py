@@ -2,10 +2,12 @@
 
 import base64
 import hashlib
+import io
 import json
+import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ import requests
 
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.signing import Signer, make_key, sign
-from ontime.release import registry_image
+from ontime.release import registry_client
+from ontime.release.commands import command as publishing
 from ontime.release.registry_image import read_image
 from ontime.release.release_file import path_of
-from ontime.verification.release import command, verify_release
+from ontime.verification.release import Checks, command, verify_release
+from tests.cosign import sign_image
 from tests.releases import (
     NAME,
     Repository,
@@ -27,14 +31,17 @@ from tests.releases import (
     enter,
     md5,
     push_image,
+    push_manifest,
     registry_server,
     release,
 )
 from tests.servers import http_server
-from tests.sigstore_server import PROVIDER, sigstore_server
+from tests.sigstore_server import PROVIDER, Sigstore, sigstore_server
 
 LINKS = ("release file", "tag", "commit", "dvc.lock", "model", "manifest")
-IMAGE_LINKS = ("image", "labels", "model layer", "signature")
+Change = Callable[[dict[str, Any]], None]
+IMAGE_LINKS = ("image", "image signature", "configuration", "model layer", "signature")
+IDENTITY = "https://github.com/acme/ontime/.github/workflows/sign.yml@refs/heads/main"
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +51,13 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def sigstore() -> Iterator[Sigstore]:
+    """The Sigstore of the workflow that signs."""
+    with sigstore_server(IDENTITY) as server:
+        yield server
+
+
 @dataclass(frozen=True)
 class Chain:
     """A repository that released v1.0.0 to staging, and what its image is made of."""
@@ -51,41 +65,65 @@ class Chain:
     repository: Repository
     image: str
     files: dict[str, bytes]
-    labels: dict[str, str]
-    key: Path
+    arguments: dict[str, str]
+    sigstore: Sigstore
+    signer: Signer
+    model: Path
+    """The model's folder, with its signature beside it."""
 
     @property
-    def signer(self) -> Signer:
-        """Who signed the model."""
-        return Signer(self.key.with_suffix(".pub"))
+    def checks(self) -> Checks:
+        """Everything but building again."""
+        return Checks(self.signer)
 
-    def push(self, host: str, files: Mapping[str, bytes | None], labels: Mapping[str, str]) -> None:
-        """Release another image in place of the first, with some of its files and labels changed."""
+    @property
+    def options(self) -> list[str]:
+        """Of the command, for the same."""
+        trust = f"--trust-config={self.signer.trust_config}"
+        return [f"--identity={self.signer.identity}", f"--identity-provider={self.signer.provider}", trust]
+
+    def build(self, files: Mapping[str, bytes | None], change: Change | None = None, **arguments: str) -> str:
+        """Push and sign an image with some of its files, configuration and arguments changed; its digest."""
+        host, _, name = self.image.partition("/")
         changed = {name: content for name, content in {**self.files, **files}.items() if content is not None}
-        digest = push_image(host, "team/ontime", changed, {**self.labels, **labels})
+        digest = push_image(host, name, changed, {**self.arguments, **arguments}, change)
+        sign_image(self.image, digest, self.sigstore.trust_config, self.sigstore.token())
+        return digest
+
+    def push(self, files: Mapping[str, bytes | None], change: Change | None = None, **arguments: str) -> str:
+        """Release such an image in place of the first."""
+        digest = self.build(files, change, **arguments)
         self.repository.publish("staging", "v1.0.0", image=self.image, digest=digest)
+        return digest
 
 
 @pytest.fixture
-def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> Chain:
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, sigstore: Sigstore) -> Chain:
     repository = enter(tmp_path, monkeypatch)
     commit = repository.git("rev-parse", "HEAD")
     repository.tag(f"{NAME}@v1.0.0")
-    model, key = tmp_path / "signed" / "champion", tmp_path / "signed" / "model.key"
+    model, trust_config = tmp_path / "signed" / "champion", tmp_path / "sigstore.json"
     model.mkdir(parents=True)
     for name, content in repository.files[commit].items():
         (model / name).write_bytes(content)
-    make_key(key)
-    sign(model, model.with_suffix(".sig"), key)
+    trust_config.write_text(sigstore.trust_config)
+    for name, value in sigstore.variables.items():
+        monkeypatch.setenv(name, value)
+    sign(model, model.with_suffix(".sig"), None, trust_config)
     files = {f"models/champion/{name}": content for name, content in repository.files[commit].items()}
-    files["models/champion.sig"] = model.with_suffix(".sig").read_bytes()
-    labels = {
-        "org.opencontainers.image.revision": commit,
-        "org.opencontainers.image.version": "1.0.0",
-        "io.ontime.model.sha256": hashlib.sha256(repository.files[commit]["model.onnx"]).hexdigest(),
+    for ending in (".sig", ".trust.json"):
+        files[f"models/champion{ending}"] = model.with_suffix(ending).read_bytes()
+    arguments = {
+        "GIT_COMMIT": commit,
+        "MODEL_VERSION": "1.0.0",
+        "MODEL_SHA256": hashlib.sha256(repository.files[commit]["model.onnx"]).hexdigest(),
+        "PUBLIC_KEY": "",
+        "IDENTITY": IDENTITY,
+        "IDENTITY_PROVIDER": PROVIDER,
     }
-    chain = Chain(repository, f"{host}/team/ontime", files, labels, key)
-    chain.push(host, {}, {})
+    signer = Signer(None, IDENTITY, PROVIDER, trust_config)
+    chain = Chain(repository, f"{host}/team/ontime", files, arguments, sigstore, signer, model)
+    chain.push({})
     return chain
 
 
@@ -93,14 +131,14 @@ def broken(chain: Chain, stage: str = "staging") -> tuple[list[str], str]:
     """The links that hold and the line that names the one that does not."""
     held = []
     with pytest.raises(OntimeError) as error:
-        for link, _ in verify_release(stage, signer=chain.signer):
+        for link, _ in verify_release(stage, checks=chain.checks):
             held.append(link)
     assert "\n" not in str(error.value)
     return held, str(error.value)
 
 
 def test_every_link_of_a_release_holds(chain: Chain) -> None:
-    assert [link for link, _ in verify_release("staging", signer=chain.signer)] == [*LINKS, *IMAGE_LINKS]
+    assert [link for link, _ in verify_release("staging", checks=chain.checks)] == [*LINKS, *IMAGE_LINKS]
 
 
 def test_without_a_registry_the_repositorys_part_is_walked(
@@ -108,13 +146,13 @@ def test_without_a_registry_the_repositorys_part_is_walked(
 ) -> None:
     monkeypatch.setattr(socket, "create_connection", None)
     command.main(["staging", "--no-registry"], standalone_mode=False)
-    assert tuple(line[:14].strip() for line in capsys.readouterr().out.splitlines()) == LINKS
+    assert tuple(line[:16].strip() for line in capsys.readouterr().out.splitlines()) == LINKS
     del chain
 
 
 def test_the_command_walks_to_the_signature(chain: Chain, capsys: pytest.CaptureFixture[str]) -> None:
-    command.main(["staging", "--public-key", str(chain.key.with_suffix(".pub"))], standalone_mode=False)
-    assert tuple(line[:14].strip() for line in capsys.readouterr().out.splitlines()) == (*LINKS, *IMAGE_LINKS)
+    command.main(["staging", *chain.options], standalone_mode=False)
+    assert tuple(line[:16].strip() for line in capsys.readouterr().out.splitlines()) == (*LINKS, *IMAGE_LINKS)
 
 
 def test_production_runs_what_staging_ran(chain: Chain) -> None:
@@ -122,7 +160,7 @@ def test_production_runs_what_staging_ran(chain: Chain) -> None:
     release("write", "production")
     chain.repository.git("commit", "--quiet", "--all", "--message", "production")
     chain.repository.git("push", "--quiet", "origin", "HEAD:main")
-    assert [link for link, _ in verify_release("production", signer=chain.signer)] == [*LINKS, *IMAGE_LINKS]
+    assert [link for link, _ in verify_release("production", checks=chain.checks)] == [*LINKS, *IMAGE_LINKS]
     chain.repository.publish("production", "v1.0.0", image=chain.image, digest=digest_of("another"))
     held, line = broken(chain, "production")
     assert held == ["release file", "tag"]
@@ -215,41 +253,84 @@ def test_a_broken_link_of_the_repository_is_named(
     assert reason in line
 
 
+def label(name: str, value: str) -> Change:
+    """Change a label."""
+
+    def change(configuration: dict[str, Any]) -> None:
+        configuration["config"]["Labels"][name] = value
+
+    return change
+
+
+@pytest.mark.attack("forged-image")
 @pytest.mark.parametrize(
-    ("files", "labels", "held", "line"),
+    ("files", "change", "held", "line"),
     [
         (
             {},
-            {"org.opencontainers.image.version": "1.0.1"},
-            1,
-            "labels: org.opencontainers.image.version is 1.0.1, not",
+            label("org.opencontainers.image.version", "1.0.1"),
+            2,
+            'configuration: Labels org.opencontainers.image.version is "1.0.1", not "1.0.0"',
         ),
-        ({}, {"org.opencontainers.image.revision": "0" * 40}, 1, "labels: org.opencontainers.image.revision is 00"),
-        ({}, {"io.ontime.model.sha256": "0" * 64}, 1, "labels: io.ontime.model.sha256 is 00"),
+        ({}, label("org.opencontainers.image.revision", "0" * 40), 2, "configuration: Labels org.opencontainers"),
+        ({}, label("io.ontime.model.sha256", "0" * 64), 2, 'configuration: Labels io.ontime.model.sha256 is "00'),
+        ({}, label("mine", "1"), 2, 'configuration: Labels mine is "1", not not set'),
         (
             {"models/champion/model.onnx": b"other"},
-            {},
-            2,
+            None,
+            3,
             "model layer: models/champion/model.onnx is not the one",
         ),
         (
             {"models/champion/golden.json": None},
-            {},
-            2,
+            None,
+            3,
             "model layer: models/champion/golden.json is not the one",
         ),
-        ({"models/champion/extra.py": b""}, {}, 2, "model layer: models/champion/extra.py is not the one that DVC has"),
-        ({"models/champion.sig": None}, {}, 3, "signature: models/champion.sig is not in the image"),
-        ({"models/champion.sig": b"{}"}, {}, 3, "signature: models/champion.sig: not signed by "),
+        (
+            {"models/champion/extra.py": b""},
+            None,
+            3,
+            "model layer: models/champion/extra.py is not the one that DVC has",
+        ),
+        ({"models/other.sig": b""}, None, 3, "model layer: models/other.sig: neither the model nor its signature"),
+        ({"models/champion.pub": b""}, None, 3, "model layer: models/champion.pub: neither the model nor its sig"),
+        ({"models/champion.sig": None}, None, 4, "signature: models/champion.sig is not in the image"),
+        ({"models/champion.trust.json": None}, None, 4, "signature: models/champion.trust.json is not in the image"),
+        ({"models/champion.trust.json": b"{}"}, None, 4, "signature: models/champion.trust.json: Sigstore's keys can"),
+        ({"models/champion.sig": b"{}"}, None, 4, "signature: models/champion.sig: not signed by "),
     ],
 )
 def test_a_broken_link_of_the_image_is_named(
-    chain: Chain, host: str, files: Mapping[str, bytes | None], labels: Mapping[str, str], held: int, line: str
+    chain: Chain, files: Mapping[str, bytes | None], change: Change | None, held: int, line: str
 ) -> None:
-    chain.push(host, files, labels)
+    chain.push(files, change)
     found, said = broken(chain)
     assert found == [*LINKS, *IMAGE_LINKS[:held]]
     assert said.startswith(line)
+
+
+@pytest.mark.attack("forged-image")
+def test_keys_of_another_sigstore_in_the_image_are_refused(chain: Chain) -> None:
+    with sigstore_server(IDENTITY) as other:
+        chain.push({"models/champion.trust.json": other.trust_config.encode()})
+    assert broken(chain)[1] == "signature: models/champion.trust.json: holds a key of another Sigstore"
+
+
+def test_the_image_has_the_name_that_the_project_releases(chain: Chain) -> None:
+    list(verify_release("staging", checks=replace(chain.checks, image=chain.image)))
+    with pytest.raises(OntimeError, match=r"^release file: \S+/team/ontime: not the project's image, ghcr\.io/acme$"):
+        list(verify_release("staging", checks=replace(chain.checks, image="ghcr.io/acme")))
+
+
+def test_without_the_dvc_remote_the_images_model_is_compared_with_the_lock(chain: Chain) -> None:
+    shutil.rmtree(chain.repository.checkout / ".dvc" / "cache")
+    shutil.rmtree(chain.repository.checkout.parent / "store")
+    checks = replace(chain.checks, remote=False)
+    assert [link for link, _ in verify_release("staging", checks=checks)] == [*LINKS[:4], *IMAGE_LINKS]
+    chain.push({"models/champion/golden.json": b"[]"})
+    with pytest.raises(OntimeError, match=r"^model layer: models/champion is not what dvc\.lock of "):
+        list(verify_release("staging", checks=checks))
 
 
 def to_production(chain: Chain, version: str, digest: str) -> None:
@@ -258,39 +339,34 @@ def to_production(chain: Chain, version: str, digest: str) -> None:
     chain.repository.publish("production", version, image=chain.image, digest=digest)
 
 
-def push_changed(chain: Chain, host: str, name: str, content: bytes) -> None:
-    digest = push_image(host, "team/ontime", {**chain.files, name: content}, chain.labels)
-    chain.repository.publish("staging", "v1.0.0", image=chain.image, digest=digest)
-    to_production(chain, "v1.0.0", digest)
+def push_changed(chain: Chain, name: str, content: bytes) -> None:
+    to_production(chain, "v1.0.0", chain.push({name: content}))
 
 
-def another_model_in_the_image(chain: Chain, host: str) -> None:
-    push_changed(chain, host, "models/champion/model.onnx", b"other")
+def another_model_in_the_image(chain: Chain) -> None:
+    push_changed(chain, "models/champion/model.onnx", b"other")
 
 
-def another_digest_in_the_release_file(chain: Chain, host: str) -> None:
-    digest = push_image(host, "team/ontime", {**chain.files, "other": b""}, chain.labels)
-    chain.repository.publish("production", "v1.0.0", image=chain.image, digest=digest)
+def another_digest_in_the_release_file(chain: Chain) -> None:
+    chain.repository.publish("production", "v1.0.0", image=chain.image, digest=chain.build({"other": b""}))
 
 
-def a_moved_tag(chain: Chain, host: str) -> None:
-    del host
+def a_moved_tag(chain: Chain) -> None:
     chain.repository.make_model("second")
     move_tag(chain)
 
 
-def a_changed_lock(chain: Chain, host: str) -> None:
-    del host
+def a_changed_lock(chain: Chain) -> None:
     path = chain.repository.checkout / "dvc.lock"
     path.write_text(path.read_text().replace(md5(b"first"), md5(b"second")))
     stale(chain)
     to_production(chain, "v1.1.0", digest_of("v1.1.0"))
 
 
-def a_broken_signature(chain: Chain, host: str) -> None:
+def a_broken_signature(chain: Chain) -> None:
     signature = bytearray(chain.files["models/champion.sig"])
     signature[len(signature) // 2] ^= 1
-    push_changed(chain, host, "models/champion.sig", bytes(signature))
+    push_changed(chain, "models/champion.sig", bytes(signature))
 
 
 @pytest.mark.parametrize(
@@ -304,52 +380,40 @@ def a_broken_signature(chain: Chain, host: str) -> None:
     ],
 )
 def test_production_is_verified_until_a_link_breaks(
-    chain: Chain,
-    host: str,
-    capsys: pytest.CaptureFixture[str],
-    change: Callable[[Chain, str], None],
-    line: str,
+    chain: Chain, capsys: pytest.CaptureFixture[str], change: Callable[[Chain], None], line: str
 ) -> None:
-    arguments = ["production", f"--public-key={chain.signer.public_key}"]
-    to_production(chain, "v1.0.0", push_image(host, "team/ontime", chain.files, chain.labels))
+    arguments = ["production", *chain.options]
+    to_production(chain, "v1.0.0", chain.build({}))
     command.main(arguments, standalone_mode=False)
-    assert [said[:14].strip() for said in capsys.readouterr().out.splitlines()] == [*LINKS, *IMAGE_LINKS]
-    change(chain, host)
+    assert [said[:16].strip() for said in capsys.readouterr().out.splitlines()] == [*LINKS, *IMAGE_LINKS]
+    change(chain)
     with pytest.raises(OntimeError) as error:
         command.main(arguments, standalone_mode=False)
     assert str(error.value).startswith(line)
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.usefixtures("chain")
-def test_another_key_is_not_trusted(tmp_path: Path) -> None:
-    make_key(tmp_path / "other.key")
+def test_a_key_signs_the_model_and_vouches_for_no_image(chain: Chain, tmp_path: Path) -> None:
+    for name in ("model", "other"):
+        make_key(tmp_path / f"{name}.key")
+    sign(chain.model, chain.model.with_suffix(".sig"), tmp_path / "model.key")
+    files = {f"models/champion{end}": chain.model.with_suffix(end).read_bytes() for end in (".sig", ".pub")}
+    key_alone = {"PUBLIC_KEY": "/models/champion.pub", "IDENTITY": "", "IDENTITY_PROVIDER": ""}
+    chain.push({**files, "models/champion.trust.json": None}, None, **key_alone)
+    held = []
+    with pytest.raises(OntimeError, match=r"^layers: a key signs the model, not the image; add --rebuild, or --ident"):
+        for link, _ in verify_release("staging", checks=Checks(Signer(tmp_path / "model.pub"))):
+            held.append(link)
+    assert held == [*LINKS, *(link for link in IMAGE_LINKS if link != "image signature")]
     with pytest.raises(OntimeError, match=r"^signature: models/champion\.sig: not signed by "):
-        list(verify_release("staging", signer=Signer(tmp_path / "other.pub")))
+        list(verify_release("staging", checks=Checks(Signer(tmp_path / "other.pub"))))
 
 
-def test_a_keyless_signature_is_the_release_jobs(
-    chain: Chain, host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    workflow, model = "https://example.invalid/release.yml@refs/tags/", chain.key.with_name("champion")
-    with sigstore_server(f"{workflow}{NAME}@v1.0.0") as sigstore:
-        for name, value in sigstore.variables.items():
-            monkeypatch.setenv(name, value)
-        (tmp_path / "sigstore.json").write_text(sigstore.trust_config)
-        sign(model, model.with_suffix(".sig"), None, tmp_path / "sigstore.json")
-    options = [f"--identity-provider={PROVIDER}", f"--trust-config={tmp_path / 'sigstore.json'}", "staging"]
-
-    def verify(identity: str) -> str:
-        command.main([f"--identity={identity}", *options], standalone_mode=False)
-        return capsys.readouterr().out.splitlines()[-1]
-
-    # still signed by the key
-    with pytest.raises(OntimeError, match=r"^signature: models/champion\.sig: not signed by [^\n]+$"):
-        verify(f"{workflow}{{tag}}")
-    chain.push(host, {"models/champion.sig": model.with_suffix(".sig").read_bytes()}, {})
-    assert verify(f"{workflow}{{tag}}") == f"signature     models/champion.sig: by {workflow}{NAME}@v1.0.0"
-    with pytest.raises(OntimeError, match=r"^signature: models/champion\.sig: not signed by https://example[^\n]+$"):
-        verify(f"{workflow}{NAME}@v1.0.1")
+def test_the_versions_tag_may_be_part_of_the_identity(chain: Chain) -> None:
+    workflow = "https://example.invalid/release.yml@refs/tags/"
+    named = replace(chain.signer, identity=f"{workflow}{{tag}}")
+    with pytest.raises(OntimeError, match=rf"^image signature: .*: not signed by {workflow}{NAME}@v1\.0\.0: "):
+        list(verify_release("staging", checks=Checks(named)))
 
 
 @pytest.mark.parametrize("option", ["--identity=job", "--identity-provider=https://example.invalid"])
@@ -370,12 +434,11 @@ def test_a_release_that_no_tag_asked_for_is_named(chain: Chain) -> None:
     assert broken(chain, "production")[1] == "tag: no tag ever released v1.0.0 to production"
 
 
-def test_an_image_that_is_not_there_is_named(chain: Chain, host: str) -> None:
+def test_an_image_that_is_not_there_is_named(chain: Chain) -> None:
     chain.repository.publish("staging", "v1.0.0", image=chain.image)
     found, line = broken(chain)
     assert found == list(LINKS)
     assert line == f"image: {digest_of('v1.0.0')}: not in the registry"
-    del host
 
 
 def test_a_registry_that_does_not_answer_is_one_line() -> None:
@@ -421,7 +484,7 @@ class Lying:
         answer = requests.Response()
         content = next((content for end, content in self.answers.items() if url.endswith(end)), None)
         answer.status_code = 404 if content is None else 200
-        answer._content = content or b""
+        answer.raw = io.BytesIO(content or b"")
         return answer
 
 
@@ -446,14 +509,14 @@ def test_a_manifest_that_is_none_is_one_line(
     host: str, monkeypatch: pytest.MonkeyPatch, manifest: Any, reason: str
 ) -> None:
     digest, content = blob(manifest)
-    monkeypatch.setattr(registry_image._Registry, "do_request", lambda *a, **k: Lying({digest: content})(*a, **k))
+    monkeypatch.setattr(registry_client._Session, "do_request", lambda *a, **k: Lying({digest: content})(*a, **k))
     with pytest.raises(OntimeError, match=reason):
         read_image(f"{host}/team/ontime", digest)
 
 
 def test_bytes_that_are_not_the_digests_are_refused(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     digest, _ = blob(b"a")
-    monkeypatch.setattr(registry_image._Registry, "do_request", lambda *a, **k: Lying({digest: b"b"})(*a, **k))
+    monkeypatch.setattr(registry_client._Session, "do_request", lambda *a, **k: Lying({digest: b"b"})(*a, **k))
     with pytest.raises(OntimeError, match=rf"^{digest}: the registry holds other bytes under this digest$"):
         read_image(f"{host}/team/ontime", digest)
 
@@ -519,13 +582,14 @@ def test_a_registry_that_wants_a_login_gets_dockers(
 ) -> None:
     names = {"challenge": challenge, "passed": passed, "token": token}
     with http_server(type("Handler", (Guarded,), {"objects": {}, **names})) as host:
-        digest = push_image(host, "team/ontime", {"models/champion.sig": b"s"}, {"a": "b"})
+        digest = push_image(host, "team/ontime", {"models/champion.sig": b"s"}, {"MODEL_VERSION": "1.0.0"})
         if login:
             guard(tmp_path, monkeypatch, host)
         else:
             monkeypatch.setenv("HOME", str(tmp_path))
         image = read_image(f"{host}/team/ontime", digest)
-    assert (image.labels, image.files) == ({"a": "b"}, {"models/champion.sig": b"s"})
+    assert image.labels["org.opencontainers.image.version"] == "1.0.0"
+    assert image.files == {"models/champion.sig": b"s"}
 
 
 @pytest.mark.parametrize("challenge", [BEARER, 'Basic realm="registry"'])
@@ -536,3 +600,46 @@ def test_a_registry_that_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest
         read_image(f"{host}/team/ontime", digest_of("x"))
     assert str(error.value).startswith(f"registry {host}: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.attack("forged-image")
+@pytest.mark.parametrize(
+    ("platforms", "line"),
+    [
+        (("amd64", "arm64"), "an image for linux/arm64 beside that for linux/amd64"),
+        (("amd64", "amd64"), "2 images for linux/amd64"),
+        ((), "0 images for linux/amd64"),
+    ],
+)
+def test_an_index_with_an_image_that_nobody_looks_at_is_refused(
+    chain: Chain, platforms: tuple[str, ...], line: str
+) -> None:
+    digest, (host, _, name) = chain.build({}), chain.image.partition("/")
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    entries = [
+        {"mediaType": kind, "digest": digest, "platform": {"os": "linux", "architecture": one}} for one in platforms
+    ]
+    index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries}
+    with pytest.raises(OntimeError, match=rf"^{line}$"):
+        read_image(chain.image, push_manifest(host, name, index))
+
+
+@pytest.mark.attack("remote-model")
+@pytest.mark.parametrize("word", ["write", "publish"])
+def test_an_image_with_another_model_than_the_commits_is_neither_written_nor_published(chain: Chain, word: str) -> None:
+    repository = chain.repository
+    commit = repository.make_model("second")
+    repository.tag(f"{NAME}@v1.1.0", commit)
+    repository.git("push", "--quiet", "--tags", "origin")
+    sha256 = hashlib.sha256(repository.files[commit]["model.onnx"]).hexdigest()
+    # signed, with the commit's own labels, and the first model, as where the DVC remote's object was replaced
+    digest = chain.build({}, None, GIT_COMMIT=commit, MODEL_VERSION="1.1.0", MODEL_SHA256=sha256)
+    arguments = ["staging", "--digest", digest, "--image", chain.image]
+    if word == "publish":
+        publishing.main(["write", *arguments, "--no-registry"], standalone_mode=False)
+        arguments = ["staging"]
+    before = repository.state()
+    for options in ([], chain.options):
+        with pytest.raises(OntimeError, match=r"^model layer: models/champion is not what dvc\.lock of "):
+            publishing.main([word, *arguments, *options], standalone_mode=False)
+        assert repository.state() == before

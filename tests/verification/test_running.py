@@ -8,10 +8,10 @@ import click
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.inference.signing import Signer
 from ontime.release.release_file import Release
 from ontime.verification import graph, running
-from tests.releases import NAME, Repository, digest_of, enter, md5
+from ontime.verification.release import Checks
+from tests.releases import Repository, digest_of, md5
 
 RELEASE = Release("v1.0.0", "c" * 40, "5" * 64, "registry.example/team/ontime", digest_of("v1.0.0"))
 
@@ -24,20 +24,6 @@ def pod(name: str = "ontime-1", digest: str = RELEASE.digest, **metadata: Any) -
     }
     status = {"name": "ontime", "imageID": f"{RELEASE.image}@{digest}", "state": {"running": {}}}
     return {"metadata": {"name": name, **release, **metadata}, "status": {"containerStatuses": [status]}}
-
-
-@pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A kubectl that prints a file, and writes down how it was asked."""
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    program = folder / "kubectl"
-    program.write_text(
-        f'#!/bin/sh\necho "$@" > {folder}/asked\ncat {folder}/answer || {{ echo "refused" >&2; exit 1; }}\n'
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    return folder
 
 
 def test_a_pod_that_runs_the_release_is_let_pass() -> None:
@@ -77,15 +63,6 @@ def test_no_pod_and_no_answer_are_one_line(kubectl: Path, answer: str | None, li
     assert "\n" not in str(error.value)
 
 
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    """A repository that released v1.0.0 to staging."""
-    repository = enter(tmp_path, monkeypatch)
-    repository.tag(f"{NAME}@v1.0.0")
-    repository.publish("staging", "v1.0.0")
-    return repository
-
-
 def test_a_broken_pod_is_the_first_link(
     repository: Repository, kubectl: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,7 +77,7 @@ def test_a_broken_pod_is_the_first_link(
 def test_a_stage_that_released_nothing_is_named(repository: Repository) -> None:
     del repository
     with pytest.raises(OntimeError, match=r"^release file: .*production.*: nothing was released yet$"):
-        list(running.verify_running("production", "there", None, "main", Signer()))
+        list(running.verify_running("production", "there", None, "main", Checks()))
 
 
 def test_raw_data_is_read_and_a_changed_or_missing_byte_is_named(repository: Repository) -> None:
@@ -126,5 +103,5 @@ def test_each_stage_is_a_command_of_verify(repository: Repository) -> None:
     del repository
     context = click.Context(graph.command)
     assert isinstance(graph.command, click.Group)
-    assert graph.command.list_commands(context) == ["release", "staging", "production"]
+    assert graph.command.list_commands(context) == ["release", "release-file", "staging", "production"]
     assert graph.command.get_command(context, "canary") is None

@@ -60,7 +60,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise OntimeError(f"{path}: not found; run `dvc repro` (or `dvc pull`) first") from None
+        raise OntimeError(f"{path}: not found; run `dvc repro` (or `ontime pull`) first") from None
     except ValueError as error:
         raise OntimeError(f"{path}: not JSON: {error}") from None
 
@@ -96,7 +96,7 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> "pd.DataFrame"
     try:
         return pd.read_parquet(path, columns=columns)
     except FileNotFoundError:
-        raise OntimeError(f"{path}: not found; run `dvc repro` (or `dvc pull`) first") from None
+        raise OntimeError(f"{path}: not found; run `dvc repro` (or `ontime pull`) first") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise OntimeError(f"{path}: not a readable parquet file: {str(error).splitlines()[0]}") from None
 
@@ -123,5 +123,5 @@ def partitions(folder: Path) -> list[str]:
     """Names of the parquet files in `folder`, without their ending, in order."""
     names = [path.stem for path in listed(folder, "*.parquet")]
     if not names:
-        raise OntimeError(f"{folder}: no parquet file; run `dvc repro` (or `dvc pull`) first")
+        raise OntimeError(f"{folder}: no parquet file; run `dvc repro` (or `ontime pull`) first")
     return names

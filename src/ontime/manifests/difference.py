@@ -44,7 +44,7 @@ def report_difference(base: str, report: Path) -> str:
     changed = [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
     if not changed:
         return f"no manifest differs from {base}"
-    from ontime.pull_request.report import MARKER
+    from ontime.pull_request.comment import MARKER
 
     text = report.read_text(encoding="utf-8") if report.is_file() else f"{MARKER}\n"
     text = text.split(f"\n{HEADING}\n")[0].rstrip("\n")

@@ -23,11 +23,12 @@ Manifest = dict[str, Any]
 
 
 def targets(top: Path) -> dict[str, Path]:
-    """Folders that are applied, relative to `top`, by a short name: overlays, namespaces and Argo CD's own objects."""
+    """Folders that are applied, relative to `top`, by a short name: overlays, what is around them, Argo CD's own."""
     folders = {
         f"overlays/{path.parent.name}": path.parent for path in sorted(top.glob(f"{KUBERNETES}/overlays/*/*.yaml"))
     }
-    folders |= {path.name: path for path in (top / KUBERNETES / "namespaces", top / ARGO_CD) if path.is_dir()}
+    around = [top / KUBERNETES / name for name in ("namespaces", "admission", "gateway")]
+    folders |= {path.name: path for path in (*around, top / ARGO_CD) if path.is_dir()}
     return {name: path.relative_to(top) for name, path in folders.items()}
 
 

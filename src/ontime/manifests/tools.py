@@ -86,7 +86,10 @@ def find_checkov() -> str:
             raise OntimeError("uv: not found; run `make setup`")
         for arguments in (
             ["venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-            ["pip", "install", "--quiet", "--python", str(folder), "--require-hashes", "-r", str(lock)],
+            [
+                *("pip", "install", "--quiet", "--python", str(folder), "--require-hashes"),
+                *("--only-binary", ":all:", "-r", str(lock)),
+            ],
         ):
             done = subprocess.run([uv, *arguments], capture_output=True, text=True, check=False)
             if done.returncode:

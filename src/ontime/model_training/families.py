@@ -111,5 +111,5 @@ def load_model(name: str, folder: Path) -> Family:
         OntimeError: there is no such folder.
     """
     if not folder.is_dir():
-        raise OntimeError(f"{folder}: not found; run `dvc repro` (or `dvc pull`) first")
+        raise OntimeError(f"{folder}: not found; run `dvc repro` (or `ontime pull`) first")
     return family(name).load(folder)

@@ -87,6 +87,8 @@ class Predictions:
 def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
     """Rows that both have, with `base` and `head` probabilities, and how many only one of them has.
 
+    Slices have the base's values where the base has the column, so that no row leaves its slice.
+
     Raises:
         OntimeError: no row is in both, or the keys differ.
     """
@@ -97,8 +99,13 @@ def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
     key, left, right = list(head.key), base.rows, head.rows
     if not key:
         key, left, right = [ROW_NUMBER], left.reset_index(names=ROW_NUMBER), right.reset_index(names=ROW_NUMBER)
-    both = right.rename(columns={"probability": "head"}).merge(
-        left[[*key, "probability"]].rename(columns={"probability": "base"}), on=key, validate="one_to_one"
+    bases = [name for name in left if name not in (*key, "probability", TARGET)]
+    both = (
+        right.drop(columns=bases, errors="ignore")
+        .rename(columns={"probability": "head"})
+        .merge(
+            left[[*key, *bases, "probability"]].rename(columns={"probability": "base"}), on=key, validate="one_to_one"
+        )
     )
     if both.empty:
         raise OntimeError("gate: base and head have no validation row in common; compare the metrics by hand")

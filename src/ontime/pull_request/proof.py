@@ -21,7 +21,9 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.repository.dvc import answer, dvc, how_to_push, show
 from ontime.repository.git import clone, commit_of, git, tried
-from ontime.repository.lock_file import LOCK, Stages, committed_lock, outputs, read_lock, tracked
+from ontime.repository.lock_file import LOCK, Stages, committed_lock, outputs, read_lock
+from ontime.repository.objects import output_md5
+from ontime.repository.pull import all_outputs, fetch_listings, pull
 
 GRAPH_FILES = ("dvc.yaml", "dvc.lock", "params.yaml", "requirements.txt", ".dvc/config")
 COMPARED_STAGES = ("evaluate", "baselines", "select")
@@ -44,7 +46,9 @@ def command(base: str | None, no_remote: bool, output: Path | None) -> None:
             return
         click.echo(f"pipeline files that differ from {base}: {_few(changed)}")
     made = locked_hashes(locked)
-    failures = [*stale_stages(locked, made), *([] if no_remote else unpushed_outputs(made))]
+    if not no_remote:
+        fetch_listings(made)
+    failures = [*(stale_stages(locked, made) or changed_outputs(made)), *([] if no_remote else unpushed_outputs(made))]
     if since and not failures:
         failures = prove(since, locked, made, remote=not no_remote)
     if failures:
@@ -79,10 +83,7 @@ def is_pipeline_file(name: str, inputs: set[str]) -> bool:
 
 def locked_hashes(locked: Stages) -> dict[str, str]:
     """Hash of each output in dvc.lock, and of each path that a `.dvc` file tracks."""
-    made = outputs(locked)
-    for name in filter(None, git("ls-files", "-z", "--", "*.dvc").split("\0")):
-        made |= tracked(Path(name))
-    return made
+    return all_outputs(locked)
 
 
 def stale_stages(locked: Stages, made: Mapping[str, str]) -> list[str]:
@@ -110,6 +111,15 @@ def stale_reasons(entries: list[Any], made: Mapping[str, str]) -> Iterator[str]:
                 yield from (f"{path} {parameter}" for parameter in state)
             elif state not in NOT_HERE or path not in made:
                 yield path
+
+
+def changed_outputs(made: Mapping[str, str]) -> list[str]:
+    """A line for each output in the checkout whose bytes, all of them read, are not those of the lock."""
+    return [
+        f"output {path}: not the bytes that {LOCK} says; run `ontime cache`, then `ontime pull {path}`"
+        for path, md5 in made.items()
+        if Path(path).exists() and output_md5(Path(path)) != md5
+    ]
 
 
 def unpushed_outputs(made: Mapping[str, str]) -> list[str]:
@@ -157,7 +167,10 @@ def bring(needed: set[str], remote: bool) -> None:
     for targets in (sorted(needed), *([path] for path in sorted(needed))):
         missing = [path for path in targets if not Path(path).exists()]
         if missing:
-            show("pull" if remote else "checkout", *missing)
+            if remote:
+                pull(missing)
+            else:
+                show("checkout", *missing)
 
 
 def changed_stages(since: str, locked: Stages) -> list[str]:
@@ -178,7 +191,7 @@ def run_base(since: str) -> None:
 
 def write_failure(output: Path, failures: list[str]) -> None:
     """Write the failures as a report, which replaces the pull request's comment."""
-    from ontime.pull_request.report import MARKER
+    from ontime.pull_request.comment import MARKER
 
     with replacing(output) as folder:
         folder.mkdir()

@@ -1,7 +1,8 @@
 """Show the effect of a branch on the model: metrics, slices, parameters, data, plots, and the gate's result.
 
 In: the workspace and a base revision, whose data comes from DVC's cache or remote. Out: a folder with `report.md` and
-its images. The gate uses only validation metrics; test metrics are shown. Exit status 1 on a regression.
+its images. The gate uses only validation metrics; test metrics are shown. Its limits are the base's, so that no branch
+sets what it is judged by. Exit status 1 on a regression.
 """
 
 import json
@@ -18,6 +19,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.params import load_section
 from ontime.model_evaluation.metrics import Decision, Evaluate
+from ontime.pull_request.comment import MARKER
 from ontime.pull_request.gate import (
     Comparison,
     Gate,
@@ -26,11 +28,12 @@ from ontime.pull_request.gate import (
     compare_slices,
     paired,
 )
+from ontime.pull_request.limits import Limits, changed_limits, limits_of
 from ontime.repository.dvc import answer
 from ontime.repository.git import commit_of
+from ontime.repository.lock_file import LOCK, committed_lock, outputs
+from ontime.repository.pull import fetch_listings, fetched_files
 
-MARKER = "<!-- ontime report -->"
-"""First line of the report, which identifies its comment."""
 MOST_SLICES, MOST_CHANGES = 6, 30
 
 
@@ -52,11 +55,14 @@ class Champion:
 )
 def command(base: str, output: Path, image_url: str) -> None:
     """Compare the model with that of a base revision, write a report, and apply the gate."""
-    gate, decision = load_section("gate", Gate), load_section("decision", Decision)
-    columns = load_section("evaluate", Evaluate).slices
+    decision = load_section("decision", Decision)
+    own = Limits(load_section("gate", Gate), load_section("evaluate", Evaluate).slices)
     commit = commit_of(base)
     if commit is None:
         raise OntimeError(f"--base {base}: no such revision")
+    fetch_compared(commit)
+    limits = limits_of(commit)
+    gate, columns = limits.gate, [*dict.fromkeys([*limits.slices, *own.slices])]
     before, after = read_champion(_base_opener(commit)), read_champion(_workspace_opener)
     both, unpaired = paired(before.predictions, after.predictions)
     metrics = compare_metrics(both, before.predictions.threshold, after.predictions.threshold, decision, gate)
@@ -66,12 +72,26 @@ def command(base: str, output: Path, image_url: str) -> None:
         folder.mkdir()
         images = draw(before, after, folder)
         text = render(
-            before, after, metrics, slices, unpaired, changes(commit), [f"{image_url}{name}" for name in images]
+            before,
+            after,
+            metrics,
+            slices,
+            unpaired,
+            changes(commit),
+            [f"{image_url}{name}" for name in images],
+            changed_limits(limits, own),
         )
         (folder / "report.md").write_text(text, encoding="utf-8")
     click.echo(f"{output / 'report.md'}: {verdict(failed)}")
     if failed:
         raise OntimeError(f"gate: {verdict(failed)}")
+
+
+def fetch_compared(commit: str) -> None:
+    """Check what DVC would read from the remote when it compares: listings, and files of metrics."""
+    made = outputs(committed_lock(commit))
+    fetch_listings(made)
+    fetched_files({path: md5 for path, md5 in made.items() if path.endswith(".json")})
 
 
 def read_champion(opened: Callable[[Path], IO[bytes]]) -> Champion:
@@ -96,25 +116,21 @@ def read_champion(opened: Callable[[Path], IO[bytes]]) -> Champion:
 
 def _workspace_opener(path: Path) -> IO[bytes]:
     if not path.exists():
-        raise OntimeError(f"{path}: not found; run `dvc repro` (or `dvc pull`) first")
+        raise OntimeError(f"{path}: not found; run `dvc repro` (or `ontime pull`) first")
     return path.open("rb")
 
 
 def _base_opener(commit: str) -> Callable[[Path], IO[bytes]]:
-    from dvc.api import DVCFileSystem
-
-    files = DVCFileSystem(rev=commit)
+    made = outputs(committed_lock(commit))
 
     def opened(path: Path) -> IO[bytes]:
+        out = next((one for one in map(str, (path, *path.parents)) if one in made), None)
+        if out is None:
+            raise OntimeError(f"{path} of {commit[:12]}: not in {LOCK} there")
         try:
-            stream: IO[bytes] = files.open(str(path), "rb")
-            return stream
-        except Exception as error:  # whatever a cache or a remote without the file raises
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise OntimeError(
-                f"{path} of {commit[:12]}: neither in the cache nor in the remote: {reason}; "
-                "`dvc push` on the base branch, or `dvc repro` there"
-            ) from None
+            return fetched_files({out: made[out]})[str(path)].open("rb")
+        except (OntimeError, KeyError) as error:
+            raise OntimeError(f"{path} of {commit[:12]}: {error}; or `dvc repro` on the base branch") from None
 
     return opened
 
@@ -204,8 +220,9 @@ def render(
     unpaired: int,
     changed: Changes,
     images: list[str],
+    limits: list[str],
 ) -> str:
-    """The report as Markdown."""
+    """The report as Markdown; `limits` says how the branch changes what it would be judged by."""
     failed = [metric for metric in [*metrics, *slices] if metric.regressed]
     champion = after.model if after.model == before.model else f"{before.model} → {after.model}"
     moved = [metric for metric in slices if metric.low > 0 or metric.high < 0]
@@ -217,6 +234,13 @@ def render(
         "### Validation metrics, which decide",
         *_comparison_table("metric", metrics),
     ]
+    if limits:
+        parts += [
+            "### Limits of the gate that this branch changes",
+            "They are not applied here, but to pull requests after this one is merged. Who owns `params.yaml` in "
+            "`.github/CODEOWNERS` decides whether they may change.",
+            "\n".join(f"- {line}" for line in limits),
+        ]
     if unpaired:
         parts.append(f"{unpaired} validation rows exist in only one of the two revisions and are not compared.")
     if moved:

@@ -10,8 +10,11 @@ import json
 import click
 
 from ontime.common.errors import OntimeError
+from ontime.model_deployment.inference.signing import Signer
 from ontime.release import mirror, overview, promotion, publish
+from ontime.release.publish import ImageCheck
 from ontime.release.registry import Registry, read_registry, resolve
+from ontime.release.signer_options import signer_options
 from ontime.repository.git import REMOTE
 
 on_branch = click.option("--branch", default="main", show_default=True, help="The default branch.")
@@ -20,6 +23,7 @@ by_tag = click.option(
 )
 push_option = click.option("--push", is_flag=True, help=f"Push the tag to {REMOTE}; by default it stays local.")
 no_remote_option = click.option("--no-remote", is_flag=True, help="Skip the check of the DVC remote.")
+no_registry_option = click.option("--no-registry", is_flag=True, help="Skip the check of the image in its registry.")
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
@@ -63,9 +67,10 @@ def rollback_command(stage: str, version: str | None, branch: str, push: bool) -
 @click.argument("tag")
 @on_branch
 @no_remote_option
-def check_command(tag: str, branch: str, no_remote: bool) -> None:
+@click.option("--commit", metavar="HASH", help="The commit that the tag was on when it was pushed.")
+def check_command(tag: str, branch: str, no_remote: bool, commit: str | None) -> None:
     """Check a pushed tag, and print name=value lines for the outputs of a workflow."""
-    registry, event = promotion.check_tag(tag, branch, remote=not no_remote)
+    registry, event = promotion.check_tag(tag, branch, remote=not no_remote, commit=commit)
     click.echo(f"name={registry.name}")
     click.echo(f"version={registry.version_of(event)}")
     click.echo(f"stage={registry.stage_of(event)}")
@@ -79,13 +84,22 @@ def check_command(tag: str, branch: str, no_remote: bool) -> None:
 @click.option("--digest", help="Digest of the version's image, sha256:…; needed for its first release.")
 @click.option("--image", help="Registry and repository of the image (default: as in the last release).")
 @on_branch
+@no_registry_option
+@signer_options(None)
 def write_command(
-    stage: str | None, version: str | None, tag: str | None, digest: str | None, image: str | None, branch: str
+    stage: str | None,
+    version: str | None,
+    tag: str | None,
+    digest: str | None,
+    image: str | None,
+    branch: str,
+    no_registry: bool,
+    signer: Signer | None,
 ) -> None:
-    """Write the release file of a stage."""
+    """Write the release file of a stage; at a version's first release, check its image."""
     registry = read_registry()
     stage, version = choose(stage, version, tag, registry)
-    click.echo(publish.write(stage, version, digest, image, branch, registry))
+    click.echo(publish.write(stage, version, digest, image, branch, registry, ImageCheck(signer, not no_registry)))
 
 
 @command.command(name="publish")
@@ -93,10 +107,14 @@ def write_command(
 @by_tag
 @on_branch
 @click.option("--to-branch", metavar="NAME", help="Push to this branch instead, for a pull request.")
-def publish_command(stage: str | None, tag: str | None, branch: str, to_branch: str | None) -> None:
+@no_registry_option
+@signer_options(None)
+def publish_command(
+    stage: str | None, tag: str | None, branch: str, to_branch: str | None, no_registry: bool, signer: Signer | None
+) -> None:
     """Commit only the release file of a stage on top of the remote's branch, and push it."""
     stage, _ = choose(stage, None, tag, read_registry())
-    click.echo(publish.publish(stage, branch, to_branch))
+    click.echo(publish.publish(stage, branch, to_branch, ImageCheck(signer, not no_registry)))
 
 
 @command.command(name="status")

@@ -5,9 +5,8 @@ repository's objects, with this checkout's DVC cache and remote.
 """
 
 import hashlib
-import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from ontime.release.registry import SHORT
 from ontime.repository.dvc import how_to_push
 from ontime.repository.git import clone, elsewhere
 from ontime.repository.lock_file import LOCK, committed_lock, outputs
+from ontime.repository.objects import folder_md5_of
+from ontime.repository.pull import fetch_listings, fetched_files
 
 
 def check_lock(commit: str) -> None:
@@ -48,6 +49,7 @@ def check_lock(commit: str) -> None:
 
 def check_remote(commit: str) -> None:
     """Refuse a commit if a file of its outputs is missing in the DVC remote."""
+    fetch_listings(outputs(committed_lock(commit)))
     with _clone(commit) as repo:
         if not repo.config["core"].get("remote"):
             raise OntimeError("no default DVC remote; add one, or skip this check with --no-remote")
@@ -78,31 +80,18 @@ def champion_files(commit: str) -> dict[str, bytes]:
     Raises:
         OntimeError: a file is in neither of them, or differs from the lock.
     """
-    from dvc.api import DVCFileSystem
-
-    expected = locked_champion(commit)
+    locked_champion(commit)
+    path = str(paths.CHAMPION)
     try:
-        system = DVCFileSystem(str(Path.cwd()), rev=commit)
-        names = system.find(str(paths.CHAMPION))
-        files = {str(Path(name).relative_to(paths.CHAMPION)): system.read_bytes(name) for name in names}
-    except Exception as error:  # whatever the storage's own library raises
-        raise OntimeError(
-            f"commit {commit[:SHORT]}: {paths.CHAMPION} is neither in DVC's cache nor in its remote: {_line(error)}"
-        ) from None
-    if folder_md5(files) != expected:
-        raise OntimeError(f"commit {commit[:SHORT]}: {paths.CHAMPION} in DVC is not what {LOCK} says (MD5 {expected})")
-    return files
+        files = fetched_files({path: outputs(committed_lock(commit))[path]})
+    except OntimeError as error:
+        raise OntimeError(f"commit {commit[:SHORT]}: {error}") from None
+    return {str(Path(name).relative_to(path)): found.read_bytes() for name, found in files.items()}
 
 
 def folder_md5(files: dict[str, bytes]) -> str:
     """The MD5 that DVC gives a folder: of the list of its files' paths and MD5s."""
     return folder_md5_of({name: _md5(content) for name, content in files.items()})
-
-
-def folder_md5_of(hashes: Mapping[str, str]) -> str:
-    """The same, from the files' MD5s by path."""
-    listing = [{"md5": hashes[name], "relpath": name} for name in sorted(hashes)]
-    return _md5(json.dumps(listing, sort_keys=True).encode())
 
 
 def model_sha256(files: dict[str, bytes], name: str) -> str:

@@ -112,11 +112,11 @@ def revision(only_clean: bool = False) -> str:
     return f"{commit}-modified" if changed else commit
 
 
-def run(command_line: list[str]) -> None:
-    """Run a container tool with its output on standard error."""
+def run(command_line: list[str], folder: Path | None = None) -> None:
+    """Run a container tool, in the current folder or another one, with its output on standard error."""
     # before version 23 Docker uses BuildKit only if this variable is set
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
-    if subprocess.run(command_line, env=environment, stdout=2, check=False).returncode:
+    if subprocess.run(command_line, cwd=folder, env=environment, stdout=2, check=False).returncode:
         raise OntimeError(f"`{Path(command_line[0]).name} {command_line[1]}` failed; see its output above")
 
 

@@ -5,6 +5,7 @@ from ontime.release.commit_checks import check_lock, check_remote
 from ontime.release.registry import (
     SHORT,
     Registry,
+    check_merged,
     is_pushed,
     push_tag,
     read_registry,
@@ -14,7 +15,7 @@ from ontime.release.registry import (
 )
 from ontime.release.release_file import ran
 from ontime.release.tags import Event, check_version, is_newer
-from ontime.repository.git import REMOTE, commit_of, fetch, git, is_ancestor, tip
+from ontime.repository.git import REMOTE, commit_of, fetch, git
 
 
 def register(version: str, revision: str, branch: str, pushed: bool, remote: bool) -> str:
@@ -64,7 +65,7 @@ def assign(version: str, stage: str, branch: str, pushed: bool) -> str:
         fetch(branch)
     registry = read_registry()
     registry.previous_stage(stage)
-    registry.required(version)
+    check_merged(registry.required(version).commit, branch, pushed)
     now = registry.assigned(stage)
     if now is not None and registry.version_of(now) == version:
         if pushed and not is_pushed(now.tag):
@@ -109,17 +110,24 @@ def older(stage: str, version: str | None, branch: str, registry: Registry) -> s
     return candidates[0]
 
 
-def check_tag(tag: str, branch: str, remote: bool) -> tuple[Registry, Event]:
+def check_tag(tag: str, branch: str, remote: bool, commit: str | None = None) -> tuple[Registry, Event]:
     """Check a pushed tag by the rules of `register` and `assign`.
 
+    Args:
+        commit: the one that the tag was on when it was pushed.
+
     Raises:
-        OntimeError: `register` or `assign` would have refused it, with the reason.
+        OntimeError: `register` or `assign` would have refused it or it was moved, with the reason.
     """
     registry = read_registry()
     event = resolve(tag, registry)
+    if commit not in (None, event.commit):
+        raise OntimeError(f"{event.tag}: moved to commit {event.commit[:SHORT]} from {str(commit)[:SHORT]}")
+    check_merged(event.commit, branch)
     version, stage = registry.version_of(event), registry.stage_of(event)
     if event.version:
         registry.without(event.tag).check_new(version, event.commit)
+        registry.check_order(event)
         check_commit(event.commit, branch, pushed=False, remote=remote)
     else:
         check_ran_before(version, stage, branch, registry)
@@ -135,9 +143,7 @@ def check_clean() -> None:
 
 def check_commit(commit: str, branch: str, pushed: bool, remote: bool) -> None:
     """Refuse a commit that is not in the branch, has a stale lock, or has outputs missing in the DVC remote."""
-    local = None if pushed else commit_of(f"refs/heads/{branch}")
-    if not any(is_ancestor(commit, of=top) for top in (tip(branch), local) if top):
-        raise OntimeError(f"commit {commit[:SHORT]}: not in {branch}{f' at {REMOTE}; push it first' if pushed else ''}")
+    check_merged(commit, branch, pushed)
     check_lock(commit)
     if remote:
         check_remote(commit)

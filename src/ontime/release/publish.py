@@ -5,14 +5,17 @@ the same stage that somebody else published since is detected, and the second of
 """
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import write_text
+from ontime.model_deployment.inference.signing import Signer
 from ontime.release import release_file
 from ontime.release.commit_checks import champion_files, model_sha256
-from ontime.release.registry import SHORT, Registry, read_registry
+from ontime.release.registry import SHORT, Registry, check_merged, read_registry
 from ontime.release.release_file import Release, path_of, ran, render
+from ontime.release.signer_options import with_tag
 from ontime.release.tags import Event
 from ontime.repository.git import (
     REMOTE,
@@ -29,8 +32,24 @@ from ontime.repository.git import (
 ATTEMPTS = 2
 
 
+@dataclass(frozen=True)
+class ImageCheck:
+    """How the image of a version's first release is checked; a later release has the same image."""
+
+    signer: Signer | None = None
+    """Who must have signed model and image; None leaves out the signatures."""
+    registry: bool = True
+    """Whether it is checked at all."""
+
+
 def write(
-    stage: str, version: str | None, digest: str | None, image: str | None, branch: str, registry: Registry
+    stage: str,
+    version: str | None,
+    digest: str | None,
+    image: str | None,
+    branch: str,
+    registry: Registry,
+    check: ImageCheck = ImageCheck(),
 ) -> str:
     """Write the release file of a stage.
 
@@ -43,9 +62,10 @@ def write(
         A line that says what was done.
 
     Raises:
-        OntimeError: another version is assigned, the digest is missing or differs, or the file was edited.
+        OntimeError: another version is assigned, the digest is missing or differs, the image is not the commit's, or
+            the file was edited.
     """
-    registration = _assigned(stage, version, registry)
+    registration = _assigned(stage, version, registry, branch)
     version = registration.version
     base, current = tip(branch), release_file.read(stage)
     earlier = _earlier(stage, registration, registry, branch)
@@ -67,6 +87,8 @@ def write(
             digest=earlier.digest if earlier else str(digest),
         )
     )
+    if earlier is None:
+        _check_image(release, registry, check)
     changed = release != current
     if changed:
         write_text(path_of(stage), render(release))
@@ -75,7 +97,7 @@ def write(
     return f"{path_of(stage)}: {version}{'' if changed else ', unchanged'}"
 
 
-def publish(stage: str, branch: str, to_branch: str | None) -> str:
+def publish(stage: str, branch: str, to_branch: str | None, check: ImageCheck = ImageCheck()) -> str:
     """Commit the release file on top of the remote's branch and push it.
 
     Args:
@@ -85,8 +107,8 @@ def publish(stage: str, branch: str, to_branch: str | None) -> str:
         A line that says what was done.
 
     Raises:
-        OntimeError: the file is not what `write` writes for the current registry, somebody else has published a release
-            of the stage meanwhile, or the remote refuses the push.
+        OntimeError: the file is not what `write` writes for the current registry, the image is not the commit's,
+            somebody else has published a release of the stage meanwhile, or the remote refuses the push.
     """
     path = path_of(stage)
     release = release_file.read(stage)
@@ -99,7 +121,8 @@ def publish(stage: str, branch: str, to_branch: str | None) -> str:
     for _ in range(ATTEMPTS):
         fetch(branch)
         registry, top = read_registry(), tip(branch)
-        _check(stage, release, registry, branch)
+        if check_release(stage, release, registry, branch) is None:
+            _check_image(release, registry, check)
         if blob_of(top, path) == content:
             follow(branch, path)
             return f"{stage}: {release.version} is on {branch} already"
@@ -110,7 +133,7 @@ def publish(stage: str, branch: str, to_branch: str | None) -> str:
             )
         commit = make_commit(top, path, content, message(stage, release, registry))
         if to_branch:
-            return f"{stage}: {release.version} {_propose(commit, path, to_branch)}"
+            return f"{stage}: {release.version} {_propose(commit, path, to_branch, branch)}"
         refused = push(f"{commit}:refs/heads/{branch}")
         if refused is None:
             follow(branch, path)
@@ -121,17 +144,29 @@ def publish(stage: str, branch: str, to_branch: str | None) -> str:
     raise OntimeError(f"{branch}: changed again while {stage} was published; run the command again")
 
 
-def _propose(commit: str, path: Path, to_branch: str) -> str:
-    """Push a commit to a new branch, unless the branch exists with the same file, and say what was done."""
+def _propose(commit: str, path: Path, to_branch: str, branch: str) -> str:
+    """Push a commit to a new branch, unless the branch exists with the same change alone, and say what was done."""
     existing = remote_commit(f"refs/heads/{to_branch}")
     if existing is None:
         refused = push(f"{commit}:refs/heads/{to_branch}")
         if refused is not None:
             raise OntimeError(f"{to_branch}: {REMOTE} refused it: {refused}")
         return f"published on {to_branch}, commit {commit[:SHORT]}"
-    if blob_of(existing, path) != blob_of(commit, path):
-        raise OntimeError(f"{to_branch}: exists already with other content; remove it or name another branch")
+    entries = {git("ls-tree", one, "--", path.as_posix()) for one in (existing, commit)}
+    if not _changes_only(existing, path, branch) or len(entries) > 1:
+        raise OntimeError(
+            f"{to_branch}: exists already at {REMOTE} with other content, on commit {existing[:SHORT]}; "
+            f"find out who pushed it, then remove it: git push {REMOTE} --delete refs/heads/{to_branch}"
+        )
     return f"is on {to_branch} already"
+
+
+def _changes_only(commit: str, path: Path, branch: str) -> bool:
+    """Whether a commit is a commit of the branch with another content of one file, and no more."""
+    parents = git("rev-list", "--parents", "--max-count=1", commit).split()[1:]
+    if len(parents) != 1 or not is_ancestor(parents[0], of=tip(branch)):
+        return False
+    return git("diff-tree", "-r", "-z", "--name-only", parents[0], commit) == f"{path.as_posix()}\0"
 
 
 def make_commit(parent: str, path: Path, content: str, text: str) -> str:
@@ -160,8 +195,8 @@ def follow(branch: str, path: Path) -> None:
         tried("merge", "--quiet", "--ff-only", tip(branch))
 
 
-def _assigned(stage: str, version: str | None, registry: Registry) -> Event:
-    """The registration of the version that a stage should run; another `version` is refused."""
+def _assigned(stage: str, version: str | None, registry: Registry, branch: str) -> Event:
+    """The registration of the version that a stage should run; another `version`, or an unmerged commit, is refused."""
     registry.previous_stage(stage)
     registry.check_active()
     if version is not None:
@@ -173,7 +208,9 @@ def _assigned(stage: str, version: str | None, registry: Registry) -> Event:
     assigned = registry.version_of(event)
     if version not in (None, assigned):
         raise OntimeError(f"{stage}: should run {assigned} by {event.tag}, not {version}")
-    return registry.required(assigned)
+    registration = registry.required(assigned)
+    check_merged(registration.commit, branch)
+    return registration
 
 
 def _earlier(stage: str, registration: Event, registry: Registry, branch: str) -> Release | None:
@@ -184,9 +221,13 @@ def _earlier(stage: str, registration: Event, registry: Registry, branch: str) -
     return None
 
 
-def _check(stage: str, release: Release, registry: Registry, branch: str) -> None:
-    """Refuse a release that is not assigned to the stage, or differs from the version's earlier release."""
-    registration = _assigned(stage, release.version, registry)
+def check_release(stage: str, release: Release, registry: Registry, branch: str) -> Release | None:
+    """Refuse a release that is not assigned to the stage, or differs from the version's earlier release.
+
+    Returns:
+        The earlier release, if there is one.
+    """
+    registration = _assigned(stage, release.version, registry, branch)
     if release.commit != registration.commit:
         raise OntimeError(f"{path_of(stage)}: commit {release.commit[:SHORT]} is not that of {registration.tag}")
     earlier = _earlier(stage, registration, registry, branch)
@@ -194,6 +235,17 @@ def _check(stage: str, release: Release, registry: Registry, branch: str) -> Non
         raise OntimeError(f"{release.version}: never ran in {registry.previous_stage(stage)}")
     if earlier and (earlier.digest, earlier.model_sha256) != (release.digest, release.model_sha256):
         raise OntimeError(f"{path_of(stage)}: not the image and model that {release.version} was released with before")
+    return earlier
+
+
+def _check_image(release: Release, registry: Registry, check: ImageCheck) -> None:
+    """Refuse an image that is not the one of the release's commit and model."""
+    if not check.registry:
+        return
+    # only this needs the registry's client
+    from ontime.release.image_check import require_image
+
+    require_image(release, registry.name, with_tag(check.signer, registry.name, release.version))
 
 
 def _model_sha256(commit: str, name: str) -> str:

@@ -1,7 +1,8 @@
 """The registry: reads the artifact's annotated tags as versions and assignments, and creates new ones.
 
 GTO reads the same tags. This module is stricter than GTO and refuses a lightweight tag, a stage that `.gto` does not
-list, two versions on one commit, and a version that is not newer.
+list, two versions on one commit, and a version that is not newer. A tagger chooses the time in a tag; so the order of
+versions is held to the order of their commits, which nobody chooses afterwards.
 """
 
 import functools
@@ -18,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.release.tags import (
+    PLAIN,
     Event,
     assigning,
     check_tag_name,
@@ -26,7 +28,7 @@ from ontime.release.tags import (
     read_event,
     registering,
 )
-from ontime.repository.git import REMOTE, git, push, tried
+from ontime.repository.git import REMOTE, commit_of, git, is_ancestor, push, remote_hash, tip, tried
 
 DVC_FILE, STAGES_FILE = Path("dvc.yaml"), Path(".gto")
 SHORT = 12
@@ -114,11 +116,17 @@ class Registry:
         return next((event for event in reversed(assignments) if self.version_of(event) not in excluded), None)
 
     def wanted(self, stage: str) -> Event | None:
-        """The tag that says what a stage should run: its assignment or, for the first stage, a later registration."""
+        """The tag that says what a stage should run: its assignment or, for the first stage, a later registration.
+
+        A registration of a version below one that was there before says nothing.
+        """
         candidates = [self.assigned(stage)]
         if stage == self.stages[0] and not self.withdrawal():
-            withdrawn = self._withdrawn()
-            candidates += [event for event in self.registrations() if event.version not in withdrawn]
+            withdrawn, highest = self._withdrawn(), ""
+            for event in self.registrations():
+                if not highest or is_newer(event.version, than=highest):
+                    highest = event.version
+                    candidates += [event] if event.version not in withdrawn else []
         return max(filter(None, candidates), key=_order, default=None)
 
     def deploying(self, version: str, stage: str) -> list[Event]:
@@ -156,6 +164,17 @@ class Registry:
         """The registry as it was before a tag was created."""
         return Registry(self.name, self.stages, self.events[: [event.tag for event in self.events].index(tag)])
 
+    def check_order(self, registration: Event) -> None:
+        """Refuse a version below another one whose commit its own is not before: its time was set back."""
+        for other in self.registrations():
+            if not is_newer(other.version, than=registration.version):
+                continue
+            if other.commit == registration.commit or not is_ancestor(registration.commit, of=other.commit):
+                raise OntimeError(
+                    f"{registration.version}: below {other.version}, whose commit {other.commit[:SHORT]} does not come "
+                    f"after its own {registration.commit[:SHORT]}; register a version above {other.version}"
+                )
+
     def _withdrawn(self) -> set[str]:
         return {event.version for event in self.events if event.action is Action.DEREGISTER}
 
@@ -181,7 +200,7 @@ def artifact_name() -> str:
         raise OntimeError(f"{DVC_FILE}: not found; run this in the repository's top folder") from None
     except (YAMLError, TypeError, KeyError, AttributeError, ValueError):
         raise OntimeError(f"{DVC_FILE}: no artifact with the path {paths.CHAMPION}") from None
-    return str(name)
+    return _plain(str(name), DVC_FILE)
 
 
 def read_stages() -> tuple[str, ...]:
@@ -194,7 +213,20 @@ def read_stages() -> tuple[str, ...]:
         raise OntimeError(f"{STAGES_FILE}: GTO cannot read it") from None
     if not stages:
         raise OntimeError(f"{STAGES_FILE}: lists no stages")
-    return tuple(stages)
+    return tuple(_plain(stage, STAGES_FILE) for stage in stages)
+
+
+def _plain(name: str, path: Path) -> str:
+    if not PLAIN.fullmatch(name):
+        raise OntimeError(f"{path}: {name}: a name may have letters, digits, - and _ alone, as it is part of tags")
+    return name
+
+
+def check_merged(commit: str, branch: str, pushed: bool = False) -> None:
+    """Refuse a commit that is not in the branch; with `pushed`, in the remote's."""
+    local = None if pushed else commit_of(f"refs/heads/{branch}")
+    if not any(is_ancestor(commit, of=top) for top in (tip(branch), local) if top):
+        raise OntimeError(f"commit {commit[:SHORT]}: not in {branch}{f' at {REMOTE}; push it first' if pushed else ''}")
 
 
 def resolve(tag: str, registry: Registry) -> Event:
@@ -244,7 +276,7 @@ def push_tag(tag: str) -> None:
 
 def is_pushed(tag: str) -> bool:
     """Whether the remote has a tag."""
-    return bool(git("ls-remote", "--tags", REMOTE, f"refs/tags/{tag}"))
+    return remote_hash(f"refs/tags/{tag}") is not None
 
 
 def _make(registry: Registry, tag: str, commit: str, message: str, pushed: bool) -> None:

@@ -1,150 +1,116 @@
-"""Reads an image in a registry by digest over the OCI distribution API, without a container tool.
+"""Reads a whole image in a registry by digest: its configuration and every layer.
 
-ORAS handles tokens and Docker's saved logins; every download is verified against its digest.
+Nothing is unpacked and nothing of the image runs. Every download is verified against its digest, and every layer also
+against the digest in the image's configuration, which is what a container runtime checks.
 """
 
-import hashlib
-import io
-import json
-import tarfile
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import requests
-from oras.container import Container
-from oras.logger import setup_logger
-from oras.provider import Registry
-
 from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
+from ontime.release.image_layers import Filesystem, add_layer
+from ontime.release.registry_client import INDEXES, MANIFESTS, Repository
 
-SECONDS = 30
-"""Timeout for connecting to a registry, and between two parts of its response."""
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
-MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
-PLATFORM = ("linux", "amd64")
+PLATFORM = {"os": "linux", "architecture": "amd64"}
+ATTESTATION = {"os": "unknown", "architecture": "unknown"}
+"""Platform of an index's entry that is no image but what BuildKit tells about one."""
+MODELS = "models"
+COMPRESSED = {
+    "application/vnd.oci.image.layer.v1.tar": False,
+    "application/vnd.oci.image.layer.v1.tar+gzip": True,
+    "application/vnd.docker.image.rootfs.diff.tar": False,
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": True,
+}
+MOST_LAYERS = 32
+MOST_BYTES = 1 << 30
+"""Compressed, of one layer."""
 
 
 @dataclass(frozen=True)
-class RegistryImage:
-    """An image's labels, and the files of its last layer by path."""
+class Image:
+    """An image's configuration, and its root filesystem."""
 
-    labels: dict[str, str]
-    files: dict[str, bytes]
+    configuration: dict[str, Any]
+    root: Filesystem = field(default_factory=Filesystem)
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """What it says of itself."""
+        return dict(self.configuration.get("config", {}).get("Labels") or {})
 
-class _Registry(Registry):  # type: ignore[misc]
-    """ORAS's client without its two minutes of retries, and with timeouts."""
-
-    def do_request(
-        self, url: str, method: str = "GET", headers: dict[str, str] | None = None, **options: Any
-    ) -> requests.Response:
-        """One request, signed in as the registry asks."""
-        try:
-            answer: requests.Response = self.session.request(method, url, headers=headers, **options)
-            if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
-                headers, signed_in = self.auth.authenticate_request(answer, dict(headers or {}))
-                if signed_in:
-                    answer = self.session.request(method, url, headers=headers, **options)
-        except requests.RequestException as error:
-            raise OntimeError(f"registry {self.hostname}: {_line(error)}") from None
-        except Exception:  # whatever its ways to sign in raise without a login
-            raise OntimeError(f"registry {self.hostname}: lets nobody in without a login: docker login") from None
-        if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
-            raise OntimeError(f"registry {self.hostname}: lets nobody in without a login: docker login")
-        return answer
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files under `models/`, by path."""
+        return self.root.kept
 
 
-class _Timed(requests.adapters.HTTPAdapter):
-    def send(self, request: Any, **options: Any) -> requests.Response:  # type: ignore[override]
-        return super().send(request, **{**options, "timeout": options.get("timeout") or SECONDS})
-
-
-def read_image(name: str, digest: str) -> RegistryImage:
-    """Read an image's labels and last layer.
+def read_image(name: str, digest: str) -> Image:
+    """Read an image.
 
     Args:
-        name: registry and repository. A registry is spoken to without TLS only on loopback.
-        digest: of the image's manifest or of an index that has one for linux/amd64.
+        name: registry and repository.
+        digest: of the image's manifest or of an index that has one for linux/amd64 and for no other platform.
 
     Raises:
-        OntimeError: it is not there, cannot be reached, is not let through, or is not what the digests say.
+        OntimeError: it is not there, cannot be reached, is not let through, is not what the digests say, or is no image
+            of ours by its form.
     """
-    host, separator, _ = name.partition("/")
-    if not separator or not (set(host) & {".", ":"} or host == "localhost"):
-        raise OntimeError(f"{name}: has no registry host")
-    setup_logger(quiet=True)
-    container = Container(f"{name}@{digest}")
-    registry = _open(host)
+    repository = Repository(name)
     try:
-        registry.auth.load_configs(container)
-        manifest = _manifest(registry, container, digest)
-        config = json.loads(_blob(registry, container, manifest["config"]["digest"]))
-        layer = _blob(registry, container, manifest["layers"][-1]["digest"])
-        return RegistryImage(dict(config["config"].get("Labels") or {}), _files(layer))
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError, tarfile.TarError, EOFError, OSError):
+        manifest = repository.manifest(digest)
+        if "manifests" in manifest:
+            manifest = repository.manifest(_of_platform(manifest["manifests"]), MANIFESTS)
+        image = Image(repository.configuration(manifest["config"]["digest"]))
+        layers = list(zip(manifest["layers"], _diff_ids(image.configuration), strict=True))
+        if not 0 < len(layers) <= MOST_LAYERS:
+            raise OntimeError(f"{name}@{digest}: {len(layers)} layers")
+        for number, (layer, diff_id) in enumerate(layers, 1):
+            if layer.get("urls") or layer["mediaType"] not in COMPRESSED:
+                raise OntimeError(f"layer {number}: {layer['mediaType']}: not a layer in this registry")
+            with repository.blob(layer["digest"], MOST_BYTES) as content:
+                _add(image.root, content, COMPRESSED[layer["mediaType"]], diff_id, number)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError):
         raise OntimeError(f"{name}@{digest}: not a readable image") from None
+    return image
 
 
-def _open(host: str) -> _Registry:
-    loopback = host.rpartition(":")[0] in LOOPBACK or host in LOOPBACK
-    prefix = "http" if loopback else "https"
-    session = requests.Session()
-    session.trust_env = not loopback
+def read_folder(folder: Path) -> Image:
+    """Read an image that a container tool exported to a folder (its `dir:` form)."""
+    manifest: dict[str, Any] = read_json(folder / "manifest.json")
+    image = Image(read_json(_blob(folder, manifest["config"])))
+    for number, (layer, diff_id) in enumerate(zip(manifest["layers"], _diff_ids(image.configuration), strict=True), 1):
+        with _blob(folder, layer).open("rb") as content:
+            _add(image.root, content, COMPRESSED[layer["mediaType"]], diff_id, number)
+    return image
+
+
+def _add(root: Filesystem, content: Any, compressed: bool, diff_id: str, number: int) -> None:
     try:
-        challenge = session.get(f"{prefix}://{host}/v2/", timeout=SECONDS).headers.get("WWW-Authenticate", "")
-    except requests.RequestException as error:
-        raise OntimeError(f"registry {host}: cannot be reached: {_line(error)}") from None
-    backend = "basic" if challenge.lower().startswith("basic") else "token"
-    registry = _Registry(hostname=host, insecure=loopback, auth_backend=backend)
-    registry.session.trust_env = not loopback
-    for beginning in ("http://", "https://"):
-        registry.session.mount(beginning, _Timed())
-    return registry
+        add_layer(root, content, compressed, MODELS, diff_id)
+    except OntimeError as error:
+        raise OntimeError(f"layer {number}: {error}") from None
 
 
-def _manifest(registry: _Registry, container: Container, digest: str) -> dict[str, Any]:
-    address = f"{registry.prefix}://{container.manifest_url(digest)}"
-    manifest: dict[str, Any] = json.loads(_checked(registry, address, digest, (*MANIFESTS, *INDEXES)))
-    if "manifests" not in manifest:
-        return manifest
-    digests = [
-        entry["digest"]
-        for entry in manifest["manifests"]
-        if (entry.get("platform", {}).get("os"), entry.get("platform", {}).get("architecture")) == PLATFORM
-    ]
-    address = f"{registry.prefix}://{container.manifest_url(digests[0])}"
-    of_platform: dict[str, Any] = json.loads(_checked(registry, address, digests[0], MANIFESTS))
-    return of_platform
+def _blob(folder: Path, described: dict[str, Any]) -> Path:
+    return folder / str(described["digest"]).removeprefix("sha256:")
 
 
-def _blob(registry: _Registry, container: Container, digest: str) -> bytes:
-    return _checked(registry, f"{registry.prefix}://{container.get_blob_url(digest)}", digest, ("*/*",))
+def _diff_ids(configuration: dict[str, Any]) -> list[str]:
+    diff_ids: list[str] = configuration["rootfs"]["diff_ids"]
+    return diff_ids
 
 
-def _checked(registry: _Registry, address: str, digest: str, accepted: tuple[str, ...]) -> bytes:
-    """The bytes at a URL, verified against the digest."""
-    answer = registry.do_request(address, "GET", headers={"Accept": ", ".join(accepted)})
-    if answer.status_code == requests.codes.not_found:
-        raise OntimeError(f"{digest}: not in the registry")
-    if answer.status_code != requests.codes.ok:
-        raise OntimeError(f"{digest}: the registry answers with status {answer.status_code}")
-    content = answer.content
-    if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
-        raise OntimeError(f"{digest}: the registry holds other bytes under this digest")
-    return content
-
-
-def _files(layer: bytes) -> dict[str, bytes]:
-    files = {}
-    with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
-        for member in archive:
-            stream = archive.extractfile(member) if member.isfile() else None
-            if stream is not None:
-                files[str(PurePosixPath(member.name.lstrip("/")))] = stream.read()
-    return files
-
-
-def _line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]
+def _of_platform(entries: list[dict[str, Any]]) -> str:
+    """Digest of an index's only image; another platform's would run on such a node, unchecked."""
+    found = []
+    for entry in entries:
+        platform = {name: entry["platform"].get(name) for name in PLATFORM}
+        if entry["mediaType"] not in (*MANIFESTS, *INDEXES) or platform not in (PLATFORM, ATTESTATION):
+            raise OntimeError(f"an image for {platform['os']}/{platform['architecture']} beside that for linux/amd64")
+        if platform == PLATFORM:
+            found.append(str(entry["digest"]))
+    if len(found) != 1:
+        raise OntimeError(f"{len(found)} images for linux/amd64")
+    return found[0]

@@ -1,14 +1,15 @@
 """Hash every object of DVC's local cache and remove those whose content does not match their name.
 
-DVC trusts an object by its modification time, so only reading it detects disk corruption. `dvc pull` fetches a removed
-object again, or `dvc repro` recreates it.
+DVC trusts an object by its modification time, so only reading it detects disk corruption. `ontime pull` fetches a
+removed object again, or `dvc repro` recreates it.
 """
 
 import click
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import is_cache_object
-from ontime.repository.dvc import cache_folder, push_each
+from ontime.repository.dvc import cache_folder
+from ontime.repository.push import push_each
 
 
 @click.command(name="cache")
@@ -25,7 +26,7 @@ def command(push: bool) -> None:
     click.echo(f"{len(objects)} objects, {len(corrupted)} corrupted")
     if corrupted:
         raise OntimeError(
-            "the cache had corrupted objects; get them back with `dvc pull`, or recreate them with `dvc repro`"
+            "the cache had corrupted objects; get them back with `ontime pull`, or recreate them with `dvc repro`"
         )
     if push:
         click.echo(f"{push_each()} objects pushed")

@@ -6,18 +6,16 @@ because `dvc checkout` would remove the current outputs before it fails. Code is
 """
 
 import contextlib
-import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.params import PARAMS_FILE
-from ontime.repository.dvc import cache_folder, dvc, fetch
+from ontime.repository.dvc import dvc
 from ontime.repository.git import bytes_of, git
-from ontime.repository.lock_file import LOCK, Stages, committed_lock, outputs
+from ontime.repository.lock_file import LOCK, committed_lock
+from ontime.repository.pull import all_outputs, fetch, forget_listings
 
 COMMIT = "HEAD"
 
@@ -28,31 +26,15 @@ def command() -> None:
     committed = committed_lock(COMMIT)
     if not committed:
         raise OntimeError(f"the last commit has no {LOCK}; there is nothing to go back to")
-    if next(absent(committed), None):
-        fetch(COMMIT)
-    for path in absent(committed):
+    made = all_outputs(committed)
+    try:
+        fetch(made)
+    except OntimeError as error:
         raise OntimeError(
-            f"{path} of the last commit: neither in DVC's cache nor in its remote, so nothing was changed; to "
-            f"recreate it: git restore {PARAMS_FILE} {LOCK}, then `dvc repro`; or `dvc push` on the machine that has it"
-        )
+            f"{error}; nothing was changed; to recreate it: git restore {PARAMS_FILE} {LOCK}, then `dvc repro`"
+        ) from None
     put_back()
-    click.echo(f"{PARAMS_FILE}, {LOCK} and {len(outputs(committed))} outputs are those of the last commit")
-
-
-def absent(stages: Stages) -> Iterator[str]:
-    """Outputs that are not complete in DVC's cache."""
-    cache = cache_folder()
-    for path, md5 in outputs(stages).items():
-        if not all((cache / one[:2] / one[2:]).is_file() for one in _objects(cache, md5)):
-            yield path
-
-
-def _objects(cache: Path, md5: str) -> list[str]:
-    """Names of an output's objects: a file's, or a folder's listing and the files in it."""
-    listing = cache / md5[:2] / md5[2:]
-    if not md5.endswith(".dir") or not listing.is_file():
-        return [md5]
-    return [md5, *(entry["md5"] for entry in json.loads(listing.read_bytes()))]
+    click.echo(f"{PARAMS_FILE}, {LOCK} and {len(made)} outputs are those of the last commit")
 
 
 def put_back() -> None:
@@ -60,6 +42,7 @@ def put_back() -> None:
     names = [path for path in (PARAMS_FILE, LOCK) if bytes_of(COMMIT, path) is not None]
     before = {path: path.read_bytes() for path in names if path.exists()}
     git("restore", f"--source={COMMIT}", "--staged", "--worktree", "--", *map(str, names))
+    forget_listings()
     try:
         dvc("checkout", "--quiet")
     except OntimeError as error:

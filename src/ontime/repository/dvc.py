@@ -4,7 +4,6 @@ It runs the DVC of this Python environment, whose programs the stages find on PA
 one, the environment variables with which git identifies the current repository are removed.
 """
 
-import contextlib
 import itertools
 import json
 import os
@@ -80,49 +79,15 @@ def cache_folder() -> Path:
     Raises:
         OntimeError: the current folder is no DVC repository.
     """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
     try:
-        folder = dvc("cache", "dir")
-    except OntimeError:
+        with Repo() as repo:
+            folder = repo.cache.local_cache_dir
+    except DvcException:
         raise OntimeError("not a DVC repository; run this in the repository's top folder") from None
     return Path(folder) / "files" / "md5"
-
-
-def fetch(commit: str) -> None:
-    """Fetch a commit's data that the cache lacks; data that cannot be fetched stays absent, without an error."""
-    from dvc.repo import Repo
-
-    with contextlib.suppress(Exception), Repo() as repo:  # whatever the storage's own library raises
-        repo.fetch(revs=[commit], workspace=False)
-
-
-def push_each() -> int:
-    """Push every object of the checkout's data that the remote lacks, and return their number.
-
-    Checks each object, because `dvc push` assumes that a folder is complete if its listing is in the remote.
-
-    Raises:
-        OntimeError: there is no remote, it fails, or an object is neither in the cache nor in the remote.
-    """
-    from dvc.repo import Repo
-
-    absent: set[str] = set()
-    try:
-        with Repo() as repo, repo.lock:
-            cache, remote = repo.cache.local, repo.cloud.get_remote_odb(command="push")
-            result = repo.cloud.transfer(
-                cache,
-                remote,
-                set().union(*repo.used_objs().values()),
-                shallow=False,
-                cache_odb=cache,
-                validate_status=lambda status: absent.update(one.value for one in status.missing),
-            )
-    except Exception as error:  # whatever the storage's own library raises
-        raise OntimeError(f"not pushed: {' '.join(str(error).split())[:300] or type(error).__name__}") from None
-    if absent or result.failed:
-        name = min(absent | {one.value for one in result.failed})
-        raise OntimeError(f"object {name}: not pushed: the cache lacks it (run `dvc repro`), or the remote failed")
-    return len(result.transferred)
 
 
 def how_to_push(path: str, lacking: Collection[str]) -> str:

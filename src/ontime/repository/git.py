@@ -90,7 +90,12 @@ def listed_files(checkout: Path) -> set[str]:
 
 
 def push(refspec: str) -> str | None:
-    """Push to the remote, and return None or the reason why it failed."""
+    """Push to a full reference at the remote, and return None or the reason why it failed."""
+    target = refspec.rpartition(":")[2]
+    names = _listed(target)
+    if names and target not in names:
+        # where the target is not there yet, git would push to one like refs/heads/refs/heads/main instead
+        return f"{min(names)} is there, which would be taken for {target}; remove it"
     done = _run(("push", "--porcelain", REMOTE, refspec))
     if done.returncode == 0:
         return None
@@ -122,13 +127,17 @@ def tip(branch: str) -> str:
     raise OntimeError(f"branch {branch}: neither here nor at {REMOTE}; git fetch, or name another with --branch")
 
 
+def remote_hash(reference: str) -> str | None:
+    """What a full reference, as in refs/heads/main, names at the remote; None if it does not exist."""
+    return _listed(reference).get(reference)
+
+
 def remote_commit(reference: str) -> str | None:
-    """Fetch a branch and return its current commit at the remote; None if it does not exist."""
-    listed = git("ls-remote", REMOTE, reference).split()
-    if not listed:
-        return None
-    git("fetch", "--no-tags", REMOTE, reference)
-    return listed[0]
+    """Fetch a branch by its full reference and return its current commit at the remote; None if it does not exist."""
+    found = remote_hash(reference)
+    if found is not None:
+        git("fetch", "--no-tags", REMOTE, reference)
+    return found
 
 
 def check_whole() -> None:
@@ -173,6 +182,12 @@ def first_line(errors: str) -> str:
     if ".lock': File exists" in chosen:
         return f"{chosen} Another git process is running; if it was killed, remove that file"
     return " ".join(chosen.split())
+
+
+def _listed(reference: str) -> dict[str, str]:
+    """What the remote has under a reference's name or a longer one that ends with it, as git lists both."""
+    lines = (line.split("\t") for line in git("ls-remote", REMOTE, reference).splitlines())
+    return {name: found for found, name in lines}
 
 
 def _text(output: bytes) -> str:

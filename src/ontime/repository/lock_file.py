@@ -3,7 +3,7 @@
 A lock is read from the checkout or from a commit. An incomplete or conflicted file is a one-line error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -106,10 +106,21 @@ def tracked(path: Path) -> dict[str, str]:
     Raises:
         OntimeError: neither `dvc add` nor `dvc import` wrote the file.
     """
+    content = _dvc_file(path)
     try:
-        return {str(path.parent / out["path"]): str(out["md5"]) for out in _dvc_file(path)["outs"]}
-    except (TypeError, KeyError):
+        check_entries(content["outs"], str(path))
+        if content.get("wdir", ".") != ".":
+            raise OntimeError(f"{path}: its wdir is not its own folder; move the file to the data that it tracks")
+        return {str(path.parent / out["path"]): str(out["md5"]) for out in content["outs"]}
+    except (TypeError, KeyError, AttributeError):
         raise _no_dvc_file(path) from None
+
+
+def check_entries(outs: Iterable[Mapping[str, Any]], source: str) -> None:
+    """Refuse outputs that list their files here instead of in an object, as with DVC's cloud versioning."""
+    for out in outs:
+        if out.keys() & {"files", "cloud"}:
+            raise OntimeError(f"{source}: lists the files of {out['path']} itself; track it without cloud versioning")
 
 
 def is_import(path: Path) -> bool:

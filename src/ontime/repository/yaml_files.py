@@ -1,5 +1,6 @@
 """Edits YAML files in place, keeping comments, order, quotes and indentation."""
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,13 @@ def editing(path: Path) -> Iterator[Any]:
     yield content
     with replacing(path) as temporary:
         yaml.dump(content, temporary)
+
+
+def plain(content: Any) -> Any:
+    """The content as plain mappings, lists and values, as a reader that keeps no comments makes them."""
+    written = io.StringIO()
+    yaml_for_people().dump(content, written)
+    return YAML(typ="safe", pure=True).load(written.getvalue())
 
 
 def replace_mapping(parent: CommentedMap, key: str, content: Mapping[str, Any]) -> None:

@@ -44,7 +44,7 @@ def command(models: tuple[str, ...]) -> None:
     finished = [name for name in models or FAMILIES if (paths.training_run(name) / "metadata").is_dir()]
     absent = [name for name in models if name not in finished]
     if absent:
-        raise OntimeError(f"{paths.training_run(absent[0])}: not found; run `dvc repro` (or `dvc pull`) first")
+        raise OntimeError(f"{paths.training_run(absent[0])}: not found; run `dvc repro` (or `ontime pull`) first")
     identities = {name: identity_of(paths.training_run(name)) for name in finished}
     with asking_mlflow("runs not recorded") as address:
         known = noted(address)

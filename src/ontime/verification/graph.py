@@ -112,14 +112,15 @@ class _Proofs(click.Group):
         del ctx
         from ontime.release.registry import STAGES_FILE, read_stages
 
-        return ["release", *(read_stages() if STAGES_FILE.is_file() else ())]
+        return ["release", "release-file", *(read_stages() if STAGES_FILE.is_file() else ())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        from ontime.verification import release, running
+        from ontime.verification import proposal, release, running
 
         if cmd_name not in self.list_commands(ctx):
             return None
-        return release.command if cmd_name == "release" else running.command_of(cmd_name)
+        known = {"release": release.command, "release-file": proposal.command}
+        return known.get(cmd_name) or running.command_of(cmd_name)
 
 
 @click.group(name="verify", cls=_Proofs, invoke_without_command=True)
@@ -218,7 +219,7 @@ def copy_checkout(checkout: Path, copy: Path, stages: list[str], locked: Stages)
         for dependency in locked[stage]["deps"]:
             source = checkout / dependency["path"]
             if not source.exists():
-                raise OntimeError(f"{dependency['path']}: not found; run `dvc repro` or `dvc pull` first")
+                raise OntimeError(f"{dependency['path']}: not found; run `dvc repro` or `ontime pull` first")
             files = source.rglob("*") if source.is_dir() else [source]
             names |= {str(path.relative_to(checkout)) for path in files if path.is_file()}
     for name in sorted(names, reverse=True):

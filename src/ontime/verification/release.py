@@ -1,15 +1,12 @@
 """Verifies a stage's release: traces the release file back to the graph, step by step.
 
-In: a stage. Checked: release file, tag, commit, `dvc.lock`, the champion's files and manifest, the image in the
-registry with its labels, its model layer and its signature. Out: a line for each check that passes, up to the first
-that fails.
+In: a stage. Checked: release file, tag, commit, `dvc.lock`, the champion's files and manifest; then the image in the
+registry: its signature, its configuration, its model and, by building it again, every file in its layers. Nothing of
+the image runs. Out: a line for each check that passes, up to the first that fails.
 """
 
-import functools
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,66 +17,91 @@ from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference import signing
 from ontime.model_deployment.inference.signing import Signer
 from ontime.release.commit_checks import champion_files, check_lock, model_sha256
+from ontime.release.image_check import Rebuild, check_image, link_of
 from ontime.release.registry import SHORT, Registry, read_registry, resolve
 from ontime.release.release_file import Release, parse, path_of, ran
-from ontime.release.tags import registering
+from ontime.release.signer_options import signer_options, with_tag
 from ontime.repository.git import content_of, git, is_ancestor, tip
 
-MODEL_LABEL = "io.ontime.model.sha256"
-REVISION_LABEL = "org.opencontainers.image.revision"
-VERSION_LABEL = "org.opencontainers.image.version"
+signed_by = signer_options(signing.PUBLIC_KEY)
 
 
-def signer_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say who must have signed; the command gets them as `signer`."""
+@dataclass(frozen=True)
+class Checks:
+    """How much is checked, and against what."""
 
+    signer: Signer | None = None
+    """Who must have signed; None leaves the image out."""
+    again: Rebuild | None = None
+    """Build the image again and compare."""
+    image: str | None = None
+    """Registry and repository that the image must have."""
+    remote: bool = True
+    """Read the model from DVC too; otherwise only the image's own copy is compared with `dvc.lock`."""
+
+
+def checks_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a check of images; the command gets them as `checks`."""
+
+    @click.option("--rebuild", is_flag=True, help="Build the image again with Podman, and compare every file.")
+    @click.option("--base", help="Rebuild: base image (default: the one pinned in the Dockerfile).")
     @click.option(
-        "--public-key",
-        type=click.Path(path_type=Path),
-        default=signing.PUBLIC_KEY,
-        show_default=True,
-        help="Public key of the model's signature.",
+        "--pip-config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Rebuild: pip.conf."
     )
-    @click.option("--identity", default="", help="Keyless: who must have signed; {tag} is the version's tag.")
-    @click.option("--identity-provider", default="", help="Keyless: OIDC issuer of the identity.")
-    @signing.trust_option
-    @functools.wraps(function)
-    def with_signer(
-        public_key: Path, identity: str, identity_provider: str, trust_config: Path | None, **others: Any
+    @click.option("--image", metavar="NAME", help="Registry and repository that the image must have.")
+    @click.option("--no-registry", is_flag=True, help="Do not check the image and its signature.")
+    @click.option("--no-remote", is_flag=True, help="Do not read the model from DVC, only from the image.")
+    @signed_by
+    def with_checks(
+        signer: Signer,
+        rebuild: bool,
+        base: str | None,
+        pip_config: Path | None,
+        image: str | None,
+        no_registry: bool,
+        no_remote: bool,
+        **others: Any,
     ) -> None:
-        if bool(identity) != bool(identity_provider):
-            raise click.UsageError("--identity and --identity-provider: both or neither")
-        function(**others, signer=Signer(None if identity else public_key, identity, identity_provider, trust_config))
+        if no_remote and no_registry:
+            raise click.UsageError("--no-remote and --no-registry: the model must be read from one of them")
+        again = Rebuild(base, pip_config) if rebuild else None
+        function(**others, checks=Checks(None if no_registry else signer, again, image, not no_remote))
 
-    return with_signer
+    with_checks.__doc__ = function.__doc__
+    return with_checks
 
 
 @click.command(name="release")
 @click.argument("stage")
 @click.option("--branch", default="main", show_default=True, help="The default branch.")
-@click.option("--no-registry", is_flag=True, help="Do not check the image and its signature.")
-@signer_options
-def command(stage: str, branch: str, no_registry: bool, signer: Signer) -> None:
+@checks_options
+def command(stage: str, branch: str, checks: Checks) -> None:
     """Trace a stage's release file back to the graph; the first check that fails is named."""
-    for link, what in verify_release(stage, branch, None if no_registry else signer):
-        click.echo(f"{link:<14}{what}")
+    for link, what in verify_release(stage, branch, checks):
+        click.echo(f"{link:<16}{what}")
 
 
-def verify_release(stage: str, branch: str = "main", signer: Signer | None = None) -> Iterator[tuple[str, str]]:
+def verify_release(
+    stage: str, branch: str = "main", checks: Checks = Checks(), proposed: Release | None = None
+) -> Iterator[tuple[str, str]]:
     """Yield the name and a description of each check that passes.
 
     Args:
         branch: the default branch; with a remote, the remote's branch as of the last fetch.
-        signer: who must have signed the model in the image; None skips the image.
+        proposed: a release that is to be the stage's, in place of the one in the branch.
 
     Raises:
         OntimeError: a check fails; the message begins with its name.
     """
-    registry = read_registry()
+    with link_of("tag"):
+        registry = read_registry()
     top = tip(branch)
     with link_of("release file"):
-        release = released(stage, registry, top)
-    yield "release file", f"{path_of(stage)} at {top[:SHORT]}: {release.version}, as `ontime release` writes it"
+        release = proposed or released(stage, registry, top)
+        if checks.image not in (None, release.image):
+            raise OntimeError(f"{release.image}: not the project's image, {checks.image}")
+    where = "proposed" if proposed else f"at {top[:SHORT]}"
+    yield "release file", f"{path_of(stage)} {where}: {release.version}, as `ontime release` writes it"
     with link_of("tag"):
         tag = _tagged(stage, release, registry)
     yield "tag", f"{tag}: annotated, on commit {release.commit[:SHORT]}"
@@ -91,57 +113,23 @@ def verify_release(stage: str, branch: str = "main", signer: Signer | None = Non
     with link_of("dvc.lock"):
         check_lock(release.commit)
     yield "dvc.lock", "is what code, parameters and dependencies of that commit make"
-    with link_of("model"):
-        files = champion_files(release.commit)
-    yield "model", f"{paths.CHAMPION}: {len(files)} files as dvc.lock has them"
-    with link_of("manifest"):
-        actual = model_sha256(files, registry.name)
-        if actual != release.model_sha256:
-            raise OntimeError(f"model.onnx has SHA-256 {actual}, the release file says {release.model_sha256}")
-    yield "manifest", f"model.onnx has SHA-256 {actual}"
-    if signer is not None:
-        identity = signer.identity.replace("{tag}", registering(registry.name, release.version))
-        yield from _verify_image(release, files, replace(signer, identity=identity))
-
-
-def _verify_image(release: Release, files: dict[str, bytes], signer: Signer) -> Iterator[tuple[str, str]]:
-    # only this needs the registry's client
-    from ontime.release.registry_image import read_image
-
-    with link_of("image"):
-        image = read_image(release.image, release.digest)
-    yield "image", f"{release.image}@{release.digest}"
-    with link_of("labels"):
-        for label, expected in (
-            (REVISION_LABEL, release.commit),
-            (VERSION_LABEL, release.version.removeprefix("v")),
-            (MODEL_LABEL, release.model_sha256),
-        ):
-            if image.labels.get(label) != expected:
-                raise OntimeError(f"{label} is {image.labels.get(label)}, not {expected}")
-    yield "labels", "commit, version and model are those of the release"
-    folder = f"{paths.CHAMPION.as_posix()}/"
-    signature = signing.SIGNATURE.as_posix()
-    held = {name.removeprefix(folder): held for name, held in image.files.items() if name.startswith(folder)}
-    with link_of("model layer"):
-        for name in sorted(held.keys() | files.keys()):
-            if held.get(name) != files.get(name):
-                raise OntimeError(f"{folder}{name} is not the one that DVC has")
-    yield "model layer", f"{len(held)} files, to the byte those of DVC"
-    with link_of("signature"), tempfile.TemporaryDirectory(prefix="ontime-release-") as top:
-        if signature not in image.files:
-            raise OntimeError(f"{signature} is not in the image")
-        model = Path(top) / "model"
-        for name, content in held.items():
-            (model / name).parent.mkdir(parents=True, exist_ok=True)
-            (model / name).write_bytes(content)
-        (Path(top) / "model.sig").write_bytes(image.files[signature])
-        try:
-            # with this machine's Sigstore keys, never those in the image, which is not trusted
-            signing.verify(model, Path(top) / "model.sig", signer)
-        except OntimeError as error:
-            raise OntimeError(str(error).replace(f"{top}/model.sig", signature).replace(f"{top}/", "")) from None
-    yield "signature", f"{signature}: by {signer}"
+    files = None
+    if checks.remote:
+        with link_of("model"):
+            files = champion_files(release.commit)
+        yield "model", f"{paths.CHAMPION}: {len(files)} files as dvc.lock has them"
+        with link_of("manifest"):
+            actual = model_sha256(files, registry.name)
+            if actual != release.model_sha256:
+                raise OntimeError(f"model.onnx has SHA-256 {actual}, the release file says {release.model_sha256}")
+        yield "manifest", f"model.onnx has SHA-256 {actual}"
+    if checks.signer is None:
+        return
+    yield from check_image(
+        release, registry.name, with_tag(checks.signer, registry.name, release.version), checks.again, files
+    )
+    if checks.signer.public_key is not None and checks.again is None:
+        raise OntimeError("layers: a key signs the model, not the image; add --rebuild, or --identity if it is signed")
 
 
 def released(stage: str, registry: Registry, top: str) -> Release:
@@ -174,12 +162,3 @@ def _ran_before(stage: str, release: Release, registry: Registry, branch: str) -
         one.release.digest for one in ran(earlier, branch, release.version) if one.release
     }:
         raise OntimeError(f"{earlier} never ran {release.version} as {release.digest}")
-
-
-@contextmanager
-def link_of(name: str) -> Iterator[None]:
-    """Begin the message of an error with the name of the check."""
-    try:
-        yield
-    except OntimeError as error:
-        raise OntimeError(f"{name}: {error}") from None

@@ -1,34 +1,31 @@
 """Verifies that the running pods are the release: traces them back to the raw data, step by step.
 
-In: a stage and the user's own access to its cluster, by kubectl. Checked: the image digests of the pods, everything
-that `ontime verify release` checks, and the raw data against the hashes in the released commit's `dvc.lock`. Out: a
-line for each check that passes, up to the first that fails.
+In: a stage and the user's own access to its cluster, by kubectl. Checked: the image digests of the pods, their whole
+specification against the branch's manifests, everything that `ontime verify release` checks, and the raw data against
+the hashes in the released commit's `dvc.lock`. Out: a line for each check that passes, up to the first that fails.
 """
 
-import hashlib
 import json
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.inference.signing import Signer
-from ontime.release.commit_checks import folder_md5_of
+from ontime.release.image_check import link_of
 from ontime.release.registry import SHORT, read_registry
 from ontime.release.release_file import Release
 from ontime.repository.git import tip
 from ontime.repository.lock_file import LOCK, committed_lock, outputs
-from ontime.verification.release import link_of, released, signer_options, verify_release
+from ontime.repository.pull import fetched_files
+from ontime.verification.pods import check_specification, kubectl, pod_template
+from ontime.verification.release import Checks, checks_options, released, verify_release
 
 SELECTOR = "app.kubernetes.io/name=ontime,app.kubernetes.io/component=service"
 CONTAINER = "ontime"
 VERSION_LABEL = "app.kubernetes.io/version"
 COMMIT_ANNOTATION, MODEL_ANNOTATION = "ontime.io/git-commit", "ontime.io/model-sha256"
 SECONDS = 30
-CHUNK = 1 << 20
 
 
 def command_of(stage: str) -> click.Command:
@@ -40,16 +37,16 @@ def command_of(stage: str) -> click.Command:
     @click.option("--namespace", default=f"ontime-{stage}", show_default=True, help="Namespace of the pods.")
     @click.option("--context", help="Context of the kubeconfig (default: the current one).")
     @click.option("--branch", default="main", show_default=True, help="The default branch.")
-    @signer_options
-    def command(namespace: str, context: str | None, branch: str, signer: Signer) -> None:
-        for link, what in verify_running(stage, namespace, context, branch, signer):
-            click.echo(f"{link:<14}{what}")
+    @checks_options
+    def command(namespace: str, context: str | None, branch: str, checks: Checks) -> None:
+        for link, what in verify_running(stage, namespace, context, branch, checks):
+            click.echo(f"{link:<16}{what}")
 
     return command
 
 
 def verify_running(
-    stage: str, namespace: str, context: str | None, branch: str, signer: Signer
+    stage: str, namespace: str, context: str | None, branch: str, checks: Checks
 ) -> Iterator[tuple[str, str]]:
     """Yield the name and a description of each check that passes.
 
@@ -57,13 +54,19 @@ def verify_running(
         OntimeError: a check fails; the message begins with its name.
     """
     with link_of("release file"):
-        release = released(stage, read_registry(), tip(branch))
+        top = tip(branch)
+        release = released(stage, read_registry(), top)
     with link_of("pods"):
         pods = running_pods(namespace, context)
         for pod in pods:
             check_pod(pod, release)
     yield "pods", f"{len(pods)} in {namespace} run {release.digest}"
-    yield from verify_release(stage, branch, signer)
+    with link_of("specification"):
+        template = pod_template(stage, top)
+        for pod in pods:
+            check_specification(pod, template)
+    yield "specification", f"every field of the pods is the manifests' at {top[:SHORT]}, or Kubernetes' default"
+    yield from verify_release(stage, branch, checks)
     with link_of("raw data"):
         data = list(check_raw_data(release.commit))
     for path, md5, files in data:
@@ -78,20 +81,8 @@ def running_pods(namespace: str, context: str | None) -> list[dict[str, Any]]:
     """
     where = ["--context", context] if context else []
     arguments = ["get", "pods", "--namespace", namespace, "--selector", SELECTOR, "--output", "json"]
-    try:
-        done = subprocess.run(
-            ["kubectl", *where, f"--request-timeout={SECONDS}s", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise OntimeError("kubectl is not on PATH") from None
-    if done.returncode:
-        # the last line has the reason; the lines above it are from each attempt
-        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise OntimeError(f"kubectl: {lines[-1]}")
-    pods = [pod for pod in json.loads(done.stdout)["items"] if "deletionTimestamp" not in pod["metadata"]]
+    answer = kubectl(*where, f"--request-timeout={SECONDS}s", *arguments)
+    pods = [pod for pod in json.loads(answer)["items"] if "deletionTimestamp" not in pod["metadata"]]
     if not pods:
         raise OntimeError(f"none in {namespace} with {SELECTOR}")
     return pods
@@ -103,6 +94,10 @@ def check_pod(pod: dict[str, Any], release: Release) -> None:
     statuses = [one for one in pod["status"].get("containerStatuses", ()) if one["name"] == CONTAINER]
     if not statuses or "running" not in statuses[0]["state"]:
         raise OntimeError(f"{name}: container {CONTAINER} is not running")
+    for kind in ("initContainerStatuses", "ephemeralContainerStatuses", "containerStatuses"):
+        for one in pod["status"].get(kind, ()):
+            if one["name"] != CONTAINER:
+                raise OntimeError(f"{name}: runs a container {one['name']} beside {CONTAINER}")
     # the digest that the node reports as started, not the one in the pod's specification
     running = statuses[0]["imageID"].rpartition("@")[2]
     if running != release.digest:
@@ -123,22 +118,8 @@ def check_raw_data(commit: str) -> Iterator[tuple[str, str, int]]:
     Raises:
         OntimeError: a file is in neither of them, or differs from the lock.
     """
-    from dvc.api import DVCFileSystem
-
-    system = DVCFileSystem(str(Path.cwd()), rev=commit)
     for path, md5 in first_outputs(commit).items():
-        try:
-            if system.isdir(path):
-                hashes = {str(Path(name).relative_to(path)): _md5(system, name) for name in system.find(path)}
-                actual, files = folder_md5_of(hashes), len(hashes)
-            else:
-                actual, files = _md5(system, path), 1
-        except Exception as error:  # whatever the storage's own library raises
-            line = " ".join(str(error).split())[:300]
-            raise OntimeError(f"{path}: neither in DVC's cache nor in its remote: {line}") from None
-        if actual != md5.removesuffix(".dir"):
-            raise OntimeError(f"{path}: in DVC it is not what {LOCK} of {commit[:SHORT]} says (MD5 {md5})")
-        yield path, md5, files
+        yield path, md5, len(fetched_files({path: md5}))
 
 
 def first_outputs(commit: str) -> dict[str, str]:
@@ -146,11 +127,3 @@ def first_outputs(commit: str) -> dict[str, str]:
     stages = committed_lock(commit)
     made = outputs(stages).keys()
     return outputs({name: stage for name, stage in stages.items() if not made & {dep["path"] for dep in stage["deps"]}})
-
-
-def _md5(system: Any, name: str) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with system.open(name, "rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,13 @@ from ontime.model_deployment.export import saved_model
 from ontime.model_deployment.export.onnx_graph import onnx_probability, to_onnx
 from ontime.model_deployment.export.saved_model import MODEL, SIGNATURE, command, saved_probability, write_saved_model
 from ontime.model_deployment.inference.champion import load_champion
+from ontime.model_deployment.inference.signing import make_key, sign_folder
 from ontime.model_deployment.service.protocol.records import RecordEncoding
 from ontime.model_deployment.service.protocol.v1 import PredictProtocol
 from ontime.model_deployment.service.settings import Settings
 from ontime.model_training.families import load_model
 from ontime.parameters import load_params
+from tests.checkouts import run
 
 ROOT = Path(__file__).parents[3]
 CONFIGURATION = ROOT / "deployment" / "configurations" / "tensorflow-serving"
@@ -268,21 +272,126 @@ def test_the_component_is_made_of_files_that_exist() -> None:
     assert [(COMPONENT / name).resolve() for name in content["components"]] == [CONFIGURATION]
 
 
-def test_the_init_container_puts_the_model_where_the_server_looks(deployment: Any, tmp_path: Path, saved: Path) -> None:
+def test_the_init_containers_put_the_model_where_the_server_looks_and_verify_it_there(
+    deployment: Any, tmp_path: Path, saved: Path
+) -> None:
     pod = deployment["spec"]["template"]["spec"]
     name = load_params(ROOT / "params.yaml").export.name
-    ((python, option, code),) = [container["command"] for container in pod["initContainers"]]
+    (python, option, code), check = [container["command"] for container in pod["initContainers"]]
     assert (python, option) == ("/opt/ontime/bin/python", "-c")
     assert "COPY . /saved-model/" in (CONFIGURATION / "Dockerfile").read_text().splitlines()
-    assert f'"/models/{name}"' in code
     (tmp_path / "saved-model").mkdir()
     (tmp_path / "saved-model" / name).symlink_to(saved.parent)
     here = code.replace('"/', f'"{tmp_path}/')
     for _ in range(2):
         exec(here, {})  # noqa: S102 - the repository's own manifest, twice as after a restart of the pod
     assert (tmp_path / "models" / name / "3" / "saved_model.pb").is_file()
-    for container in [*pod["initContainers"], *pod["containers"]]:
-        assert "models" in {mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == "/models"}
+    verifying = pod["initContainers"][1]
+    # the release's image, not the one that brought the model
+    assert (verifying["image"], check[1:]) == ("ontime", ["-m", "ontime", "check-signature", f"/serving/{name}"])
+    containers = [*pod["initContainers"], *pod["containers"]]
+    mounts = [one for container in containers for one in container["volumeMounts"] if one["name"] == "models"]
+    assert [(one["mountPath"], one.get("readOnly", False)) for one in mounts] == [
+        ("/models", False),
+        ("/serving", True),
+        ("/models", True),
+    ]
+
+
+@pytest.fixture
+def delivered(saved: Path, tmp_path: Path) -> Path:
+    """A SavedModel with a signature beside it, and the keys of two signers."""
+    folder = tmp_path / "served" / "flight-delay"
+    shutil.copytree(saved.parent, folder)
+    for name in ("release", "stranger"):
+        make_key(tmp_path / f"{name}.key")
+    sign_folder(folder, folder.with_suffix(".sig"), tmp_path / "release.key")
+    return folder
+
+
+def check_signature(folder: Path, top: Path) -> "subprocess.CompletedProcess[str]":
+    """What the init container runs, with the key of the release."""
+    variables = {"ONTIME_SERVICE_PUBLIC_KEY": str(top / "release.pub")}
+    return run("ontime", "check-signature", str(folder), cwd=top, check=False, **variables)
+
+
+def a_byte(folder: Path) -> None:
+    path = folder / "3" / "saved_model.pb"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def a_version(folder: Path) -> None:
+    shutil.copytree(folder / "3", folder / "4")
+
+
+def a_missing_file(folder: Path) -> None:
+    (folder / "3" / "variables" / "variables.index").unlink()
+
+
+def another_signer(folder: Path) -> None:
+    sign_folder(folder, folder.with_suffix(".sig"), folder.parents[1] / "stranger.key")
+
+
+def no_signature(folder: Path) -> None:
+    folder.with_suffix(".sig").unlink()
+
+
+@pytest.mark.attack("second-server")
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (a_byte, r"served/flight-delay: not what was signed: .*saved_model\.pb"),
+        (a_version, r"served/flight-delay: not what was signed: .*4/"),
+        (a_missing_file, r"served/flight-delay: not what was signed: .*variables\.index"),
+        (another_signer, r"flight-delay\.sig: not signed by .*release\.pub, or changed since"),
+        (no_signature, r"flight-delay\.sig: no signature"),
+    ],
+)
+def test_a_saved_model_that_the_release_did_not_sign_is_not_served(
+    delivered: Path, tmp_path: Path, change: Callable[[Path], None], reason: str
+) -> None:
+    intact = check_signature(delivered, tmp_path)
+    assert (intact.returncode, intact.stderr) == (0, ""), intact.stderr
+    change(delivered)
+    done = check_signature(delivered, tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.match(rf"error: .*{reason}", done.stderr), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_command_signs_all_versions_and_leaves_no_signature_of_others(
+    fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key(tmp_path / "release.key")
+    monkeypatch.chdir(fork)
+    output = tmp_path / "signed"
+    arguments = [str(output), "--key", str(tmp_path / "release.key")]
+    command.main([*arguments, "--version", "1"], standalone_mode=False)
+    command.main([*arguments, "--version", "2"], standalone_mode=False)
+    (folder,) = (path for path in output.iterdir() if path.is_dir())
+    assert check_signature(folder, tmp_path).returncode == 0
+    command.main([str(output), "--version", "3"], standalone_mode=False)
+    assert "no signature" in check_signature(folder, tmp_path).stderr
+
+
+@pytest.mark.attack("second-server")
+def test_only_named_clients_and_prometheus_reach_the_server_and_it_reaches_nobody(deployment: Any) -> None:
+    policy = YAML(typ="safe").load(COMPONENT / "network_policy.yaml")["spec"]
+    assert policy["podSelector"] == deployment["spec"]["selector"]
+    assert (policy["policyTypes"], policy["egress"]) == (["Ingress", "Egress"], [])
+    admitted = {
+        name: [port["port"] for port in rule["ports"]]
+        for rule in policy["ingress"]
+        for source in rule["from"]
+        for name in source["namespaceSelector"]["matchLabels"].items()
+        if source.keys() == {"namespaceSelector"}
+    }
+    assert admitted == {
+        ("ontime.io/client", "true"): ["grpc", "rest"],
+        ("kubernetes.io/metadata.name", "monitoring"): ["rest"],
+    }
 
 
 def test_probes_and_service_meet_the_servers_ports_and_model(deployment: Any) -> None:
@@ -296,7 +405,8 @@ def test_probes_and_service_meet_the_servers_ports_and_model(deployment: Any) ->
         assert re.match(rf"/v1/models/{name}(/|$)", server[probe]["httpGet"]["path"])
     service = YAML(typ="safe").load(COMPONENT / "service.yaml")
     assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
-    assert deployment["spec"]["selector"]["matchLabels"] == deployment["spec"]["template"]["metadata"]["labels"]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert {port["targetPort"]: port["port"] for port in service["spec"]["ports"]} == ports
 
 

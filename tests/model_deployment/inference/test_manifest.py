@@ -100,7 +100,9 @@ def test_a_key_of_a_later_version_is_ignored(content: Any) -> None:
 
 def test_a_folder_without_a_manifest_is_refused(folder: Path) -> None:
     for absent in (folder / "none", folder / MODEL):
-        with pytest.raises(OntimeError, match=r"manifest\.json: not found; run `dvc repro` \(or `dvc pull`\) first$"):
+        with pytest.raises(
+            OntimeError, match=r"manifest\.json: not found; run `dvc repro` \(or `ontime pull`\) first$"
+        ):
             read_manifest(absent)
 
 

@@ -66,5 +66,5 @@ def test_another_models_page_is_refused(folder: Path, change_json: Change) -> No
 def test_a_folder_without_a_page_is_refused(folder: Path) -> None:
     manifest = read_manifest(folder)
     (folder / PAGE).unlink()
-    with pytest.raises(OntimeError, match=r"page\.json: not found; run `dvc repro` \(or `dvc pull`\) first$"):
+    with pytest.raises(OntimeError, match=r"page\.json: not found; run `dvc repro` \(or `ontime pull`\) first$"):
         read_page(folder, manifest)

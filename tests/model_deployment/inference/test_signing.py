@@ -17,7 +17,7 @@ from tests.commands import run_command
 from tests.sigstore_server import PROVIDER, Sigstore, sigstore_server
 
 FLIPS = 100
-IDENTITY = "https://github.com/acme/ontime/.github/workflows/release.yml@refs/tags/flight-delay@v1.0.0"
+IDENTITY = "https://github.com/acme/ontime/.github/workflows/sign.yml@refs/heads/main"
 
 
 @pytest.fixture

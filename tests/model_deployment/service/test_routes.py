@@ -9,7 +9,9 @@ from starlette.testclient import TestClient
 
 from ontime.common.files import read_json
 from ontime.model_deployment.inference.champion import Champion
+from ontime.model_deployment.service.routes import make_app
 from ontime.model_deployment.service.service import Service
+from ontime.model_deployment.service.settings import Settings
 
 INFER, PREDICT = "/v2/models/parcels/infer", "/v1/models/parcels:predict"
 
@@ -121,3 +123,19 @@ def test_scripts_and_styles_are_kept_by_no_browser_and_import_only_what_is_serve
         found.add(name)
         waiting += set(re.findall(r'from "\./([^"]+)"', answer.text)) - found
     assert len(found) > 5
+
+
+PAGES = ["/", "/card", "/docs", "/openapi.json", "/page.json", "/docs/assets/swagger-ui.css", "/static/page.js"]
+
+
+def test_without_the_page_everything_for_people_is_as_unknown_as_any_other_path(
+    client: TestClient, model: Champion, settings: Settings, golden: dict[str, Any]
+) -> None:
+    unknown = client.get("/no/such/path")
+    with TestClient(make_app(Service(model, settings.model_copy(update={"page": False})))) as plain:
+        for path in PAGES:
+            assert client.get(path).status_code == 200, path
+            answer = plain.get(path)
+            assert (answer.status_code, answer.content) == (unknown.status_code, unknown.content), path
+        assert plain.get("/v2/health/ready").status_code == 200
+        assert plain.post(PREDICT, json={"instances": golden["records"][:1]}).status_code == 200

@@ -6,6 +6,7 @@ In: a folder. Out: `<name>.crt` and `<name>.key` there, and a kubeconfig for a u
 import base64
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -16,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from ontime.common.files import write_json
 
 DAYS = 30
+BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 AUTHORITY, PROXY_AUTHORITY = "ca", "front-proxy-ca"
 ACCOUNTS = "service-accounts"
 """Key by which tokens are signed."""
@@ -34,17 +36,27 @@ class Authority:
         certificate = builder.add_extension(usage, critical=True).sign(self._key, hashes.SHA256())
         write(folder / name, self._key, certificate)
 
-    def sign(self, file: str, user: str, *names: str, group: str | None = None) -> None:
-        """A certificate for a user, in a group, or for a server under some names and addresses."""
+    def sign(
+        self,
+        file: str,
+        user: str,
+        *names: str,
+        group: str | None = None,
+        usages: Sequence[x509.ObjectIdentifier] = BOTH,
+        days: float = DAYS,
+    ) -> None:
+        """A certificate for a user, in a group, or for a server under some names and addresses.
+
+        It is valid from an hour ago, for `days` from now.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
         if group:
             subject.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
-        builder = _builder(x509.Name(subject), self._subject, key)
+        builder = _builder(x509.Name(subject), self._subject, key, days)
         builder = builder.add_extension(x509.BasicConstraints(False, None), critical=True)
         builder = builder.add_extension(_usage(digital_signature=True), critical=True)
-        both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-        builder = builder.add_extension(both, critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_name, names))), critical=False)
         write(self.folder / file, key, builder.sign(self._key, hashes.SHA256()))
@@ -86,11 +98,13 @@ def write_kubeconfig(path: Path, folder: Path, user: str, server: str) -> None:
     path.chmod(0o600)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: float = DAYS
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     builder = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
     hour = datetime.timedelta(hours=1)
-    return builder.not_valid_before(now - hour).not_valid_after(now + datetime.timedelta(days=DAYS))
+    return builder.not_valid_before(now - hour).not_valid_after(now + datetime.timedelta(days=days))
 
 
 def _usage(digital_signature: bool, key_cert_sign: bool = False, crl_sign: bool = False) -> x509.KeyUsage:

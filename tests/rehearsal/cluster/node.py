@@ -9,7 +9,7 @@ import string
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.rehearsal.cluster.binaries import NETWORK_PLUGINS, debian
+from tests.rehearsal.cluster.binaries import NETWORK_PLUGINS, Binaries, debian
 from tests.rehearsal.cluster.certificates import (
     ACCOUNTS,
     AUTHORITY,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 IMAGES = {name: f"localhost/{name}" for name in ("pause", "coredns", "metrics-server")}
 TAG = "1"
+CERTIFICATES = "certificates"
 CLUSTER_NAMES = ("kubernetes", *(f"kubernetes.default{end}" for end in ("", ".svc", ".svc.cluster.local")))
 MOST_OPEN_FILES = 1_000_000
 
@@ -61,11 +62,11 @@ def start(rig: "Rig") -> None:
     # pods know the names of the cluster alone
     (rig.folder / "resolv.conf").touch()
     processes = rig.processes
-    processes.start(etcd(rig))
+    processes.start(etcd(rig.binaries, rig.folder, local("etcd"), local("etcd-peer")))
     processes.start(containerd(rig))
     processes.start(registry(rig))
     processes.wait("etcd")
-    processes.start(api_server(rig, certificates))
+    processes.start(api_server(rig.binaries, rig.folder, API_SERVER, local("etcd")))
     processes.wait("containerd")
     for program, name in IMAGES.items():
         archive = rig.folder / "tmp" / f"{program}.tar"
@@ -99,7 +100,7 @@ def configuration(rig: "Rig", name: str) -> str:
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     return string.Template((CONFIGURATION / name).read_text(encoding="utf-8")).substitute(
         folder=rig.folder,
-        certificates=rig.folder / "certificates",
+        certificates=rig.folder / CERTIFICATES,
         socket=socket(rig),
         pause_image=f"{IMAGES['pause']}:{TAG}",
         coredns_image=f"{IMAGES['coredns']}:{TAG}",
@@ -125,9 +126,9 @@ def socket(rig: "Rig") -> Path:
     return rig.folder / "containerd" / "containerd.sock"
 
 
-def make_certificates(folder: Path) -> Path:
-    """Certificates and kubeconfigs of all; the folder of the certificates."""
-    certificates = folder / "certificates"
+def make_certificates(folder: Path, server: str = API_SERVER) -> Path:
+    """Certificates and kubeconfigs of all, for an API server at a host and port; the folder of the certificates."""
+    certificates = folder / CERTIFICATES
     certificates.mkdir(mode=0o700)
     authority = Authority(certificates, AUTHORITY)
     authority.sign(
@@ -141,17 +142,17 @@ def make_certificates(folder: Path) -> Path:
     Authority(certificates, PROXY_AUTHORITY).sign("front-proxy-client", "front-proxy-client")
     write_accounts_key(certificates)
     for user in ("admin", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"):
-        write_kubeconfig(folder / f"{user}.kubeconfig", certificates, user, f"https://{API_SERVER}")
+        write_kubeconfig(folder / f"{user}.kubeconfig", certificates, user, f"https://{server}")
     return certificates
 
 
-def etcd(rig: "Rig") -> Component:
-    """The store; its data need not outlive the machine."""
-    client, peer = f"http://{local('etcd')}", f"http://{local('etcd-peer')}"
+def etcd(binaries: Binaries, folder: Path, client_at: str, peer_at: str) -> Component:
+    """The store at two addresses, each host and port; its data need not outlive the machine."""
+    client, peer = f"http://{client_at}", f"http://{peer_at}"
     command = (
-        str(rig.binaries.program("etcd")),
+        str(binaries.program("etcd")),
         f"--name={NODE}",
-        f"--data-dir={rig.folder / 'etcd'}",
+        f"--data-dir={folder / 'etcd'}",
         "--unsafe-no-fsync",
         f"--listen-client-urls={client}",
         f"--advertise-client-urls={client}",
@@ -163,12 +164,13 @@ def etcd(rig: "Rig") -> Component:
     return Component("etcd", command, f"{client}/health")
 
 
-def api_server(rig: "Rig", certificates: Path) -> Component:
-    """The API server, on the bridge."""
-    host, port = API_SERVER.split(":")
+def api_server(binaries: Binaries, folder: Path, server: str, etcd_at: str) -> Component:
+    """The API server, at a host and port."""
+    host, port = server.split(":")
+    certificates = folder / CERTIFICATES
     command = (
-        str(rig.binaries.program("kube-apiserver")),
-        f"--etcd-servers=http://{local('etcd')}",
+        str(binaries.program("kube-apiserver")),
+        f"--etcd-servers=http://{etcd_at}",
         f"--bind-address={host}",
         f"--advertise-address={host}",
         f"--secure-port={port}",
@@ -195,7 +197,7 @@ def api_server(rig: "Rig", certificates: Path) -> Component:
         f"--proxy-client-cert-file={certificates}/front-proxy-client.crt",
         f"--proxy-client-key-file={certificates}/front-proxy-client.key",
     )
-    ready = (str(rig.binaries.kubectl), f"--kubeconfig={rig.kubeconfig}", "get", "--raw=/readyz")
+    ready = (str(binaries.kubectl), f"--kubeconfig={folder / 'admin.kubeconfig'}", "get", "--raw=/readyz")
     return Component("kube-apiserver", command, ready)
 
 

@@ -2,8 +2,8 @@
 
 In: the run, and the champion's folder for the name, the vocabulary and the golden records. Out:
 `OUTPUT/<name>/<version>/` with one signature, float32 `features` (rows, features) in and float32 `probability` (rows,)
-out, and in `assets.extra/` the vocabulary that clients encode by. Made at release and never tracked: a SavedModel has
-different bytes each time.
+out, in `assets.extra/` the vocabulary that clients encode by, and beside `<name>/` its signature. Made at release and
+never tracked: a SavedModel has different bytes each time.
 """
 
 import shutil
@@ -22,6 +22,7 @@ from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT
 from ontime.model_deployment.inference.champion import read_encoder
 from ontime.model_deployment.inference.golden import read_golden
 from ontime.model_deployment.inference.manifest import VOCABULARY, read_manifest
+from ontime.model_deployment.inference.signing import sign_folder, trust_option
 from ontime.model_training.families import Family, load_model
 
 MODEL = "neural_network"
@@ -42,12 +43,24 @@ TOLERANCE = 1e-6
     show_default=True,
     help="Number of the version, as models.config names it.",
 )
-def command(output: Path, number: int) -> None:
-    """Write OUTPUT/<name>/<version>/ for TensorFlow Serving."""
+@click.option("--key", type=click.Path(path_type=Path), help="Private key, PEM, to sign OUTPUT/<name>/ with.")
+@click.option("--keyless", is_flag=True, help="Sign with this job's OIDC token (Sigstore) instead of a key.")
+@trust_option
+def command(output: Path, number: int, key: Path | None, keyless: bool, trust_config: Path | None) -> None:
+    """Write OUTPUT/<name>/<version>/ for TensorFlow Serving, and sign all versions as OUTPUT/<name>.sig."""
+    if keyless and key is not None:
+        raise click.UsageError("--keyless signs without a key; leave out --key")
     fitted = load_model(MODEL, paths.training_run(MODEL) / "model")
     folder = output / read_manifest(paths.CHAMPION).name / str(number)
     write_saved_model(fitted, folder, paths.CHAMPION)
     click.echo(f"wrote {folder}")
+    signature = folder.parent.with_name(f"{folder.parent.name}.sig")
+    if key is not None or keyless:
+        sign_folder(folder.parent, signature, key, trust_config)
+        click.echo(f"signed {folder.parent}: {signature}")
+    else:
+        # it would be that of other versions
+        signature.unlink(missing_ok=True)
 
 
 def write_saved_model(fitted: Family, folder: Path, champion: Path) -> None:

@@ -85,7 +85,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return parse_manifest(path.read_bytes(), path)
     except (FileNotFoundError, NotADirectoryError):
-        raise OntimeError(f"{path}: not found; run `dvc repro` (or `dvc pull`) first") from None
+        raise OntimeError(f"{path}: not found; run `dvc repro` (or `ontime pull`) first") from None
 
 
 def parse_manifest(content: bytes, path: Path) -> Manifest:

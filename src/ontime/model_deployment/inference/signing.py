@@ -47,26 +47,6 @@ trust_option = click.option(
 )
 
 
-@click.command(name="sign")
-@click.option("--model", type=click.Path(path_type=Path), default=paths.CHAMPION, show_default=True)
-@click.option("--signature", type=click.Path(path_type=Path), default=SIGNATURE, show_default=True)
-@click.option(
-    "--key", type=click.Path(path_type=Path), default=PRIVATE_KEY, show_default=True, help="Private key, PEM."
-)
-@click.option("--new-key", is_flag=True, help="Make the key pair first, unless it exists.")
-@click.option("--keyless", is_flag=True, help="Sign with this job's OIDC token (Sigstore) instead of a key.")
-@trust_option
-def command(model: Path, signature: Path, key: Path, new_key: bool, keyless: bool, trust_config: Path | None) -> None:
-    """Sign the champion's folder."""
-    if keyless and new_key:
-        raise click.UsageError("--keyless signs without a key; leave out --new-key")
-    read_manifest(model)
-    if new_key and not key.exists():
-        make_key(key)
-    sign(model, signature, None if keyless else key, trust_config)
-    click.echo(f"signed {model}: {signature}")
-
-
 def make_key(private: Path) -> None:
     """Write a P-256 key pair, the public half beside the private one with the ending .pub."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -97,10 +77,20 @@ def sign(model: Path, signature: Path, private_key: Path | None, trust_config: P
     Raises:
         OntimeError: a file is not what the manifest says, the key cannot be read, or there is no token.
     """
+    check_links(model)
+    check_files(model, read_manifest(model))
+    sign_folder(model, signature, private_key, trust_config)
+
+
+def sign_folder(model: Path, signature: Path, private_key: Path | None, trust_config: Path | None = None) -> None:
+    """Sign every file of a folder that need not be a champion's, as `sign` does.
+
+    Raises:
+        OntimeError: the folder has a link, the key cannot be read, or there is no token.
+    """
     from model_signing.signing import Config
 
     check_links(model)
-    check_files(model, read_manifest(model))
     config = Config().set_hashing_config(_hashing())
     endings = (KEY_ENDING, TRUST_ENDING) if private_key else (TRUST_ENDING, KEY_ENDING)
     checked_by, other = (signature.with_suffix(ending) for ending in endings)

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -45,9 +45,6 @@ class Endpoints:
 
     def __init__(self, service: Service) -> None:
         self.service, self.model = service, service.model
-        self._openapi = msgspec.json.encode(openapi(service))
-        page = read_page(service.settings.model, service.model.manifest)
-        self._page_data = msgspec.json.encode(page_data(service.model, page))
 
     def json(self, content: Any, status: int = 200) -> Response:
         """A JSON response, which closes the connection while the service stops."""
@@ -80,14 +77,6 @@ class Endpoints:
         state = {"version": self.model.version, "state": "AVAILABLE", "status": status}
         ready = not self.service.draining
         return self.json({"name": self.model.name, "ready": ready, "model_version_status": [state]})
-
-    async def openapi_document(self, _: Request) -> Response:
-        """The OpenAPI document."""
-        return Response(self._openapi, media_type="application/json")
-
-    async def page_data(self, _: Request) -> Response:
-        """What the page is built from."""
-        return Response(self._page_data, media_type="application/json")
 
     async def client_error(self, _: Request, error: Exception) -> Response:
         """Another model or version."""
@@ -129,6 +118,30 @@ def page(text: str) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
+def document(content: Any) -> Callable[[Request], Awaitable[Response]]:
+    """A route for JSON that never changes."""
+    body = msgspec.json.encode(content)
+
+    async def endpoint(_: Request) -> Response:
+        return Response(body, media_type="application/json")
+
+    return endpoint
+
+
+def page_routes(service: Service) -> list[BaseRoute]:
+    """The routes for people: the page, the model card and the API's documentation."""
+    model, folder = service.model, service.settings.model
+    return [
+        Route("/openapi.json", document(openapi(service))),
+        Route("/page.json", document(page_data(model, read_page(folder, model.manifest)))),
+        Route("/", page(source("index.html"))),
+        Route("/card", page(card_page(model, folder, source("card.html")))),
+        Route("/docs", page(source("docs.html"))),
+        Mount("/docs/assets", StaticFiles(directory=Path(fastapi_swagger.__file__).parent / "resources")),
+        Mount("/static", Scripts(directory=PAGES)),
+    ]
+
+
 class Application(Starlette):
     """All routes; the inference endpoints of the model are found by their path in `inference`, before any route."""
 
@@ -163,13 +176,7 @@ def make_app(service: Service) -> Application:
             *(Route(f"{path}/ready", get.ready) for path in (v2, v2_version)),
             *(Route(path, get.model_metadata) for path in (v2, v2_version)),
             *(Route(path, get.model_status) for path in (v1, v1_version)),
-            Route("/openapi.json", get.openapi_document),
-            Route("/page.json", get.page_data),
-            Route("/", page(source("index.html"))),
-            Route("/card", page(card_page(service.model, service.settings.model, source("card.html")))),
-            Route("/docs", page(source("docs.html"))),
-            Mount("/docs/assets", StaticFiles(directory=Path(fastapi_swagger.__file__).parent / "resources")),
-            Mount("/static", Scripts(directory=PAGES)),
+            *(page_routes(service) if service.settings.page else ()),
         ],
         exception_handlers={ClientError: get.client_error, HTTPException: get.http_error},
     )

@@ -18,12 +18,12 @@ from starlette.types import ASGIApp
 
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.champion import Champion, load_champion
-from ontime.model_deployment.inference.signing import Signer, verify
+from ontime.model_deployment.inference.signing import verify
 from ontime.model_deployment.service.http_protocol import HttpProtocol
 from ontime.model_deployment.service.log import LogHandler
 from ontime.model_deployment.service.routes import Application, make_app
 from ontime.model_deployment.service.service import Service
-from ontime.model_deployment.service.settings import Settings, load_settings, spans_are_asked_for
+from ontime.model_deployment.service.settings import Settings, load_settings, signer_of, spans_are_asked_for
 
 FINISH_SECONDS = 30
 BACKLOG = 2048
@@ -135,8 +135,7 @@ def load_shadow(settings: Settings) -> Champion | None:
 
 
 def _load(settings: Settings, folder: Path, signature: Path, version: str, git_commit: str = "unknown") -> Champion:
-    signer = Signer(settings.public_key, settings.identity, settings.identity_provider, settings.trust_config)
-    verify(folder, signature, signer)
+    verify(folder, signature, signer_of(settings))
     return load_champion(folder, version, git_commit, settings.threads)
 
 

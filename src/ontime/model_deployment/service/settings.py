@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ontime.common.errors import OntimeError
+from ontime.model_deployment.inference.signing import Signer
 
 PREFIX = "ONTIME_SERVICE_"
 TRACES_EXPORTER = "OTEL_TRACES_EXPORTER"
@@ -68,6 +69,8 @@ class Settings(BaseSettings):
     """Share of requests whose predictions are logged."""
     prediction_log_redact: list[str] = []
     """Features, as a JSON list, whose values are left out of the log."""
+    page: bool = True
+    """Whether the page, the model card and the API's documentation are served; if not, their paths are unknown."""
     access_log: bool = True
     log_queue_lines: Count = 16384
     """Lines that wait for standard output; above it, lines are dropped and counted."""
@@ -99,6 +102,11 @@ def load_settings() -> Settings:
     if settings.shadow is None and settings.shadow_signature is not None:
         raise OntimeError(f"{PREFIX}SHADOW: missing; {PREFIX}SHADOW_SIGNATURE is the signature of its folder")
     return settings
+
+
+def signer_of(settings: Settings) -> Signer:
+    """Who must have signed what the service loads."""
+    return Signer(settings.public_key, settings.identity, settings.identity_provider, settings.trust_config)
 
 
 def check_signer(settings: Settings) -> None:

@@ -10,12 +10,6 @@ from pathlib import Path
 
 from ontime.model_deployment.inference.signing import Signer, verify
 
-LABELS = {
-    "GIT_COMMIT": "org.opencontainers.image.revision",
-    "MODEL_VERSION": "org.opencontainers.image.version",
-    "MODEL_SHA256": "io.ontime.model.sha256",
-}
-
 # an installed package may be called `tests` too
 package = types.ModuleType("tests")
 package.__path__ = [str(Path(__file__).parents[3])]
@@ -37,6 +31,6 @@ digest = push_image(
     host,
     repository.rpartition(":")[0],
     {str(path): path.read_bytes() for path in paths},
-    {label: arguments[name] for name, label in LABELS.items()},
+    arguments,
 )
 print(f"digest={digest}")
