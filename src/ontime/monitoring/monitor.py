@@ -1,0 +1,180 @@
+"""Compare what a deployed model was asked on a day with what it was made from.
+
+In: the tables that `ontime log compact` writes, and the model's folder. Out, for each day since the model was made:
+`OUTPUT/inputs/DAY.json` with the shift of each input, its limit and the day's counts; `OUTPUT/inputs.prom`, the last
+day as metrics for Prometheus' text file collector; and a summary in Markdown.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_json, sha256, write_json, write_text
+from ontime.common.params import Positive, Section, load_section
+from ontime.encoder import Encoder
+from ontime.model_deployment.inference.manifest import VOCABULARY
+from ontime.model_deployment.inference.profile import Counts
+from ontime.model_deployment.inference.reference import REFERENCE, Reference, read_reference
+from ontime.monitoring.inputs import Shifts, shifts_of
+from ontime.monitoring.log import FEATURE, FILE
+
+PROBABILITY = "(probability)"
+"""Stands for the model's answers among the names of the inputs; no feature of the service is called so."""
+ALARM = 3
+"""Exit status of a day with an alarm; 1 and 2 are those of errors."""
+MOST_ROWS = 10
+
+
+class Monitor(Section):
+    """`k`: how many times as far as on any day of the reference an input may move."""
+
+    k: Positive
+
+
+@click.group(name="monitor")
+def command() -> None:
+    """Watch a deployed model."""
+
+
+@command.command()
+@click.argument("day", metavar="DAY")
+@click.option("--log", type=click.Path(path_type=Path), required=True, help="Folder that `ontime log compact` writes.")
+@click.option("--model", type=click.Path(path_type=Path), default=paths.CHAMPION, show_default=True)
+@click.option("--model-version", required=True, help="The version whose probabilities are looked at.")
+@click.option("--output", type=click.Path(path_type=Path), default=Path("monitoring"), show_default=True)
+def inputs(day: str, log: Path, model: Path, model_version: str, output: Path) -> None:
+    """Compare the inputs of DAY, as in 2013-07-01, with the days before it; exit status 3 if one moved too far.
+
+    Inputs are those of all versions, since a canary's requests are the stable version's too.
+    """
+    reference = read_reference(model / REFERENCE)
+    if not reference.compared_days:
+        raise OntimeError(f"{model / REFERENCE}: too few days to know what is usual")
+    encoder = Encoder.from_vocabulary(read_json(model / VOCABULARY))
+    if encoder.features != reference.bins.features:
+        raise OntimeError(f"{model}: {REFERENCE} and {VOCABULARY} have different features")
+    files = files_by_day(log, after=max(reference.days), last=day)
+    if day not in files:
+        raise OntimeError(
+            f"{log}: has no predictions of {day} after the reference, which ends on {max(reference.days)}"
+        )
+    k, hash_of_reference = load_section("monitor", Monitor).k, sha256(model / REFERENCE)
+    sound: dict[str, Counts] = {}
+    for one, found in files.items():
+        source = {
+            "k": k,
+            "reference": hash_of_reference,
+            "model_version": model_version,
+            "log": {str(path.relative_to(log)): sha256(path) for path in found},
+        }
+        path = output / "inputs" / f"{one}.json"
+        known = read_json(path) if path.is_file() else {}
+        same = known.get("source") == source
+        counts = np.array(known["counts"]) if same else count_rows(found, encoder, reference, model_version)
+        shifts = shifts_of(reference, sound, one, counts, k)
+        if not shifts.alarms:
+            sound[one] = counts
+        content = day_content(one, source, reference, shifts, counts)
+        if content != known:
+            write_json(path, content)
+    write_text(output / "inputs.prom", metrics_of(content))
+    click.echo(summary(content))
+    if content["alarms"]:
+        click.get_current_context().exit(ALARM)
+
+
+def files_by_day(log: Path, after: str, last: str) -> dict[str, list[Path]]:
+    """The log's files of each day between two, oldest first, by the names of their folders."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(log.glob(f"model_version=*/day=*/{FILE}")):
+        day = path.parent.name.partition("=")[2]
+        if after < day <= last:
+            found.setdefault(day, []).append(path)
+    return dict(sorted(found.items()))
+
+
+def count_rows(files: list[Path], encoder: Encoder, reference: Reference, model_version: str) -> Counts:
+    """Rows of a day's files by bin: (bins,). A feature that a file lacks is missing in all its rows."""
+    counts = np.zeros(reference.bins.total, dtype=np.int64)
+    for path in files:
+        rows = pd.read_parquet(path)
+        rows = rows[rows["event"] == "prediction"]
+        columns = {
+            name: rows[FEATURE + name].to_numpy() if FEATURE + name in rows else np.full(len(rows), np.nan)
+            for name in encoder.features
+        }
+        answered = path.parent.parent.name == f"model_version={model_version}"
+        probability = rows["probability"].to_numpy() if answered else np.full(len(rows), np.nan)
+        if len(rows):
+            group = np.zeros(len(rows), dtype=np.int64)
+            counts += reference.bins.count(encoder.transform(columns), probability, group, 1)[0]
+    return counts
+
+
+def day_content(
+    day: str, source: dict[str, Any], reference: Reference, shifts: Shifts, counts: Counts
+) -> dict[str, Any]:
+    """What is kept of a day; numbers have six digits, so that they are the same on every processor."""
+    names = [*reference.bins.features, PROBABILITY]
+    return {
+        "day": day,
+        "rows": int(counts[: reference.bins.sizes[0]].sum()),
+        "alarms": [names[place] for place in shifts.alarms],
+        "compared_with": shifts.compared_with,
+        "inputs": {
+            name: {"shift": float(f"{found:.6g}"), "limit": float(f"{limit:.6g}")}
+            for name, found, limit in zip(names, shifts.found, shifts.limit, strict=True)
+        },
+        "counts": counts.tolist(),
+        "source": source,
+    }
+
+
+def metrics_of(content: dict[str, Any]) -> str:
+    """A day in Prometheus' text format."""
+    midnight = pd.Timestamp(content["day"], tz="UTC").timestamp()
+    lines = [
+        "# HELP ontime_monitor_day_timestamp_seconds Beginning of the day that was looked at.",
+        "# TYPE ontime_monitor_day_timestamp_seconds gauge",
+        f"ontime_monitor_day_timestamp_seconds {midnight:.0f}",
+        "# HELP ontime_monitor_rows Predictions of the day.",
+        "# TYPE ontime_monitor_rows gauge",
+        f"ontime_monitor_rows {content['rows']}",
+        "# HELP ontime_monitor_input_shift Population stability index of an input against the sound days before.",
+        "# TYPE ontime_monitor_input_shift gauge",
+        *_samples("ontime_monitor_input_shift", content, "shift"),
+        "# HELP ontime_monitor_input_shift_limit Index above which the input raises an alarm.",
+        "# TYPE ontime_monitor_input_shift_limit gauge",
+        *_samples("ontime_monitor_input_shift_limit", content, "limit"),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _samples(metric: str, content: dict[str, Any], key: str) -> list[str]:
+    return [f"{metric}{{input={json.dumps(name)}}} {one[key]!r}" for name, one in content["inputs"].items()]
+
+
+def summary(content: dict[str, Any]) -> str:
+    """A day in Markdown: what moved too far, or what came nearest to its limit."""
+    alarms, compared = content["alarms"], content["compared_with"]
+    verdict = f"{len(alarms)} of {len(content['inputs'])} inputs moved too far" if alarms else "no input moved too far"
+    rows = sorted(content["inputs"].items(), key=lambda one: -one[1]["shift"] / (one[1]["limit"] or 1))[:MOST_ROWS]
+    table = [f"| {name} | {one['shift']:.3g} | {one['limit']:.3g} |" for name, one in rows]
+    days = f"{len(compared)} sound days from {compared[0]} to {compared[-1]}" if compared else "no day"
+    return "\n".join(
+        [
+            f"## Inputs on {content['day']}: {verdict}",
+            "",
+            f"{content['rows']:,} predictions, compared with {days}.",
+            "",
+            "| input | shift | limit |",
+            "|---|---:|---:|",
+            *table,
+        ]
+    )

@@ -1,0 +1,145 @@
+"""Each day of the log is compared with the sound days before it, and a second run changes nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
+
+from ontime.encoder import Encoder
+from ontime.model_deployment.inference.profile import Bins, quantile_edges
+from ontime.model_deployment.inference.reference import REFERENCE, WINDOW_DAYS, make_reference
+from ontime.monitoring.log import compacted
+from ontime.monitoring.monitor import ALARM, PROBABILITY, command
+from tests.checkouts import TOP
+
+VOCABULARY = {"numbers": ["weight", "probability"], "categories": {"depot": ["north", "south"]}}
+ENCODER = Encoder.from_vocabulary(VOCABULARY)
+REFERENCE_DAYS = [f"2024-{month:02d}-{day:02d}" for month in (1, 2, 3) for day in range(1, 26)]
+LIVE_DAYS = [f"2024-04-{day:02d}" for day in range(1, 6)]
+ROWS = 200
+
+
+def rows_of(random: np.random.Generator, depot: str | None = None) -> list[dict[str, Any]]:
+    """A day's requests; one feature is called like a column of the log."""
+    return [
+        {
+            "weight": None if random.random() < 0.1 else round(float(random.normal()), 3),
+            "probability": float(random.integers(0, 9)),
+            "depot": depot or str(random.choice(["north", "south"])),
+        }
+        for _ in range(ROWS)
+    ]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model's reference, and a log of five days, in the fourth of which all depots are unknown."""
+    random = np.random.default_rng(11)
+    days = [ENCODER.transform(_columns(rows_of(random))) for _ in REFERENCE_DAYS]
+    matrix = np.concatenate(days)
+    edges = {name: quantile_edges(matrix[:, place]) for place, name in enumerate(VOCABULARY["numbers"])}
+    bins = Bins(edges, {"depot": 4}, [0.25, 0.5, 0.75])
+    group = np.repeat(np.arange(len(days)), ROWS)
+    counts = bins.count(matrix, random.random(len(matrix)), group, len(days))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / REFERENCE).write_text(make_reference(bins, REFERENCE_DAYS, counts).as_text())
+    (tmp_path / "model" / "vocabulary.json").write_text(json.dumps(VOCABULARY))
+    lines = []
+    for day in LIVE_DAYS:
+        for row, features in enumerate(rows_of(random, "overseas" if day == LIVE_DAYS[3] else None)):
+            content = {
+                "time": f"{day}T08:00:00.000+00:00",
+                "event": "prediction",
+                "request_id": f"{day}-{row}",
+                "row": 0,
+                "model": "parcels",
+                "model_version": "1.0.0" if row % 2 else "1.1.0",
+                "probability": float(random.random()),
+                "decision": False,
+                "features": features,
+            }
+            lines.append(json.dumps(content).encode())
+    compacted(lines, str(tmp_path / "log"))
+    (tmp_path / "params.yaml").write_bytes((TOP / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in ENCODER.features}
+
+
+def monitor(day: str) -> tuple[int, str]:
+    """Exit status and output of the command."""
+    arguments = ["inputs", day, "--log", "log", "--model", "model", "--model-version", "1.1.0"]
+    done = CliRunner().invoke(command, arguments, catch_exceptions=True)
+    return done.exit_code, done.output + str(done.exception or "")
+
+
+def test_a_sound_day_is_told_with_all_its_rows_and_those_of_one_version_as_answers(checkout: Path) -> None:
+    status, output = monitor(LIVE_DAYS[2])
+    assert status == 0, output
+    assert output.startswith(f"## Inputs on {LIVE_DAYS[2]}: no input moved too far\n\n200 predictions, compared with 28 ")
+    found = json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[2]}.json").read_text())
+    assert (found["rows"], found["alarms"], len(found["compared_with"])) == (ROWS, [], WINDOW_DAYS)
+    assert list(found["inputs"]) == ["weight", "probability", "depot", PROBABILITY]
+    answered = found["counts"][-5:]
+    assert (sum(answered), answered[-1]) == (ROWS, ROWS // 2)
+
+
+def test_a_fault_is_named_and_its_day_is_left_out_afterwards(checkout: Path) -> None:
+    status, output = monitor(LIVE_DAYS[3])
+    assert (status, "1 of 4 inputs moved too far" in output) == (ALARM, True)
+    assert "| depot | " in output
+    status, output = monitor(LIVE_DAYS[4])
+    assert status == 0, output
+    found = json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[4]}.json").read_text())
+    assert found["compared_with"][-3:] == LIVE_DAYS[:3]
+
+
+def test_the_metrics_are_prometheus_text(checkout: Path) -> None:
+    monitor(LIVE_DAYS[3])
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families((checkout / "monitoring" / "inputs.prom").read_text())
+    }
+    shift, limit = (
+        {sample.labels["input"]: sample.value for sample in families[f"ontime_monitor_input_{name}"].samples}
+        for name in ("shift", "shift_limit")
+    )
+    assert [name for name in shift if shift[name] > limit[name]] == ["depot"]
+    assert families["ontime_monitor_rows"].samples[0].value == ROWS
+
+
+def test_a_second_run_gives_the_same_bytes_and_more_lines_a_new_count(checkout: Path) -> None:
+    monitor(LIVE_DAYS[4])
+    first = {path: path.read_bytes() for path in (checkout / "monitoring").rglob("*.*")}
+    assert len(first) == len(LIVE_DAYS) + 1
+    monitor(LIVE_DAYS[4])
+    assert {path: path.read_bytes() for path in (checkout / "monitoring").rglob("*.*")} == first
+    late = {
+        "time": f"{LIVE_DAYS[0]}T23:59:59.999+00:00",
+        "event": "prediction",
+        "request_id": "late",
+        "row": 0,
+        "model": "parcels",
+        "model_version": "1.1.0",
+        "probability": 0.5,
+        "decision": True,
+        "features": {},
+    }
+    compacted([json.dumps(late).encode()], "log")
+    monitor(LIVE_DAYS[4])
+    assert json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[0]}.json").read_text())["rows"] == ROWS + 1
+
+
+@pytest.mark.parametrize("day", ["2024-04-20", "2024-02-01", "yesterday"])
+def test_a_day_without_rows_is_one_line(checkout: Path, day: str) -> None:
+    status, output = monitor(day)
+    assert status == 1
+    assert f"has no predictions of {day} after the reference, which ends on 2024-03-25" in output
+    assert not (checkout / "monitoring" / "inputs.prom").exists()
