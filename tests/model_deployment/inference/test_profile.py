@@ -17,7 +17,7 @@ def test_a_value_is_counted_in_the_bin_that_ends_with_it_and_a_missing_one_in_th
     assert weight.tolist() == [1, 1, 1, 1]
     assert nothing.tolist() == [0, 4]
     assert depot.tolist() == [1, 1, 1, 1]
-    assert probability.tolist() == [2, 0, 1, 1]
+    assert probability.tolist() == [2, 0, 1]
 
 
 def test_counts_of_parts_add_up_to_the_counts_of_the_whole() -> None:
@@ -43,7 +43,7 @@ def test_edges_are_values_that_occur_and_cut_the_rows_in_equal_parts() -> None:
 
 def test_the_shift_is_the_index_of_the_smoothed_shares() -> None:
     bins = Bins({"weight": [1.0]}, {}, [0.5])
-    rows, usual = np.array([30, 10, 0, 5, 5, 0]), np.array([100, 100, 10, 0, 0, 0])
+    rows, usual = np.array([30, 10, 0, 5, 5]), np.array([100, 100, 10, 0, 0])
     found = (rows[:3] + SMOOTHING) / (40 + 3 * SMOOTHING)
     expected = (usual[:3] + SMOOTHING) / (210 + 3 * SMOOTHING)
     index = sum((a - b) * np.log(a / b) for a, b in zip(found, expected, strict=True))

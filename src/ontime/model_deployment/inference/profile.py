@@ -51,7 +51,7 @@ class Bins:
     def sizes(self) -> npt.NDArray[np.int64]:
         """Number of bins of each column: (columns,)."""
         numbers = [len(edges) + 2 for edges in self.numbers.values()]
-        return np.array([*numbers, *self.categories.values(), len(self.probability) + 2], dtype=np.int64)
+        return np.array([*numbers, *self.categories.values(), len(self.probability) + 1], dtype=np.int64)
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
@@ -68,7 +68,7 @@ class Bins:
 
         Args:
             matrix: encoded rows (rows, features).
-            probability: of each row, NaN where another model answered: (rows,).
+            probability: of each row, NaN where another model answered, which is not counted: (rows,).
             group: of each row, from 0 on: (rows,).
             groups: their number.
 
@@ -78,9 +78,12 @@ class Bins:
         counted = np.zeros((groups, self.total), dtype=np.int64)
         codes = [_codes(matrix[:, column], edges) for column, edges in enumerate(self.numbers.values())]
         codes += [matrix[:, column].astype(np.int64) for column in range(len(self.numbers), matrix.shape[1])]
-        codes.append(_codes(probability, self.probability))
-        for start, size, code in zip(self.starts, self.sizes, codes, strict=True):
-            found = np.bincount(group * size + code, minlength=groups * size)
+        members = [group] * len(codes)
+        answered = ~np.isnan(probability)
+        codes.append(_codes(probability[answered], self.probability))
+        members.append(group[answered])
+        for start, size, code, member in zip(self.starts, self.sizes, codes, members, strict=True):
+            found = np.bincount(member * size + code, minlength=groups * size)
             counted[:, start : start + size] = found.reshape(groups, size)
         return counted
 
