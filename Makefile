@@ -32,7 +32,7 @@ signer: .signer/.ready ## create .signer, with what signs a model and nothing el
 
 .signer/.ready: deployment/signing/requirements.txt
 	$(PYTHON) -m venv .signer
-	.signer/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes -r $<
+	.signer/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r $<
 	touch $@
 
 setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)

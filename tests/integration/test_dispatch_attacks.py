@@ -76,7 +76,7 @@ def test_a_setting_that_is_no_parameter_ends_the_job_before_anything_runs(
     ("change", "reason"),
     [
         ("echo 'on: push' > proposal/.github/workflows/owned.yml", "retraining changes dvc.lock, params.yaml and"),
-        ("ln -s /etc proposal/data", "not a regular file"),
+        ("ln -s /etc/passwd proposal/data", "retraining changes dvc.lock, params.yaml and"),
         ("sed -i 's/cmd: ontime ingest/cmd: id/' proposal/dvc.lock", "not as in main"),
         ("sed -i 's/absolute: 0.004/absolute: 1.0/' proposal/params.yaml", "not what the settings say"),
     ],

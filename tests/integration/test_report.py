@@ -107,8 +107,8 @@ def test_an_unknown_base_is_one_line(checkout: Path, base: str) -> None:
     assert (done.returncode, done.stderr) == (1, f"error: --base {base}: no such revision\n")
 
 
-def test_a_base_whose_outputs_are_nowhere_is_one_line(checkout: Path) -> None:
+def test_a_base_from_before_the_graph_ran_is_one_line(checkout: Path) -> None:
     done = run("ontime", "report", "--base", "main~1", cwd=checkout, check=False)
     assert done.returncode == 1
-    assert "neither in the cache nor in the remote" in done.stderr
+    assert "not in dvc.lock there" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ontime.model_deployment.inference.profile import Bins, Counts
-from ontime.model_deployment.inference.reference import WINDOW_DAYS, Reference, make_reference
+from ontime.model_deployment.export.profile import Bins, Counts
+from ontime.model_deployment.export.reference import WINDOW_DAYS, Reference, make_reference
 from ontime.monitoring.inputs import shifts_of
 
 BINS = Bins({"weight": [-1.0, 0.0, 1.0], "steady": [-1.0, 0.0, 1.0]}, {"depot": 5}, [0.25, 0.5])

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
 from ontime.encoder import Encoder
-from ontime.model_deployment.inference.profile import Bins, quantile_edges
-from ontime.model_deployment.inference.reference import REFERENCE, WINDOW_DAYS, make_reference
+from ontime.model_deployment.export.profile import Bins, quantile_edges
+from ontime.model_deployment.export.reference import REFERENCE, WINDOW_DAYS, make_reference
 from ontime.monitoring.log import compacted
 from ontime.monitoring.monitor import ALARM, PROBABILITY, command
 from tests.checkouts import TOP

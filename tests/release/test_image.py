@@ -218,7 +218,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_the_build_sees_the_model_and_what_the_service_imports_and_nothing_else(sent: set[str]) -> None:
-    programs = ("ontime.model_deployment.service.server", "ontime.model_deployment.service.smoke")
+    programs = [f"ontime.model_deployment.service.{name}" for name in ("server", "signature", "smoke")]
     modules = closure("ontime.__main__", "ontime.operations", *programs)
     # the packages that hold them, also those without code
     modules |= {

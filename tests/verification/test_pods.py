@@ -63,7 +63,11 @@ def test_a_pod_as_the_cluster_makes_it_is_let_pass(pod: dict[str, Any], template
 
 
 def test_an_amount_may_be_written_in_another_way(pod: dict[str, Any], template: dict[str, Any]) -> None:
-    pod["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "2000m", "memory": "0.5Gi"}
+    pod["spec"]["containers"][0]["resources"]["limits"] = {
+        "cpu": "2000m",
+        "memory": "0.5Gi",
+        "ephemeral-storage": "0.25Gi",
+    }
     check_specification(pod, template)
     pod["spec"]["containers"][0]["resources"]["limits"]["memory"] = "513Mi"
     with pytest.raises(

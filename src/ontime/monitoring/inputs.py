@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ontime.model_deployment.inference.profile import Counts
-from ontime.model_deployment.inference.reference import WINDOW_DAYS, Reference
+from ontime.model_deployment.export.profile import Counts
+from ontime.model_deployment.export.reference import WINDOW_DAYS, Reference
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_json, write_text
 from ontime.common.params import Positive, Section, load_section
 from ontime.encoder import Encoder
+from ontime.model_deployment.export.profile import Counts
+from ontime.model_deployment.export.reference import REFERENCE, Reference, read_reference
 from ontime.model_deployment.inference.manifest import VOCABULARY
-from ontime.model_deployment.inference.profile import Counts
-from ontime.model_deployment.inference.reference import REFERENCE, Reference, read_reference
 from ontime.monitoring.inputs import Shifts, shifts_of
 from ontime.monitoring.log import FEATURE, FILE
 

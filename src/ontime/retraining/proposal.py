@@ -11,14 +11,11 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
@@ -27,9 +24,10 @@ from ontime.parameters import load_params
 from ontime.repository.git import git
 from ontime.repository.lock_file import LOCK
 from ontime.repository.yaml_files import editing, plain
+from ontime.retraining.plain_yaml import loaded
 from ontime.retraining.settings import MOST_CHARACTERS, apply, read_settings
 
-MOST_BYTES, MOST_FILES, MOST_LEVELS = 1_000_000, 100, 30
+MOST_BYTES, MOST_FILES = 1_000_000, 100
 MOST_ALERT = 4_000
 """Characters of an alert that the pull request shows."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -87,9 +85,9 @@ def take_over(files: Mapping[str, bytes], settings: Mapping[str, Any]) -> None:
         raise OntimeError("the training job left no file")
     hashed = {name: content for name, content in files.items() if name != str(PARAMS_FILE)}
     for name, content in hashed.items():
-        _check_hashes_alone(name, _loaded(name, content))
+        _check_hashes_alone(name, loaded(name, content))
     before = load_params(PARAMS_FILE).data.options
-    made = _loaded(str(PARAMS_FILE), files.get(str(PARAMS_FILE), PARAMS_FILE.read_bytes()))
+    made = loaded(str(PARAMS_FILE), files.get(str(PARAMS_FILE), PARAMS_FILE.read_bytes()))
     with editing(PARAMS_FILE) as content:
         apply(settings, content, PARAMS_FILE)
         if "sha256" in before:
@@ -98,28 +96,6 @@ def take_over(files: Mapping[str, bytes], settings: Mapping[str, Any]) -> None:
     for name, text in hashed.items():
         with replacing(Path(name)) as temporary:
             temporary.write_bytes(text)
-
-
-def _loaded(name: str, content: bytes) -> dict[str, Any]:
-    yaml = YAML(typ="safe")
-    try:
-        text = content.decode("utf-8")
-        loaded = yaml.load(text) if _is_shallow(yaml.parse(text)) else None
-    except (YAMLError, ValueError, TypeError, RecursionError):
-        loaded = None
-    if not isinstance(loaded, dict):
-        raise OntimeError(f"the job's {name}: not a YAML file of keys and values, without aliases")
-    return loaded
-
-
-def _is_shallow(events: Iterable[Any]) -> bool:
-    """Whether a YAML text can be loaded: its levels fit on the stack, and no alias multiplies its content."""
-    depth = 0
-    for event in events:
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if depth > MOST_LEVELS or isinstance(event, AliasEvent):
-            return False
-    return True
 
 
 def _pinned(made: Mapping[str, Any]) -> str:
@@ -144,7 +120,7 @@ def _check_hashes_alone(name: str, made: dict[str, Any]) -> None:
     """A `dvc.lock` or `.dvc` file must be the checkout's but for hashes, sizes and the lock's values of parameters."""
     if not Path(name).is_file():
         raise OntimeError(f"{name}: not in this checkout; run the graph on a branch of your own first")
-    here = dict(_fixed(_loaded(name, Path(name).read_bytes())))
+    here = dict(_fixed(loaded(name, Path(name).read_bytes())))
     there = dict(_fixed(made))
     for place in sorted(here.keys() | there.keys()):
         if here.get(place) != there.get(place):

@@ -1,26 +1,80 @@
-"""The reference counts every training and validation row, on its day, with the champion's own probability."""
+"""A reference is read as it was written, and its limits are the largest shifts of its own days."""
 
+import json
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
+import pytest
 
-from ontime.common import paths
-from ontime.common.files import read_json
-from ontime.encoder import MISSING
-from ontime.model_deployment.inference.reference import REFERENCE, WINDOW_DAYS, read_reference
+from ontime.common.errors import OntimeError
+from ontime.model_deployment.export.profile import Bins
+from ontime.model_deployment.export.reference import (
+    REFERENCE,
+    WINDOW_DAYS,
+    Reference,
+    make_reference,
+    read_reference,
+)
+
+BINS = Bins({"weight": [1.0, 2.0]}, {"dépôt": 3}, [0.5])
+DAYS = [f"2024-{month:02d}-{day:02d}" for month in (1, 2) for day in range(1, 21)]
 
 
-def test_the_rows_of_each_day_are_counted(fork: Path) -> None:
-    reference = read_reference(fork / paths.CHAMPION / REFERENCE)
-    rows = pd.concat([pd.read_parquet(fork / paths.split_rows(part)) for part in ("train", "validation")])
-    by_day = rows.groupby(rows["sent"].dt.strftime("%Y-%m-%d"))
-    assert list(reference.days) == [*by_day.groups][1:-1][-WINDOW_DAYS:]
-    bins, vocabulary = reference.bins, read_json(fork / paths.CHAMPION / "vocabulary.json")
-    assert bins.features == [*vocabulary["numbers"], *vocabulary["categories"]]
-    for day, counts in reference.days.items():
-        table = by_day.get_group(day)
-        by_column = dict(zip(bins.features, [counts[start:] for start in bins.starts], strict=False))
-        missing = len(bins.numbers["weight"]) + 1
-        assert by_column["weight"][missing] == table["weight"].isna().sum()
-        assert by_column["depot"][MISSING] == table["depot"].isna().sum()
-        assert counts[bins.starts[-1] :].sum() == len(table)
+@pytest.fixture
+def reference() -> Reference:
+    """Forty days of random counts."""
+    counts = np.random.default_rng(0).integers(0, 50, (len(DAYS), BINS.total))
+    return make_reference(BINS, DAYS, counts)
+
+
+def test_the_limits_are_the_largest_shift_of_a_day_from_the_days_before_it(reference: Reference) -> None:
+    counts = np.random.default_rng(0).integers(0, 50, (len(DAYS), BINS.total))
+    shifts = [BINS.shift(counts[d], counts[d - WINDOW_DAYS : d].sum(axis=0)) for d in range(WINDOW_DAYS, len(DAYS))]
+    assert reference.compared_days == len(shifts) == 12
+    assert reference.largest_shift == pytest.approx(np.max(shifts, axis=0))
+    assert list(reference.days) == DAYS[-WINDOW_DAYS:]
+
+
+def test_fewer_days_than_are_compared_give_no_limit() -> None:
+    found = make_reference(BINS, DAYS[:5], np.ones((5, BINS.total), dtype=np.int64))
+    assert (found.compared_days, found.largest_shift.tolist(), len(found.days)) == (0, [0.0, 0.0, 0.0], 5)
+
+
+def test_it_is_read_as_it_was_written(reference: Reference, tmp_path: Path) -> None:
+    path = tmp_path / REFERENCE
+    path.write_text(reference.as_text(), encoding="utf-8")
+    found = read_reference(path)
+    assert found.as_text() == reference.as_text()
+    assert found.bins == BINS
+    assert found.largest_shift == pytest.approx(reference.largest_shift, rel=1e-5)
+    assert {day: counts.tolist() for day, counts in found.days.items()} == {
+        day: counts.tolist() for day, counts in reference.days.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"days": {"2024-01-01": [1, 2]}}, "its counts do not fit its bins"),
+        ({"largest_shift": [0.1]}, "its counts do not fit its bins"),
+        ({"compared_days": "many"}, "compared_days: input should be a valid integer"),
+        ({"numbers": {"weight": [float("nan")]}}, "numbers.weight.0"),
+        ({"days": None}, "days: input should be a valid dictionary"),
+    ],
+)
+def test_another_content_is_refused(
+    reference: Reference, tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    path = tmp_path / REFERENCE
+    path.write_text(json.dumps(json.loads(reference.as_text()) | change))
+    with pytest.raises(OntimeError, match=reason):
+        read_reference(path)
+
+
+def test_a_file_that_is_missing_or_not_json_is_named(tmp_path: Path) -> None:
+    path = tmp_path / REFERENCE
+    with pytest.raises(OntimeError, match=r"reference\.json: not found"):
+        read_reference(path)
+    path.write_text("{")
+    with pytest.raises(OntimeError, match=r"reference\.json: not JSON"):
+        read_reference(path)

@@ -421,6 +421,7 @@ def test_pods_keep_to_pod_security_restricted(deployment: Any) -> None:
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert not context["allowPrivilegeEscalation"]
         assert context["readOnlyRootFilesystem"]
-        assert {"cpu", "memory"} == set(container["resources"]["requests"]) == set(container["resources"]["limits"])
+        bounded = {"cpu", "memory", "ephemeral-storage"}
+        assert bounded == set(container["resources"]["requests"]) == set(container["resources"]["limits"])
     keys = {key for key, _ in walk(deployment)}
     assert not keys & {"hostNetwork", "hostPID", "hostIPC", "hostPath", "hostPort", "privileged"}

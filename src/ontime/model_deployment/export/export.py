@@ -30,11 +30,11 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.export.model_card import model_card
 from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probability, to_onnx
 from ontime.model_deployment.export.page import PageTexts, make_page
-from ontime.model_deployment.export.reference import reference_of
+from ontime.model_deployment.export.reference import REFERENCE
+from ontime.model_deployment.export.reference_days import reference_of
 from ontime.model_deployment.export.tree_nodes import tree_nodes
 from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, VOCABULARY, Feature, File, Manifest
 from ontime.model_deployment.inference.page import PAGE
-from ontime.model_deployment.inference.reference import REFERENCE
 from ontime.model_deployment.inference.trees import SCALES, TREES, Trees
 from ontime.model_evaluation.metrics import Decision
 from ontime.model_training.families import Predict, Train, load_model

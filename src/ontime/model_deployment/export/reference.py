@@ -1,35 +1,100 @@
-"""The reference that a champion takes with it: its training and validation rows, counted by day."""
+"""`reference.json`: what the rows were like that a model was made from, day by day; `export` writes it.
+
+A day is compared with the days before it. How far sound days are apart differs from feature to feature by orders of
+magnitude, so each feature's limit is measured, not set: its largest shift on any day of the reference.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ontime.common import paths
-from ontime.common.files import read_parquet
-from ontime.encoder import Encoder
-from ontime.model_deployment.inference.profile import Bins, quantile_edges
-from ontime.model_deployment.inference.reference import Reference, make_reference
-from ontime.model_training.families import Predict
-from ontime.model_training.rows import load_rows
+from ontime.common.errors import OntimeError
+from ontime.model_deployment.export.profile import Bins, Counts
 
-PARTS = ("train", "validation")
+REFERENCE = "reference.json"
+WINDOW_DAYS = 28
+"""Days before a day that it is compared with: four whole weeks."""
+DIGITS = 6
 
 
-def reference_of(encoder: Encoder, predict: Predict, time: str) -> Reference:
-    """Count training and validation rows and their probabilities by day, without the first and the last day.
+@dataclass(frozen=True)
+class Reference:
+    """Bins, the counts of the last `WINDOW_DAYS` days with rows, and what is usual."""
+
+    bins: Bins
+    days: dict[str, Counts]
+    """Rows by bin of each day, oldest first; a day is an ISO 8601 date in UTC."""
+    largest_shift: npt.NDArray[np.float64]
+    """Of each column, the probability last, over the compared days: (columns,)."""
+    compared_days: int
+
+    def as_text(self) -> str:
+        """The content of `reference.json`, a line for each day."""
+        head = {
+            "compared_days": self.compared_days,
+            "largest_shift": [float(f"{value:.{DIGITS}g}") for value in self.largest_shift],
+            "numbers": self.bins.numbers,
+            "categories": self.bins.categories,
+            "probability": self.bins.probability,
+        }
+        lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}," for name, value in head.items()]
+        days = [f"    {json.dumps(day)}: {json.dumps(counts.tolist())}" for day, counts in self.days.items()]
+        return "\n".join(["{", *lines, '  "days": {', ",\n".join(days), "  }", "}", ""])
+
+
+def make_reference(bins: Bins, days: list[str], counts: Counts) -> Reference:
+    """Measure how far days with rows are from the `WINDOW_DAYS` such days before them.
 
     Args:
-        time: the column of UTC times; rows without one are left out.
+        days: ISO 8601 dates with rows, oldest first.
+        counts: of each: (days, bins).
     """
-    matrix = np.concatenate([load_rows(part, encoder)[0] for part in PARTS])
-    times = [read_parquet(paths.split_rows(part), columns=[time])[time] for part in PARTS]
-    day = np.concatenate([one.to_numpy(dtype="datetime64[D]") for one in times])
-    matrix, day = matrix[~np.isnat(day)], day[~np.isnat(day)]
-    probability = predict(matrix)
-    bins = Bins(
-        {name: quantile_edges(matrix[:, column]) for column, name in enumerate(encoder.numbers)},
-        dict(zip(encoder.categories, encoder.category_sizes, strict=True)),
-        quantile_edges(probability),
-    )
-    days, group = np.unique(day, return_inverse=True)
-    counts = bins.count(matrix, probability, group.astype(np.int64), len(days))
-    # the first and the last day may be cut
-    return make_reference(bins, [str(one) for one in days[1:-1]], counts[1:-1])
+    shifts = [
+        bins.shift(counts[place], counts[place - WINDOW_DAYS : place].sum(axis=0))
+        for place in range(WINDOW_DAYS, len(days))
+    ]
+    largest = np.max(shifts, axis=0) if shifts else np.zeros(len(bins.sizes))
+    last = dict(zip(days[-WINDOW_DAYS:], counts[-WINDOW_DAYS:], strict=True))
+    return Reference(bins, last, largest, len(shifts))
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+    compared_days: int
+    largest_shift: list[int | float]
+    numbers: dict[str, list[int | float]]
+    categories: dict[str, int]
+    probability: list[int | float]
+    days: dict[str, list[int]]
+
+
+def read_reference(path: Path) -> Reference:
+    """Read a champion's `reference.json`.
+
+    Raises:
+        OntimeError: it is missing, or is not what `export` writes.
+    """
+    try:
+        found = _Content.model_validate(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        raise OntimeError(f"{path}: not found; this model was exported without a time column") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise OntimeError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
+    except (ValueError, RecursionError) as error:
+        raise OntimeError(f"{path}: not JSON: {error}") from None
+    bins = Bins(_floats(found.numbers), found.categories, [float(value) for value in found.probability])
+    days = {day: np.array(counts, dtype=np.int64) for day, counts in sorted(found.days.items())}
+    if any(len(counts) != bins.total for counts in days.values()) or len(found.largest_shift) != len(bins.sizes):
+        raise OntimeError(f"{path}: its counts do not fit its bins")
+    return Reference(bins, days, np.array(found.largest_shift, dtype=np.float64), found.compared_days)
+
+
+def _floats(values: dict[str, list[Any]]) -> dict[str, list[float]]:
+    return {name: [float(value) for value in edges] for name, edges in values.items()}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ontime.model_deployment.inference.profile import SMOOTHING, Bins, quantile_edges
+from ontime.model_deployment.export.profile import SMOOTHING, Bins, quantile_edges
 
 BINS = Bins({"weight": [1.0, 2.0], "nothing": []}, {"depot": 4}, [0.25, 0.5])
 MATRIX = np.array([[1, np.nan, 0], [1.5, np.nan, 1], [2.5, np.nan, 3], [np.nan, np.nan, 2]], dtype=np.float32)
