@@ -24,6 +24,7 @@ MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.dock
 MOST_JSON = 4 << 20
 """Bytes of a manifest, a configuration or a signature."""
 CHUNK = 1 << 20
+REFUSED = (requests.codes.unauthorized, requests.codes.forbidden)
 
 
 class _Session(Registry):  # type: ignore[misc]
@@ -35,7 +36,9 @@ class _Session(Registry):  # type: ignore[misc]
         """One request, signed in as the registry asks."""
         try:
             answer: requests.Response = self.session.request(method, url, headers=headers, **options)
-            if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
+            if answer.status_code in REFUSED:
+                # its headers stay readable
+                answer.close()
                 headers, signed_in = self.auth.authenticate_request(answer, dict(headers or {}))
                 if signed_in:
                     answer = self.session.request(method, url, headers=headers, **options)
@@ -43,7 +46,8 @@ class _Session(Registry):  # type: ignore[misc]
             raise OntimeError(f"registry {self.hostname}: {_line(error)}") from None
         except Exception:  # whatever its ways to sign in raise without a login
             raise OntimeError(f"registry {self.hostname}: lets nobody in without a login: docker login") from None
-        if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
+        if answer.status_code in REFUSED:
+            answer.close()
             raise OntimeError(f"registry {self.hostname}: lets nobody in without a login: docker login")
         return answer
 
