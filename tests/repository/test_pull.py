@@ -13,7 +13,7 @@ from ontime.common.errors import OntimeError
 from ontime.repository.lock_file import read_lock
 from ontime.repository.pull import fetch_listings, pull
 from tests.checkouts import TOP, commit, git, run
-from tests.releases import identify, isolated, md5
+from tests.releases import isolated, md5
 from tests.remote import with_file
 
 GRAPH = """\
@@ -230,30 +230,28 @@ def test_listings_alone_are_fetched_and_checked_and_may_be_absent(clone: Path) -
 
 
 @pytest.mark.attack("remote-code")
-def test_a_run_that_somebody_else_planted_in_the_remote_is_not_taken(clone: Path) -> None:
-    identify(clone)
+def test_a_run_that_somebody_else_planted_is_taken_by_dvc_and_not_by_retraining(clone: Path) -> None:
     pull()
+    listing = cached(clone, locked(clone, "first")).read_bytes()
     Path("code").write_text("2\n")
     run("dvc", "repro", "--quiet", "first", cwd=clone)
+    made = locked(clone, "first")
     (entry,) = [
-        path
-        for path in (clone / ".dvc" / "cache" / "runs").rglob("*")
-        if path.is_file() and md5(b"2\n") in path.read_text()
-    ][:1]
-    evil = with_file(cached(clone, locked(clone, "first")).read_bytes(), "evil", md5(EVIL))
-    planted = clone.parent / "remote" / "runs" / entry.relative_to(clone / ".dvc" / "cache" / "runs")
-    planted.parent.mkdir(parents=True)
-    planted.write_text(entry.read_text().replace(locked(clone, "first"), f"{md5(evil)}.dir"))
-    stored(clone, f"{md5(evil)}.dir").write_bytes(evil)
-    stored(clone, md5(EVIL)).write_bytes(EVIL)
-    run("git", "restore", ".", cwd=clone)
-    for path in ("folder", ".dvc/cache"):
-        shutil.rmtree(clone / path)
-    pull()
-    Path("code").write_text("2\n")
-    # as .github/scripts/retrain.sh runs it
-    run("dvc", "exp", "run", "--name", "again", cwd=clone)
-    assert {path.name for path in Path("folder").iterdir()} == {"code", "one"}
+        path for path in (clone / ".dvc" / "cache" / "runs").rglob("*") if path.is_file() and made in path.read_text()
+    ]
+    evil = with_file(listing, "evil", md5(EVIL))
+    entry.chmod(0o644)
+    entry.write_text(entry.read_text().replace(made, f"{md5(evil)}.dir"))
+    for name, content in ((f"{md5(evil)}.dir", evil), (md5(EVIL), EVIL)):
+        cached(clone, name).parent.mkdir(exist_ok=True)
+        cached(clone, name).write_bytes(content)
+    for options, found in (((), True), (("--no-run-cache",), False)):
+        run("git", "restore", "dvc.lock", cwd=clone)
+        shutil.rmtree(clone / "folder")
+        run("dvc", "repro", "--quiet", *options, "first", cwd=clone)
+        assert (clone / "folder" / "evil").exists() == found
+    # the options with which retraining runs
+    assert "dvc repro --no-run-cache\n" in (TOP / ".github" / "scripts" / "retrain.sh").read_text()
 
 
 @pytest.mark.attack("remote-code")
