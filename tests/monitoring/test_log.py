@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pandas as pd
 import pytest
 
@@ -126,3 +127,12 @@ def test_containers_logs_and_compressed_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "1.log.gz").write_bytes(gzip.compress(b"".join(LINES[50:])))
     run_command("log", "compact", str(tmp_path / "0.log"), str(tmp_path / "1.log.gz"), str(tmp_path / "log"))
     assert len(pd.read_parquet(tmp_path / "log")) == len(LINES)
+
+
+def test_an_object_store_gets_the_bytes_that_a_folder_gets(tmp_path: Path) -> None:
+    for part in (LINES[:70], LINES[50:]):
+        compacted(part, "memory://predictions/log")
+        compacted(part, str(tmp_path))
+    stored = fsspec.filesystem("memory")
+    found = {path.removeprefix("/predictions/log/"): stored.cat_file(path) for path in stored.find("/predictions/log")}
+    assert found == tables(tmp_path)

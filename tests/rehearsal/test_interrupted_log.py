@@ -49,7 +49,7 @@ def test_fifty_kills_of_compaction_lose_and_double_no_line(tmp_path: Path) -> No
             [sys.executable, "-m", "ontime", "log", "compact", str(log), str(tmp_path / "found")], cwd=TOP
         )
         # a process needs about a second to begin
-        time.sleep(drawn.uniform(0.5, 2 + 2 * seconds))
+        time.sleep(drawn.uniform(0.5, 1 + seconds))
         alive += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
