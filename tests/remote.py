@@ -1,6 +1,8 @@
 """What somebody does who can write to the DVC remote: objects read and replaced by a client of S3."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,16 @@ class Bucket:
     def write(self, name: str, content: bytes) -> None:
         """Make or overwrite an object."""
         self.client.put_object(Bucket=s3.BUCKET, Key=key_of(name), Body=content)
+
+    @contextmanager
+    def overwritten(self, name: str, content: bytes) -> Iterator[None]:
+        """The object has other bytes in the block."""
+        before = self.read(name)
+        self.write(name, content)
+        try:
+            yield
+        finally:
+            self.write(name, before)
 
     def add(self, content: bytes) -> str:
         """Make an object by its own MD5, as anything that is pushed has it."""

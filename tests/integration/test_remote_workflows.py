@@ -50,12 +50,9 @@ def test_a_listing_that_leads_out_of_its_folder_writes_nothing_into_the_release(
     team: Team, trusted: Forge, bucket: Bucket, tag: str, marker: Path
 ) -> None:
     name = locked_hashes(team.clone)[CHAMPION]
-    before = bucket.read(name)
-    bucket.write(name, with_file(before, "../../src/sitecustomize.py", bucket.add(leaving(marker))))
-    try:
+    listing = with_file(bucket.read(name), "../../src/sitecustomize.py", bucket.add(leaving(marker)))
+    with bucket.overwritten(name, listing):
         done = trusted.tagged("release", tag)
-    finally:
-        bucket.write(name, before)
     assert not done.succeeded
     assert f"output {CHAMPION}: object {name}: {OTHER_BYTES}" in done.text
     assert not marker.exists()
@@ -67,14 +64,10 @@ def test_a_model_with_another_threshold_is_neither_proven_nor_signed(
     team: Team, trusted: Forge, bucket: Bucket, tag: str
 ) -> None:
     name = bucket.listing(locked_hashes(team.clone)[CHAMPION])["manifest.json"]
-    before = bucket.read(name)
-    manifest = json.loads(before)
+    manifest = json.loads(bucket.read(name))
     manifest["threshold"] = 0.999
-    bucket.write(name, json.dumps(manifest).encode())
-    try:
+    with bucket.overwritten(name, json.dumps(manifest).encode()):
         done = trusted.tagged("release", tag)
-    finally:
-        bucket.write(name, before)
     assert not done.succeeded
     assert f"output {CHAMPION}/manifest.json: object {name}: {OTHER_BYTES}" in done.text
     assert "dvc.lock: proven" not in done.text
@@ -86,13 +79,9 @@ def test_a_replaced_pickle_is_not_loaded_by_retraining(
     team: Team, trusted: Forge, bucket: Bucket, marker: Path
 ) -> None:
     name = bucket.listing(locked_hashes(team.clone)[MODEL])["model.joblib"]
-    before = bucket.read(name)
-    bucket.write(name, pickle.dumps(Pickled(marker)))
     content = {"inputs": {"settings": "decision.false_alarm_cost=2.0"}}
-    try:
+    with bucket.overwritten(name, pickle.dumps(Pickled(marker))):
         done = trusted.act("workflow_dispatch", "retrain", content, "refs/heads/main", **KEY)
-    finally:
-        bucket.write(name, before)
     assert not done.succeeded
     assert f"output {MODEL}/model.joblib: object {name}: {OTHER_BYTES}" in done.text
     assert not marker.exists()
