@@ -143,8 +143,9 @@ def _merge(path: str, rows: list[dict[str, Any]]) -> tuple[int, int]:
     both = pd.concat([old, new], ignore_index=True) if old is not None else new
     merged = both.drop_duplicates(IDENTITY).sort_values(IDENTITY, ignore_index=True)
     repeated = len(both) - len(merged)
-    if repeated < len(rows):
-        _write(path, _typed(merged))
+    if repeated == len(rows):
+        return repeated, 0
+    _write(path, _typed(merged))
     by_request = merged.groupby(["time", "request_id", "event"], sort=False)["row"]
     return repeated, int((by_request.max() + 1 - by_request.size()).sum())
 
