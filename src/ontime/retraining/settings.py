@@ -30,6 +30,7 @@ NOT_SET = {
     "engine": "it says where tasks run",
     "export.name": "it is the name of the versions",
     "gate": "it judges what is trained",
+    "monitor": "it judges what is served",
 }
 """Parameters that a pull request by a person changes, and why."""
 
