@@ -3,3 +3,8 @@
 
 class OntimeError(Exception):
     """What is wrong, where, and how to mend it, in one line; the command exits with status 1."""
+
+
+def one_line(error: BaseException | None, most: int = 300) -> str:
+    """What another library's error says, as one line of at most so many characters; its type if it says nothing."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:most]

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from ontime.common.errors import OntimeError
+from ontime.common.errors import OntimeError, one_line
 from ontime.common.files import read_parquet
 from ontime.common.layout import TARGET, Layout
 from ontime.common.params import Section
@@ -61,11 +61,11 @@ def read_source(source: str) -> tuple[pd.DataFrame, str]:
         if error.__cause__ is None:
             raise OntimeError(f"data.source: {source}: not found") from None
         # fsspec says the same where a web server refuses or does not answer
-        raise OntimeError(f"data.source: {source}: cannot be read: {_one_line(error.__cause__)}") from None
+        raise OntimeError(f"data.source: {source}: cannot be read: {one_line(error.__cause__, 200)}") from None
     except ImportError as error:
         raise OntimeError(f"data.source: {source}: {error}") from None
     except Exception as error:  # each store raises its own classes; the person needs the reason in one line
-        raise OntimeError(f"data.source: {source}: cannot be read: {_one_line(error)}") from None
+        raise OntimeError(f"data.source: {source}: cannot be read: {one_line(error, 200)}") from None
     try:
         if name.endswith(".parquet"):
             frame = pd.read_parquet(io.BytesIO(content))
@@ -73,14 +73,10 @@ def read_source(source: str) -> tuple[pd.DataFrame, str]:
             text = gzip.decompress(content) if name.endswith(".gz") else content
             frame = pd.read_csv(io.BytesIO(text), low_memory=False)
     except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise OntimeError(f"data.source: {source}: not readable: {_one_line(error)}") from None
+        raise OntimeError(f"data.source: {source}: not readable: {one_line(error, 200)}") from None
     if frame.empty:
         raise OntimeError(f"data.source: {source}: the table has no rows")
     return frame.rename(columns=str), hashlib.sha256(content).hexdigest()
-
-
-def _one_line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
 def read_tables(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ontime.common import paths
-from ontime.common.errors import OntimeError
+from ontime.common.errors import OntimeError, one_line
 from ontime.model_deployment.inference.manifest import MANIFEST, check_contents, parse_manifest
 from ontime.release.registry import SHORT
 from ontime.repository.dvc import how_to_push
@@ -39,7 +39,7 @@ def check_lock(commit: str) -> None:
                     if stage.changed(allow_missing=True, upstream=list(graph.successors(stage)))
                 ]
         except DvcException as error:
-            raise OntimeError(f"commit {commit[:SHORT]}: DVC cannot read its graph: {_line(error)}") from None
+            raise OntimeError(f"commit {commit[:SHORT]}: DVC cannot read its graph: {one_line(error)}") from None
     if stale:
         raise OntimeError(
             f"commit {commit[:SHORT]}: {LOCK} is stale: {_few(stale)} would run; "
@@ -57,7 +57,7 @@ def check_remote(commit: str) -> None:
             missing = repo.data_status(granular=True, not_in_remote=True, remote_refresh=True)["not_in_remote"]
         except Exception as error:  # whatever the storage's own library raises
             name = repo.config["core"]["remote"]
-            raise OntimeError(f"DVC remote {name}: cannot be listed: {_line(error)}") from None
+            raise OntimeError(f"DVC remote {name}: cannot be listed: {one_line(error)}") from None
     if missing:
         locked = outputs(committed_lock(commit))
         incomplete = {next((out for out in locked if f"{name}/".startswith(f"{out}/")), name) for name in missing}
@@ -139,7 +139,3 @@ def _few(names: list[str]) -> str:
 
 def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]

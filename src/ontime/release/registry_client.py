@@ -13,7 +13,7 @@ from oras.container import Container
 from oras.logger import setup_logger
 from oras.provider import Registry
 
-from ontime.common.errors import OntimeError
+from ontime.common.errors import OntimeError, one_line
 from ontime.release.release_file import DIGEST
 
 SECONDS = 30
@@ -43,7 +43,7 @@ class _Session(Registry):  # type: ignore[misc]
                 if signed_in:
                     answer = self.session.request(method, url, headers=headers, **options)
         except requests.RequestException as error:
-            raise OntimeError(f"registry {self.hostname}: {_line(error)}") from None
+            raise OntimeError(f"registry {self.hostname}: {one_line(error)}") from None
         except Exception:  # whatever its ways to sign in raise without a login
             raise OntimeError(f"registry {self.hostname}: lets nobody in without a login: docker login") from None
         if answer.status_code in REFUSED:
@@ -150,7 +150,7 @@ class Repository:
                     raise OntimeError(f"{digest}: the registry holds other bytes under this digest")
             except requests.RequestException as error:
                 content.close()
-                raise OntimeError(f"registry {self._session.hostname}: {_line(error)}") from None
+                raise OntimeError(f"registry {self._session.hostname}: {one_line(error)}") from None
             except OntimeError:
                 content.close()
                 raise
@@ -166,7 +166,7 @@ def _open(host: str) -> _Session:
     try:
         challenge = session.get(f"{prefix}://{host}/v2/", timeout=SECONDS).headers.get("WWW-Authenticate", "")
     except requests.RequestException as error:
-        raise OntimeError(f"registry {host}: cannot be reached: {_line(error)}") from None
+        raise OntimeError(f"registry {host}: cannot be reached: {one_line(error)}") from None
     backend = "basic" if challenge.lower().startswith("basic") else "token"
     registry = _Session(hostname=host, insecure=loopback, auth_backend=backend)
     registry.session.trust_env = not loopback
@@ -180,7 +180,3 @@ def _object(content: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("not a JSON object")
     return found
-
-
-def _line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]

@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from ontime.common.errors import OntimeError
+from ontime.common.errors import OntimeError, one_line
 from ontime.common.files import is_cache_object
 from ontime.repository.dvc import cache_folder, show
 from ontime.repository.git import git
@@ -188,7 +188,7 @@ class _Remote:
         try:
             self._opened = self._stack.enter_context(Repo()).cloud.get_remote_odb(command="pull")
         except Exception as error:  # whatever a wrong setting raises
-            raise OntimeError(f"DVC remote: {_line(error)}") from None
+            raise OntimeError(f"DVC remote: {one_line(error)}") from None
 
 
 def _bring(wanted: Mapping[str, str], cache: Path, remote: _Remote, may_be_absent: bool = False) -> int:
@@ -243,7 +243,7 @@ def _get(remote: _Remote, target: Path, path: str, may_be_absent: bool) -> Path 
             f"output {path}: object {md5}: neither in DVC's cache nor in its remote; `dvc push` where it was made"
         ) from None
     except Exception as error:  # whatever the storage's own library raises
-        raise OntimeError(f"output {path}: object {md5}: not fetched: {_line(error)}") from None
+        raise OntimeError(f"output {path}: object {md5}: not fetched: {one_line(error)}") from None
     found = md5_of(target)
     if found != md5.removesuffix(LISTING):
         raise OntimeError(
@@ -259,7 +259,3 @@ def forget_listings() -> None:
 
     with Repo() as repo:
         repo.drop_data_index()
-
-
-def _line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]

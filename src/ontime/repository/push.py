@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ontime.common.errors import OntimeError
+from ontime.common.errors import OntimeError, one_line
 from ontime.repository.dvc import cache_folder
 from ontime.repository.lock_file import LOCK, read_lock
 from ontime.repository.objects import LISTING
@@ -45,7 +45,7 @@ def push_each() -> int:
     except OntimeError:
         raise
     except Exception as error:  # whatever the storage's own library raises
-        raise OntimeError(f"not pushed: {' '.join(str(error).split())[:300] or type(error).__name__}") from None
+        raise OntimeError(f"not pushed: {one_line(error)}") from None
     return sum(map(len, lacking))
 
 

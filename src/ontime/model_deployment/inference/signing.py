@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ontime.common import paths
-from ontime.common.errors import OntimeError
+from ontime.common.errors import OntimeError, one_line
 from ontime.common.files import is_cache_object, replacing
 from ontime.cores import usable_cores
 from ontime.model_deployment.inference.manifest import check_files, read_manifest
@@ -110,7 +110,7 @@ def sign_folder(model: Path, signature: Path, private_key: Path | None, trust_co
     except OntimeError:
         raise
     except Exception as error:  # keys and the network fail with many types
-        raise OntimeError(f"{private_key or 'keyless'}: cannot sign with it: {_line(error)}") from None
+        raise OntimeError(f"{private_key or 'keyless'}: cannot sign with it: {one_line(error)}") from None
 
 
 def _public_sigstore() -> bytes:
@@ -129,7 +129,7 @@ def _token() -> str:
     try:
         token: str | None = detect_credential("sigstore")
     except IdentityError as error:
-        raise OntimeError(f"keyless: {_line(error)}; does the job have `id-token: write`?") from None
+        raise OntimeError(f"keyless: {one_line(error)}; does the job have `id-token: write`?") from None
     if token is None:
         raise OntimeError("keyless: no OIDC token; run this in a workflow with `id-token: write`, or sign with a key")
     return token
@@ -162,7 +162,7 @@ def verify(model: Path, signature: Path, signer: Signer) -> None:
     except InvalidSignature:
         raise OntimeError(f"{signature}: not signed by {signer}, or changed since") from None
     except Exception as error:  # a broken signature file raises many types
-        reason = _line(error)
+        reason = one_line(error)
         if reason.startswith("Signature mismatch: "):
             raise OntimeError(f"{model}: not what was signed: {reason.removeprefix('Signature mismatch: ')}") from None
         raise OntimeError(f"{signature}: not signed by {signer}, or changed since: {reason}") from None
@@ -188,7 +188,3 @@ def _hashing() -> "object":
     hashing = Config().use_file_serialization(hashing_algorithm="sha256", max_workers=usable_cores())
     hashing.set_allow_symlinks(True)
     return hashing.set_ignored_paths(paths=[], ignore_git_paths=False)
-
-
-def _line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]
