@@ -55,7 +55,7 @@ def inputs(day: str, log: Path, model: Path, model_version: str, output: Path) -
     """
     reference = read_reference(model / REFERENCE)
     if not reference.compared_days:
-        raise OntimeError(f"{model / REFERENCE}: too few days to know what is usual")
+        raise OntimeError(f"{model / REFERENCE}: too few days; the model needs rows of more than 28 days")
     encoder = Encoder.from_vocabulary(read_json(model / VOCABULARY))
     if encoder.features != reference.bins.features:
         raise OntimeError(f"{model}: {REFERENCE} and {VOCABULARY} have different features")
