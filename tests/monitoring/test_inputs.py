@@ -1,59 +1,148 @@
-"""A day is compared with the sound days before it, and only what moved too far raises an alarm."""
+"""Each day of the log is compared with the sound days before it, and a second run changes nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
 
-from ontime.model_deployment.export.profile import Bins, Counts
-from ontime.model_deployment.export.reference import WINDOW_DAYS, Reference, make_reference
-from ontime.monitoring.inputs import shifts_of
+from ontime.encoder import Encoder
+from ontime.model_deployment.export.profile import Bins, quantile_edges
+from ontime.model_deployment.export.reference import REFERENCE, WINDOW_DAYS, make_reference
+from ontime.monitoring.days import ALARM
+from ontime.monitoring.inputs import PROBABILITY
+from ontime.monitoring.log import compacted
+from ontime.monitoring.monitor import command
+from tests.checkouts import TOP
 
-BINS = Bins({"weight": [-1.0, 0.0, 1.0], "steady": [-1.0, 0.0, 1.0]}, {"depot": 5}, [0.25, 0.5])
-DAYS = [f"2024-{month:02d}-{day:02d}" for month in range(1, 7) for day in range(1, 29)]
-K = 1.7
-
-
-def counted(random: np.random.Generator, level: float = 0.0, missing: float = 0.0) -> Counts:
-    """A day of 900 rows; `weight` has a level of its own each day, as weather has, and some of it is missing."""
-    matrix: npt.NDArray[np.float32] = random.normal(size=(900, 3)).astype(np.float32)
-    matrix[:, 0] += random.normal(scale=0.3) + level
-    matrix[random.random(900) < missing, 1] = np.nan
-    matrix[:, 2] = random.integers(2, 5, 900)
-    (counts,) = BINS.count(matrix, random.random(900), np.zeros(900, dtype=np.int64), 1)
-    return np.asarray(counts)
-
-
-@pytest.fixture(scope="module")
-def reference() -> Reference:
-    """Six months of sound days."""
-    random = np.random.default_rng(5)
-    return make_reference(BINS, DAYS, np.array([counted(random) for _ in DAYS]))
+VOCABULARY = {"numbers": ["weight", "probability"], "categories": {"depot": ["north", "south"]}}
+ENCODER = Encoder.from_vocabulary(VOCABULARY)
+REFERENCE_DAYS = [f"2024-{month:02d}-{day:02d}" for month in (1, 2, 3) for day in range(1, 26)]
+LIVE_DAYS = [f"2024-04-{day:02d}" for day in range(1, 6)]
+ROWS = 200
 
 
-def test_sound_days_raise_no_alarm_though_one_number_moves_every_day(reference: Reference) -> None:
-    random, sound = np.random.default_rng(6), dict[str, Counts]()
-    for day in (f"2024-07-{number:02d}" for number in range(1, 29)):
-        counts = counted(random)
-        assert not shifts_of(reference, sound, day, counts, K).alarms
-        sound[day] = counts
+def rows_of(random: np.random.Generator, depot: str | None = None) -> list[dict[str, Any]]:
+    """A day's requests; one feature is called like a column of the log."""
+    return [
+        {
+            "weight": None if random.random() < 0.1 else round(float(random.normal()), 3),
+            "probability": float(random.integers(0, 9)),
+            "depot": depot or str(random.choice(["north", "south"])),
+        }
+        for _ in range(ROWS)
+    ]
 
 
-@pytest.mark.parametrize(("fault", "column"), [({"level": 4.0}, 0), ({"missing": 0.05}, 1), ({"missing": 1.0}, 1)])
-def test_a_fault_raises_an_alarm_for_its_column_alone(
-    reference: Reference, fault: dict[str, float], column: int
-) -> None:
-    found = shifts_of(reference, {}, "2024-07-01", counted(np.random.default_rng(7), **fault), K)
-    assert found.alarms == [column]
-    assert found.found[column] > found.limit[column]
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model's reference, and a log of five days, in the fourth of which all depots are unknown."""
+    random = np.random.default_rng(11)
+    days = [ENCODER.transform(_columns(rows_of(random))) for _ in REFERENCE_DAYS]
+    matrix = np.concatenate(days)
+    edges = {name: quantile_edges(matrix[:, place]) for place, name in enumerate(VOCABULARY["numbers"])}
+    bins = Bins(edges, {"depot": 4}, [0.25, 0.5, 0.75])
+    group = np.repeat(np.arange(len(days)), ROWS)
+    counts = bins.count(matrix, random.random(len(matrix)), group, len(days))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / REFERENCE).write_text(make_reference(bins, REFERENCE_DAYS, counts).as_text())
+    (tmp_path / "model" / "vocabulary.json").write_text(json.dumps(VOCABULARY))
+    lines = []
+    for day in LIVE_DAYS:
+        for row, features in enumerate(rows_of(random, "overseas" if day == LIVE_DAYS[3] else None)):
+            content = {
+                "time": f"{day}T08:00:00.000+00:00",
+                "event": "prediction",
+                "request_id": f"{day}-{row}",
+                "row": 0,
+                "model": "parcels",
+                "model_version": "1.1.0" if row % 10 else "1.0.0",
+                "probability": float(random.random()),
+                "decision": False,
+                "features": features,
+            }
+            lines.append(json.dumps(content).encode())
+    compacted(lines, str(tmp_path / "log"))
+    (tmp_path / "params.yaml").write_bytes((TOP / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-def test_a_day_is_compared_with_the_newest_sound_days_before_it(reference: Reference) -> None:
-    random = np.random.default_rng(8)
-    sound = {day: counted(random) for day in ("2024-07-01", "2024-07-02", "2024-07-09")}
-    found = shifts_of(reference, sound, "2024-07-04", counted(random), K)
-    assert found.compared_with == [*DAYS[-WINDOW_DAYS + 2 :], "2024-07-01", "2024-07-02"]
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in ENCODER.features}
 
 
-def test_what_moved_farthest_beyond_its_limit_comes_first(reference: Reference) -> None:
-    found = shifts_of(reference, {}, "2024-07-01", counted(np.random.default_rng(9), level=3.0, missing=1.0), K)
-    assert found.alarms == [1, 0]
+def monitor(day: str) -> tuple[int, str]:
+    """Exit status and output of the command."""
+    arguments = ["inputs", day, "--log", "log", "--model", "model", "--model-version", "1.1.0"]
+    done = CliRunner().invoke(command, arguments, catch_exceptions=True)
+    return done.exit_code, done.output + str(done.exception or "")
+
+
+def test_a_sound_day_is_told_with_all_its_rows_and_those_of_one_version_as_answers(checkout: Path) -> None:
+    status, output = monitor(LIVE_DAYS[2])
+    assert status == 0, output
+    assert output.startswith(
+        f"## Inputs on {LIVE_DAYS[2]}: no input moved too far\n\n200 predictions, compared with 28 "
+    )
+    found = json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[2]}.json").read_text())
+    assert (found["rows"], found["alarms"], len(found["compared_with"])) == (ROWS, [], WINDOW_DAYS)
+    assert list(found["inputs"]) == ["weight", "probability", "depot", PROBABILITY]
+    assert sum(found["counts"][-4:]) == ROWS - ROWS // 10
+
+
+def test_a_fault_is_named_and_its_day_is_left_out_afterwards(checkout: Path) -> None:
+    status, output = monitor(LIVE_DAYS[3])
+    assert (status, "1 of 4 inputs moved too far" in output) == (ALARM, True)
+    assert "| depot | " in output
+    status, output = monitor(LIVE_DAYS[4])
+    assert status == 0, output
+    found = json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[4]}.json").read_text())
+    assert found["compared_with"][-3:] == LIVE_DAYS[:3]
+
+
+def test_the_metrics_are_prometheus_text(checkout: Path) -> None:
+    monitor(LIVE_DAYS[3])
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families((checkout / "monitoring" / "inputs.prom").read_text())
+    }
+    shift, limit = (
+        {sample.labels["input"]: sample.value for sample in families[f"ontime_monitor_input_{name}"].samples}
+        for name in ("shift", "shift_limit")
+    )
+    assert [name for name in shift if shift[name] > limit[name]] == ["depot"]
+    assert families["ontime_monitor_rows"].samples[0].value == ROWS
+
+
+def test_a_second_run_gives_the_same_bytes_and_more_lines_a_new_count(checkout: Path) -> None:
+    monitor(LIVE_DAYS[4])
+    first = {path: path.read_bytes() for path in (checkout / "monitoring").rglob("*.*")}
+    assert len(first) == len(LIVE_DAYS) + 1
+    monitor(LIVE_DAYS[4])
+    assert {path: path.read_bytes() for path in (checkout / "monitoring").rglob("*.*")} == first
+    late = {
+        "time": f"{LIVE_DAYS[0]}T23:59:59.999+00:00",
+        "event": "prediction",
+        "request_id": "late",
+        "row": 0,
+        "model": "parcels",
+        "model_version": "1.1.0",
+        "probability": 0.5,
+        "decision": True,
+        "features": {},
+    }
+    compacted([json.dumps(late).encode()], "log")
+    monitor(LIVE_DAYS[4])
+    assert json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[0]}.json").read_text())["rows"] == ROWS + 1
+
+
+@pytest.mark.parametrize("day", ["2024-04-20", "2024-02-01", "yesterday"])
+def test_a_day_without_rows_is_one_line(checkout: Path, day: str) -> None:
+    status, output = monitor(day)
+    assert status == 1
+    assert f"has no predictions of {day} after the reference, which ends on 2024-03-25" in output
+    assert not (checkout / "monitoring" / "inputs.prom").exists()
