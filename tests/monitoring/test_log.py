@@ -60,6 +60,7 @@ def test_a_file_for_each_version_and_day_has_the_rows_with_their_features(tmp_pa
         "request_id",
         "row",
         "event",
+        "key",
         "model",
         "probability",
         "decision",
@@ -68,6 +69,7 @@ def test_a_file_for_each_version_and_day_has_the_rows_with_their_features(tmp_pa
         "feature_weight",
     ]
     assert found["feature_weight"].tolist() == [1.5] * 60
+    assert found["key"].isna().all()
     assert set(found["feature_depot"]) == {"north"}
     assert len(pd.read_parquet(tmp_path)) == 121
 

@@ -19,7 +19,7 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.export.profile import Counts
 from ontime.model_deployment.export.reference import REFERENCE, Reference, read_reference
 from ontime.model_deployment.inference.manifest import VOCABULARY
-from ontime.monitoring.days import ALARM, day_options, files_by_day, kept
+from ontime.monitoring.days import Checked, Day, Finding, day_options, files_by_day, kept, say
 from ontime.monitoring.log import FEATURE
 from ontime.monitoring.settings import Monitor
 from ontime.monitoring.shifts import Shifts, shifts_of
@@ -32,11 +32,21 @@ MOST_ROWS = 10
 
 @click.command(name="inputs")
 @day_options
-def command(day: str, log: Path, model: Path, model_version: str, output: Path) -> None:
+def command(day: Day) -> None:
     """Compare the inputs of DAY, as in 2013-07-01, with the days before it; exit status 3 if one moved too far.
 
     Inputs are those of all versions, since a canary's requests are the stable version's too.
     """
+    say(check(day))
+
+
+def check(where: Day) -> Checked:
+    """Compare the inputs of a day with the sound days before it, and write what is kept of them.
+
+    Raises:
+        OntimeError: the model has no reference of more than 28 days, or the log has no predictions of the day.
+    """
+    day, log, model, model_version, output = where.day, where.log, where.model, where.model_version, where.output
     reference = read_reference(model / REFERENCE)
     if not reference.compared_days:
         raise OntimeError(f"{model / REFERENCE}: too few days; the model needs rows of more than 28 days")
@@ -68,9 +78,8 @@ def command(day: str, log: Path, model: Path, model_version: str, output: Path) 
         if content != known:
             write_json(path, content)
     write_text(output / "inputs.prom", metrics_of(content))
-    click.echo(summary(content))
-    if content["alarms"]:
-        click.get_current_context().exit(ALARM)
+    moved = ((name, content["inputs"][name]) for name in content["alarms"])
+    return Checked("inputs", [Finding(name, one["shift"], one["limit"]) for name, one in moved], summary(content))
 
 
 def count_rows(files: list[Path], encoder: Encoder, reference: Reference, model_version: str) -> Counts:
@@ -117,7 +126,10 @@ def metrics_of(content: dict[str, Any]) -> str:
         *gauge(
             "ontime_monitor_day_timestamp_seconds",
             "Beginning of the day that was looked at.",
-            [({}, midnight(content["day"]))],
+            [({"check": "inputs"}, midnight(content["day"]))],
+        ),
+        *gauge(
+            "ontime_monitor_alarms", "Causes of an alarm on the day.", [({"check": "inputs"}, len(content["alarms"]))]
         ),
         *gauge("ontime_monitor_rows", "Predictions of the day.", [({}, content["rows"])]),
         *gauge(

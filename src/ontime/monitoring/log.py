@@ -24,7 +24,7 @@ from ontime.model_deployment.inference.prediction_log import PredictionLine
 
 ROWS_AT_ONCE = 200_000
 FILE = "predictions.parquet"
-COLUMNS = ["time", "request_id", "row", "event", "model", "probability", "decision"]
+COLUMNS = ["time", "request_id", "row", "event", "key", "model", "probability", "decision"]
 """Columns before the features, whose names begin with `FEATURE`."""
 FEATURE = "feature_"
 IDENTITY = ["time", "request_id", "row", "event"]
@@ -109,7 +109,7 @@ def _parsed(line: bytes) -> tuple[tuple[str, str], dict[str, Any]] | str:
     features = {} if found.features is msgspec.UNSET else found.features
     if time is None or VERSION.fullmatch(found.model_version) is None or not _is_flat(features):
         return "unreadable"
-    row = {name: getattr(found, name) for name in COLUMNS}
+    row = {name: getattr(found, name) for name in COLUMNS} | {"key": None if found.key is msgspec.UNSET else found.key}
     return (found.model_version, time[1]), row | {f"{FEATURE}{name}": value for name, value in features.items()}
 
 
@@ -154,6 +154,7 @@ def _typed(rows: Any) -> Any:
     """Features in the order of their names; a number everywhere is a number, else all its values are text."""
     features = sorted(name for name in rows.columns if name.startswith(FEATURE))
     typed = rows[[*COLUMNS, *features]].copy()
+    typed["key"] = typed["key"].astype("str")
     for name in features:
         values = [None if value is None or value != value else value for value in typed[name]]
         if any(isinstance(value, str) for value in values):

@@ -28,6 +28,7 @@ class PredictionLine(msgspec.Struct, gc=False):
     """One predicted row, by its place in the request from 0 on; a missing number in `features` is NaN, in JSON null.
 
     `event` is `prediction`, or `shadow` for a model beside the one that answers, whose lines leave out the features.
+    `key` names what the row is about, if the caller sent one.
     """
 
     time: str
@@ -41,3 +42,4 @@ class PredictionLine(msgspec.Struct, gc=False):
     features: Any = UNSET
     trace_id: str | UnsetType = UNSET
     span_id: str | UnsetType = UNSET
+    key: str | UnsetType = UNSET
