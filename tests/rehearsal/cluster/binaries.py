@@ -34,6 +34,7 @@ PACKAGES = {
     "git": "git",
     "gpg": "gpg",
     "ip": "iproute2",
+    "modprobe": "kmod",
     "nft": "nftables",
     "podman": "podman",
     "prometheus": "prometheus",
