@@ -533,7 +533,8 @@ def test_9_no_pod_of_the_model_reads_a_secret(story: Story) -> None:
 @needs("4_argo_cd_brings_it_into_an_empty_cluster")
 def test_9_the_cluster_refuses_pods_that_are_not_committed(story: Story, figures: dict[str, Any]) -> None:
     stable = story.pods("staging")
-    (running, *_) = story.rig.get("replicasets", namespace="ontime-staging")["items"]
+    sets = story.rig.get("replicasets", namespace="ontime-staging")["items"]
+    (running,) = (one for one in sets if one["spec"]["replicas"])
     foreign = f"{story.image}@{digest_of('foreign')}"
 
     def with_container(**changes: Any) -> dict[str, Any]:

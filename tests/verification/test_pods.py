@@ -11,6 +11,7 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.release.release_file import parse, path_of, render
+from ontime.repository.yaml_files import editing
 from ontime.verification import running
 from ontime.verification.pods import check_specification, pod_template
 from ontime.verification.release import Checks
@@ -60,6 +61,30 @@ def pod() -> dict[str, Any]:
 def test_a_pod_as_the_cluster_makes_it_is_let_pass(pod: dict[str, Any], template: dict[str, Any]) -> None:
     running.check_pod(pod, RELEASE)
     check_specification(pod, template)
+
+
+COMPONENT = """\
+apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patches:
+  - target: {kind: Rollout}
+    patch: |
+      - {op: replace, path: /spec/template/spec/terminationGracePeriodSeconds, value: 77}
+"""
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_an_overlay_may_take_a_component_from_anywhere_in_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_sources(tmp_path)
+    (tmp_path / "team").mkdir()
+    (tmp_path / "team" / "kustomization.yaml").write_text(COMPONENT)
+    with editing(tmp_path / "deployment/kubernetes/overlays/staging/kustomization.yaml") as content:
+        content["components"].append("../../../../team")
+    commit(tmp_path, "Wait longer")
+    monkeypatch.chdir(tmp_path)
+    assert pod_template("staging", "HEAD")["spec"]["terminationGracePeriodSeconds"] == 77
 
 
 def test_an_amount_may_be_written_in_another_way(pod: dict[str, Any], template: dict[str, Any]) -> None:

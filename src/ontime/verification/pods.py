@@ -68,9 +68,10 @@ def pod_template(stage: str, commit: str) -> dict[str, Any]:
         OntimeError: kubectl cannot render them, or they have no Rollout.
     """
     with tempfile.TemporaryDirectory(prefix="ontime-pods-") as folder:
-        archive = tried_bytes("archive", "--format=tar", commit, str(OVERLAYS.parent))
+        # the whole tree, because an overlay may take resources and components from anywhere in it
+        archive = tried_bytes("archive", "--format=tar", commit)
         if archive is None:
-            raise OntimeError(f"{OVERLAYS.parent}: not in commit {commit}")
+            raise OntimeError(f"{commit}: no commit of this repository")
         with tarfile.open(fileobj=io.BytesIO(archive)) as content:
             content.extractall(folder, filter="data")
         text = kubectl("kustomize", str(Path(folder) / OVERLAYS / stage)).replace(f"{folder}/", "")
