@@ -128,7 +128,7 @@ def graph_run(tmp_path_factory: pytest.TempPathFactory, parcels: pd.DataFrame) -
         per_family = [(name, family) for family in FAMILIES for name in ("train", "evaluate")]
         first, last = (
             [("ingest",), ("validate",), ("featurize",), ("split",)],
-            [("baselines",), ("select",), ("export",)],
+            [("baselines",), ("select",), ("forward",), ("export",)],
         )
         for arguments in [*first, *per_family, *last]:
             reads["@".join(arguments)] = run_and_watch(*arguments)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ontime.backtest.forward import Forward
 from ontime.common.params import PARAMS_FILE, Section, check, read_params
 from ontime.data_processing.split import Split
 from ontime.datasets.source import Data
@@ -25,6 +26,7 @@ class Params(Section):
     decision: Decision
     evaluate: Evaluate
     select: Select
+    forward: Forward
     gate: Gate
     export: Export
     tune: Tune

@@ -71,6 +71,20 @@ class Family(ABC):
             The fitted model and its history, one entry per step.
         """
 
+    @classmethod
+    @abstractmethod
+    def fit_all(cls, rows: Rows, encoder: "Encoder", parameters: Any, seed: int, steps: int, progress: bool) -> Self:
+        """Fit on all rows, none of which decides when to stop.
+
+        Args:
+            steps: what `kept_steps` says of a `fit` with validation rows.
+        """
+
+    @staticmethod
+    def kept_steps(history: History) -> int:
+        """Epochs, trees or iterations in the model that `fit` returned with this history: by default all."""
+        return int(history[-1]["step"])
+
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write the model into a folder of its own; the same bytes for the same model."""
