@@ -35,9 +35,13 @@ Predict = Callable[[Matrix], Probability]
 
 
 class Train(Section):
-    """One section per model family, which its `Parameters` check, and the seed that all share."""
+    """One section per model family, which its `Parameters` check, and what all share.
+
+    `refit`: the champion's family is fitted once more on training and validation rows, and that model is served.
+    """
 
     seed: Annotated[int, Field(ge=0)]
+    refit: bool
     logistic_regression: dict[str, Any]
     random_forest: dict[str, Any]
     gradient_boosting: dict[str, Any]
