@@ -23,7 +23,10 @@ UNREAD_PACKAGES = (
 """What works on the graph's outputs or on the repository: a change there makes no stage stale."""
 OF_THE_CHAMPION = {"refit", "forward", "export"}
 """Stages that work on whichever family is champion."""
-UNREAD_MODULES = ("operations", "parameters", "model_training/tune", "model_deployment/inference/signing")
+UNREAD_MODULES = (
+    *("operations", "parameters", "model_training/tune", "model_deployment/inference/signing"),
+    *(f"backtest/{name}" for name in ("backtest", "fits", "policies", "settings", "tables")),
+)
 
 
 @dataclass(frozen=True)
@@ -230,4 +233,8 @@ def test_a_section_that_no_stage_reads_makes_none_stale(repository: Any, stages:
     content = YAML(typ="safe", pure=True).load(Path(repository.root_dir) / "params.yaml")
     assert concerned(repository, {**content, "monitoring": {"a": 1}}) == set()
     unread = {leaf for leaf in leaves_of() if not any(covered(leaf, stage.parameters) for stage in stages.values())}
-    assert unread == {leaf for leaf in leaves_of() if leaf.startswith(("gate.", "monitor.", "tune."))} != set()
+    assert (
+        unread
+        == {leaf for leaf in leaves_of() if leaf.startswith(("gate.", "monitor.", "retraining.", "tune."))}
+        != set()
+    )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ontime.backtest.forward import Forward
+from ontime.backtest.settings import Retraining
 from ontime.common.params import PARAMS_FILE, Section, check, read_params
 from ontime.data_processing.split import Split
 from ontime.datasets.source import Data
@@ -31,6 +32,7 @@ class Params(Section):
     export: Export
     tune: Tune
     monitor: Monitor
+    retraining: Retraining
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

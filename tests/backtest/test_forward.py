@@ -11,12 +11,12 @@ from ontime.backtest.forward import blocks, forward
 from ontime.common import paths
 from ontime.common.files import read_json, read_parquet, sha256, write_json
 from ontime.common.layout import TARGET, Layout
-from ontime.model_training.families import family
+from ontime.model_training.logistic_regression import LogisticRegressionParameters
 from ontime.model_training.recipe import Recipe, champion_recipe
 from tests.commands import run_command
 
 LAYOUT = Layout(["parcel"], "sent", ["weight"], ["depot"])
-RECIPE = Recipe("logistic_regression", family("logistic_regression").Parameters(C=0.1, max_iter=50), 0, 1)
+RECIPE = Recipe("logistic_regression", LogisticRegressionParameters(C=0.1, max_iter=50), 0, 1)
 
 
 @pytest.fixture
@@ -24,14 +24,14 @@ def rows() -> pd.DataFrame:
     """Twelve days of rows in disorder; one has no time."""
     random = np.random.default_rng(0)
     weight = random.normal(size=600)
-    sent = pd.date_range("2024-01-01T12:00Z", periods=600, freq="27min").to_series(index=range(600))
+    sent = pd.Series(pd.date_range("2024-01-01T12:00Z", periods=600, freq="27min"))
     frame = pd.DataFrame(
         {
             "parcel": np.arange(600),
             "sent": sent.where(np.arange(600) != 300),
             "weight": weight,
             "depot": random.choice(["north", "south"], 600),
-            TARGET: pd.array(random.random(600) < 1 / (1 + np.exp(-weight)), dtype="Int8"),
+            TARGET: pd.Series(random.random(600) < 1 / (1 + np.exp(-weight))).astype("Int8"),
         }
     )
     return frame.sample(frac=1, random_state=1, ignore_index=True)

@@ -73,11 +73,13 @@ class LogisticRegression(ScikitLearnModel):
             handle_unknown="ignore",
             sparse_output=False,
         )
-        steps = [("numbers", numbers, list(range(count))), ("codes", codes, list(range(count, len(encoder.features))))]
+        parts = [("numbers", numbers, list(range(count))), ("codes", codes, list(range(count, len(encoder.features))))]
         classifier = linear_model.LogisticRegression(
             C=parameters.C, max_iter=parameters.max_iter, solver="newton-cholesky"
         )
-        model = Pipeline([("columns", ColumnTransformer([s for s in steps if s[2]])), ("classifier", classifier)])
+        model = Pipeline(
+            [("columns", ColumnTransformer([part for part in parts if part[2]])), ("classifier", classifier)]
+        )
         if progress:
             model.set_params(verbose=True)
         model.fit(*rows)
