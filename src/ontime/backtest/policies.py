@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from ontime.backtest.fits import AUC_DAYS, Fits, Fitted
-from ontime.backtest.settings import PolicyName
 from ontime.common.arrays import Labels, Probability
 
+PolicyName = Literal["never", "schedule", "label_alarm", "challenger", "significant_challenger"]
 DEVIATIONS = 3
 """Standard deviations below its mean at which the ROC AUC of `AUC_DAYS` days is an alarm."""
 RESAMPLES = 2000

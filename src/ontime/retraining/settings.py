@@ -32,7 +32,7 @@ NOT_SET = {
     "gate": "it judges what is trained",
     "monitor": "it judges what is served",
     "forward": "it makes the limits of what is served",
-    "retraining": "it says when a model is trained",
+    "retraining": "it decides when a model is trained",
 }
 """Parameters that a pull request by a person changes, and why."""
 
