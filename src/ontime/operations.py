@@ -17,6 +17,7 @@ OPERATIONS = {
     "smoke-test": "ontime.model_deployment.service.smoke",
     "log": "ontime.monitoring.log",
     "monitor": "ontime.monitoring.monitor",
+    "backtest": "ontime.backtest.backtest",
     "score": "ontime.model_deployment.batch.score",
     "image": "ontime.release.image",
     "saved-model": "ontime.model_deployment.export.saved_model",

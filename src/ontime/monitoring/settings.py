@@ -1,9 +1,15 @@
-"""The section `monitor` of `params.yaml`."""
+"""The sections `monitor` and `retraining` of `params.yaml`."""
 
-from ontime.common.params import Positive, Section
+from ontime.common.params import Count, Positive, Section
 
 
 class Monitor(Section):
-    """`k`: how many times as far as on any day of the reference an input may move."""
+    """How much an input may move: `k` times as far as on any day of the reference."""
 
     k: Positive
+
+
+class Retraining(Section):
+    """When a challenger is trained: `every_days` is the age of the served model's newest row."""
+
+    every_days: Count
