@@ -16,6 +16,7 @@ OPERATIONS = {
     "serve": "ontime.model_deployment.service.server",
     "smoke-test": "ontime.model_deployment.service.smoke",
     "log": "ontime.monitoring.log",
+    "labels": "ontime.monitoring.label_table",
     "monitor": "ontime.monitoring.monitor",
     "score": "ontime.model_deployment.batch.score",
     "image": "ontime.release.image",

@@ -139,7 +139,7 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
         OntimeError: the target has no row of either class.
     """
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
-    frame = pd.DataFrame({ROW: np.arange(len(rows))}) if layout.key == [ROW] else rows[layout.key].copy()
+    frame = _keys(rows, layout)
     if layout.time:
         frame[layout.time] = rows[layout.time]
     for name in layout.numbers:
@@ -151,6 +151,20 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
         frame[name] = rows[name].astype("str").mask(rows[name].isna())
     frame[TARGET] = binary_target(rows[options.target], options.positive)
     return frame[layout.columns]
+
+
+def labels(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
+    """Key and `target`, 0, 1 or missing, of each row of the raw table; it does not say since when that is known.
+
+    Raises:
+        OntimeError: the target has no row of either class.
+    """
+    rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
+    return _keys(rows, layout).assign(**{TARGET: binary_target(rows[options.target], options.positive)})
+
+
+def _keys(rows: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    return pd.DataFrame({ROW: np.arange(len(rows))}) if layout.key == [ROW] else rows[layout.key].copy()
 
 
 def binary_target(values: "pd.Series[Any]", positive: Any) -> "pd.Series[Any]":
