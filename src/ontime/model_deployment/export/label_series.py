@@ -37,13 +37,28 @@ class Usual(BaseModel):
     limit: int | float
 
 
-class LabelLimits(BaseModel):
+class GroupRate(BaseModel):
+    """What needs no model: the past rate of a row's group, and from which rate on it warns.
+
+    `columns` are the group's, `rates` by their values joined by `/`; `base` is the rate of a group that is new.
+    """
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+    columns: list[str]
+    threshold: int | float
+    base: int | float
+    rates: dict[str, int | float]
+
+
+class LabelReference(BaseModel):
     """The part `labels` of `reference.json`; `series` is empty where there are too few days."""
 
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
     days: int
     series: list[Usual] = Field(default_factory=list)
+    group_rate: GroupRate | None = None
 
     def by_series(self) -> dict[Series, Usual]:
         """By name and segment."""
@@ -66,7 +81,7 @@ def sums_by_day(rows: pd.DataFrame, time: str, slices: list[str]) -> dict[str, S
     return found
 
 
-def limits_of(days: Sequence[Sums]) -> LabelLimits:
+def limits_of(days: Sequence[Sums]) -> LabelReference:
     """Measure the series on sound days, oldest first, each predicted by a model of earlier days.
 
     Limits are the same number of standard deviations for the series of all rows, and another one for those of segments.
@@ -74,7 +89,7 @@ def limits_of(days: Sequence[Sums]) -> LabelLimits:
     weeks are drawn, so that a week of bad weather stays one.
     """
     if len(days) < EPISODE_DAYS:
-        return LabelLimits(days=len(days))
+        return LabelReference(days=len(days))
     segments, measures, bins = stacked(days)
     series = list(shifts(segments, measures[:0], bins[:0]))
     found = _by_window(segments, measures, bins)
@@ -89,7 +104,7 @@ def limits_of(days: Sequence[Sums]) -> LabelLimits:
     for group in (of_all, ~of_all):
         if group.any():
             limit[group] = least_deviations([np.nanmax(values[:, group], axis=1, initial=0) for values in away])
-    return LabelLimits(
+    return LabelReference(
         days=len(days),
         series=[
             Usual(

@@ -111,6 +111,16 @@ def expected_roc_auc(rows: Floats) -> Floats:
     return roc_auc(rows, rows * (np.arange(BINS) + 0.5) / BINS)
 
 
+def quality(sums: Sums) -> dict[str, dict[str, float]]:
+    """ROC AUC and log loss of labelled rows (`truth`), and as their probabilities alone expect them (`expected`)."""
+    rows, events = sums.bins.astype(np.float64)
+    count, _, _, loss, expected_loss = sums.segments[ALL]
+    return {
+        "roc_auc": {"truth": float(roc_auc(rows, events)), "expected": float(expected_roc_auc(rows))},
+        "log_loss": {"truth": float(loss / count), "expected": float(expected_loss / count)},
+    }
+
+
 def shifts(segments: Sequence[str], measures: Floats, bins: npt.NDArray[np.int64]) -> dict[Series, Floats]:
     """How far what happened is from what was expected, by series and segment, in each of several windows.
 
