@@ -5,10 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 from ontime.common.errors import OntimeError
+from ontime.common.files import write_parquet
 from ontime.datasets import flights
 from ontime.datasets.keys import key_text
+from ontime.datasets.schema import infer_schema
+from ontime.datasets.source import Data
+from ontime.monitoring.label_source import read_labels
+from ontime.monitoring.label_table import label_table
 from tests.checkouts import TOP
 from tests.commands import run_command
 
@@ -42,6 +48,20 @@ def test_each_row_of_every_partition_has_its_key_and_its_label(checkout: Path, r
     first = (checkout / "labels.parquet").read_bytes()
     run_command("labels", "labels.parquet")
     assert (checkout / "labels.parquet").read_bytes() == first
+
+
+def test_a_forks_table_says_not_since_when_a_label_is_known(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"id": [7, 8, 9], "size": [1.5, 2, 3], "ok": ["yes", "no", None]})
+    write_parquet(rows, tmp_path / "table" / "table.parquet")
+    (tmp_path / "schema").mkdir()
+    YAML().dump(infer_schema(rows, ["id"]), tmp_path / "schema" / "table.yaml")
+    data = Data(source="rows.csv", options={"target": "ok", "positive": "yes", "key": ["id"]})
+    found = label_table(data, tmp_path, tmp_path / "schema")
+    assert found["key"].tolist() == ["7", "8", "9"]
+    assert found["target"].fillna(-1).tolist() == [1, 0, -1]
+    assert found["known_at"].isna().all()
+    write_parquet(found, tmp_path / "labels.parquet")
+    pd.testing.assert_frame_equal(read_labels(str(tmp_path / "labels.parquet")), found, check_dtype=False)
 
 
 def test_labels_are_written_as_parquet_alone(checkout: Path) -> None:

@@ -88,7 +88,7 @@ def _targets(values: "pd.Series[Any]", where: str) -> "pd.Series[Any]":
 
 def _times(rows: pd.DataFrame, where: str) -> "pd.Series[Any]":
     if KNOWN_AT not in rows or rows[KNOWN_AT].isna().all():
-        return pd.Series(pd.NaT, index=rows.index).astype("datetime64[us, UTC]")
+        return pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us, UTC]")
     times = parse_times(rows[KNOWN_AT])
     if not pd.api.types.is_datetime64_any_dtype(times):
         raise OntimeError(f"{where}: {KNOWN_AT}: expected times such as 2013-07-01T10:00:00Z")

@@ -28,20 +28,20 @@ def command(output: Path) -> None:
     """Write the key and the label of every row of the raw tables to OUTPUT, a parquet file."""
     if output.suffix != ".parquet":
         raise OntimeError(f"{output}: labels are written as parquet; name a file that ends in .parquet")
-    table = label_table(load_section("data", Data), paths.RAW)
+    table = label_table(load_section("data", Data), paths.RAW, paths.SCHEMA)
     write_parquet(table, output)
     click.echo(f"{output}: {len(table):,} rows, {int(table[TARGET].notna().sum()):,} with a label")
 
 
-def label_table(data: Data, raw: Path) -> pd.DataFrame:
+def label_table(data: Data, raw: Path, schema: Path) -> pd.DataFrame:
     """Key, target and known_at of every row of the raw tables, by partition and in its order."""
     dataset = dataset_of(data.source)
     options = check(dataset.Options, data.options, "params.yaml: data.options")
-    layout = dataset.layout(options, load_schemas(paths.SCHEMA))
+    layout = dataset.layout(options, load_schemas(schema))
     parts = [
         dataset.labels(raw, partition, options, layout) for partition in partitions(raw / dataset.PARTITIONED_TABLE)
     ]
     rows = pd.concat(parts, ignore_index=True)
     if KNOWN_AT not in rows:
-        rows[KNOWN_AT] = pd.Series(pd.NaT, index=rows.index).astype("datetime64[us, UTC]")
+        rows[KNOWN_AT] = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us, UTC]")
     return pd.DataFrame({KEY: key_text(rows, layout.key), TARGET: rows[TARGET], KNOWN_AT: rows[KNOWN_AT]})
