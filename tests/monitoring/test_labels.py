@@ -45,7 +45,7 @@ def rows_of(seed: int, days: list[str], odds: dict[str, float] | None = None) ->
 
 def lines_of(rows: pd.DataFrame, hour: int = 8, version: str = "1.1.0") -> list[bytes]:
     """Rows as lines of the service's log."""
-    records: list[dict[str, Any]] = rows.to_dict(orient="records")
+    records = rows.to_dict(orient="records")
     return [
         json.dumps(
             {
