@@ -18,6 +18,7 @@ OPERATIONS = {
     "log": "ontime.monitoring.log",
     "labels": "ontime.monitoring.label_table",
     "monitor": "ontime.monitoring.monitor",
+    "backtest": "ontime.backtest.backtest",
     "score": "ontime.model_deployment.batch.score",
     "image": "ontime.release.image",
     "saved-model": "ontime.model_deployment.export.saved_model",

@@ -15,6 +15,7 @@ BASELINES = ("base_rate", "group_rate")
 """Answers that need no model, judged in runs of these names."""
 SELECTION = Path("models/selection.json")
 FORWARD = Path("models/forward/predictions.parquet")
+REFIT = Path("models/refit")
 CHAMPION = Path("models/champion")
 
 

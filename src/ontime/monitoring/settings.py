@@ -1,4 +1,4 @@
-"""The section `monitor` of `params.yaml`."""
+"""The sections `monitor` and `retraining` of `params.yaml`."""
 
 from typing import Annotated
 
@@ -19,3 +19,9 @@ class Monitor(Section):
     sample_rows: Count
     skew_share: Annotated[float, Field(ge=0, lt=1)]
     watermark_hours: Annotated[float, Field(ge=0)]
+
+
+class Retraining(Section):
+    """When a challenger is trained: `every_days` is the age of the served model's newest row."""
+
+    every_days: Count

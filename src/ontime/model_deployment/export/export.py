@@ -1,9 +1,9 @@
 """Export the champion so that it can be served and checked without the packages that trained it.
 
-In: the champion's run and metrics, vocabulary, training and validation rows, `data/features.yaml`. Out:
-`models/champion/` with `model.onnx`, `vocabulary.json`, `golden.json` (records with their probabilities), `page.json`
-(what the service's page is built from), `manifest.json` and `MODEL_CARD.md`; of a model of trees `trees.npy`, their
-nodes; of rows with a time `reference.json`, their counts by day.
+In: the model of `models/refit` and its test metrics, the champion's run, vocabulary, training and validation rows,
+`data/features.yaml`. Out: `models/champion/` with `model.onnx`, `vocabulary.json`, `golden.json` (records with their
+probabilities), `page.json` (what the service's page is built from), `manifest.json` and `MODEL_CARD.md`; of a model of
+trees `trees.npy`, their nodes; of rows with a time `reference.json`, their counts by day.
 """
 
 from importlib.metadata import version
@@ -27,7 +27,7 @@ from ontime.data_processing.split import Split
 from ontime.datasets.features import load_features
 from ontime.datasets.source import Data
 from ontime.encoder import Encoder
-from ontime.model_deployment.export.model_card import model_card
+from ontime.model_deployment.export.model_card import BEFORE_REFIT, model_card
 from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probability, to_onnx
 from ontime.model_deployment.export.page import PageTexts, make_page
 from ontime.model_deployment.export.reference import REFERENCE
@@ -68,7 +68,7 @@ def command() -> None:
     champion = selection["champion"]
     run = paths.training_run(champion)
     encoder = load_encoder()
-    model = load_model(champion, run / "model")
+    model = load_model(champion, paths.REFIT / "model")
     predict = model.probability
     matrix, _ = load_rows("validation", encoder)
     content = to_onnx(champion, model, len(encoder.features))
@@ -80,9 +80,14 @@ def command() -> None:
         trees = Trees(nodes, len(encoder.features), scale)
         check_parity(TREES, trees.probability(sample), predict(sample))
     vocabulary = read_json(paths.VOCABULARY)
-    metrics = {part: read_json(run / "metrics" / f"{part}.json") for part in ("validation", "test")}
+    refit = read_json(paths.REFIT / "metadata" / "refit.json")
+    metrics = {
+        "validation": read_json(run / "metrics" / "validation.json"),
+        "test": read_json(paths.REFIT / "metrics" / "test.json"),
+    }
     threshold = metrics["validation"].pop("threshold")
-    baselines = {name: read_json(paths.training_run(name) / "metrics" / "test.json") for name in BASELINES}
+    others = {name: paths.training_run(name) for name in BASELINES} | ({BEFORE_REFIT: run} if refit["refit"] else {})
+    others_test = {name: read_json(folder / "metrics" / "test.json") for name, folder in others.items()}
     training = read_json(run / "metadata" / "training.json")
     training["parameters"] = read_json(run / "config" / "parameters.json")
     golden = golden_records(encoder, predict, settings.golden_records, seed)
@@ -116,9 +121,10 @@ def command() -> None:
             champion,
             selection,
             metrics,
-            baselines,
+            others_test,
             threshold,
             training,
+            refit,
             vocabulary,
         )
         write_text(folder / "MODEL_CARD.md", card)
@@ -132,6 +138,7 @@ def command() -> None:
             threshold=threshold,
             golden_tolerance=TOLERANCE,
             training_data_sha256=training["training_data_sha256"],
+            validation_data_sha256=refit.get("validation_data_sha256"),
             metrics=metrics,
             packages={name: version(name) for name in PACKAGES},
         )
