@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -149,6 +150,15 @@ def test_a_sample_is_the_same_in_each_run_and_order(
         written.add((monitored.folder / "monitoring" / "replay" / f"{DAY}.json").read_bytes())
     assert len(written) == 1
     assert monitored.found("replay")["prediction"]["compared"] == 25
+
+
+def test_a_file_that_was_written_without_the_number_of_features_is_compared(monitored: Monitored) -> None:
+    monitored.write(monitored.lines)
+    for path in (monitored.folder / "log").rglob("*.parquet"):
+        pd.read_parquet(path).drop(columns="features").to_parquet(path)
+    status, output = monitored.run(*REPLAY)
+    assert status == 0, output
+    assert "300 of 300 rows" in output
 
 
 def test_the_metrics_are_prometheus_text(monitored: Monitored) -> None:

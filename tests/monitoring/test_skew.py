@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -139,6 +140,15 @@ def test_a_second_run_gives_the_same_bytes_and_the_metrics_are_prometheus_text(m
     assert families["ontime_monitor_skew_compared_rows"].samples[0].value == 300
     shares = {one.labels["input"]: one.value for one in families["ontime_monitor_skew_differing_share"].samples}
     assert [name for name in shares if shares[name]] == ["depot"]
+
+
+def test_a_file_that_was_written_without_the_number_of_features_is_compared(monitored: Monitored) -> None:
+    monitored.write(monitored.lines)
+    for path in (monitored.folder / "log").rglob("*.parquet"):
+        pd.read_parquet(path).drop(columns="features").to_parquet(path)
+    status, output = monitored.run(*SKEW)
+    assert status == 0, output
+    assert "300 of 300 rows" in output
 
 
 def test_a_day_without_a_key_is_one_line(monitored: Monitored) -> None:

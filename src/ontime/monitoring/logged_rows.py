@@ -110,7 +110,12 @@ def rows_at(table: LogTable, places: npt.NDArray[np.int64]) -> pd.DataFrame:
         inside = places[(places >= start) & (places < start + len(batch))]
         found.append(batch.iloc[inside - start])
         start += len(batch)
-    return pd.concat(found, ignore_index=True)
+    return with_count(pd.concat(found, ignore_index=True))
+
+
+def with_count(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the number of features in their lines, missing where the file was written without it."""
+    return rows if "features" in rows else rows.assign(features=np.nan)
 
 
 def rows_named(tables: Iterable[LogTable], names: pd.DataFrame) -> pd.DataFrame:
@@ -121,4 +126,4 @@ def rows_named(tables: Iterable[LogTable], names: pd.DataFrame) -> pd.DataFrame:
         for batch in table.batches():
             named = pd.MultiIndex.from_frame(batch[PLACE]).isin(wanted) & (batch["event"] == "prediction")
             found.append(batch[named])
-    return pd.concat(found, ignore_index=True).drop_duplicates(PLACE)
+    return with_count(pd.concat(found, ignore_index=True)).drop_duplicates(PLACE)

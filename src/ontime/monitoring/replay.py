@@ -99,12 +99,13 @@ def replay_event(
     rows, total = sampled_rows(table, event, sample)
     if not len(rows):
         return Replayed(total, 0, 0, {}, [])
+    answered = np.ones(len(rows), dtype=np.bool_)
     if event == "shadow":
-        rows = with_features(rows, rows_named(others.values(), rows))
+        rows, answered = with_features(rows, rows_named(others.values(), rows))
     features = len(champion.encoder.features)
     logged = logged_matrix(rows, champion.encoder)
     reasons = {
-        NO_PREDICTION: rows["features"].isna().to_numpy() if event == "shadow" else np.zeros(len(rows), dtype=np.bool_),
+        NO_PREDICTION: ~answered,
         LEFT_OUT: (rows["features"] < features).to_numpy() | bool(logged.absent),
         OTHER_TYPE: logged.other_type.any(axis=1),
     }
@@ -120,11 +121,12 @@ def replay_event(
     return Replayed(total, len(rows), int(different.sum()), incomparable, examples)
 
 
-def with_features(rows: pd.DataFrame, answered: pd.DataFrame) -> pd.DataFrame:
-    """A shadow's rows with the features in the lines of the predictions; `features` is missing where there is none."""
+def with_features(rows: pd.DataFrame, answered: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
+    """A shadow's rows with the features in the lines of the predictions, and which have such a line: (rows,)."""
     columns = [name for name in answered if name == "features" or str(name).startswith(FEATURE)]
     own = [name for name in rows if name not in columns]
-    return rows[own].merge(answered[[*PLACE, *columns]], on=PLACE, how="left")
+    merged = rows[own].merge(answered[[*PLACE, *columns]], on=PLACE, how="left", indicator=True)
+    return merged, (merged.pop("_merge") == "both").to_numpy()
 
 
 def differs(rows: pd.DataFrame, probability: Probability, champion: Champion) -> npt.NDArray[np.bool_]:
