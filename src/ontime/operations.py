@@ -16,6 +16,7 @@ OPERATIONS = {
     "serve": "ontime.model_deployment.service.server",
     "smoke-test": "ontime.model_deployment.service.smoke",
     "log": "ontime.monitoring.log",
+    "labels": "ontime.monitoring.label_table",
     "monitor": "ontime.monitoring.monitor",
     "backtest": "ontime.backtest.backtest",
     "score": "ontime.model_deployment.batch.score",

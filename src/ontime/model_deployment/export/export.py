@@ -1,11 +1,13 @@
 """Export the champion so that it can be served and checked without the packages that trained it.
 
-In: the model of `models/refit` and its test metrics, the champion's run, vocabulary, training and validation rows,
-`data/features.yaml`. Out: `models/champion/` with `model.onnx`, `vocabulary.json`, `golden.json` (records with their
-probabilities), `page.json` (what the service's page is built from), `manifest.json` and `MODEL_CARD.md`; of a model of
-trees `trees.npy`, their nodes; of rows with a time `reference.json`, their counts by day.
+In: the model of `models/refit` and its test metrics, the champion's run, vocabulary, training and validation rows, the
+rows of `models/forward`, `data/features.yaml`. Out: `models/champion/` with `model.onnx`, `vocabulary.json`,
+`golden.json` (records with their probabilities), `page.json` (what the service's page is built from), `manifest.json`
+and `MODEL_CARD.md`; of a model of trees `trees.npy`, their nodes; of rows with a time `reference.json`: their counts by
+day, and how far labels may be from what the model expects.
 """
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +29,7 @@ from ontime.data_processing.split import Split
 from ontime.datasets.features import load_features
 from ontime.datasets.source import Data
 from ontime.encoder import Encoder
+from ontime.model_deployment.export.label_reference import label_reference
 from ontime.model_deployment.export.model_card import BEFORE_REFIT, model_card
 from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probability, to_onnx
 from ontime.model_deployment.export.page import PageTexts, make_page
@@ -36,7 +39,7 @@ from ontime.model_deployment.export.tree_nodes import tree_nodes
 from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, VOCABULARY, Feature, File, Manifest
 from ontime.model_deployment.inference.page import PAGE
 from ontime.model_deployment.inference.trees import SCALES, TREES, Trees
-from ontime.model_evaluation.metrics import Decision
+from ontime.model_evaluation.metrics import Decision, Evaluate
 from ontime.model_training.families import Predict, Train, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 
@@ -93,6 +96,10 @@ def command() -> None:
     golden = golden_records(encoder, predict, settings.golden_records, seed)
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     reference = reference_of(encoder, predict, layout.time) if layout.time else None
+    if reference and layout.time:
+        evaluation = load_section("evaluate", Evaluate)
+        labels = label_reference(layout.time, evaluation.slices, evaluation.baseline_group, decision)
+        reference = replace(reference, labels=labels)
     page = make_page(
         settings.page_texts,
         settings.page_features,
