@@ -11,7 +11,7 @@ from ontime.model_evaluation.metrics import Decision, Evaluate
 from ontime.model_evaluation.select import Select
 from ontime.model_training.families import FAMILIES, Train, parameters_of
 from ontime.model_training.tune import Tune
-from ontime.monitoring.settings import Monitor
+from ontime.monitoring.settings import Monitor, Retraining
 from ontime.pull_request.gate import Gate
 
 
@@ -29,6 +29,7 @@ class Params(Section):
     export: Export
     tune: Tune
     monitor: Monitor
+    retraining: Retraining
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
