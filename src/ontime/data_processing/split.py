@@ -1,8 +1,8 @@
 """Training, validation and test rows, and the vocabulary of the training rows.
 
 In: `data/processed/features/` and `feature_layout.json`. Out: `{train,validation,test}.parquet` with labelled rows
-alone, and `vocabulary.json`. By time, so that a model is judged on what came later, or stratified with a seed. Rows from
-the watermark on, whose labels may still change, and those of days whose data are not to be trusted are in no part.
+alone, and `vocabulary.json`. By time, so that a model is judged on what came later, or stratified with a seed. No part
+has rows from the watermark on, whose labels may still change, or of days whose data are not to be trusted.
 """
 
 from datetime import UTC, date, datetime

@@ -2,7 +2,7 @@
 
 import click
 
-from ontime.monitoring import inputs
+from ontime.monitoring import challenger, day, incidents, inputs
 
 
 @click.group(name="monitor")
@@ -11,3 +11,6 @@ def command() -> None:
 
 
 command.add_command(inputs.command)
+command.add_command(day.command)
+command.add_command(incidents.command)
+command.add_command(challenger.command)
