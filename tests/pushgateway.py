@@ -18,7 +18,7 @@ from ontime.manifests.schemas import Definitions, download
 from ontime.manifests.tools import CACHE, find_go, last_line, one_at_a_time
 from tests.servers import START_SECONDS, free_port
 
-PUSHGATEWAY = Definitions("github.com/prometheus/pushgateway", "v1.11.2", ".")
+PUSHGATEWAY = Definitions("github.com/prometheus/pushgateway", "v1.11.3", ".")
 
 
 def find_pushgateway() -> str:
@@ -67,7 +67,7 @@ def pushgateway() -> Iterator[str]:
     try:
         while True:
             try:
-                urllib.request.urlopen(f"http://{address}/-/ready", timeout=1).close()  # noqa: S310 - loopback
+                urllib.request.urlopen(f"http://{address}/-/ready", timeout=1).close()
                 break
             except OSError:
                 assert process.poll() is None and time.monotonic() < end

@@ -15,7 +15,7 @@ LAYOUT = Layout(key=["row"], time="when", numbers=["size"], categories=["kind"])
 
 
 def split_of(**changes: Any) -> Split:
-    settings = {
+    settings: dict[str, Any] = {
         "by": "time",
         "validation_from": "2013-03-01",
         "test_from": "2013-04-01T00:00:00+02:00",
@@ -50,7 +50,7 @@ def test_a_row_without_a_time_is_in_no_part() -> None:
 
 def test_rows_from_the_watermark_on_and_those_of_excluded_days_are_left_out() -> None:
     moments = ["2013-04-01T23:59:59", "2013-04-02", "2013-04-03T00:00:00", "2013-04-04T07:59:59", "2013-04-04T08:00:00"]
-    rows = pd.DataFrame({"when": pd.to_datetime([*moments, None], utc=True, format="ISO8601")})
+    rows = pd.DataFrame({"when": pd.to_datetime(pd.Series([*moments, None]), utc=True, format="ISO8601")})
     split = split_of(until="2013-04-04T10:00:00+02:00", excluded_days=["2013-04-02", "2013-01-01"])
     assert left_out(rows, LAYOUT, split).tolist() == [False, True, False, False, True, False]
     assert not left_out(rows, LAYOUT, split_of()).any()

@@ -134,13 +134,15 @@ def test_a_schedule_asks_for_a_challenger_with_settings_that_a_retraining_takes(
     path = checkout / "params.yaml"
     path.write_text(path.read_text().replace("every_days: 14", "every_days: 7"))
     monitor("day", FAULTY, *OPTIONS)
-    assert monitor("challenger", "monitoring") == (0, "")
+    assert monitor("challenger", FAULTY) == (0, "")
     status, _ = monitor("day", LIVE_DAYS[4], *OPTIONS)
     assert status == 0
     # the newest row of the reference is of 25 March
     assert day_of(checkout, LIVE_DAYS[4])["challenger"] == "schedule"
-    status, text = monitor("challenger", "monitoring")
+    status, text = monitor("challenger", LIVE_DAYS[4])
     assert status == 0, text
+    assert monitor("challenger", FAULTY) == (0, "")
+    assert "2024-04-09 was not checked" in monitor("challenger", "2024-04-09")[1]
     settings = read_settings(text)
     assert settings["split.until"] == "2024-04-06T00:00:00Z"
     assert settings["split.excluded_days"] == [FAULTY]

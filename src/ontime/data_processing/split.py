@@ -112,7 +112,8 @@ def left_out(rows: pd.DataFrame, layout: Layout, split: Split) -> npt.NDArray[np
     if split.until is not None:
         found |= (time >= pd.Timestamp(moment(split.until))).to_numpy()
     days = pd.to_datetime(split.excluded_days, utc=True)
-    return found | time.dt.floor("D").isin(days).to_numpy()
+    found |= time.dt.floor("D").isin(days).to_numpy()
+    return found
 
 
 def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray[Any, Any]:

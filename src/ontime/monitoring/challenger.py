@@ -1,4 +1,4 @@
-"""The parameters of the challenger that the last checked day asks for, as `ontime set` and the workflow take them.
+"""The parameters of the challenger that a checked day asks for, as `ontime set` and the workflow take them.
 
 In: `OUTPUT/day/*.json` and `params.yaml`. Out: lines KEY=VALUE; none if no challenger is asked for.
 """
@@ -17,12 +17,13 @@ from ontime.monitoring.settings import Retraining
 
 
 @click.command(name="challenger")
-@click.argument("output", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def command(output: Path) -> None:
-    """Print the parameters of the challenger that the last day in OUTPUT asks for, a line each."""
-    days = read_days(output)
-    if not days:
-        raise OntimeError(f"{output}: no day was checked; run `ontime monitor day` first")
+@click.argument("day", metavar="DAY")
+@click.option("--output", type=click.Path(path_type=Path), default=Path("monitoring"), show_default=True)
+def command(day: str, output: Path) -> None:
+    """Print the parameters of the challenger that DAY asks for, a line each."""
+    days = read_days(output, day)
+    if not days or days[-1].day != day:
+        raise OntimeError(f"{output}: {day} was not checked; run `ontime monitor day` first")
     settings = settings_of(days, load_section("split", Split), load_section("retraining", Retraining))
     for key, value in settings.items():
         click.echo(f"{key}={value if isinstance(value, str) else json.dumps(value)}")

@@ -88,7 +88,7 @@ def challenger_of(
 def settings_of(days: Sequence[DayRecord], split: Split, retraining: Retraining) -> dict[str, object]:
     """Parameters of the challenger that the last day asks for, by dotted name; none if it asks for none.
 
-    Rows after that day are left out, since their labels may still change, and so are the quarantined days.
+    Rows after that day are left out, since their labels may still change, and so are those of the quarantined days.
     """
     if not days or days[-1].challenger is None:
         return {}

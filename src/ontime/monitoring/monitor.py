@@ -2,7 +2,7 @@
 
 import click
 
-from ontime.monitoring import challenger, day, incidents, inputs
+from ontime.monitoring import challenger, day, incidents, inputs, kept
 
 
 @click.group(name="monitor")
@@ -14,3 +14,5 @@ command.add_command(inputs.command)
 command.add_command(day.command)
 command.add_command(incidents.command)
 command.add_command(challenger.command)
+command.add_command(kept.fetch)
+command.add_command(kept.keep)
