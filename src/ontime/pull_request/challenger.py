@@ -10,7 +10,7 @@ from typing import Any
 from ontime.common.errors import OntimeError
 from ontime.model_evaluation.metrics import Decision
 from ontime.pull_request.gate import Comparison, Gate
-from ontime.pull_request.unseen import LEAST_DAYS, Unseen, shown
+from ontime.pull_request.unseen import Unseen, shown
 
 MOST_SEGMENTS, MOST_DAYS, MOST_CHARACTERS = 12, 40, 10_000
 NAMES = {"log_loss": "log loss", "roc_auc": "ROC AUC", "cost_per_1000": "cost per 1,000 rows"}
@@ -70,9 +70,9 @@ def policy(path: Path | None) -> list[str]:
     return ["### What the backtest says of the policy", text[:MOST_CHARACTERS].strip()]
 
 
-def too_few(reason: str) -> list[str]:
-    """A line for a moved split of which nothing can be said."""
-    return [f"The split moved, but the champions are not compared by days: {reason} (at least {LEAST_DAYS} days)."]
+def not_compared(reason: str) -> list[str]:
+    """A line that says why there is no comparison by days."""
+    return [f"The champions are not compared by days: {reason}."]
 
 
 def _table(title: str, rows: list[Comparison]) -> str:
