@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Check DAY (by default yesterday) of what VERSION answered, whose commit is checked out in RELEASED, and leave what was
-# found in FOLDER. PREDICTION_LOG is the log's address, MONITORING that of what was found on the days before.
+# found in FOLDER. PREDICTION_LOG is the log's address, MONITORING that of what was found on the days before, and LABELS
+# that of labels, if there are any.
 set -euo pipefail
 released=$1 folder=$2
 : "${PREDICTION_LOG:?a variable of the environment, the address that ontime log compact writes to}"
@@ -11,7 +12,7 @@ mkdir -p "$folder"
 ontime monitor fetch "$MONITORING" "$folder"
 status=0
 ontime monitor day "$day" --log "$PREDICTION_LOG" --model "$released/models/champion" --model-version "$VERSION" \
-  --output "$folder" > "$folder/summary.txt" || status=$?
+  ${LABELS:+--labels "$LABELS"} --output "$folder" > "$folder/summary.txt" || status=$?
 cat "$folder/summary.txt"
 # 3 is an alarm, for which the next jobs are there
 if ((status != 0 && status != 3)); then

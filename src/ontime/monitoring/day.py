@@ -13,7 +13,7 @@ from ontime.common.errors import OntimeError, one_line
 from ontime.common.files import write_text
 from ontime.common.params import load_section
 from ontime.model_deployment.export.reference import REFERENCE, read_reference
-from ontime.monitoring.checks import CHECKS
+from ontime.monitoring.checks import CHECKS, Labels
 from ontime.monitoring.day_files import DayRecord, Found, found_of, read_days, write_day
 from ontime.monitoring.day_report import write_report
 from ontime.monitoring.days import ALARM, Checked, Day, day_options
@@ -24,11 +24,13 @@ from ontime.monitoring.text_file import gauge
 
 
 @click.command(name="day")
+@click.option("--labels", "address", metavar="FILE", help="Labels by key, as `ontime monitor labels` reads them.")
+@click.option("--query", help="What the database at that address is asked for labels, in SQL.")
 @click.option("--pushgateway", metavar="URL", help="Push all metrics there too.")
 @day_options
-def command(day: Day, pushgateway: str | None) -> None:
+def command(day: Day, address: str | None, query: str | None, pushgateway: str | None) -> None:
     """Run every check of DAY that can run, as in 2013-07-01; exit status 3 if one raised an alarm."""
-    record, metrics = check_day(day)
+    record, metrics = check_day(day, Labels(address, query))
     click.echo((day.output / "report.md").read_text(encoding="utf-8"), nl=False)
     if pushgateway:
         push(pushgateway, metrics)
@@ -36,7 +38,7 @@ def command(day: Day, pushgateway: str | None) -> None:
         click.get_current_context().exit(ALARM)
 
 
-def check_day(where: Day) -> tuple[DayRecord, str]:
+def check_day(where: Day, labels: Labels) -> tuple[DayRecord, str]:
     """Run the checks, write what is kept of the day, and return that and all metrics.
 
     Raises:
@@ -44,7 +46,7 @@ def check_day(where: Day) -> tuple[DayRecord, str]:
     """
     monitor, retraining = load_section("monitor", Monitor), load_section("retraining", Retraining)
     before = [one for one in read_days(where.output, where.day) if one.day < where.day]
-    checked, skipped = run_checks(where)
+    checked, skipped = run_checks(where, labels)
     checks = {name: found_of(one.findings) for name, one in checked.items()}
     first = _record(where.day, checks, skipped)
     incidents = incidents_of([*before, first], monitor.sound_days)
@@ -74,13 +76,13 @@ def check_day(where: Day) -> tuple[DayRecord, str]:
     return record, metrics
 
 
-def run_checks(where: Day) -> tuple[dict[str, Checked], dict[str, str]]:
+def run_checks(where: Day, labels: Labels) -> tuple[dict[str, Checked], dict[str, str]]:
     """What each check found that could run, and why the others could not."""
     checked: dict[str, Checked] = {}
     skipped: dict[str, str] = {}
     for name, check in CHECKS.items():
         try:
-            checked[name] = check(where)
+            checked[name] = check(where, labels)
         except OntimeError as error:
             skipped[name] = str(error)
     if not checked:
