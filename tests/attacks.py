@@ -16,6 +16,7 @@ ATTACKS = {
     "own-gate": "a pull request changes the limits that it is judged by",
     "removed-check": "an unsigned commit removes the check of signatures",
     "forged-comment": "a fork's report replaces a comment of a maintainer",
+    "forged-incident": "an issue or a cause by somebody else changes what the project says of an alarm",
     "changed-package": "a package, or the tool that installs it, is not the one that was locked",
     "other-workflow": "another workflow of the repository attests or signs an image",
     "escaped-tag": "a tag is a release for one part of the project and not for another",

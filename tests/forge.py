@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ruamel.yaml import YAML
 from ontime.repository.git import listed_files
 from ontime.repository.yaml_files import editing
 from tests.checkouts import BIN, TOP, commit, git, run
+from tests.servers import JsonHandler, http_server
 from tests.workflows import WORKFLOWS, uses_of
 
 ACTIONS = TOP / "tests" / "workflow_actions"
@@ -46,6 +48,9 @@ class Hub:
         """Whether a pull request has nothing to wait for, so that GitHub refuses to merge it later."""
         self.requests: list[tuple[str, str, str]] = []
         self.files: list[dict[str, Any]] = []
+        self.issues: list[dict[str, Any]] = []
+        self.started: list[tuple[str, dict[str, Any]]] = []
+        """Workflows that were started, and with what."""
         self.url = ""
 
     def get(self, path: str) -> tuple[int, Any]:
@@ -54,6 +59,9 @@ class Hub:
             return 200, self.opened[int(path.rpartition("/")[2]) - 1]
         if "/comments" in path:
             return 200, self.comments
+        if "/issues?" in path:
+            (state,) = parse_qs(urlsplit(path).query)["state"]
+            return 200, [one for one in self.issues if one["state"] == state]
         if "/files?" in path:
             return 200, self.files
         if "/pulls?" in path:
@@ -64,7 +72,12 @@ class Hub:
         return (200, {"head": {"sha": self.heads[number]}}) if number in self.heads else (404, {"message": "Not Found"})
 
     def post(self, path: str, content: Any) -> tuple[int, Any]:
-        """A new comment or pull request, or a merge that is asked for."""
+        """A new comment, issue or pull request, a merge that is asked for, or a workflow that is started."""
+        if path.endswith("/dispatches"):
+            self.started.append((path.split("/")[-2], content))
+            return 200, {}
+        if path.endswith("/issues"):
+            return 201, self.add_issue(content["title"], content["body"])
         if path == "/graphql":
             self.merges.append(content)
             refused = self.clean and "enablePullRequestAutoMerge" in content["query"]
@@ -76,9 +89,38 @@ class Hub:
         return 201, kept[-1]
 
     def patch(self, path: str, content: Any) -> tuple[int, Any]:
-        """A changed comment."""
+        """A changed comment or issue."""
+        if "/comments/" not in path:
+            self.issues[int(path.rpartition("/")[2]) - 1].update(content)
+            return 200, self.issues[int(path.rpartition("/")[2]) - 1]
         self.comments[int(path.rpartition("/")[2]) - 1].update(content)
         return 200, self.comments[int(path.rpartition("/")[2]) - 1]
+
+    def add_issue(self, title: str, body: str, login: str = "github-actions[bot]", kind: str = "Bot") -> dict[str, Any]:
+        """An issue of an account."""
+        number, user = len(self.issues) + 1, {"login": login, "type": kind}
+        url = f"{self.url}/issues/{number}"
+        self.issues.append(
+            {"number": number, "title": title, "body": body, "state": "open", "user": user, "html_url": url}
+        )
+        return self.issues[-1]
+
+
+@contextmanager
+def hub_server() -> Iterator[Hub]:
+    """The API, served."""
+    made = Hub()
+
+    class Handler(JsonHandler):
+        def respond(self, content: Any) -> tuple[int, Any]:
+            made.requests.append((self.command, self.path, self.headers.get("Authorization", "")))
+            if self.command == "GET":
+                return made.get(self.path)
+            return (made.post if self.command == "POST" else made.patch)(self.path, content)
+
+    with http_server(Handler) as host:
+        made.url = f"http://{host}"
+        yield made
 
 
 @dataclass(frozen=True)

@@ -233,8 +233,5 @@ def test_a_section_that_no_stage_reads_makes_none_stale(repository: Any, stages:
     content = YAML(typ="safe", pure=True).load(Path(repository.root_dir) / "params.yaml")
     assert concerned(repository, {**content, "monitoring": {"a": 1}}) == set()
     unread = {leaf for leaf in leaves_of() if not any(covered(leaf, stage.parameters) for stage in stages.values())}
-    assert (
-        unread
-        == {leaf for leaf in leaves_of() if leaf.startswith(("gate.", "monitor.", "retraining.", "tune."))}
-        != set()
-    )
+    sections = ("gate.", "monitor.", "retraining.", "tune.")
+    assert unread == {leaf for leaf in leaves_of() if leaf.startswith(sections)} != set()

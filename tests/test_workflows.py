@@ -87,7 +87,16 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 def test_every_workflow_of_the_loop_is_here() -> None:
-    wanted = {"ci", "pull-request", "pull-request-comment", "release-file", "reproduce", "retrain", "rehearsal"}
+    wanted = {
+        "ci",
+        "pull-request",
+        "pull-request-comment",
+        "release-file",
+        "reproduce",
+        "retrain",
+        "rehearsal",
+        "monitor",
+    }
     assert wanted | {"tag", "release", "sign", "promote"} <= set(NAMES)
 
 
@@ -203,6 +212,7 @@ def test_what_may_change_an_environment_is_behind_it() -> None:
         ("promote", "promote", "${{ needs.check.outputs.stage }}"),
         ("retrain", "train", "main"),
         ("retrain", "propose", "main"),
+        ("monitor", "check", "monitoring"),
     ):
         assert load(name)["jobs"][job]["environment"] == environment
     with_secrets = {
@@ -225,6 +235,20 @@ def test_the_job_that_trains_holds_no_token_that_writes_and_no_secret() -> None:
     checked = next(place for place, name in enumerate(names) if name.startswith("ontime propose"))
     # the app's token is there only after what was left has been checked
     assert names.index("actions/create-github-app-token") > checked
+
+
+def test_the_job_that_reads_the_log_may_write_no_issue_and_start_nothing() -> None:
+    jobs_ = load("monitor")["jobs"]
+    assert {name: job["permissions"] for name, job in jobs_.items()} == {
+        "check": {"contents": "read", "id-token": "write"},
+        "incidents": {"contents": "read", "issues": "write"},
+        "challenger": {"contents": "read", "actions": "write"},
+    }
+    assert "github.token" not in json.dumps(jobs_["check"])
+    assert "secrets." not in json.dumps(jobs_)
+    for name in ("incidents", "challenger"):
+        assert "AWS_ROLE" not in json.dumps(jobs_[name])
+        assert jobs_[name]["needs"] == "check"
 
 
 def test_no_key_of_aws_is_stored() -> None:

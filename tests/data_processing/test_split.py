@@ -9,16 +9,18 @@ import pytest
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET, Layout
 from ontime.common.params import check
-from ontime.data_processing.split import PARTS, Split, assign_parts, vocabulary_of
+from ontime.data_processing.split import PARTS, Split, assign_parts, left_out, vocabulary_of
 
 LAYOUT = Layout(key=["row"], time="when", numbers=["size"], categories=["kind"])
 
 
 def split_of(**changes: Any) -> Split:
-    settings = {
+    settings: dict[str, Any] = {
         "by": "time",
         "validation_from": "2013-03-01",
         "test_from": "2013-04-01T00:00:00+02:00",
+        "until": None,
+        "excluded_days": [],
         "validation_fraction": 0.2,
         "test_fraction": 0.1,
         "seed": 0,
@@ -44,6 +46,37 @@ def test_a_row_without_a_time_is_in_no_part() -> None:
     first, second = assign_parts(rows, LAYOUT, split_of())
     assert first == "train"
     assert second not in ("train", "validation", "test")
+
+
+def test_rows_from_the_watermark_on_and_those_of_excluded_days_are_left_out() -> None:
+    moments = ["2013-04-01T23:59:59", "2013-04-02", "2013-04-03T00:00:00", "2013-04-04T07:59:59", "2013-04-04T08:00:00"]
+    rows = pd.DataFrame({"when": pd.to_datetime(pd.Series([*moments, None]), utc=True, format="ISO8601")})
+    split = split_of(until="2013-04-04T10:00:00+02:00", excluded_days=["2013-04-02", "2013-01-01"])
+    assert left_out(rows, LAYOUT, split).tolist() == [False, True, False, False, True, False]
+    assert not left_out(rows, LAYOUT, split_of()).any()
+
+
+@pytest.mark.parametrize("changes", [{"until": "2014-01-01"}, {"excluded_days": ["2013-01-01"]}])
+def test_rows_without_a_time_have_no_watermark_and_no_days(changes: dict[str, Any]) -> None:
+    rows, layout = labelled(4, 2), Layout(key=["row"], time=None, numbers=[], categories=[])
+    with pytest.raises(OntimeError, match=r"until and excluded_days need data\.options\.time"):
+        left_out(rows, layout, split_of(by="stratified", **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"until": "2013-03-31T22:00:00Z"}, "until must be after test_from"),
+        ({"until": "soon"}, "not an ISO 8601 time"),
+        ({"by": "stratified", "until": "soon"}, "not an ISO 8601 time"),
+        ({"excluded_days": ["2013-02-30"]}, "excluded_days"),
+        ({"excluded_days": ["2013-02-01T00:00"]}, "expected a day"),
+        ({"excluded_days": ["20130201"]}, "expected a day"),
+    ],
+)
+def test_a_watermark_or_day_that_is_none_is_named(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(OntimeError, match=reason):
+        split_of(**changes)
 
 
 def test_a_split_by_time_needs_a_time() -> None:

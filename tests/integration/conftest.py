@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,26 +16,16 @@ from tests.forge import (
     Team,
     bare,
     copy_workflows,
+    hub_server,
     set_parameters,
 )
 from tests.releases import Repository, enter, release
-from tests.servers import JsonHandler, http_server
 
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
     """The API."""
-    made = Hub()
-
-    class Handler(JsonHandler):
-        def respond(self, content: Any) -> tuple[int, Any]:
-            made.requests.append((self.command, self.path, self.headers.get("Authorization", "")))
-            if self.command == "GET":
-                return made.get(self.path)
-            return (made.post if self.command == "POST" else made.patch)(self.path, content)
-
-    with http_server(Handler) as host:
-        made.url = f"http://{host}"
+    with hub_server() as made:
         yield made
 
 

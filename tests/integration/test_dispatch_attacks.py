@@ -52,7 +52,7 @@ def dispatched(forge: Forge, settings: str) -> Run:
         ("train.seed=1\n~gate", "expected KEY=VALUE"),
         ("train.seed=1 --set-param=dvc.yaml:stages.ingest.cmd=touch {owned}", "a text may have"),
         ("gate.confidence=0.5", "gate.confidence: not set for a retraining"),
-        ("train.seed=" + "9" * 9_000, "longer than 500 characters"),
+        ("train.seed=" + "9" * 9_000, "longer than 8,000 characters"),
     ],
     ids=["other file", "interpolation", "new key", "deletion", "option", "gate", "huge"],
 )

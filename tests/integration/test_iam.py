@@ -47,6 +47,7 @@ SUBJECTS = {
     "pull-request": {"pull_request", "ref:refs/heads/main"},
     "main": {"environment:main"},
     "release": {"environment:staging", "environment:production"},
+    "monitoring": {"environment:monitoring"},
 }
 """Which jobs may take a role."""
 STRANGERS = ("repo:example/other:environment:main", "repo:example/ontime:ref:refs/heads/main2", "repo:example/ontime:")
@@ -87,7 +88,26 @@ def test_only_main_may_write_and_no_role_may_delete_or_change_the_bucket() -> No
     assert actions["main"] == reading | {"s3:PutObject", "s3:AbortMultipartUpload"}
 
 
-@pytest.mark.parametrize("role", ROLES)
+def test_the_role_that_watches_reads_and_writes_its_results_alone() -> None:
+    log, allowed = "arn:aws:s3:::ontime-predictions", set()
+    for statement in load("monitoring-permissions")["Statement"]:
+        assert statement["Effect"] == "Allow"
+        assert not {"NotAction", "NotResource"} & statement.keys()
+        for resource in listed(statement["Resource"]):
+            allowed |= {(action, resource) for action in listed(statement["Action"])}
+    reading = {
+        ("s3:GetObject", f"arn:aws:s3:::{name}/*") for name in ("ontime-models/dvc", "ontime-predictions/predictions")
+    }
+    assert allowed == reading | {
+        ("s3:ListBucket", "arn:aws:s3:::ontime-models"),
+        ("s3:ListBucket", log),
+        ("s3:GetObject", f"{log}/monitoring/*"),
+        ("s3:PutObject", f"{log}/monitoring/*"),
+        ("s3:AbortMultipartUpload", f"{log}/monitoring/*"),
+    }
+
+
+@pytest.mark.parametrize("role", [*ROLES, "monitoring"])
 def test_a_role_trusts_named_jobs_of_one_repository(role: str) -> None:
     (statement,) = load(f"{role}-trust")["Statement"]
     assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"

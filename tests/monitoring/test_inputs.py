@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,70 +10,19 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
-from ontime.encoder import Encoder
-from ontime.model_deployment.export.profile import Bins, quantile_edges
-from ontime.model_deployment.export.reference import REFERENCE, WINDOW_DAYS, make_reference
+from ontime.model_deployment.export.reference import WINDOW_DAYS
 from ontime.monitoring.days import ALARM
 from ontime.monitoring.inputs import PROBABILITY
 from ontime.monitoring.log import compacted
 from ontime.monitoring.monitor import command
-from tests.checkouts import TOP
-
-VOCABULARY = {"numbers": ["weight", "probability"], "categories": {"depot": ["north", "south"]}}
-ENCODER = Encoder.from_vocabulary(VOCABULARY)
-REFERENCE_DAYS = [f"2024-{month:02d}-{day:02d}" for month in (1, 2, 3) for day in range(1, 26)]
-LIVE_DAYS = [f"2024-04-{day:02d}" for day in range(1, 6)]
-ROWS = 200
-
-
-def rows_of(random: np.random.Generator, depot: str | None = None) -> list[dict[str, Any]]:
-    """A day's requests; one feature is called like a column of the log."""
-    return [
-        {
-            "weight": None if random.random() < 0.1 else round(float(random.normal()), 3),
-            "probability": float(random.integers(0, 9)),
-            "depot": depot or str(random.choice(["north", "south"])),
-        }
-        for _ in range(ROWS)
-    ]
+from tests.watched import LIVE_DAYS, ROWS, watched_model
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a model's reference, and a log of five days, in the fourth of which all depots are unknown."""
-    random = np.random.default_rng(11)
-    days = [ENCODER.transform(_columns(rows_of(random))) for _ in REFERENCE_DAYS]
-    matrix = np.concatenate(days)
-    edges = {name: quantile_edges(matrix[:, place]) for place, name in enumerate(VOCABULARY["numbers"])}
-    bins = Bins(edges, {"depot": 4}, [0.25, 0.5, 0.75])
-    group = np.repeat(np.arange(len(days)), ROWS)
-    counts = bins.count(matrix, random.random(len(matrix)), group, len(days))
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / REFERENCE).write_text(make_reference(bins, REFERENCE_DAYS, counts).as_text())
-    (tmp_path / "model" / "vocabulary.json").write_text(json.dumps(VOCABULARY))
-    lines = []
-    for day in LIVE_DAYS:
-        for row, features in enumerate(rows_of(random, "overseas" if day == LIVE_DAYS[3] else None)):
-            content = {
-                "time": f"{day}T08:00:00.000+00:00",
-                "event": "prediction",
-                "request_id": f"{day}-{row}",
-                "row": 0,
-                "model": "parcels",
-                "model_version": "1.1.0" if row % 10 else "1.0.0",
-                "probability": float(random.random()),
-                "decision": False,
-                "features": features,
-            }
-            lines.append(json.dumps(content).encode())
-    compacted(lines, str(tmp_path / "log"))
-    (tmp_path / "params.yaml").write_bytes((TOP / "params.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in ENCODER.features}
+    return watched_model(tmp_path, LIVE_DAYS, [LIVE_DAYS[3]])
 
 
 def monitor(day: str) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 import difflib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def set_lines(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         ("decision.false_alarm_cost=2", "decision", "false_alarm_cost", 2.0),
         ("tune.trials=3", "tune", "trials", 3),
         ('evaluate.slices=["origin"]', "evaluate", "slices", ["origin"]),
+        ("split.until=2013-12-31T06:00:00Z", "split", "until", "2013-12-31T06:00:00Z"),
     ],
 )
 def test_one_line_of_the_file_changes_and_the_rest_stays(
@@ -47,6 +49,15 @@ def test_one_line_of_the_file_changes_and_the_rest_stays(
     assert getattr(getattr(load_params(params), section), name) == value
     changed = [one for one in difflib.ndiff(before.splitlines(), params.read_text().splitlines()) if one[0] in "+-"]
     assert [one[0] for one in changed] == ["-", "+"]
+
+
+def test_a_list_that_was_empty_gets_a_line_for_each_day(params: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = params.read_text()
+    days = [f"2013-12-{day:02d}" for day in range(1, 32)]
+    set_lines(monkeypatch, f"split.excluded_days={json.dumps(days)}")
+    assert load_params(params).split.excluded_days == days
+    written = "".join(f"\n    - '{day}'" for day in days)
+    assert params.read_text() == before.replace("excluded_days: []", f"excluded_days:{written}")
 
 
 def test_without_settings_nothing_changes(params: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,10 +99,10 @@ def test_without_settings_nothing_changes(params: Path, monkeypatch: pytest.Monk
         ("split.test_fraction=-Infinity", "Infinity is not a number"),
         ("data.options.late_minutes=1e999", "too large a number"),
         ("split.seed=1\nsplit.seed=2", "the key is set twice"),
-        ("split.seed=" + "1" * LONGEST_LINE, f"longer than {LONGEST_LINE} characters"),
-        ("split.test_from=" + "[" * LONGEST_LINE, f"longer than {LONGEST_LINE} characters"),
+        ("split.seed=" + "1" * LONGEST_LINE, f"longer than {LONGEST_LINE:,} characters"),
+        ("split.test_from=" + "[" * LONGEST_LINE, f"longer than {LONGEST_LINE:,} characters"),
         ("\n".join(["split.seed=1"] * (MOST_LINES + 1)), "51 lines; at most 50"),
-        ("\n" * (MOST_CHARACTERS + 1), "longer than 10,000 characters"),
+        ("\n" * (MOST_CHARACTERS + 1), f"longer than {MOST_CHARACTERS:,} characters"),
         ("split.sed=1", "split.sed: unknown key; did you mean seed?"),
         ("spilt.seed=1", "spilt: unknown key; did you mean split?"),
         ("split.seed.inner=1", "split.seed.inner: unknown key"),

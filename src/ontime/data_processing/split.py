@@ -1,16 +1,18 @@
 """Training, validation and test rows, and the vocabulary of the training rows.
 
 In: `data/processed/features/` and `feature_layout.json`. Out: `{train,validation,test}.parquet` with labelled rows
-alone, and `vocabulary.json`. By time, so that a model is judged on what came later, or stratified with a seed.
+alone, and `vocabulary.json`. By time, so that a model is judged on what came later, or stratified with a seed. No part
+has rows from the watermark on, whose labels may still change, or of days whose data are not to be trusted.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 import click
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
@@ -34,12 +36,27 @@ def moment(text: str | None) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+def _day(text: str) -> str:
+    if len(text) != len("2013-07-01"):
+        raise ValueError("expected a day as in 2013-07-01")
+    date.fromisoformat(text)
+    return text
+
+
+Day = Annotated[str, AfterValidator(_day)]
+
+
 class Split(Section):
-    """By time (rows before `validation_from` train, rows from `test_from` on test) or stratified with a seed."""
+    """By time (rows before `validation_from` train, rows from `test_from` on test) or stratified with a seed.
+
+    Rows from `until` on, and those of the `excluded_days` in UTC, are in no part.
+    """
 
     by: Literal["time", "stratified"]
     validation_from: str | None
     test_from: str | None
+    until: str | None
+    excluded_days: list[Day]
     validation_fraction: Fraction
     test_fraction: Fraction
     seed: Annotated[int, Field(ge=0)]
@@ -51,6 +68,10 @@ class Split(Section):
             raise ValueError("by: time needs validation_from and test_from, as ISO 8601 times")
         if self.by == "time" and moment(self.validation_from) >= moment(self.test_from):
             raise ValueError("validation_from must be before test_from")
+        if self.until is not None and self.by == "time" and moment(self.until) <= moment(self.test_from):
+            raise ValueError("until must be after test_from")
+        if self.until is not None:
+            moment(self.until)
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("validation_fraction and test_fraction leave nothing to train on")
         return self
@@ -63,6 +84,7 @@ def command() -> None:
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     frames = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in partitions(paths.FEATURES)]
     rows = pd.concat(frames, ignore_index=True)
+    rows = rows[~left_out(rows, layout, settings)].reset_index(drop=True)
     part = assign_parts(rows, layout, settings)
     selected = {name: rows[(part == name) & rows[TARGET].notna()] for name in PARTS}
     for name, frame in selected.items():
@@ -73,6 +95,25 @@ def command() -> None:
     for name, frame in selected.items():
         write_parquet(frame, paths.split_rows(name))
     write_json(paths.VOCABULARY, vocabulary_of(selected["train"], rows, layout, settings.min_category_rows))
+
+
+def left_out(rows: pd.DataFrame, layout: Layout, split: Split) -> npt.NDArray[np.bool_]:
+    """Which rows (rows,) are from `until` on or of an excluded day.
+
+    Raises:
+        OntimeError: one of both is set, and the rows have no time.
+    """
+    found: npt.NDArray[np.bool_] = np.zeros(len(rows), dtype=np.bool_)
+    if split.until is None and not split.excluded_days:
+        return found
+    if layout.time is None:
+        raise OntimeError("params.yaml: split: until and excluded_days need data.options.time")
+    time = rows[layout.time]
+    if split.until is not None:
+        found |= (time >= pd.Timestamp(moment(split.until))).to_numpy()
+    days = pd.to_datetime(split.excluded_days, utc=True)
+    found |= time.dt.floor("D").isin(days).to_numpy()
+    return found
 
 
 def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray[Any, Any]:

@@ -126,7 +126,8 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
     """Set what depends on the table's size and columns: split, rare categories, leaf sizes, slices, page."""
     split = params["split"]
     split["by"] = "time" if time else "stratified"
-    split["validation_from"] = split["test_from"] = None
+    split["validation_from"] = split["test_from"] = split["until"] = None
+    split["excluded_days"][:] = []
     if time:
         moments = parse_times(frame[time]).dropna().sort_values()
         if not pd.api.types.is_datetime64_any_dtype(moments) or moments.empty:

@@ -2,7 +2,7 @@
 
 import click
 
-from ontime.monitoring import inputs, labels, replay, skew
+from ontime.monitoring import challenger, day, incidents, inputs, kept, labels, replay, skew
 
 
 @click.group(name="monitor")
@@ -14,3 +14,8 @@ command.add_command(inputs.command)
 command.add_command(labels.command)
 command.add_command(replay.command)
 command.add_command(skew.command)
+command.add_command(day.command)
+command.add_command(incidents.command)
+command.add_command(challenger.command)
+command.add_command(kept.fetch)
+command.add_command(kept.keep)

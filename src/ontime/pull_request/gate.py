@@ -3,10 +3,11 @@
 In: two sets of predictions with key, target and slices. Out: for each metric both values and a confidence interval of
 the worsening, from the standard error of a paired bootstrap: both models are evaluated on the same resampled rows, so
 variation that the rows have in common cancels (Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter
-12). A metric has regressed if its worsening exceeds the tolerance and the interval is above zero.
+12). Where rows have days, whole days are resampled, because rows of a day are not independent.
+A metric has regressed if its worsening exceeds the tolerance and the interval is above zero.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Annotated, Literal
@@ -63,11 +64,13 @@ class Comparison:
     low: float
     high: float
     allowed: float
+    metric: str | None = None
+    """What is compared, if the name is a slice's."""
 
     @property
     def worsening(self) -> float:
         """From base to head; negative where the head is better."""
-        return _worsening(self.name, self.base, self.head)
+        return _worsening(self.metric or self.name, self.base, self.head)
 
     @property
     def regressed(self) -> bool:
@@ -117,29 +120,42 @@ def _listed(key: tuple[str, ...]) -> str:
 
 
 def compare_metrics(
-    both: pd.DataFrame, base_threshold: float, head_threshold: float, decision: Decision, gate: Gate
+    both: pd.DataFrame,
+    base_threshold: float,
+    head_threshold: float,
+    decision: Decision,
+    gate: Gate,
+    day: Times | None = None,
 ) -> list[Comparison]:
-    """Compare every metric of the gate on the paired rows."""
+    """Compare every metric of the gate on the paired rows; `day` is the number of each row's day (rows,)."""
     labels = both[TARGET].to_numpy(dtype=np.int8)
     probabilities = (both["base"].to_numpy(dtype=np.float64), both["head"].to_numpy(dtype=np.float64))
     thresholds = (base_threshold, head_threshold)
     comparisons = []
     for name, tolerance in gate.metrics.items():
-        base, head = (
+        scores = [
             _score(name, labels, probability, threshold, decision)
             for probability, threshold in zip(probabilities, thresholds, strict=True)
-        )
-        comparisons.append(_comparison(name, base, head, len(labels), tolerance, gate))
+        ]
+        comparisons.append(_comparison(name, name, scores, _groups(len(labels), day), tolerance, gate))
     return comparisons
 
 
-def compare_slices(both: pd.DataFrame, slices: list[str], gate: Gate) -> list[Comparison]:
-    """Compare the ROC AUC of every slice that has enough rows, on the paired rows."""
+def compare_slices(
+    both: pd.DataFrame,
+    slices: list[str],
+    gate: Gate,
+    metric: Literal["roc_auc", "log_loss"] = "roc_auc",
+    day: Times | None = None,
+) -> list[Comparison]:
+    """Compare a metric of every slice that has enough rows, on the paired rows."""
+    score = _roc_auc if metric == "roc_auc" else _log_loss
     comparisons = []
     for column, value, part in _slices(both, slices, gate.slice_rows):
         labels = part[TARGET].to_numpy(dtype=np.int8)
-        base, head = (_roc_auc(labels, part[name].to_numpy(dtype=np.float64)) for name in ("base", "head"))
-        comparisons.append(_comparison(f"{column}={value}", base, head, len(labels), gate.slices, gate))
+        scores = [score(labels, part[name].to_numpy(dtype=np.float64)) for name in ("base", "head")]
+        group = _groups(len(labels), None if day is None else day[both.index.get_indexer(part.index)])
+        comparisons.append(_comparison(f"{column}={value}", metric, scores, group, gate.slices, gate))
     return comparisons
 
 
@@ -151,19 +167,27 @@ def _slices(both: pd.DataFrame, slices: list[str], least_rows: int) -> Iterator[
                 yield column, str(value), part
 
 
-def _comparison(name: str, base: Score, head: Score, rows: int, tolerance: Tolerance, gate: Gate) -> Comparison:
-    once = np.ones(rows, dtype=np.int64)
+def _groups(rows: int, day: Times | None) -> Times:
+    """Which group each row (rows,) is drawn with: its own, or its day's, numbered from 0."""
+    return np.arange(rows) if day is None else np.unique(day, return_inverse=True)[1]
+
+
+def _comparison(
+    name: str, metric: str, scores: Sequence[Score], group: Times, tolerance: Tolerance, gate: Gate
+) -> Comparison:
+    base, head = scores
+    once, groups = np.ones(len(group), dtype=np.int64), int(group.max()) + 1
     before, after = base(once), head(once)
     random = np.random.default_rng(gate.seed)
     worse = []
     for _ in range(gate.resamples):
-        times = np.bincount(random.integers(0, rows, rows), minlength=rows)
-        worse.append(_worsening(name, base(times), head(times)))
+        times = np.bincount(random.integers(0, groups, groups), minlength=groups)[group]
+        worse.append(_worsening(metric, base(times), head(times)))
     # not the quantiles of the resamples, because the outer ones of a few hundred are too noisy
     half = NormalDist().inv_cdf((1 + gate.confidence) / 2) * float(np.nanstd(worse, ddof=1))
-    middle = _worsening(name, before, after)
+    middle = _worsening(metric, before, after)
     allowed = max(tolerance.absolute, tolerance.relative * abs(before))
-    return Comparison(name, before, after, middle - half, middle + half, allowed)
+    return Comparison(name, before, after, middle - half, middle + half, allowed, metric)
 
 
 def _worsening(name: str, base: float, head: float) -> float:
@@ -176,16 +200,22 @@ def _score(name: str, labels: Labels, probability: Probability, threshold: float
         return _roc_auc(labels, probability)
     if name == "pr_auc":
         return lambda times: float(average_precision_score(labels, probability, sample_weight=times))
+    if name == "log_loss":
+        return _log_loss(labels, probability)
     event, warned = labels == 1, probability >= threshold
+    if name == "brier_score":
+        return _mean((probability - event) ** 2)
+    return _mean(
+        1000 * (decision.false_alarm_cost * (warned & ~event) + decision.missed_event_cost * (~warned & event))
+    )
+
+
+def _log_loss(labels: Labels, probability: Probability) -> Score:
     smallest = np.finfo(np.float64).eps
-    costs: Mapping[str, Callable[[], Probability]] = {
-        "log_loss": lambda: -np.log(np.clip(np.where(event, probability, 1 - probability), smallest, 1 - smallest)),
-        "brier_score": lambda: (probability - event) ** 2,
-        "cost_per_1000": lambda: (
-            1000 * (decision.false_alarm_cost * (warned & ~event) + decision.missed_event_cost * (~warned & event))
-        ),
-    }
-    cost = costs[name]()
+    return _mean(-np.log(np.clip(np.where(labels == 1, probability, 1 - probability), smallest, 1 - smallest)))
+
+
+def _mean(cost: Probability) -> Score:
     return lambda times: float(times @ cost / times.sum())
 
 

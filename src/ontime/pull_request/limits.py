@@ -38,6 +38,15 @@ def limits_of(commit: str) -> Limits:
     return Limits(check(Gate, gate, f"{where}: gate"), check(Evaluate, evaluate, f"{where}: evaluate").slices)
 
 
+def split_section(text: str) -> dict[str, Any]:
+    """The section `split` of a text of `params.yaml`; keys that older ones lack have no value there."""
+    try:
+        found: Any = YAML(typ="safe").load(text)["split"]
+        return {"until": None, "excluded_days": [], **found}
+    except (YAMLError, TypeError, KeyError):
+        return {}
+
+
 def changed_limits(base: Limits, head: Limits) -> list[str]:
     """A line for each limit that differs, in plain words."""
     before, after = dict(_flat(base)), dict(_flat(head))

@@ -2,49 +2,34 @@
 
 In: the workspace and a base revision, whose data comes from DVC's cache or remote. Out: a folder with `report.md` and
 its images. The gate uses only validation metrics; test metrics are shown. Its limits are the base's, so that no branch
-sets what it is judged by. Exit status 1 on a regression.
+sets what it is judged by. Where the split moved, as a retraining moves it, the gate uses rows that neither champion was
+fitted on, by days. Exit status 1 on a regression.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import click
-import pandas as pd
 
-from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.params import load_section
-from ontime.model_evaluation.metrics import Decision, Evaluate
+from ontime.model_evaluation.metrics import Evaluate
+from ontime.pull_request.challenger import policy
+from ontime.pull_request.champions import Champion, base_opener, read_champion, workspace_opener
 from ontime.pull_request.comment import MARKER
-from ontime.pull_request.gate import (
-    Comparison,
-    Gate,
-    Predictions,
-    compare_metrics,
-    compare_slices,
-    paired,
-)
+from ontime.pull_request.gate import Comparison, Gate
+from ontime.pull_request.judge import Judged, judge
 from ontime.pull_request.limits import Limits, changed_limits, limits_of
 from ontime.repository.dvc import answer
 from ontime.repository.git import commit_of
-from ontime.repository.lock_file import LOCK, committed_lock, outputs
+from ontime.repository.lock_file import committed_lock, outputs
 from ontime.repository.pull import fetch_listings, fetched_files
 
 MOST_SLICES, MOST_CHANGES = 6, 30
-
-
-@dataclass(frozen=True)
-class Champion:
-    """A revision's champion: its name, predictions, test metrics, and curves by name."""
-
-    model: str
-    predictions: Predictions
-    test: Mapping[str, float]
-    curves: Mapping[str, pd.DataFrame]
 
 
 @click.command(name="report")
@@ -53,34 +38,28 @@ class Champion:
 @click.option(
     "--image-url", default="", metavar="URL", help="URL of the folder with the images (default: beside the report)."
 )
-def command(base: str, output: Path, image_url: str) -> None:
+@click.option(
+    "--backtest",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What `ontime backtest` printed, to be included.",
+)
+def command(base: str, output: Path, image_url: str, backtest: Path | None) -> None:
     """Compare the model with that of a base revision, write a report, and apply the gate."""
-    decision = load_section("decision", Decision)
     own = Limits(load_section("gate", Gate), load_section("evaluate", Evaluate).slices)
     commit = commit_of(base)
     if commit is None:
         raise OntimeError(f"--base {base}: no such revision")
     fetch_compared(commit)
     limits = limits_of(commit)
-    gate, columns = limits.gate, [*dict.fromkeys([*limits.slices, *own.slices])]
-    before, after = read_champion(_base_opener(commit)), read_champion(_workspace_opener)
-    both, unpaired = paired(before.predictions, after.predictions)
-    metrics = compare_metrics(both, before.predictions.threshold, after.predictions.threshold, decision, gate)
-    slices = compare_slices(both, [name for name in columns if name in both], gate)
-    failed = [metric for metric in [*metrics, *slices] if metric.regressed]
+    before, after = read_champion(base_opener(commit)), read_champion(workspace_opener)
+    judged = judge(commit, before, after, limits, [*dict.fromkeys([*limits.slices, *own.slices])])
+    failed = [metric for metric in [*judged.metrics, *judged.slices] if metric.regressed]
     with replacing(output) as folder:
         folder.mkdir()
-        images = draw(before, after, folder)
-        text = render(
-            before,
-            after,
-            metrics,
-            slices,
-            unpaired,
-            changes(commit),
-            [f"{image_url}{name}" for name in images],
-            changed_limits(limits, own),
-        )
+        images = [f"{image_url}{name}" for name in draw(before, after, folder)]
+        judged = replace(judged, more=[*judged.more, *policy(backtest)])
+        text = render(before, after, judged, changes(commit), images, changed_limits(limits, own))
         (folder / "report.md").write_text(text, encoding="utf-8")
     click.echo(f"{output / 'report.md'}: {verdict(failed)}")
     if failed:
@@ -92,47 +71,6 @@ def fetch_compared(commit: str) -> None:
     made = outputs(committed_lock(commit))
     fetch_listings(made)
     fetched_files({path: md5 for path, md5 in made.items() if path.endswith(".json")})
-
-
-def read_champion(opened: Callable[[Path], IO[bytes]]) -> Champion:
-    """The champion of the revision that `opened` reads."""
-    with opened(paths.SELECTION) as stream:
-        model = json.load(stream)["champion"]
-    run = paths.training_run(model)
-    with opened(run / "metrics" / "validation.json") as stream:
-        threshold = json.load(stream)["threshold"]
-    with opened(run / "metrics" / "test.json") as stream:
-        test = json.load(stream)
-    with opened(run / "predictions" / "validation.parquet") as stream:
-        rows = pd.read_parquet(stream)
-    with opened(paths.FEATURE_LAYOUT) as stream:
-        key = tuple(json.load(stream)["key"])
-    curves = {}
-    for name in ("roc", "calibration"):
-        with opened(run / "plots" / f"{name}.csv") as stream:
-            curves[name] = pd.read_csv(stream)
-    return Champion(model, Predictions(rows, threshold, key), test, curves)
-
-
-def _workspace_opener(path: Path) -> IO[bytes]:
-    if not path.exists():
-        raise OntimeError(f"{path}: not found; run `dvc repro` (or `ontime pull`) first")
-    return path.open("rb")
-
-
-def _base_opener(commit: str) -> Callable[[Path], IO[bytes]]:
-    made = outputs(committed_lock(commit))
-
-    def opened(path: Path) -> IO[bytes]:
-        out = next((one for one in map(str, (path, *path.parents)) if one in made), None)
-        if out is None:
-            raise OntimeError(f"{path} of {commit[:12]}: not in {LOCK} there")
-        try:
-            return fetched_files({out: made[out]})[str(path)].open("rb")
-        except (OntimeError, KeyError) as error:
-            raise OntimeError(f"{path} of {commit[:12]}: {error}; or `dvc repro` on the base branch") from None
-
-    return opened
 
 
 @dataclass(frozen=True)
@@ -215,24 +153,22 @@ def verdict(failed: list[Comparison]) -> str:
 def render(
     before: Champion,
     after: Champion,
-    metrics: list[Comparison],
-    slices: list[Comparison],
-    unpaired: int,
+    judged: Judged,
     changed: Changes,
     images: list[str],
     limits: list[str],
 ) -> str:
     """The report as Markdown; `limits` says how the branch changes what it would be judged by."""
-    failed = [metric for metric in [*metrics, *slices] if metric.regressed]
+    failed = [metric for metric in [*judged.metrics, *judged.slices] if metric.regressed]
     champion = after.model if after.model == before.model else f"{before.model} → {after.model}"
-    moved = [metric for metric in slices if metric.low > 0 or metric.high < 0]
+    moved = [metric for metric in judged.slices if metric.low > 0 or metric.high < 0]
     moved.sort(key=lambda metric: (-metric.regressed, -abs(metric.head - metric.base), metric.name))
     parts = [
         MARKER,
         f"## Gate {'failed' if failed else 'passed'}",
         f"Champion: {champion}. {verdict(failed)[0].upper()}{verdict(failed)[1:]}.",
-        "### Validation metrics, which decide",
-        *_comparison_table("metric", metrics),
+        f"### {judged.rows}",
+        *_comparison_table("metric", judged.metrics),
     ]
     if limits:
         parts += [
@@ -241,10 +177,9 @@ def render(
             "`.github/CODEOWNERS` decides whether they may change.",
             "\n".join(f"- {line}" for line in limits),
         ]
-    if unpaired:
-        parts.append(f"{unpaired} validation rows exist in only one of the two revisions and are not compared.")
     if moved:
         parts += ["### Slices with a significant change in ROC AUC", *_comparison_table("slice", moved[:MOST_SLICES])]
+    parts += judged.more
     parts += ["### Test metrics, for information", *_test_table(before.test, after.test)]
     parts += ["### Parameters", *_listed(_parameter_rows(changed.parameters))]
     parts += ["### Data and outputs", *_listed(_output_rows(changed.outputs))]

@@ -21,7 +21,8 @@ from ontime.common.params import PARAMS_FILE, closest
 from ontime.parameters import check_params, load_params
 from ontime.repository.yaml_files import editing, plain
 
-MOST_CHARACTERS, MOST_LINES, LONGEST_LINE = 10_000, 50, 500
+MOST_CHARACTERS, MOST_LINES, LONGEST_LINE = 20_000, 50, 8_000
+"""The longest line is a list of days."""
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*")
 TEXT = re.compile(r"[\w .,:;/@+?!%()-]{0,200}")
 """Texts that mean themselves everywhere: no line end, quote, brace, dollar or other control character."""
@@ -64,7 +65,7 @@ def read_settings(text: str) -> dict[str, Any]:
     for line in lines:
         key, equals, value = line.partition("=")
         if len(line) > LONGEST_LINE:
-            _refuse(line, f"longer than {LONGEST_LINE} characters")
+            _refuse(line, f"longer than {LONGEST_LINE:,} characters")
         if not equals or not KEY.fullmatch(key):
             _refuse(line, "expected KEY=VALUE, with a key as in `train.seed`")
         if key in settings:

@@ -59,6 +59,10 @@ def model_card(
         if split.by == "time"
         else f"stratified: {split.validation_fraction} validation, {split.test_fraction} test, seed {split.seed}"
     )
+    if split.until is not None:
+        how += f", rows until {split.until}"
+    if split.excluded_days:
+        how += f", without {', '.join(split.excluded_days)}"
     options = ", ".join(f"{key} {value}" for key, value in data.options.items() if value not in (None, []))
     return "\n".join(
         [

@@ -1,0 +1,32 @@
+"""The daily checks by name, in the order in which `ontime monitor day` calls them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ontime.common.errors import OntimeError
+from ontime.monitoring import inputs
+from ontime.monitoring.days import Checked, Day
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Where a day's labels are: a file's address, or a database's with a query; nowhere by default."""
+
+    address: str | None = None
+    query: str | None = None
+
+    def source(self) -> tuple[str, str | None]:
+        """The address and the query.
+
+        Raises:
+            OntimeError: there is none, so no check can use labels.
+        """
+        if self.address is None:
+            raise OntimeError("no labels were given; name them with --labels")
+        return self.address, self.query
+
+
+CHECKS: dict[str, Callable[[Day, Labels], Checked]] = {
+    "inputs": lambda where, _: inputs.check(where),
+}
+"""A check that cannot run raises OntimeError with the reason."""

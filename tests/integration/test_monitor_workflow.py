@@ -1,0 +1,110 @@
+"""The workflow `monitor` run by act: what an alarm opens and closes, and what starts a retraining."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ontime.retraining.settings import read_settings
+from tests.checkouts import BIN, TOP, run
+from tests.forge import ROLE, Forge, Hub, Run, copy_workflows
+from tests.releases import champion, enter, lock, release
+from tests.watched import watched_model
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(shutil.which("act", path=f"{BIN}:{os.environ['PATH']}") is None, reason="act is not installed"),
+]
+DAYS = [f"2024-04-{day:02d}" for day in range(1, 9)]
+FAULTY = DAYS[1:3]
+VERSION = "1.1.0"
+
+
+@pytest.fixture
+def watched(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Forge:
+    """A repository whose model is in production, and the log of what it answered, with a fault of two days."""
+    (tmp_path / "repository").mkdir()
+    repository = enter(tmp_path / "repository", monkeypatch)
+    copy_workflows(repository.checkout)
+    top = watched_model(tmp_path / "watched", DAYS, FAULTY)
+    shutil.copy(TOP / "params.yaml", repository.checkout)
+    files = {**champion("watched"), **{path.name: path.read_bytes() for path in (top / "model").iterdir()}}
+    lock(repository.checkout, files)
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message", "a model that is watched")
+    commit = repository.git("rev-parse", "HEAD")
+    repository.files[commit] = files
+    repository.git("push", "--quiet", "origin", "HEAD:main")
+    release("register", f"v{VERSION}", "--push")
+    repository.publish("production", f"v{VERSION}")
+    addresses = {"PREDICTION_LOG": str(top / "log"), "MONITORING": str(tmp_path / "results"), "AWS_ROLE": ROLE}
+    forge = Forge(repository.origin, hub, tmp_path / "runs", addresses)
+    forge.folder.mkdir()
+    (forge.folder / "aws.env").touch()
+    return forge
+
+
+def monitored(forge: Forge, day: str) -> Run:
+    """Run the workflow for a day."""
+    shutil.rmtree(forge.folder / "artifacts", ignore_errors=True)
+    content = {"ref": "refs/heads/main", "inputs": {"day": day}}
+    return forge.act("workflow_dispatch", "monitor", content, "refs/heads/main")
+
+
+def checked_here(tmp_path: Path, day: str) -> None:
+    """Check a day as the workflow does, without the jobs around it."""
+    top = tmp_path / "watched"
+    options = ["--log", str(top / "log"), "--model", str(top / "model"), "--model-version", VERSION]
+    run("ontime", "monitor", "day", day, *options, "--output", str(tmp_path / "results"), cwd=top)
+
+
+def test_a_fault_opens_one_issue_that_closes_by_itself_and_no_retraining_starts_until_the_model_is_old(
+    watched: Forge, tmp_path: Path
+) -> None:
+    hub = watched.hub
+    for count, day in enumerate(FAULTY, start=1):
+        done = monitored(watched, day)
+        assert done.succeeded, done.text
+        (issue,) = hub.issues
+        assert (issue["title"], issue["state"]) == ("Monitoring: inputs: depot", "open")
+        assert issue["body"].count("| 2024-04-") == count
+    for day in DAYS[3:5]:
+        checked_here(tmp_path, day)
+    done = monitored(watched, DAYS[5])
+    assert done.succeeded, done.text
+    (issue,) = hub.issues
+    assert issue["state"] == "closed"
+    assert not hub.started
+    assert {token for _, _, token in hub.requests} == {"Bearer job-token"}
+    assert set(watched.asked("configure-aws-credentials")) == {ROLE}
+    checked_here(tmp_path, DAYS[6])
+    # its newest row is of 25 March, two weeks before
+    done = monitored(watched, DAYS[7])
+    assert done.succeeded, done.text
+    ((workflow, content),) = hub.started
+    assert (workflow, content["ref"]) == ("retrain.yml", "main")
+    settings = read_settings(content["inputs"]["settings"])
+    assert settings["split.until"] == "2024-04-09T00:00:00Z"
+    assert settings["split.excluded_days"] == FAULTY
+    kept = json.loads((tmp_path / "results" / "day" / f"{DAYS[7]}.json").read_text())
+    assert kept["challenger"] == "schedule"
+    assert (tmp_path / "results" / "report.md").is_file()
+
+
+def test_a_day_that_cannot_be_checked_fails_and_changes_nothing(watched: Forge, tmp_path: Path) -> None:
+    done = monitored(watched, "2024-05-01")
+    assert not done.succeeded
+    assert "no check could run: inputs: " in done.text
+    assert not watched.hub.requests
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.attack("dispatch-input")
+def test_a_day_that_is_more_than_a_day_runs_nothing(watched: Forge, tmp_path: Path) -> None:
+    owned = tmp_path / "owned"
+    done = monitored(watched, f"2024-04-01; touch {owned} $(touch {owned})")
+    assert not done.succeeded
+    assert not owned.exists()
+    assert not watched.hub.requests
