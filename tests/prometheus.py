@@ -1,17 +1,16 @@
 """A Prometheus on loopback for as long as a block runs, and what it answers."""
 
 import contextlib
-import json
 import shutil
 import subprocess
 import time
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from ontime.common.files import write_json
 from tests.servers import free_port
@@ -56,8 +55,6 @@ def prometheus(folder: Path, configuration: dict[str, Any], *options: str) -> It
 
 def asked(address: str, path: str, **parameters: str) -> Any:
     """`data` of an answer of Prometheus' API."""
-    url = f"{address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-    with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # noqa: S310 - loopback
-        content = json.load(answer)
-    assert content["status"] == "success", content
+    content = requests.get(f"{address}/api/v1/{path}", params=parameters, timeout=SECONDS).json()
+    assert content["status"] == "success", f"{content['error']}: {parameters}"
     return content["data"]
