@@ -21,6 +21,12 @@ def sentences(page: Path) -> str:
     return FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
+def anchors(page: Path) -> set[str]:
+    """What a link can lead to: the forge's names of the headings."""
+    headings = re.findall(r"^#+ (.*)$", sentences(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def spans(page: Path) -> list[str]:
     """Code within sentences."""
     return re.findall(r"`([^`\n]+)`", sentences(page))

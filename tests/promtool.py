@@ -1,18 +1,14 @@
 """Prometheus' own tests of rules, on the rules and the queries of the manifests."""
 
-import os
-import shutil
+import copy
 import subprocess
 from pathlib import Path
+from typing import Any
 
-import click
-import pytest
-
-from ontime.common.errors import OntimeError
-from ontime.common.files import replacing, write_json
+from ontime.common.files import write_json
 from ontime.manifests.render import Manifest
-from ontime.manifests.schemas import Definitions, download
-from ontime.manifests.tools import CACHE, find_go, last_line, one_at_a_time
+from ontime.manifests.schemas import Definitions
+from tests.go_programs import find_program
 from tests.kubernetes import one
 
 PROMETHEUS = Definitions("github.com/prometheus/prometheus", "v0.316.0", "cmd/promtool")
@@ -22,51 +18,31 @@ ARGUMENTS = {"namespace": "here", "canary": "new", "stable": "old"}
 
 
 def find_promtool() -> str:
-    """Path of promtool: the machine's own, or built once from Prometheus' module; skips the test where neither can be.
-
-    The build takes a few minutes.
-    """
-    installed = shutil.which("promtool")
-    if installed:
-        return installed
-    try:
-        return str(_built())
-    except OntimeError as error:
-        pytest.skip(f"promtool is not installed (Debian and Ubuntu: apt-get install prometheus) and not built: {error}")
+    """Path of promtool: the machine's own, or built once, which takes a few minutes."""
+    return find_program(PROMETHEUS)
 
 
-@one_at_a_time
-def _built() -> Path:
-    path = CACHE / f"promtool-{PROMETHEUS.version}"
-    if path.is_file():
-        return path
-    source = download(PROMETHEUS)
-    click.echo("building promtool, once", err=True)
-    with replacing(path) as temporary:
-        done = subprocess.run(
-            # without the clients of every cloud, by which a server finds its targets
-            [
-                *(find_go(), "build", "-trimpath", "-mod=readonly", "-ldflags=-s -w", "-tags=remove_all_sd"),
-                *("-o", str(temporary), f"./{PROMETHEUS.folder}"),
-            ],
-            cwd=source,
-            env={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise OntimeError(f"promtool: not built: {last_line(done)}")
-    return path
+def rule_groups(overlay: list[Manifest]) -> list[dict[str, Any]]:
+    """The groups of all rules of an overlay."""
+    return [group for rules in overlay if rules["kind"] == "PrometheusRule" for group in rules["spec"]["groups"]]
+
+
+def alert_rules(overlay: list[Manifest]) -> dict[str, dict[str, Any]]:
+    """The rules of an overlay's alerts by their names."""
+    return {rule["alert"]: rule for group in rule_groups(overlay) for rule in group["rules"] if "alert" in rule}
 
 
 def write_rules(overlay: list[Manifest], folder: Path) -> None:
     """Write an overlay's rules as `rules.yaml`, and each query of its analysis as a rule of `analysis.yaml`.
 
-    A query's name is that of its metric: `analysis:error_rate` is what `error-rate` asks.
+    A query's name is that of its metric: `analysis:error_rate` is what `error-rate` asks. Alerts have no annotation but
+    their summary, the one text that is made of what is measured.
     """
+    groups = copy.deepcopy(rule_groups(overlay))
+    for rule in (rule for group in groups for rule in group["rules"] if "alert" in rule):
+        rule["annotations"] = {"summary": rule["annotations"]["summary"]}
     # JSON is YAML
-    write_json(folder / "rules.yaml", one(overlay, "PrometheusRule")["spec"])
+    write_json(folder / "rules.yaml", {"groups": groups})
     write_json(folder / "analysis.yaml", {"groups": [{"name": "analysis", "rules": analysis_rules(overlay)}]})
 
 

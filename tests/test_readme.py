@@ -182,7 +182,7 @@ def check_curl(arguments: list[str]) -> None:
 
 
 def check_kubectl(arguments: list[str]) -> None:
-    assert arguments[0] in {"apply", "argo", "create", "get", "port-forward", "wait"}, arguments[0]
+    assert arguments[0] in {"apply", "argo", "create", "describe", "get", "logs", "port-forward", "wait"}, arguments[0]
     for flag, value in itertools.pairwise(arguments):
         if flag == "--filename" and "://" in value:
             assert f"/argo-cd/{DEFINITIONS[0].version}/manifests/install.yaml" in value, value

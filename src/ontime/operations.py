@@ -11,6 +11,7 @@ OPERATIONS = {
     "drop": "ontime.repository.drop",
     "s3": "ontime.repository.s3",
     "manifests": "ontime.manifests.command",
+    "dashboards": "ontime.manifests.dashboards.command",
     "sign": "ontime.release.sign",
     "check-signature": "ontime.model_deployment.service.signature",
     "serve": "ontime.model_deployment.service.server",

@@ -37,3 +37,9 @@ def custom(kustomize: Path) -> dict[str, Manifest]:
 @pytest.fixture(params=STAGES)
 def overlay(request: pytest.FixtureRequest, rendered: dict[str, list[Manifest]]) -> list[Manifest]:
     return rendered[f"overlays/{request.param}"]
+
+
+@pytest.fixture(scope="module")
+def production(rendered: dict[str, list[Manifest]]) -> list[Manifest]:
+    """The overlay that has all rules."""
+    return rendered["overlays/production"]

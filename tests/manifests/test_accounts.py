@@ -63,6 +63,7 @@ DANGEROUS = re.compile(r"insecure_?skip_?verify|allow_?insecure|disable_?auth|an
 MADE_IN_THE_CLUSTER = {"airflow-database-app", "mlflow-database-app", "opensearch-authority", "opensearch-nodes"}
 """By CloudNativePG and cert-manager."""
 CALLED = {"existingSecret", "internalUsersSecret", "fernetKeySecretName", "apiSecretKeySecretName", "jwtSecretName"}
+MOUNTED = {"secrets"}
 REFERS = {"existingAdminSecret", "existingDatabaseSecret", "secretKeyRef", "secretRef"}
 
 
@@ -124,7 +125,7 @@ def test_no_value_is_a_password_or_gives_up_a_check(rendered: dict[str, list[Man
         for path, found in leaves(values):
             where = f"{chart} {'.'.join(path)}: {found}"
             seen += 1
-            is_name = path[-1].endswith("Name") or (chart, ".".join(path)) in NAMES_A_KEY
+            is_name = path[-1].endswith(("Name", "_file")) or (chart, ".".join(path)) in NAMES_A_KEY
             if SECRET_KEY.search(path[-1]) and isinstance(found, str) and not is_name:
                 assert REFERENCE.fullmatch(found), where
             if any(DANGEROUS.search(name) for name in path):
@@ -203,7 +204,9 @@ def test_each_secret_that_is_made_by_hand_is_documented(rendered: dict[str, list
     found = {"argocd-notifications-secret"}
     for _, values in sources(rendered):
         for path, text in leaves(values):
-            is_named = path[-1] in CALLED | {"secretName"} or (path[-1] == "name" and set(path) & (CALLED | REFERS))
+            is_named = path[-1] in CALLED | MOUNTED | {"secretName"} or (
+                path[-1] == "name" and set(path) & (CALLED | REFERS)
+            )
             found |= {text} if is_named else set()
     for manifest in rendered["gateway"]:
         for path, text in leaves(manifest):

@@ -48,7 +48,7 @@ def test_an_analysis_without_traffic_is_neither_success_nor_failure(overlay: lis
 
 def test_rules_alerts_and_queries_ask_only_for_metrics_that_the_service_exports(overlay: list[Manifest]) -> None:
     text = (TOP / "src" / "ontime" / "model_deployment" / "service" / "metrics.py").read_text()
-    rules = [rule for group in one(overlay, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+    rules = [rule for group in one(overlay, "PrometheusRule", "ontime")["spec"]["groups"] for rule in group["rules"]]
     recorded = {rule["record"] for rule in rules if "record" in rule}
     queries = [rule["expr"] for rule in rules]
     queries += [m["provider"]["prometheus"]["query"] for m in one(overlay, "AnalysisTemplate")["spec"]["metrics"]]

@@ -1,0 +1,1 @@
+"""Grafana's dashboards of the service and of the daily check."""

@@ -1,0 +1,283 @@
+"""The dashboard Model: what it is asked, whether that is exact, and what became of its answers.
+
+Each metric of the daily check is there once a day for the day before; labels of whoever hands it to Prometheus are
+dropped. Live counts of the service are by namespace.
+"""
+
+from ontime.manifests.dashboards.grafana import COLORS, Panel, Query, Row
+
+KINDS = {"truth": COLORS["neutral"], "expected": COLORS["canary"]}
+
+
+def quality(metric: str) -> tuple[Query, ...]:
+    """A metric as it was and as the probabilities let expect."""
+    return (Query(f'max by (kind) (ontime_monitor_quality{{metric="{metric}"}})', "{{kind}}"),)
+
+
+ROWS = (
+    Row(
+        "The daily check",
+        (
+            Panel(
+                "Last day looked at (date)",
+                "By check. A check that stays behind does not run, or fails.",
+                "dateTimeAsIso",
+                (Query("max by (check) (ontime_monitor_day_timestamp_seconds) * 1000", "{{check}}"),),
+                "OntimeMonitorStopped",
+                kind="stat",
+                height=6,
+            ),
+            Panel(
+                "Alarms (causes a day)",
+                "By check: how many inputs, series of labels, or answers are beyond their limits.",
+                "short",
+                (Query("max by (check) (ontime_monitor_alarms)", "{{check}}"),),
+                "OntimeInputsMoved",
+                height=6,
+                draw="steps",
+                least=0,
+                decimals=0,
+            ),
+            Panel(
+                "Predictions (rows a day)",
+                "Rows of the log, of all versions.",
+                "short",
+                (Query("max(ontime_monitor_rows)", "rows"),),
+                "OntimeMonitorStopped",
+                width=8,
+                height=6,
+                draw="steps",
+                least=0,
+            ),
+            Panel(
+                "Open incidents (incidents)",
+                "One for each cause of an alarm, until a day without it.",
+                "short",
+                (Query("max(ontime_monitor_incidents_open)", "incidents"),),
+                "OntimeInputsMoved",
+                width=8,
+                height=6,
+                draw="steps",
+                least=0,
+                decimals=0,
+            ),
+            Panel(
+                "Quarantined days (days)",
+                "Days with an alarm of the inputs: nothing is compared with them or trained on them.",
+                "short",
+                (Query("max(ontime_monitor_quarantined_days)", "days"),),
+                "OntimeDaysQuarantined",
+                width=8,
+                height=6,
+                draw="steps",
+                least=0,
+                decimals=0,
+            ),
+        ),
+    ),
+    Row(
+        "Inputs",
+        (
+            Panel(
+                "Inputs that moved most (share of their limit)",
+                "Population stability index of a day against the sound days before it; 1 is the input's own limit. The "
+                "eight inputs that come nearest to theirs.",
+                "percentunit",
+                (
+                    Query(
+                        "topk(8, max by (input) (ontime_monitor_input_shift)"
+                        " / max by (input) (ontime_monitor_input_shift_limit))",
+                        "{{input}}",
+                    ),
+                ),
+                "OntimeInputsMoved",
+                width=24,
+                height=9,
+                draw="steps",
+                least=0,
+                limit=1,
+            ),
+            Panel(
+                "Shift of the predictions (index)",
+                "Population stability index of the model's own answers, and its limit.",
+                "none",
+                (
+                    Query('max(ontime_monitor_input_shift{input="(probability)"})', "shift"),
+                    Query('max(ontime_monitor_input_shift_limit{input="(probability)"})', "limit"),
+                ),
+                "OntimeInputsMoved",
+                width=8,
+                draw="steps",
+                least=0,
+                colors={"shift": COLORS["neutral"], "limit": COLORS["bad"]},
+            ),
+            Panel(
+                "Missing values (share of the rows)",
+                "The eight inputs that are missing most often.",
+                "percentunit",
+                (Query("topk(8, max by (input) (ontime_monitor_input_missing_share))", "{{input}}"),),
+                "OntimeFeatureMissing",
+                width=8,
+                draw="steps",
+                least=0,
+            ),
+            Panel(
+                "Unknown categories (share of the rows)",
+                "Values that were in no training row, or in too few.",
+                "percentunit",
+                (Query("topk(8, max by (input) (ontime_monitor_input_unknown_share))", "{{input}}"),),
+                "OntimeInputsMoved",
+                width=8,
+                draw="steps",
+                least=0,
+            ),
+            Panel(
+                "Missing values, live (share of an hour's rows)",
+                "As the service counts them, where an hour has more than a thousand rows.",
+                "percentunit",
+                (Query('topk(8, ontime:missing_features:share1h{namespace="$namespace"})', "{{feature}}"),),
+                "OntimeFeatureMissing",
+                least=0,
+            ),
+            Panel(
+                "Unknown categories, live (values per second)",
+                "As the service counts them.",
+                "short",
+                (
+                    Query(
+                        'sum by (feature) (rate(ontime_unknown_categories_total{namespace="$namespace"}'
+                        "[$__rate_interval]))",
+                        "{{feature}}",
+                    ),
+                ),
+                "OntimeInputsMoved",
+                least=0,
+            ),
+        ),
+    ),
+    Row(
+        "Exact checks",
+        (
+            Panel(
+                "Replayed predictions (rows a day)",
+                "Logged rows that were scored again, and those that got another probability.",
+                "short",
+                (
+                    Query("max(ontime_monitor_replayed_rows)", "replayed"),
+                    Query("max(ontime_monitor_replay_differing_rows)", "differing"),
+                ),
+                "OntimeReplayDiffers",
+                draw="steps",
+                least=0,
+                colors={"replayed": COLORS["neutral"], "differing": COLORS["bad"]},
+            ),
+            Panel(
+                "Inputs that differ from the graph's (share of the compared rows)",
+                "Logged inputs beside those that the graph computes for the same keys; the eight that differ most.",
+                "percentunit",
+                (Query("topk(8, max by (input) (ontime_monitor_skew_differing_share))", "{{input}}"),),
+                "OntimeSkew",
+                draw="steps",
+                least=0,
+            ),
+        ),
+    ),
+    Row(
+        "Labels and quality",
+        (
+            Panel(
+                "ROC AUC (area)",
+                "As it was, and as the probabilities alone let expect.",
+                "none",
+                quality("roc_auc"),
+                "OntimeQualityBelowExpected",
+                width=8,
+                draw="steps",
+                decimals=2,
+                colors=KINDS,
+            ),
+            Panel(
+                "Log loss (nats a row)",
+                "As it was, and as the probabilities alone let expect.",
+                "none",
+                quality("log_loss"),
+                "OntimeQualityBelowExpected",
+                width=8,
+                draw="steps",
+                decimals=2,
+                colors=KINDS,
+            ),
+            Panel(
+                "Cost (units per 1,000 rows)",
+                "By the costs of params.yaml, as it was and as the probabilities alone let expect.",
+                "none",
+                quality("cost_per_1000"),
+                "OntimeCostsMoreThanNoModel",
+                width=8,
+                draw="steps",
+                least=0,
+                colors=KINDS,
+            ),
+            Panel(
+                "Series of labels that moved most (share of their limit)",
+                "Seven days each, of all rows and of each segment less the rest; 1 is the series' own limit.",
+                "percentunit",
+                (
+                    Query(
+                        "topk(8, abs(max by (series, segment) (ontime_monitor_label_shift))"
+                        " / max by (series, segment) (ontime_monitor_label_shift_limit))",
+                        "{{series}} {{segment}}",
+                    ),
+                ),
+                "OntimeLabelsMoved",
+                width=24,
+                height=9,
+                draw="steps",
+                least=0,
+                limit=1,
+            ),
+            Panel(
+                "ROC AUC by segment (area)",
+                "The eight segments with the lowest.",
+                "none",
+                (
+                    Query(
+                        'bottomk(8, max by (segment) (ontime_monitor_segment_quality{metric="roc_auc"}))', "{{segment}}"
+                    ),
+                ),
+                "OntimeLabelsMoved",
+                width=8,
+                draw="steps",
+                decimals=2,
+            ),
+            Panel(
+                "Labels (rows a day)",
+                "With a label; without one; whose label came after the watermark; whose label changed.",
+                "short",
+                tuple(
+                    Query(f"max(ontime_monitor_{name}_rows)", told)
+                    for name, told in (
+                        ("labelled", "labelled"),
+                        ("label_missing", "missing"),
+                        ("label_late", "late"),
+                        ("label_contradicted", "contradicted"),
+                    )
+                ),
+                "OntimeLabelsMissing",
+                width=8,
+                draw="steps",
+                least=0,
+            ),
+            Panel(
+                "Label lag (seconds)",
+                "From a prediction to its label.",
+                "s",
+                (Query("max(ontime_monitor_label_lag_seconds)", "lag"),),
+                "OntimeLabelsLate",
+                width=8,
+                draw="steps",
+                least=0,
+            ),
+        ),
+    ),
+)

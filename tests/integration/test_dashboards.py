@@ -1,0 +1,161 @@
+"""Every panel of every dashboard shows something after two replayed months, by a real service and the daily check.
+
+The pods' labels are written into Prometheus' configuration, as the ServiceMonitor would. What a node's kubelet counts
+of pods, processor and memory, is read of the services' processes.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+import yaml
+
+from ontime.common import paths
+from ontime.common.files import read_json, write_json
+from ontime.encoder import Encoder
+from ontime.manifests.dashboards.command import FOLDER
+from ontime.manifests.render import KUBERNETES
+from ontime.model_deployment.inference.manifest import VOCABULARY
+from tests.checkouts import TOP
+from tests.prometheus import asked, prometheus
+from tests.promtool import find_promtool
+from tests.replay import (
+    VERSION,
+    ask,
+    backfill,
+    expression,
+    flights_by_day,
+    pod_metrics,
+    replay,
+    request_body,
+    signed_champion,
+    texts_by_day,
+)
+from tests.servers import http_server
+from tests.services import start
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.xdist_group("dashboards"),
+    pytest.mark.skipif(not (TOP / paths.CHAMPION).is_dir(), reason="needs the graph's outputs: make repro"),
+]
+CANARY = "1.1.0"
+PODS = {"ontime-stable": (VERSION, "5d8f"), "ontime-canary": (CANARY, "7c4b")}
+LOAD_SECONDS = 45
+RANGES = {"operations": 60, "model": 50 * 86400, "business": 50 * 86400}
+"""What a dashboard looks at, in seconds."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A Prometheus that knows two months."""
+
+    address: str
+    now: float
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    folder = tmp_path_factory.mktemp("dashboards")
+    (folder / "signed").mkdir()
+    signed = signed_champion(folder / "signed")
+    labels = {
+        pod: {
+            "namespace": "ontime-production",
+            "service": "ontime-metrics",
+            "pod": pod,
+            "rollouts_pod_template_hash": pod_hash,
+            "app_kubernetes_io_version": version,
+        }
+        for pod, (version, pod_hash) in PODS.items()
+    }
+    services = {}
+    days = flights_by_day()
+    with contextlib.ExitStack() as stack:
+        for pod, (version, _) in PODS.items():
+            services[pod] = start(signed, folder / f"{pod}.log", MODEL_VERSION=version)
+            stack.callback(services[pod].process.wait)
+            stack.callback(services[pod].process.terminate)
+        stable = services["ontime-stable"]
+        replay(stable, days, folder / "log")
+        backfill(texts_by_day(days, folder / "log", folder / "monitoring"), time.time(), folder, find_promtool())
+
+        class Kubelet(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.end_headers()
+                self.wfile.write(pod_metrics(services, labels).encode())
+
+            def log_message(self, format: str, *values: object) -> None:  # noqa: A002 - the base class names it so
+                """Say nothing."""
+
+        kubelet = stack.enter_context(http_server(Kubelet))
+        rules = yaml.safe_load((TOP / KUBERNETES / "base" / "rules.yaml").read_text(encoding="utf-8"))["spec"]
+        for group in rules["groups"]:
+            group["interval"] = "2s"
+        write_json(folder / "rules.yaml", rules)
+        targets = [{"targets": [f"127.0.0.1:{services[pod].metrics_port}"], "labels": labels[pod]} for pod in services]
+        configuration = {
+            "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
+            "rule_files": [str(folder / "rules.yaml")],
+            "scrape_configs": [
+                {"job_name": "service", "static_configs": targets},
+                {"job_name": "kubelet", "static_configs": [{"targets": [kubelet]}]},
+            ],
+        }
+        # a sample a day stands for one that is scraped all day
+        options = ("--query.lookback-delta=25h", "--storage.tsdb.retention.time=90d")
+        address = stack.enter_context(prometheus(folder, configuration, *options))
+        encoder = Encoder.from_vocabulary(read_json(TOP / paths.CHAMPION / VOCABULARY))
+        rows = [*days.values()][-1]
+        bodies = [request_body(rows.iloc[place : place + 100], encoder.features) for place in range(0, 500, 100)]
+        loads = [threading.Thread(target=load, args=(service, bodies)) for service in services.values()]
+        for thread in loads:
+            thread.start()
+        for thread in loads:
+            thread.join()
+        time.sleep(3)
+        yield Shown(address, time.time())
+
+
+def load(service: Any, bodies: list[bytes]) -> None:
+    """Ask for a while."""
+    end = time.monotonic() + LOAD_SECONDS
+    number = 0
+    while time.monotonic() < end:
+        ask(service, bodies[number % len(bodies)], f"load-{number}")
+        number += 1
+        time.sleep(0.1)
+
+
+def test_every_query_of_every_panel_finds_numbers(shown: Shown) -> None:
+    empty, count = [], 0
+    for name, seconds in RANGES.items():
+        for panel in read_json(TOP / FOLDER / f"{name}.json")["panels"]:
+            for target in panel.get("targets", ()):
+                count += 1
+                query = expression(target["expr"], seconds, {"namespace": "ontime-production", "unit_price": 100})
+                step = seconds / 50
+                times = {"start": f"{shown.now - seconds}", "end": f"{shown.now}", "step": f"{step}"}
+                found = asked(shown.address, "query_range", query=query, **times)["result"]
+                numbers = [float(value) for series in found for _, value in series["values"]]
+                if not [number for number in numbers if number == number]:
+                    empty.append(f"{name}: {panel['title']}: {query}")
+    assert count > 50
+    assert not empty, "\n".join(empty)
+
+
+def test_canary_and_stable_are_told_apart(shown: Shown) -> None:
+    found = asked(shown.address, "query", query="ontime:request_duration_seconds:p95_2m")["result"]
+    assert {one["metric"]["rollouts_pod_template_hash"] for one in found} == {pod_hash for _, pod_hash in PODS.values()}
+
+
+def test_what_the_real_check_said_of_the_last_day_is_what_is_shown(shown: Shown) -> None:
+    (rows,) = asked(shown.address, "query", query="max(ontime_monitor_rows)")["result"]
+    assert float(rows["value"][1]) == len([*flights_by_day().values()][-1])

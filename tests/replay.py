@@ -1,0 +1,164 @@
+"""Two replayed months: real services answer the test's flights, and the daily check looks at each day of their log."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil  # type: ignore[import-untyped]
+from click.testing import CliRunner
+
+from ontime.common import paths
+from ontime.common.files import read_json
+from ontime.encoder import Encoder
+from ontime.model_deployment.inference.manifest import VOCABULARY
+from ontime.model_deployment.inference.signing import make_key, sign
+from ontime.monitoring.days import ALARM
+from ontime.monitoring.log import FEATURE, compacted
+from ontime.monitoring.monitor import command
+from tests.checkouts import TOP
+from tests.daily_texts import WINDOW_DAYS, daily_text
+from tests.services import Running
+
+MONTHS = ("2013-11", "2013-12")
+VERSION = "1.0.0"
+WRITE_SECONDS = 60
+SAMPLE = re.compile(r"(?P<series>\w+(?:\{.*\})?) (?P<value>\S+)")
+
+
+def signed_champion(folder: Path) -> Path:
+    """A copy of the checkout's champion with a signature and its keys."""
+    shutil.copytree(TOP / paths.CHAMPION, folder / "model")
+    make_key(folder / "model.key")
+    sign(folder / "model", folder / "model.sig", folder / "model.key")
+    return folder
+
+
+def flights_by_day() -> dict[str, pd.DataFrame]:
+    """Features and target of all flights of the two months, the unlabelled ones too, by day."""
+    folder = TOP / "data" / "processed" / "features"
+    rows = pd.concat([pd.read_parquet(folder / f"{month}.parquet") for month in MONTHS], ignore_index=True)
+    days = {str(day.date()): part for day, part in rows.groupby(rows["time_hour"].dt.floor("D"))}
+    # the files are those of the local months; a few hours of the next month are in the last one
+    return {day: part for day, part in days.items() if day.startswith(MONTHS)}
+
+
+def request_body(rows: pd.DataFrame, features: Iterable[str]) -> bytes:
+    """Rows as a request of columns."""
+    columns = {name: rows[name].astype(object).where(rows[name].notna(), None).tolist() for name in features}
+    return json.dumps({"inputs": columns}).encode()
+
+
+def ask(service: Running, body: bytes, request_id: str) -> list[float]:
+    """The probabilities that a service answers."""
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        f"{service.url}/v1/models/flight-delay:predict",
+        body,
+        {"Content-Type": "application/json", "X-Request-ID": request_id},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        found: list[float] = json.load(answer)["outputs"]
+    return found
+
+
+def moved_to_its_day(line: bytes) -> bytes:
+    """A line of the log with the day that its request id begins with, as if the request had come then."""
+    content = json.loads(line)
+    if content.get("event") == "prediction":
+        content["time"] = f"{content['request_id'][:10]}T{content['time'][11:]}"
+    return json.dumps(content).encode()
+
+
+def logged_predictions(service: Running) -> list[bytes]:
+    """Lines of the predictions that a service has written, without the last one if it is not ended yet."""
+    return [line for line in service.log.read_bytes().split(b"\n")[:-1] if b'"prediction"' in line]
+
+
+def replay(service: Running, days: Mapping[str, pd.DataFrame], log: Path) -> None:
+    """Ask a service for each day's flights in one request, and compact its log."""
+    encoder = Encoder.from_vocabulary(read_json(TOP / paths.CHAMPION / VOCABULARY))
+    for day, rows in days.items():
+        answered = ask(service, request_body(rows, encoder.features), f"{day}-0")
+        assert len(answered) == len(rows)
+    wanted = sum(map(len, days.values()))
+    # the log is written by a thread of its own
+    end = time.monotonic() + WRITE_SECONDS
+    while len(lines := logged_predictions(service)) < wanted:
+        assert time.monotonic() < end, (len(lines), wanted)
+        time.sleep(0.2)
+    assert compacted(map(moved_to_its_day, lines), str(log))["predictions"] == wanted
+
+
+def texts_by_day(days: Mapping[str, pd.DataFrame], log: Path, output: Path) -> dict[str, str]:
+    """The metrics of each day from the second week on: those of the real check of inputs, and of what stands in."""
+    train = pd.read_parquet(TOP / "data" / "processed" / "train.parquet", columns=["origin", "dest", "target"])
+    rates = train.groupby(["origin", "dest"])["target"].mean()
+    judged: dict[str, pd.DataFrame] = {}
+    found = {}
+    for place, (day, rows) in enumerate(days.items()):
+        logged = pd.read_parquet(log / f"model_version={VERSION}" / f"day={day}" / "predictions.parquet")
+        logged = logged.sort_values("row")
+        assert (logged[f"{FEATURE}sched_dep_minute"].to_numpy() == rows["sched_dep_minute"].to_numpy()).all()
+        group = pd.MultiIndex.from_frame(rows[["origin", "dest"]])
+        judged[day] = rows.assign(
+            probability=logged["probability"].to_numpy(dtype=np.float64),
+            decision=logged["decision"].to_numpy(),
+            group_rate=rates.reindex(group).fillna(0).to_numpy(),
+        )
+        arguments = ["inputs", day, "--log", str(log), "--model", str(TOP / paths.CHAMPION)]
+        arguments += ["--model-version", VERSION, "--output", str(output)]
+        done = CliRunner().invoke(command, arguments)
+        assert done.exit_code in (0, ALARM), done.output
+        if place + 1 >= WINDOW_DAYS:
+            week = pd.concat([*judged.values()][-WINDOW_DAYS:], ignore_index=True)
+            text = daily_text(day, judged[day], week[week["target"].notna()])
+            found[day] = (output / "inputs.prom").read_text() + text
+    return found
+
+
+def backfill(texts: Mapping[str, str], now: float, folder: Path, promtool: str) -> None:
+    """Blocks of Prometheus with one sample a day, six hours after its end; the last day is yesterday."""
+    series: dict[str, list[str]] = {}
+    midnight = now // 86400 * 86400
+    for place, text in enumerate(reversed(texts.values())):
+        taken = min(midnight + 6 * 3600, now - 60) - 86400 * place
+        for sample in filter(None, map(SAMPLE.fullmatch, text.splitlines())):
+            series.setdefault(sample["series"], []).insert(0, f"{sample['series']} {sample['value']} {taken:.0f}")
+    names = sorted({name.partition("{")[0] for name in series})
+    lines = [
+        line
+        for name in names
+        for line in [
+            f"# TYPE {name} gauge",
+            *(s for key in series if key.partition("{")[0] == name for s in series[key]),
+        ]
+    ]
+    source = folder / "backfill.txt"
+    source.write_text("\n".join([*lines, "# EOF", ""]))
+    arguments = ["tsdb", "create-blocks-from", "openmetrics", "--quiet", str(source), str(folder / "data")]
+    subprocess.run([promtool, *arguments], check=True, capture_output=True)
+
+
+def pod_metrics(services: Mapping[str, Running], labels: Mapping[str, Mapping[str, str]]) -> str:
+    """What a kubelet counts of containers, read of the services' processes."""
+    lines: list[str] = []
+    for pod, service in services.items():
+        process = psutil.Process(service.process.pid)
+        cpu, memory = process.cpu_times(), process.memory_info().rss
+        where = f'namespace="{labels[pod]["namespace"]}",pod="{pod}",container="ontime"'
+        lines.append(f"container_cpu_usage_seconds_total{{{where}}} {cpu.user + cpu.system}")
+        lines.append(f"container_memory_working_set_bytes{{{where}}} {memory}")
+    return "\n".join([*sorted(lines), ""])
+
+
+def expression(text: str, seconds: int, values: Mapping[str, Any]) -> str:
+    """A panel's query with Grafana's variables as they are for a time range."""
+    built_in = {"__rate_interval": "20s", "__range": f"{seconds}s", "__range_s": str(seconds)}
+    return re.sub(r"\$(\w+)", lambda found: str({**built_in, **values}[found[1]]), text)
