@@ -78,8 +78,7 @@ def check(where: Day) -> Checked:
         if content != known:
             write_json(path, content)
     write_text(output / "inputs.prom", metrics_of(content))
-    moved = ((name, content["inputs"][name]) for name in content["alarms"])
-    return Checked("inputs", [Finding(name, one["shift"], one["limit"]) for name, one in moved], summary(content))
+    return Checked("inputs", [Finding(**one) for one in content["alarms"]], summary(content))
 
 
 def count_rows(files: list[Path], encoder: Encoder, reference: Reference, model_version: str) -> Counts:
@@ -104,11 +103,17 @@ def day_content(
     day: str, source: dict[str, Any], reference: Reference, shifts: Shifts, counts: Counts
 ) -> dict[str, Any]:
     """What is kept of a day."""
-    names = [*reference.bins.features, PROBABILITY]
+    bins = reference.bins
+    names = [*bins.features, PROBABILITY]
+    causes = [*names, *(f"{name} missing" for name in bins.features), *(f"{name} unknown" for name in bins.categories)]
+    found, limit = np.concatenate([shifts.found, shifts.gap]), np.concatenate([shifts.limit, shifts.gap_limit])
     return {
         "day": day,
         "rows": int(counts[: reference.bins.sizes[0]].sum()),
-        "alarms": [names[place] for place in shifts.alarms],
+        "alarms": [
+            {"cause": causes[place], "found": kept(found[place]), "limit": kept(limit[place])}
+            for place in shifts.alarms
+        ],
         "compared_with": shifts.compared_with,
         "inputs": {
             name: {"shift": kept(found), "limit": kept(limit)}
@@ -149,7 +154,7 @@ def metrics_of(content: dict[str, Any]) -> str:
 def summary(content: dict[str, Any]) -> str:
     """A day in Markdown: what moved too far, or what came nearest to its limit."""
     alarms, compared = content["alarms"], content["compared_with"]
-    verdict = f"{len(alarms)} of {len(content['inputs'])} inputs moved too far" if alarms else "no input moved too far"
+    verdict = f"{len(alarms)} moved too far" if alarms else "no input moved too far"
     rows = sorted(content["inputs"].items(), key=lambda one: -one[1]["shift"] / (one[1]["limit"] or 1))[:MOST_ROWS]
     table = [f"| {name} | {one['shift']:.3g} | {one['limit']:.3g} |" for name, one in rows]
     days = f"{len(compared)} sound days from {compared[0]} to {compared[-1]}" if compared else "no day"
@@ -158,6 +163,8 @@ def summary(content: dict[str, Any]) -> str:
             f"## Inputs on {content['day']}: {verdict}",
             "",
             f"{content['rows']:,} predictions, compared with {days}.",
+            *(["", "| moved too far | by | limit |", "|---|---:|---:|"] if alarms else []),
+            *(f"| {one['cause']} | {one['found']:.3g} | {one['limit']:.3g} |" for one in alarms),
             "",
             "| input | shift | limit |",
             "|---|---:|---:|",

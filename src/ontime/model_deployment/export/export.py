@@ -1,6 +1,6 @@
 """Export the champion so that it can be served and checked without the packages that trained it.
 
-In: the champion's run and metrics, vocabulary, training and validation rows, `data/features.yaml`. Out:
+In: the champion's run and metrics, vocabulary, feature rows, training and validation rows, `data/features.yaml`. Out:
 `models/champion/` with `model.onnx`, `vocabulary.json`, `golden.json` (records with their probabilities), `page.json`
 (what the service's page is built from), `manifest.json` and `MODEL_CARD.md`; of a model of trees `trees.npy`, their
 nodes; of rows with a time `reference.json`, their counts by day.
@@ -21,10 +21,11 @@ from ontime.common.arrays import Probability
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet, replacing, sha256, write_json, write_text
 from ontime.common.layout import Layout
-from ontime.common.params import Count, Section, load_section
+from ontime.common.params import Count, Section, check, load_section
 from ontime.common.paths import BASELINES
 from ontime.data_processing.split import Split
 from ontime.datasets.features import load_features
+from ontime.datasets.registry import dataset_of
 from ontime.datasets.source import Data
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.model_card import model_card
@@ -87,7 +88,9 @@ def command() -> None:
     training["parameters"] = read_json(run / "config" / "parameters.json")
     golden = golden_records(encoder, predict, settings.golden_records, seed)
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
-    reference = reference_of(encoder, predict, layout.time) if layout.time else None
+    dataset = dataset_of(data.source)
+    options = check(dataset.Options, data.options, "params.yaml: data.options")
+    reference = reference_of(encoder, predict, layout, split, dataset.asked_minutes_before(options))
     page = make_page(
         settings.page_texts,
         settings.page_features,
