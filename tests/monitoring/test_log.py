@@ -7,11 +7,15 @@ import random
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import fsspec
+import msgspec
 import pandas as pd
 import pytest
 
-from ontime.monitoring.log import compacted
+from ontime.common.errors import OntimeError
+from ontime.model_deployment.inference.prediction_log import LINES_LOST, LostLine
+from ontime.monitoring.log import COLUMNS, compacted
 from tests.commands import run_command
 
 DAYS = ("2024-03-01", "2024-03-02")
@@ -50,6 +54,8 @@ def test_a_file_for_each_version_and_day_has_the_rows_with_their_features(tmp_pa
         "other": 1,
         "unreadable": 0,
         "repeated": 0,
+        "ahead": 0,
+        "lost": 0,
         "partitions": 3,
         "missing": 0,
     }
@@ -64,11 +70,13 @@ def test_a_file_for_each_version_and_day_has_the_rows_with_their_features(tmp_pa
         "model",
         "probability",
         "decision",
+        "features",
         "feature_depot",
         "feature_probability",
         "feature_weight",
     ]
     assert found["feature_weight"].tolist() == [1.5] * 60
+    assert found["features"].tolist() == [3] * 60
     assert found["key"].isna().all()
     assert set(found["feature_depot"]) == {"north"}
     assert len(pd.read_parquet(tmp_path)) == 121
@@ -122,6 +130,53 @@ def test_a_feature_that_is_a_number_and_a_text_is_text_in_whatever_order_they_co
     assert tables(tmp_path / "apart") == tables(tmp_path / "together")
     found = pd.read_parquet(tmp_path / "apart")["feature_code"]
     assert found.fillna("missing").tolist() == ["7.0", "x", "missing"]
+
+
+def test_a_line_that_is_later_than_the_clock_is_counted_and_kept_in_its_day(tmp_path: Path) -> None:
+    ahead = line("a", day="2999-01-01")
+    assert compacted([*LINES, ahead], str(tmp_path))["ahead"] == 1
+    assert len(pd.read_parquet(tmp_path / "model_version=1.2.3" / "day=2999-01-01")) == 1
+
+
+def test_lines_that_the_service_tells_of_as_lost_are_counted(tmp_path: Path) -> None:
+    told = [msgspec.json.encode(LostLine("2024-03-01T10:00:00.000+00:00", lines)) for lines in (3, 40)]
+    wrong = [json.dumps({"event": LINES_LOST, "lines": lines}).encode() for lines in ("many", -1, None, [3])]
+    counts = compacted([*LINES, *told, *wrong], str(tmp_path))
+    assert (counts["lost"], counts["other"], counts["unreadable"]) == (43, 6, 0)
+
+
+def test_a_file_that_was_written_before_a_column_existed_gets_it(tmp_path: Path) -> None:
+    compacted([line("a"), line("b")], str(tmp_path))
+    (path,) = tmp_path.rglob("*.parquet")
+    pd.read_parquet(path, columns=[name for name in COLUMNS if name not in ("key", "features")]).to_parquet(path)
+    compacted([line("z")], str(tmp_path))
+    found = pd.read_parquet(path)
+    assert found["features"].isna().tolist() == [True] * (len(found) - 1) + [False]
+
+
+def test_a_file_that_is_no_table_is_one_line_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "model_version=1.2.3" / f"day={DAYS[0]}" / "predictions.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(OntimeError, match=r"predictions\.parquet: not a readable parquet file: "):
+        compacted(LINES, str(tmp_path))
+    assert path.read_bytes() == b"PAR1 and no more"
+
+
+def test_duckdb_reads_the_files_of_several_schemas_as_they_are(tmp_path: Path) -> None:
+    texts = [line("b", model_version="2.0.0", key="k", features={"weight": "heavy"})]
+    compacted([*LINES, *texts], str(tmp_path))
+    with duckdb.connect() as connection:
+        query = (
+            "SELECT model_version, day, count(*), count(key), max(feature_weight) FROM read_parquet(?, "
+            "hive_partitioning = true, union_by_name = true) GROUP BY ALL ORDER BY ALL"
+        )
+        found = connection.execute(query, [f"{tmp_path}/**/*.parquet"]).fetchall()
+    assert [(version, str(day), *rest) for version, day, *rest in found] == [
+        ("1.2.3", DAYS[0], 60, 0, "1.5"),
+        ("1.2.3", DAYS[1], 60, 0, "1.5"),
+        ("2.0.0", DAYS[0], 1, 1, "heavy"),
+    ]
 
 
 def test_containers_logs_and_compressed_files_are_read(tmp_path: Path) -> None:

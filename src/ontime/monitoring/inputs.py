@@ -5,25 +5,27 @@ In: the tables that `ontime log compact` writes, and the model's folder. Out, fo
 day as metrics for Prometheus' text file collector; and a summary in Markdown.
 """
 
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
-import pandas as pd
 
 from ontime.common.errors import OntimeError
-from ontime.common.files import read_json, sha256, write_json, write_text
+from ontime.common.files import listed, read_json, sha256, write_json, write_text
 from ontime.common.params import load_section
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.profile import Counts
 from ontime.model_deployment.export.reference import REFERENCE, Reference, read_reference
 from ontime.model_deployment.inference.manifest import VOCABULARY
-from ontime.monitoring.days import Checked, Day, Finding, day_options, files_by_day, kept, say
-from ontime.monitoring.log import FEATURE
+from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
+from ontime.monitoring.log_files import LogTable, files_by_day
+from ontime.monitoring.logged_rows import logged_matrix
 from ontime.monitoring.settings import Monitor
 from ontime.monitoring.shifts import Shifts, shifts_of
-from ontime.monitoring.text_file import gauge, midnight
+from ontime.monitoring.text_file import check_gauges, gauge
 
 PROBABILITY = "(probability)"
 """Stands for the model's answers among the names of the inputs; no feature of the service is called so."""
@@ -59,67 +61,94 @@ def check(where: Day) -> Checked:
             f"{log}: has no predictions of {day} after the reference, which ends on {max(reference.days)}"
         )
     k, hash_of_reference = load_section("monitor", Monitor).k, sha256(model / REFERENCE)
+    kept_days = known_days(output / "inputs", hash_of_reference, max(reference.days), day)
     sound: dict[str, Counts] = {}
-    for one, found in files.items():
+    for one in sorted({*files, *kept_days}):
+        known = kept_days.get(one, {})
+        tables = {file.version: file.read() for file in files.get(one, [])}
         source = {
             "k": k,
             "reference": hash_of_reference,
             "model_version": model_version,
-            "log": {str(path.relative_to(log)): sha256(path) for path in found},
+            # a day that was removed from the log stays what it was
+            "log": {version: table.sha256 for version, table in tables.items()} or known["source"]["log"],
         }
-        path = output / "inputs" / f"{one}.json"
-        known = read_json(path) if path.is_file() else {}
-        same = known.get("source") == source
-        counts = np.array(known["counts"]) if same else count_rows(found, encoder, reference, model_version)
-        shifts = shifts_of(reference, sound, one, counts, k)
+        if known.get("source") == source or not tables:
+            counted = Counted(np.array(known["counts"]), known["versions"], known["other_schema"])
+        else:
+            counted = count_rows(tables, encoder, reference, model_version)
+        shifts = shifts_of(reference, sound, one, counted.counts, k)
         if not shifts.alarms:
-            sound[one] = counts
-        content = day_content(one, source, reference, shifts, counts)
+            sound[one] = counted.counts
+        content = day_content(one, source, reference, shifts, counted)
         if content != known:
-            write_json(path, content)
+            write_json(output / "inputs" / f"{one}.json", content)
     write_text(output / "inputs.prom", metrics_of(content))
     return Checked("inputs", [Finding(**one) for one in content["alarms"]], summary(content))
 
 
-def count_rows(files: list[Path], encoder: Encoder, reference: Reference, model_version: str) -> Counts:
-    """Rows of a day's files by bin: (bins,). A feature that a file lacks is missing in all its rows."""
+@dataclass(frozen=True)
+class Counted:
+    """A day's predictions by bin (bins,), by version, and by feature those whose file has another schema."""
+
+    counts: Counts
+    versions: dict[str, int]
+    other_schema: dict[str, dict[str, int]]
+
+
+def known_days(folder: Path, reference: str, after: str, last: str) -> dict[str, dict[str, Any]]:
+    """What earlier runs kept of the days between two, by the same reference."""
+    days = {path.stem: read_json(path) for path in listed(folder, "*.json") if after < path.stem <= last}
+    return {day: content for day, content in days.items() if content.get("source", {}).get("reference") == reference}
+
+
+def count_rows(tables: dict[str, LogTable], encoder: Encoder, reference: Reference, model_version: str) -> Counted:
+    """Count a day's files, by version. A feature that a file lacks is missing in all its rows."""
     counts = np.zeros(reference.bins.total, dtype=np.int64)
-    for path in files:
-        rows = pd.read_parquet(path)
-        rows = rows[rows["event"] == "prediction"]
-        columns = {
-            name: rows[FEATURE + name].to_numpy() if FEATURE + name in rows else np.full(len(rows), np.nan)
-            for name in encoder.features
-        }
-        answered = path.parent.parent.name == f"model_version={model_version}"
-        probability = rows["probability"].to_numpy() if answered else np.full(len(rows), np.nan)
-        if len(rows):
-            group = np.zeros(len(rows), dtype=np.int64)
-            counts += reference.bins.count(encoder.transform(columns), probability, group, 1)[0]
-    return counts
+    versions: Counter[str] = Counter()
+    other_schema: dict[str, Counter[str]] = {"absent": Counter(), "foreign": Counter(), "other_type": Counter()}
+    for version, table in tables.items():
+        for batch in table.batches():
+            rows = batch[batch["event"] == "prediction"]
+            if not len(rows):
+                continue
+            logged = logged_matrix(rows, encoder)
+            answered = rows["probability"].to_numpy() if version == model_version else np.full(len(rows), np.nan)
+            counts += reference.bins.count(logged.matrix, answered, np.zeros(len(rows), dtype=np.int64), 1)[0]
+            versions[version] += len(rows)
+            other_schema["absent"].update(dict.fromkeys(logged.absent, len(rows)))
+            other_schema["foreign"].update(dict.fromkeys(logged.foreign, len(rows)))
+            of_type = zip(encoder.features, logged.other_type.sum(axis=0).tolist(), strict=True)
+            other_schema["other_type"].update({name: count for name, count in of_type if count})
+    return Counted(counts, dict(versions), {kind: dict(sorted(found.items())) for kind, found in other_schema.items()})
 
 
 def day_content(
-    day: str, source: dict[str, Any], reference: Reference, shifts: Shifts, counts: Counts
+    day: str, source: dict[str, Any], reference: Reference, shifts: Shifts, counted: Counted
 ) -> dict[str, Any]:
     """What is kept of a day."""
     bins = reference.bins
     names = [*bins.features, PROBABILITY]
     causes = [*names, *(f"{name} missing" for name in bins.features), *(f"{name} unknown" for name in bins.categories)]
     found, limit = np.concatenate([shifts.found, shifts.gap]), np.concatenate([shifts.limit, shifts.gap_limit])
+    inputs = {name: {"shift": kept(found[place]), "limit": kept(limit[place])} for place, name in enumerate(names)}
+    missing, unknown = np.split(bins.gap_shares(counted.counts), [len(bins.features)])
+    for name, one in zip(bins.features, missing, strict=True):
+        inputs[name]["missing"] = kept(one)
+    for name, one in zip(bins.categories, unknown, strict=True):
+        inputs[name]["unknown"] = kept(one)
     return {
         "day": day,
-        "rows": int(counts[: reference.bins.sizes[0]].sum()),
+        "rows": int(counted.counts[: bins.sizes[0]].sum()),
+        "versions": counted.versions,
+        "other_schema": counted.other_schema,
         "alarms": [
             {"cause": causes[place], "found": kept(found[place]), "limit": kept(limit[place])}
             for place in shifts.alarms
         ],
         "compared_with": shifts.compared_with,
-        "inputs": {
-            name: {"shift": kept(found), "limit": kept(limit)}
-            for name, found, limit in zip(names, shifts.found, shifts.limit, strict=True)
-        },
-        "counts": counts.tolist(),
+        "inputs": inputs,
+        "counts": counted.counts.tolist(),
         "source": source,
     }
 
@@ -128,14 +157,7 @@ def metrics_of(content: dict[str, Any]) -> str:
     """A day in Prometheus' text format."""
     columns = content["inputs"].items()
     lines = [
-        *gauge(
-            "ontime_monitor_day_timestamp_seconds",
-            "Beginning of the day that was looked at.",
-            [({"check": "inputs"}, midnight(content["day"]))],
-        ),
-        *gauge(
-            "ontime_monitor_alarms", "Causes of an alarm on the day.", [({"check": "inputs"}, len(content["alarms"]))]
-        ),
+        *check_gauges("inputs", content["day"], len(content["alarms"])),
         *gauge("ontime_monitor_rows", "Predictions of the day.", [({}, content["rows"])]),
         *gauge(
             "ontime_monitor_input_shift",
@@ -147,6 +169,16 @@ def metrics_of(content: dict[str, Any]) -> str:
             "Index above which the input raises an alarm.",
             [({"input": name}, one["limit"]) for name, one in columns],
         ),
+        *gauge(
+            "ontime_monitor_input_missing_share",
+            "Share of the predictions without a value of the input.",
+            [({"input": name}, one["missing"]) for name, one in columns if "missing" in one],
+        ),
+        *gauge(
+            "ontime_monitor_input_unknown_share",
+            "Share of the predictions with a category that the model does not know.",
+            [({"input": name}, one["unknown"]) for name, one in columns if "unknown" in one],
+        ),
     ]
     return "\n".join([*lines, ""])
 
@@ -156,18 +188,43 @@ def summary(content: dict[str, Any]) -> str:
     alarms, compared = content["alarms"], content["compared_with"]
     verdict = f"{len(alarms)} moved too far" if alarms else "no input moved too far"
     rows = sorted(content["inputs"].items(), key=lambda one: -one[1]["shift"] / (one[1]["limit"] or 1))[:MOST_ROWS]
-    table = [f"| {name} | {one['shift']:.3g} | {one['limit']:.3g} |" for name, one in rows]
+    table = [
+        f"| {name} | {one['shift']:.3g} | {one['limit']:.3g} | {share(one, 'missing')} | {share(one, 'unknown')} |"
+        for name, one in rows
+    ]
     days = f"{len(compared)} sound days from {compared[0]} to {compared[-1]}" if compared else "no day"
+    answered = content["versions"].get(content["source"]["model_version"], 0)
+    others = f" {content['rows'] - answered:,} of them are of other versions." if answered < content["rows"] else ""
     return "\n".join(
         [
             f"## Inputs on {content['day']}: {verdict}",
             "",
-            f"{content['rows']:,} predictions, compared with {days}.",
+            f"{content['rows']:,} predictions, compared with {days}.{others}",
+            *schema_lines(content["other_schema"]),
             *(["", "| moved too far | by | limit |", "|---|---:|---:|"] if alarms else []),
             *(f"| {one['cause']} | {one['found']:.3g} | {one['limit']:.3g} |" for one in alarms),
             "",
-            "| input | shift | limit |",
-            "|---|---:|---:|",
+            "| input | shift | limit | missing | unknown |",
+            "|---|---:|---:|---:|---:|",
             *table,
         ]
     )
+
+
+def share(one: dict[str, float], name: str) -> str:
+    """A share in percent, nothing for a column that cannot have one."""
+    return f"{one[name]:.1%}" if name in one else ""
+
+
+def schema_lines(other_schema: dict[str, dict[str, int]]) -> list[str]:
+    """What of the log is not what the model takes, in Markdown."""
+    words = {
+        "absent": "not in the log, so missing",
+        "foreign": "not a feature of the model",
+        "other_type": "of another type than the model takes",
+    }
+    return [
+        f"- `{name}`: {words[kind]}, in {count:,} rows"
+        for kind, found in other_schema.items()
+        for name, count in found.items()
+    ]

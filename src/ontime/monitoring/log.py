@@ -2,7 +2,8 @@
 
 In: JSON lines of the service as standard output or a container's log file has them, plain or compressed by gzip. Out:
 `OUTPUT/model_version=VERSION/day=DATE/predictions.parquet`, in a folder or an object store. A line that is there
-already is not added again, so the same lines may be read as often as they come.
+already is not added again, so the same lines may be read as often as they come. Its day is that of its own time,
+whatever the clock says here, so that the bytes follow from the lines alone.
 """
 
 import gzip
@@ -12,6 +13,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +21,15 @@ import click
 import msgspec
 
 from ontime.common.errors import OntimeError
-from ontime.common.files import replacing
-from ontime.model_deployment.inference.prediction_log import PredictionLine
+from ontime.model_deployment.inference.prediction_log import LINES_LOST, PredictionLine
+from ontime.monitoring import prune
+from ontime.monitoring.log_files import FEATURE, IDENTITY, VERSION, LogTable, file_name
+from ontime.monitoring.store import Store
 
 ROWS_AT_ONCE = 200_000
-FILE = "predictions.parquet"
-COLUMNS = ["time", "request_id", "row", "event", "key", "model", "probability", "decision"]
-"""Columns before the features, whose names begin with `FEATURE`."""
-FEATURE = "feature_"
-IDENTITY = ["time", "request_id", "row", "event"]
-"""What no two rows of a model version have in common."""
-VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}")
+COLUMNS = ["time", "request_id", "row", "event", "key", "model", "probability", "decision", "features"]
+"""Columns before the features, whose names begin with `FEATURE`; `features` is how many of them the line had."""
+KNOWN_VERSION = re.compile(VERSION)
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\d\.\d{3}\+00:00")
 CONTAINER = re.compile(rb"\S+ (?:stdout|stderr) [FP] ")
 """What a container runtime writes before each line (CRI)."""
@@ -37,11 +37,20 @@ CONTAINER = re.compile(rb"\S+ (?:stdout|stderr) [FP] ")
 
 class _Kind(msgspec.Struct):
     event: str
+    lines: Any = 0
+
+    @property
+    def lost(self) -> int:
+        """Lines that the service tells of as lost."""
+        return self.lines if self.event == LINES_LOST and isinstance(self.lines, int) and self.lines > 0 else 0
 
 
 @click.group(name="log")
 def command() -> None:
     """Use the service's log as data."""
+
+
+command.add_command(prune.command)
 
 
 @command.command()
@@ -51,7 +60,8 @@ def compact(sources: tuple[str, ...], target: str) -> None:
     """Add the predictions in INPUT, files or `-` for standard input, to the parquet files in OUTPUT.
 
     OUTPUT is a folder or an address such as s3://BUCKET/PREFIX. What is printed is JSON: how many lines were read, of
-    which kind, and how many rows are missing from requests of which others are there.
+    which kind, how many the service says that it lost, and how many rows are missing from requests of which others are
+    there.
     """
     click.echo(json.dumps(compacted((line for source in sources for line in _lines(source)), target)))
 
@@ -61,25 +71,30 @@ def compacted(lines: Iterable[bytes], target: str) -> dict[str, int]:
 
     Returns:
         Numbers of lines by kind: `predictions` (of models that answered, or of a shadow), `other` (requests and
-        messages), `unreadable`, and of the predictions those `repeated`; `partitions` that changed; `missing` rows of
-        requests that are there in part.
+        messages), `unreadable`, and of the predictions those `repeated` and those `ahead` of the clock here; `lost`
+        lines that the service tells of; `partitions` that changed; `missing` rows of requests that are there in part.
     """
-    counts: Counter[str] = Counter(lines=0, predictions=0, other=0, unreadable=0, repeated=0, partitions=0, missing=0)
+    kinds = ("lines", "predictions", "other", "unreadable", "repeated", "ahead", "lost")
+    counts: Counter[str] = Counter(dict.fromkeys(kinds, 0))
     waiting: dict[tuple[str, str], list[dict[str, Any]]] = {}
     changed: dict[tuple[str, str], int] = {}
-    kept = 0
+    store, now = Store(target), datetime.now(UTC).isoformat(timespec="milliseconds")
     for line in lines:
         counts["lines"] += 1
         found = _parsed(line)
-        if isinstance(found, str):
-            counts[found] += 1
+        if isinstance(found, _Kind):
+            counts["other"] += 1
+            counts["lost"] += found.lost
+            continue
+        if found is None:
+            counts["unreadable"] += 1
             continue
         counts["predictions"] += 1
-        kept += 1
+        counts["ahead"] += found[1]["time"] > now
         waiting.setdefault(found[0], []).append(found[1])
-        if kept % ROWS_AT_ONCE == 0:
-            _merge_all(waiting, target, counts, changed)
-    _merge_all(waiting, target, counts, changed)
+        if counts["predictions"] % ROWS_AT_ONCE == 0:
+            _merge_all(waiting, store, counts, changed)
+    _merge_all(waiting, store, counts, changed)
     return {**counts, "partitions": len(changed), "missing": sum(changed.values())}
 
 
@@ -95,21 +110,25 @@ def _lines(source: str) -> Iterator[bytes]:
             raise OntimeError(f"{source}: not readable to its end: {error}") from None
 
 
-def _parsed(line: bytes) -> tuple[tuple[str, str], dict[str, Any]] | str:
-    """Partition (version, day) and row of a prediction, or what else the line is."""
+def _parsed(line: bytes) -> tuple[tuple[str, str], dict[str, Any]] | _Kind | None:
+    """Partition (version, day) and row of a prediction, or what else the line is; None if it cannot be read."""
     prefix = CONTAINER.match(line)
     content = line[prefix.end() :] if prefix else line
     try:
-        if msgspec.json.decode(content, type=_Kind).event not in ("prediction", "shadow"):
-            return "other"
+        kind = msgspec.json.decode(content, type=_Kind)
+        if kind.event not in ("prediction", "shadow"):
+            return kind
         found = msgspec.json.decode(content, type=PredictionLine)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return "unreadable"
+        return None
     time = TIME.fullmatch(found.time)
     features = {} if found.features is msgspec.UNSET else found.features
-    if time is None or VERSION.fullmatch(found.model_version) is None or not _is_flat(features):
-        return "unreadable"
-    row = {name: getattr(found, name) for name in COLUMNS} | {"key": None if found.key is msgspec.UNSET else found.key}
+    if time is None or KNOWN_VERSION.fullmatch(found.model_version) is None or not _is_flat(features):
+        return None
+    row = {name: getattr(found, name) for name in COLUMNS} | {
+        "key": None if found.key is msgspec.UNSET else found.key,
+        "features": len(features),
+    }
     return (found.model_version, time[1]), row | {f"{FEATURE}{name}": value for name, value in features.items()}
 
 
@@ -121,31 +140,30 @@ def _is_flat(features: Any) -> bool:
 
 def _merge_all(
     waiting: dict[tuple[str, str], list[dict[str, Any]]],
-    target: str,
+    store: Store,
     counts: "Counter[str]",
     changed: dict[tuple[str, str], int],
 ) -> None:
-    for (version, day), rows in sorted(waiting.items()):
-        path = f"{target.rstrip('/')}/model_version={version}/day={day}/{FILE}"
-        repeated, missing = _merge(path, rows)
+    for partition, rows in sorted(waiting.items()):
+        repeated, missing = _merge(store, file_name(*partition), rows)
         counts["repeated"] += repeated
         if repeated < len(rows):
-            changed[version, day] = missing
+            changed[partition] = missing
     waiting.clear()
 
 
-def _merge(path: str, rows: list[dict[str, Any]]) -> tuple[int, int]:
+def _merge(store: Store, name: str, rows: list[dict[str, Any]]) -> tuple[int, int]:
     """Add rows to a file; the number that it had already, and of rows missing from its requests."""
     import pandas as pd
 
-    new = pd.DataFrame(rows)
-    old = _read(path)
-    both = pd.concat([old, new], ignore_index=True) if old is not None else new
+    old = store.read(name)
+    known = [] if old is None else list(LogTable(f"{store.address}/{name}", old).batches())
+    both = pd.concat([*known, pd.DataFrame(rows)], ignore_index=True)
     merged = both.drop_duplicates(IDENTITY).sort_values(IDENTITY, ignore_index=True)
     repeated = len(both) - len(merged)
     if repeated == len(rows):
         return repeated, 0
-    _write(path, _typed(merged))
+    store.write(name, _parquet(_typed(merged)))
     by_request = merged.groupby(["time", "request_id", "event"], sort=False)["row"]
     return repeated, int((by_request.max() + 1 - by_request.size()).sum())
 
@@ -153,8 +171,10 @@ def _merge(path: str, rows: list[dict[str, Any]]) -> tuple[int, int]:
 def _typed(rows: Any) -> Any:
     """Features in the order of their names; a number everywhere is a number, else all its values are text."""
     features = sorted(name for name in rows.columns if name.startswith(FEATURE))
-    typed = rows[[*COLUMNS, *features]].copy()
+    # a file of an earlier version may lack a column
+    typed = rows.reindex(columns=[*COLUMNS, *features])
     typed["key"] = typed["key"].astype("str")
+    typed["features"] = typed["features"].astype("Int64")
     for name in features:
         values = [None if value is None or value != value else value for value in typed[name]]
         if any(isinstance(value, str) for value in values):
@@ -164,32 +184,11 @@ def _typed(rows: Any) -> Any:
     return typed
 
 
-def _read(path: str) -> Any:
-    """The rows of a file, None if there is none."""
-    import fsspec
-    import pandas as pd
-    import pyarrow as pa
-
-    filesystem, place = fsspec.core.url_to_fs(path)
-    if not filesystem.exists(place):
-        return None
-    try:
-        return pd.read_parquet(io.BytesIO(filesystem.cat_file(place)))
-    except pa.ArrowInvalid as error:
-        raise OntimeError(f"{path}: not a readable parquet file: {str(error).splitlines()[0]}") from None
-
-
-def _write(path: str, rows: Any) -> None:
-    import fsspec
+def _parquet(rows: Any) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
     stream = io.BytesIO()
     pq.write_table(table, stream, compression="zstd", version="2.6", store_schema=False)
-    filesystem, place = fsspec.core.url_to_fs(path)
-    if "file" in filesystem.protocol:
-        with replacing(Path(place)) as temporary:
-            temporary.write_bytes(stream.getvalue())
-    else:
-        filesystem.pipe_file(place, stream.getvalue())
+    return stream.getvalue()

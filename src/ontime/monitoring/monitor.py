@@ -2,7 +2,7 @@
 
 import click
 
-from ontime.monitoring import inputs
+from ontime.monitoring import inputs, replay, skew
 
 
 @click.group(name="monitor")
@@ -11,3 +11,5 @@ def command() -> None:
 
 
 command.add_command(inputs.command)
+command.add_command(replay.command)
+command.add_command(skew.command)

@@ -18,6 +18,18 @@ def gauge(name: str, description: str, samples: Iterable[Sample]) -> list[str]:
     return lines
 
 
+def check_gauges(check: str, day: str, alarms: int) -> list[str]:
+    """The lines that every check has: which day it looked at, and how many causes of an alarm it found."""
+    return [
+        *gauge(
+            "ontime_monitor_day_timestamp_seconds",
+            "Beginning of the day that was looked at.",
+            [({"check": check}, midnight(day))],
+        ),
+        *gauge("ontime_monitor_alarms", "Causes of an alarm on the day.", [({"check": check}, alarms)]),
+    ]
+
+
 def midnight(day: str) -> float:
     """Beginning of an ISO 8601 day in UTC, in seconds since the epoch."""
     return float(pd.Timestamp(day, tz="UTC").timestamp())

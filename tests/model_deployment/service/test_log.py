@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ontime.model_deployment.inference.champion import Champion
-from ontime.model_deployment.inference.prediction_log import PredictionLine, RequestLine
+from ontime.model_deployment.inference.prediction_log import LINES_LOST, PredictionLine, RequestLine
 from ontime.model_deployment.service.log import (
     CLOSE_SECONDS,
     FLUSH_LINES,
@@ -73,7 +73,9 @@ def test_a_full_queue_drops_lines_and_counts_them(capfd: pytest.CaptureFixture[s
         log.add(request_line(number))
     assert log.dropped == 3
     log.flush()
-    assert len(capfd.readouterr().out.splitlines()) == 5
+    told, *written = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert (told["event"], told["lines"]) == (LINES_LOST, 3)
+    assert len(written) == 5
     log.add(request_line(8))
     log.flush()
     assert json.loads(capfd.readouterr().out)["status"] == 8
@@ -98,6 +100,9 @@ def test_lines_for_a_closed_output_are_counted(pipe: tuple[int, int]) -> None:
     log = Log(no_lines, 100, pipe[1])
     for number in range(3):
         log.add(request_line(number))
+    log.flush()
+    assert log.dropped == 3
+    # the line that would tell of them is none of them
     log.flush()
     assert log.dropped == 3
 
@@ -132,7 +137,8 @@ def test_a_line_that_was_cut_does_not_run_into_the_next_one(tmp_path: Path, monk
         log.add(request_line(9))
         log.flush()
     whole = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
-    assert [line["status"] for line in whole] == [0, 9]
+    assert [line.get("status", line["event"]) for line in whole] == [0, LINES_LOST, 9]
+    assert whole[1]["lines"] == 2
     assert log.dropped == 2
 
 

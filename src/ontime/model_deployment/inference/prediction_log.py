@@ -9,6 +9,17 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+LINES_LOST = "lines_lost"
+"""The event of a line that says how many lines before it were dropped."""
+
+
+class LostLine(msgspec.Struct, gc=False):
+    """So many lines were dropped since the last line of this kind; `event` is `LINES_LOST`."""
+
+    time: str
+    lines: int
+    event: str = LINES_LOST
+
 
 class RequestLine(msgspec.Struct, gc=False):
     """One request; `time` is in nanoseconds until the line is written."""

@@ -1,7 +1,7 @@
 """The service's log: JSON lines on standard output, written by a thread of its own.
 
 A request only adds to a bounded queue, which neither blocks nor raises. Lines that find the queue full, or that
-standard output does not take, are dropped and counted.
+standard output does not take, are dropped and counted; a line tells how many once standard output takes lines again.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ontime.model_deployment.inference.champion import Champion, Probability
-from ontime.model_deployment.inference.prediction_log import PredictionLine, RequestLine
+from ontime.model_deployment.inference.prediction_log import LostLine, PredictionLine, RequestLine
 from ontime.model_deployment.service.protocol.messages import Rows
 from ontime.model_deployment.service.trace_context import Trace
 
@@ -64,7 +64,7 @@ class Log:
         descriptor: int | None = STANDARD_OUTPUT,
     ) -> None:
         self.lines_of, self.max_lines, self.descriptor = lines_of, max_lines, descriptor
-        self.dropped = 0
+        self.dropped = self._told = 0
         self._encode = msgspec.json.Encoder().encode_lines
         self._queue: list[Entry] = []
         self._lines = 0
@@ -106,6 +106,7 @@ class Log:
             entries, self._queue = self._queue, []
         lines = sum(map(_line_count, entries))
         try:
+            self._tell_lost()
             self._write(self._content(entries))
         finally:
             # until they are written, so that lines that standard output does not take fill the queue
@@ -120,6 +121,11 @@ class Log:
             closing = self._closing
             with contextlib.suppress(Exception):  # the thread must outlive whatever an entry holds
                 self.flush()
+
+    def _tell_lost(self) -> None:
+        lost = self.dropped - self._told
+        if lost and not self._unwritten(self._encode([LostLine(timestamp(time.time_ns()), lost)])):
+            self._told += lost
 
     def _content(self, entries: list[Entry]) -> bytes:
         try:
@@ -138,10 +144,14 @@ class Log:
         return (entry,)
 
     def _write(self, content: bytes) -> None:
-        lines = content.count(b"\n")
+        left = self._unwritten(content)
+        if left:
+            self._drop(min(content.count(b"\n"), left.count(b"\n")))
+
+    def _unwritten(self, content: bytes) -> bytes:
+        """Write, and return what standard output did not take."""
         if self.descriptor is None:
-            self._drop(lines)
-            return
+            return content
         # a line that was cut must not run into the next one
         view = memoryview(b"\n" + content if self._cut and content else content)
         while view:
@@ -150,11 +160,11 @@ class Log:
             except BlockingIOError:
                 select.select([], [self.descriptor], [])
             except OSError:
-                self._drop(min(lines, bytes(view).count(b"\n")))
-                return
+                return bytes(view)
             else:
                 self._cut = view[written - 1] != ord("\n")
                 view = view[written:]
+        return b""
 
     def _drop(self, lines: int) -> None:
         with self._lock:

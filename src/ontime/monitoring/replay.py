@@ -1,0 +1,195 @@
+"""Score a sample of a day's logged rows again, with the model that is said to have answered them.
+
+In: the tables that `ontime log compact` writes, and the model's folder. Out: `OUTPUT/replay/DAY.json`, what differs and
+what could not be compared; `OUTPUT/replay.prom`; and a summary in Markdown.
+A sound service gives each row's own probability, within the tolerance that the model's golden records have. So nothing
+is left to chance: one row beyond it means another model, another encoding or a changed log.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ontime.common.errors import OntimeError
+from ontime.common.files import sha256, write_json, write_text
+from ontime.common.params import load_section
+from ontime.model_deployment.inference.champion import Champion, Probability, load_champion
+from ontime.model_deployment.inference.manifest import MANIFEST
+from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
+from ontime.monitoring.log_files import FEATURE, LogTable, files_of_day
+from ontime.monitoring.logged_rows import PLACE, logged_matrix, rows_named, sampled_rows
+from ontime.monitoring.settings import Monitor
+from ontime.monitoring.text_file import check_gauges, gauge
+
+CAUSES = {"prediction": "replay", "shadow": "shadow"}
+"""The cause of an alarm, by the event of its lines."""
+NO_PREDICTION, LEFT_OUT, OTHER_TYPE = "no line of the prediction", "features left out", "values of another type"
+"""Why a row cannot be scored again."""
+MOST_EXAMPLES = 10
+
+
+@click.command(name="replay")
+@day_options
+def command(day: Day) -> None:
+    """Score a sample of DAY's rows again; exit status 3 if one has another probability or decision.
+
+    The model in --model must be the one that is said to have answered as --model-version. Lines of a shadow of that
+    version are compared too, by the features in the lines of the predictions.
+    """
+    say(check(day))
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of the sampled rows of one event; `incomparable` counts rows by reason."""
+
+    rows: int
+    compared: int
+    differing: int
+    incomparable: dict[str, int]
+    examples: list[dict[str, Any]]
+
+
+def check(where: Day) -> Checked:
+    """Score the day's sample again, and write what was found.
+
+    Raises:
+        OntimeError: the log has no rows of the day or of that version, or the model's folder is not sound.
+    """
+    tables = {file.version: file.read() for file in files_of_day(where.log, where.day)}
+    table = tables.get(where.model_version)
+    if table is None:
+        found = ", ".join(tables)
+        raise OntimeError(f"{where.log}: has no rows of version {where.model_version} on {where.day}, but of {found}")
+    champion = load_champion(where.model, where.model_version)
+    sample = load_section("monitor", Monitor).sample_rows
+    others = {version: one for version, one in tables.items() if version != where.model_version}
+    events = {event: replay_event(table, event, champion, sample, others) for event in CAUSES}
+    content: dict[str, Any] = {
+        "day": where.day,
+        "alarms": {CAUSES[event]: one.differing for event, one in events.items() if one.differing},
+        **{event: asdict(one) for event, one in events.items()},
+        "other_versions": {version: one.rows for version, one in others.items()},
+        "source": {
+            "sample_rows": sample,
+            "model_version": where.model_version,
+            "model": sha256(where.model / MANIFEST),
+            "log": {version: one.sha256 for version, one in tables.items()},
+        },
+    }
+    write_json(where.output / "replay" / f"{where.day}.json", content)
+    write_text(where.output / "replay.prom", metrics_of(content))
+    findings = [Finding(cause, differing, 0) for cause, differing in content["alarms"].items()]
+    return Checked("replay", findings, summary(content, champion.manifest.golden_tolerance))
+
+
+def replay_event(
+    table: LogTable, event: str, champion: Champion, sample: int, others: Mapping[str, LogTable]
+) -> Replayed:
+    """Score a sample of a file's rows of one event again.
+
+    Args:
+        others: the files of other versions, which have the features of a shadow's rows.
+    """
+    rows, total = sampled_rows(table, event, sample)
+    if not len(rows):
+        return Replayed(total, 0, 0, {}, [])
+    if event == "shadow":
+        rows = with_features(rows, rows_named(others.values(), rows))
+    features = len(champion.encoder.features)
+    logged = logged_matrix(rows, champion.encoder)
+    reasons = {
+        NO_PREDICTION: rows["features"].isna().to_numpy() if event == "shadow" else np.zeros(len(rows), dtype=np.bool_),
+        LEFT_OUT: (rows["features"] < features).to_numpy() | bool(logged.absent),
+        OTHER_TYPE: logged.other_type.any(axis=1),
+    }
+    comparable, incomparable = np.ones(len(rows), dtype=np.bool_), {}
+    for reason, concerned in reasons.items():
+        if count := int((comparable & concerned).sum()):
+            incomparable[reason] = count
+        comparable &= ~concerned
+    rows = rows[comparable]
+    probability = champion.probability(logged.matrix[comparable])
+    different = differs(rows, probability, champion)
+    examples = examples_of(rows[different], probability[different], champion)
+    return Replayed(total, len(rows), int(different.sum()), incomparable, examples)
+
+
+def with_features(rows: pd.DataFrame, answered: pd.DataFrame) -> pd.DataFrame:
+    """A shadow's rows with the features in the lines of the predictions; `features` is missing where there is none."""
+    columns = [name for name in answered if name == "features" or str(name).startswith(FEATURE)]
+    own = [name for name in rows if name not in columns]
+    return rows[own].merge(answered[[*PLACE, *columns]], on=PLACE, how="left")
+
+
+def differs(rows: pd.DataFrame, probability: Probability, champion: Champion) -> npt.NDArray[np.bool_]:
+    """Which rows (rows,) have another probability or decision than the model gives, beyond its tolerance."""
+    tolerance = champion.manifest.golden_tolerance
+    found = probability.astype(np.float64)
+    # written so that NaN differs
+    same = np.abs(found - rows["probability"].to_numpy(dtype=np.float64)) <= tolerance
+    same &= (champion.decide(probability) == rows["decision"].to_numpy(dtype=np.bool_)) | (
+        np.abs(found - champion.threshold) <= tolerance
+    )
+    return np.asarray(~same)
+
+
+def examples_of(rows: pd.DataFrame, probability: Probability, champion: Champion) -> list[dict[str, Any]]:
+    """The first of the rows that differ, with what was logged and what the model gives."""
+    decision = champion.decide(probability)
+    first: list[dict[Any, Any]] = rows.head(MOST_EXAMPLES).to_dict("records")
+    return [
+        {
+            **{name: row[name] for name in PLACE},
+            "logged": {"probability": kept(row["probability"]), "decision": bool(row["decision"])},
+            "replayed": {"probability": kept(float(value)), "decision": bool(event)},
+        }
+        for row, value, event in zip(first, probability, decision, strict=False)
+    ]
+
+
+def metrics_of(content: dict[str, Any]) -> str:
+    """A day in Prometheus' text format."""
+    counts = {name: sum(content[event][name] for event in CAUSES) for name in ("compared", "differing")}
+    lines = [
+        *check_gauges("replay", content["day"], len(content["alarms"])),
+        *gauge("ontime_monitor_replayed_rows", "Logged rows that were scored again.", [({}, counts["compared"])]),
+        *gauge(
+            "ontime_monitor_replay_differing_rows",
+            "Rows that have another probability or decision when they are scored again.",
+            [({}, counts["differing"])],
+        ),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def summary(content: dict[str, Any], tolerance: float) -> str:
+    """A day in Markdown."""
+    differing = sum(content["alarms"].values())
+    verdict = f"{differing:,} rows differ" if differing else "no row differs"
+    lines = [f"## Replay of {content['day']}: {verdict}", ""]
+    for event in CAUSES:
+        one = content[event]
+        if one["rows"]:
+            left = "".join(f"; {count:,} not comparable: {reason}" for reason, count in one["incomparable"].items())
+            lines.append(
+                f"- {event}: {one['compared']:,} of {one['rows']:,} rows scored again, {one['differing']:,} differ by "
+                f"more than {tolerance:g}{left}"
+            )
+    lines += [
+        f"- not looked at: {rows:,} rows of version {version}" for version, rows in content["other_versions"].items()
+    ]
+    examples = [one for event in CAUSES for one in content[event]["examples"]]
+    if examples:
+        lines += ["", "| request | row | logged | replayed |", "|---|---:|---:|---:|"]
+        lines += [
+            f"| {one['request_id']} | {one['row']} | {one['logged']['probability']:.6f} | "
+            f"{one['replayed']['probability']:.6f} |"
+            for one in examples
+        ]
+    return "\n".join(lines)
