@@ -35,3 +35,10 @@ def test_a_command_collects_garbage_seldom() -> None:
     printed = run(program.format("print(gc.get_threshold()[0])"), **PINNED)
     assert printed.startswith("Usage: ontime ")
     assert printed.splitlines()[-1] == str(NEW_OBJECTS)
+
+
+def test_the_module_ends_with_the_status_of_its_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ontime", "monitor", "inputs"], cwd=TOP, capture_output=True, check=False
+    )
+    assert done.returncode == 2

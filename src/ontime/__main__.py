@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import sys
 from typing import Any
 
 from ontime.common.environment import pin
@@ -22,4 +23,4 @@ def start() -> Any:
 
 
 if __name__ == "__main__":
-    start()
+    sys.exit(start())

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
@@ -139,6 +140,68 @@ def test_a_second_run_gives_the_same_bytes_and_more_lines_a_new_count(checkout: 
     compacted([json.dumps(late).encode()], "log")
     monitor(LIVE_DAYS[4])
     assert json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[0]}.json").read_text())["rows"] == ROWS + 1
+
+
+def test_missing_and_unknown_shares_are_told_of_each_input(checkout: Path) -> None:
+    monitor(LIVE_DAYS[3])
+    inputs = json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[3]}.json").read_text())["inputs"]
+    rows = pd.concat([pd.read_parquet(path) for path in (checkout / "log").glob(f"*/day={LIVE_DAYS[3]}/*")])
+    assert inputs["weight"]["missing"] == pytest.approx(rows["feature_weight"].isna().mean(), rel=1e-5)
+    assert 0.02 < inputs["weight"]["missing"] < 0.3
+    assert (inputs["depot"]["missing"], inputs["depot"]["unknown"]) == (0, 1)
+    assert not {"missing", "unknown"} & inputs[PROBABILITY].keys()
+    text = (checkout / "monitoring" / "inputs.prom").read_text()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    for kind, names in (("missing", {"weight", "probability", "depot"}), ("unknown", {"depot"})):
+        samples = families[f"ontime_monitor_input_{kind}_share"].samples
+        assert {one.labels["input"]: one.value for one in samples} == {name: inputs[name][kind] for name in names}
+
+
+def test_a_day_of_several_schemas_and_versions_is_counted_whole(checkout: Path) -> None:
+    """A number that became a text, a column that vanished and one that came, each in a version of its own."""
+    changed: dict[str, dict[str, Any]] = {
+        "2.0.0": {"weight": "heavy", "probability": 1.0, "depot": "north"},
+        "2.1.0": {"weight": "1.5", "probability": 1.0, "depot": "north"},
+        "3.0.0": {"weight": 1.0, "depot": "north", "colour": "red"},
+        "4.0.0": {"weight": 1.0, "probability": 1.0, "depot": 7},
+    }
+    lines = [
+        {
+            "time": f"{LIVE_DAYS[0]}T09:00:00.000+00:00",
+            "event": "prediction",
+            "request_id": version,
+            "row": 0,
+            "model": "parcels",
+            "model_version": version,
+            "probability": 0.5,
+            "decision": True,
+            "features": features,
+        }
+        for version, features in changed.items()
+    ]
+    compacted([json.dumps(line).encode() for line in lines], "log")
+    status, output = monitor(LIVE_DAYS[0])
+    assert status == 0, output
+    found = json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[0]}.json").read_text())
+    assert found["rows"] == ROWS + 4
+    assert found["versions"] == {"1.0.0": 20, "1.1.0": 180} | dict.fromkeys(changed, 1)
+    assert found["other_schema"] == {
+        "absent": {"probability": 1},
+        "foreign": {"colour": 1},
+        "other_type": {"depot": 1, "weight": 1},
+    }
+    assert " 24 of them are of other versions.\n" in output
+    assert "- `weight`: of another type than the model takes, in 1 rows" in output
+
+
+def test_a_day_that_was_removed_from_the_log_stays_what_it_was(checkout: Path) -> None:
+    monitor(LIVE_DAYS[4])
+    before = {path: path.read_bytes() for path in (checkout / "monitoring").rglob("*.*")}
+    for day in LIVE_DAYS[:4]:
+        for path in (checkout / "log").glob(f"*/day={day}/*"):
+            path.unlink()
+    assert monitor(LIVE_DAYS[4])[0] == 0
+    assert {path: path.read_bytes() for path in (checkout / "monitoring").rglob("*.*")} == before
 
 
 @pytest.mark.parametrize("day", ["2024-04-20", "2024-02-01", "yesterday"])

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ontime.monitoring.days import ALARM
-from tests.monitoring.conftest import DAY, NEXT_DAY, SHADOW_VERSION, VERSION, Line, Monitored
+from tests.monitored import DAY, NEXT_DAY, SHADOW_VERSION, VERSION, Line, Monitored
 
 REPLAY = ["replay", DAY, "--log", "log"]
 

@@ -12,7 +12,7 @@ import click
 from ontime.monitoring.log_files import IDENTITY, LogFile, log_files
 
 
-@click.command()
+@click.command(name="prune")
 @click.argument("target", metavar="OUTPUT")
 @click.option("--keep-days", type=click.IntRange(min=1), required=True, help="Days that stay, today among them.")
 def command(target: str, keep_days: int) -> None:
