@@ -19,8 +19,7 @@ def rival(name: str, *arguments: str | Path) -> Any:
     done = subprocess.run(
         [python, HERE / "rivals" / f"{name}_days.py", *arguments],
         env={**os.environ, **NO_REPORTS},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
     )

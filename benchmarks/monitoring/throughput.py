@@ -33,6 +33,8 @@ def make_rows(replay: str, count: int, target: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from ontime.monitoring.log_files import ROW_GROUP
+
     log = Replay(Path(replay))
     files = sorted(log.log.glob("model_version=*/day=*/predictions.parquet"))
     every = pa.concat_tables([pq.read_table(path, partitioning=None) for path in files])
@@ -41,7 +43,7 @@ def make_rows(replay: str, count: int, target: str) -> None:
     table = table.set_column(table.schema.get_field_index("time"), "time", times)
     path = Path(target) / f"model_version={VERSION}" / f"day={DAY}" / "predictions.parquet"
     path.parent.mkdir(parents=True)
-    pq.write_table(table.combine_chunks(), path, compression="zstd", version="2.6", store_schema=False)
+    pq.write_table(table.combine_chunks(), path, ROW_GROUP, compression="zstd", version="2.6", store_schema=False)
 
 
 def inputs(replay: str, log: str, output: str) -> float:

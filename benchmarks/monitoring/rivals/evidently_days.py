@@ -1,7 +1,7 @@
 """Evidently's drift preset on the same rows: which days it calls drifted, and rows a CPU second.
 
-`python evidently_days.py days REFERENCE ROWS COLUMNS` and `... rate REFERENCE ROWS COLUMNS`; the last line is JSON. Frames
-are parquet with a column `time`; COLUMNS is JSON: `numbers` and `categories`. A day is drifted if at least half of its
+`python evidently_days.py days REFERENCE ROWS COLUMNS`, or `rate` instead of `days`; the last line is JSON. Frames are
+parquet with a column `time`; COLUMNS is JSON: `numbers` and `categories`. A day is drifted if at least half of its
 columns are, as the preset says by default; each column's test is the one that Evidently chooses by the number of rows.
 """
 

@@ -1,7 +1,7 @@
 """NannyML on the same rows: which days it raises an alarm on, and rows a CPU second.
 
-`python nannyml_days.py days REFERENCE ROWS COLUMNS` and `... rate REFERENCE ROWS COLUMNS`; the last line is JSON. Frames
-are parquet with a column `time`; COLUMNS is JSON: `numbers` and `categories`. Jensen-Shannon distances by day, and
+`python nannyml_days.py days REFERENCE ROWS COLUMNS`, or `rate` instead of `days`; the last line is JSON. Frames are
+parquet with a column `time`; COLUMNS is JSON: `numbers` and `categories`. Jensen-Shannon distances by day, and
 NannyML's own thresholds: three standard deviations over the reference's days.
 """
 

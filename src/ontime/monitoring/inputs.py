@@ -21,7 +21,7 @@ from ontime.model_deployment.export.profile import Counts
 from ontime.model_deployment.export.reference import REFERENCE, Reference, read_reference
 from ontime.model_deployment.inference.manifest import VOCABULARY
 from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
-from ontime.monitoring.log_files import LogTable, files_by_day
+from ontime.monitoring.log_files import FEATURE, LogTable, files_by_day
 from ontime.monitoring.logged_rows import logged_matrix
 from ontime.monitoring.settings import Monitor
 from ontime.monitoring.shifts import Shifts, shifts_of
@@ -108,7 +108,8 @@ def count_rows(tables: dict[str, LogTable], encoder: Encoder, reference: Referen
     versions: Counter[str] = Counter()
     other_schema: dict[str, Counter[str]] = {"absent": Counter(), "foreign": Counter(), "other_type": Counter()}
     for version, table in tables.items():
-        for batch in table.batches():
+        wanted = [name for name in table.columns if name in ("event", "probability") or name.startswith(FEATURE)]
+        for batch in table.batches(wanted):
             rows = batch[batch["event"] == "prediction"]
             if not len(rows):
                 continue
