@@ -128,7 +128,7 @@ def graph_run(tmp_path_factory: pytest.TempPathFactory, parcels: pd.DataFrame) -
         per_family = [(name, family) for family in FAMILIES for name in ("train", "evaluate")]
         first, last = (
             [("ingest",), ("validate",), ("featurize",), ("split",)],
-            [("baselines",), ("select",), ("export",)],
+            [("baselines",), ("select",), ("refit",), ("forward",), ("export",)],
         )
         for arguments in [*first, *per_family, *last]:
             reads["@".join(arguments)] = run_and_watch(*arguments)
@@ -167,6 +167,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> Callable[[
         write_json(top / "models" / "selection.json", selection)
         shutil.copyfile(fork / "params.yaml", top / "params.yaml")
         with contextlib.chdir(top):
+            run_command("refit")
             run_command("export")
         return top / "models" / "champion"
 

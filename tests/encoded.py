@@ -39,6 +39,8 @@ for name in FAMILIES:
     parameters = parameters_of(name, settings)
     fitted, history = family(name).fit(train, validation, encoder, parameters, settings.seed, progress=False)
     fitted.save(folder / name)
+    again = family(name).fit_all(train, encoder, parameters, settings.seed, family(name).kept_steps(history), False)
+    again.save(folder / name / "all")
     (folder / f"{name}.csv").write_text(history_csv(history))
     (folder / f"{name}.onnx").write_bytes(to_onnx(name, fitted, len(encoder.features)))
 """

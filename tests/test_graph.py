@@ -21,7 +21,12 @@ UNREAD_PACKAGES = (
     *(f"model_deployment/{name}" for name in ("batch", "service")),
 )
 """What works on the graph's outputs or on the repository: a change there makes no stage stale."""
-UNREAD_MODULES = ("operations", "parameters", "model_training/tune", "model_deployment/inference/signing")
+OF_THE_CHAMPION = {"refit", "forward", "export"}
+"""Stages that work on whichever family is champion."""
+UNREAD_MODULES = (
+    *("operations", "parameters", "model_training/tune", "model_deployment/inference/signing"),
+    *(f"backtest/{name}" for name in ("backtest", "fits", "policies", "tables")),
+)
 
 
 @dataclass(frozen=True)
@@ -128,16 +133,18 @@ def test_what_no_stage_reads_makes_none_stale(stale: dict[str, set[str]]) -> Non
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_makes_its_own_training_and_evaluation_and_the_export_stale(
+def test_a_family_makes_its_own_training_and_evaluation_and_the_champions_stages_stale(
     stale: dict[str, set[str]], name: str
 ) -> None:
-    assert stale[f"src/ontime/model_training/{name}.py"] == {f"train@{name}", f"evaluate@{name}", "export"}
+    assert stale[f"src/ontime/model_training/{name}.py"] == {f"train@{name}", f"evaluate@{name}", *OF_THE_CHAMPION}
 
 
 @pytest.mark.parametrize("framework", ["scikit_learn", "keras"])
-def test_a_framework_makes_its_own_families_and_the_export_stale(stale: dict[str, set[str]], framework: str) -> None:
+def test_a_framework_makes_its_own_families_and_the_champions_stages_stale(
+    stale: dict[str, set[str]], framework: str
+) -> None:
     names = [name for name in FAMILIES if family(name).framework.replace("-", "_") == framework]
-    expected = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in names} | {"export"}
+    expected = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in names} | OF_THE_CHAMPION
     assert stale[f"src/ontime/model_training/{framework}_model.py"] == expected
 
 
@@ -148,8 +155,8 @@ def test_a_stages_own_module_makes_no_other_stage_stale_but_for_a_section_that_i
         path = file_of(module)
         assert path
         others = {stage.partition("@")[0] for stage in stale[f"src/{module.replace('.', '/')}.py"]} - {name}
-        # the model card says how the rows were split
-        assert others == ({"export"} if name == "split" else set()), name
+        # the model card says how the rows were split; each forward model has a vocabulary of its own rows
+        assert others == ({"export", "forward"} if name == "split" else set()), name
 
 
 def test_every_stage_depends_on_the_locked_packages(stages: dict[str, Stage]) -> None:
@@ -226,4 +233,8 @@ def test_a_section_that_no_stage_reads_makes_none_stale(repository: Any, stages:
     content = YAML(typ="safe", pure=True).load(Path(repository.root_dir) / "params.yaml")
     assert concerned(repository, {**content, "monitoring": {"a": 1}}) == set()
     unread = {leaf for leaf in leaves_of() if not any(covered(leaf, stage.parameters) for stage in stages.values())}
-    assert unread == {leaf for leaf in leaves_of() if leaf.startswith(("gate.", "monitor.", "tune."))} != set()
+    assert (
+        unread
+        == {leaf for leaf in leaves_of() if leaf.startswith(("gate.", "monitor.", "retraining.", "tune."))}
+        != set()
+    )

@@ -20,6 +20,8 @@ STAGES = {
     "evaluate": "ontime.model_evaluation.evaluate",
     "baselines": "ontime.model_evaluation.baselines",
     "select": "ontime.model_evaluation.select",
+    "refit": "ontime.model_evaluation.refit",
+    "forward": "ontime.backtest.forward",
     "export": "ontime.model_deployment.export.export",
 }
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ontime.backtest.forward import Forward
 from ontime.common.params import PARAMS_FILE, Section, check, read_params
 from ontime.data_processing.split import Split
 from ontime.datasets.source import Data
@@ -11,7 +12,7 @@ from ontime.model_evaluation.metrics import Decision, Evaluate
 from ontime.model_evaluation.select import Select
 from ontime.model_training.families import FAMILIES, Train, parameters_of
 from ontime.model_training.tune import Tune
-from ontime.monitoring.settings import Monitor
+from ontime.monitoring.settings import Monitor, Retraining
 from ontime.pull_request.gate import Gate
 
 
@@ -25,10 +26,12 @@ class Params(Section):
     decision: Decision
     evaluate: Evaluate
     select: Select
+    forward: Forward
     gate: Gate
     export: Export
     tune: Tune
     monitor: Monitor
+    retraining: Retraining
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

@@ -566,3 +566,28 @@ def test_the_layout_names_the_columns_and_the_key_is_unique(by_month: dict[int, 
     assert not january.duplicated(layout.key).any()
     assert january[layout.key].equals(in_order(january)[layout.key])
     assert (january[layout.numbers].dtypes == np.float32).all()
+
+
+@pytest.mark.parametrize("month", [3, 11])
+def test_a_label_is_the_features_target_and_known_when_the_flight_has_arrived(
+    tmp_path: Path,
+    raw_tables: Tables,
+    timed: pd.DataFrame,
+    by_month: dict[int, pd.DataFrame],
+    write_raw: Callable[[Path, Tables], Path],
+    flight_options: flights.Options,
+    layout: Layout,
+    month: int,
+) -> None:
+    raw = write_raw(tmp_path, {name: raw_tables[name] for name in ("flights", "airports")})
+    found = flights.labels(raw, f"2013-{month:02d}", flight_options, layout)
+    assert list(found.columns) == [*layout.key, TARGET, "known_at"]
+    rows = by_month[month]
+    pd.testing.assert_frame_equal(found[layout.key], rows[layout.key])
+    assert found[TARGET].tolist() == rows[TARGET].tolist()
+    expected = found[layout.key].merge(timed[[*layout.key, "arrival", "arr_delay"]], on=layout.key, how="left")
+    minutes = (found["known_at"] - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(minutes=1)
+    np.testing.assert_array_equal(minutes, expected["arrival"])
+    cancelled = expected["arr_delay"].isna()
+    assert cancelled.any()
+    assert found.loc[cancelled, [TARGET, "known_at"]].isna().all(axis=None)

@@ -305,3 +305,15 @@ def test_a_target_that_is_not_binary_is_refused_with_what_it_holds(
     with pytest.raises(OntimeError) as error:
         table.binary_target(pd.Series(values, name="late"), positive)
     assert str(error.value) == reason
+
+
+def test_labels_have_the_keys_and_the_targets_of_the_features(features: Make, tmp_path: Path) -> None:
+    for key in ([], ["kind", "size"]):
+        rows = features(CSV, key=key)
+        read, _ = table.read_source(str(tmp_path / "t.csv"))
+        options = options_of(key=key)
+        layout = table.layout(options, schemas_of(read))
+        found = table.labels(tmp_path / "raw", "table", options, layout)
+        assert list(found.columns) == [*layout.key, TARGET]
+        assert found[TARGET].astype("Float64").tolist() == rows[TARGET].astype("Float64").tolist()
+        assert len(found) == len(rows) == 4

@@ -16,6 +16,7 @@ from tests.encoded import Encoded
 
 TRAIN = Train(
     seed=0,
+    refit=True,
     logistic_regression={"C": 0.1, "max_iter": 50},
     random_forest={"n_estimators": 12, "max_features": 0.5, "min_samples_leaf": 20},
     gradient_boosting={
@@ -58,10 +59,20 @@ def test_the_seed_decides_where_something_is_drawn(encoded: Encoded, name: str) 
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+def test_a_fit_of_all_rows_is_the_one_that_validation_rows_stopped(encoded: Encoded, name: str) -> None:
+    fitted, history = fit(name, encoded)
+    kind, parameters = family(name), parameters_of(name, TRAIN)
+    steps = kind.kept_steps(history)
+    again = kind.fit_all(encoded.train, encoded.encoder, parameters, 0, steps, progress=False)
+    matrix = encoded.validation[0]
+    np.testing.assert_array_equal(again.probability(matrix), fitted.probability(matrix))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_number_of_threads_changes_no_byte_of_a_saved_model(fitted_folders: list[Path], name: str) -> None:
     one, four = (folder / name for folder in fitted_folders)
-    files = sorted(path.name for path in one.iterdir())
-    assert files == sorted(path.name for path in four.iterdir())
+    files = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
+    assert files == sorted(str(path.relative_to(four)) for path in four.rglob("*") if path.is_file())
     assert [sha256(one / file) for file in files] == [sha256(four / file) for file in files]
     assert (one.parent / f"{name}.csv").read_bytes() == (four.parent / f"{name}.csv").read_bytes()
 
@@ -111,7 +122,7 @@ def test_an_absent_model_says_how_to_get_it(tmp_path: Path, name: str) -> None:
 
 
 def test_every_family_has_its_own_parameters_in_the_section_train() -> None:
-    assert set(Train.model_fields) == {"seed", *FAMILIES}
+    assert set(Train.model_fields) == {"seed", "refit", *FAMILIES}
     assert len({family(name).Parameters for name in FAMILIES}) == len(FAMILIES)
 
 

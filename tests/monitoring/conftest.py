@@ -24,12 +24,12 @@ def monitored(tmp_path: Path, fork: Path, graph_lines: list[Line], monkeypatch: 
 
 @pytest.fixture
 def set_parameter(tmp_path: Path) -> Callable[[str, Any], None]:
-    """A function that sets a parameter of the section `monitor`."""
+    """A function that sets the first parameter of a name in `params.yaml`."""
 
     def set_(name: str, value: Any) -> None:
         path = tmp_path / "params.yaml"
         lines = path.read_text().splitlines()
-        (place,) = [place for place, line in enumerate(lines) if line.startswith(f"  {name}:")]
+        place = next(place for place, line in enumerate(lines) if line.startswith(f"  {name}:"))
         lines[place] = f"  {name}: {value}"
         path.write_text("\n".join(lines) + "\n")
 

@@ -1,6 +1,7 @@
 """Each day of the log is compared with the sound days before it, and a second run changes nothing."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,18 @@ def test_missing_and_unknown_shares_are_told_of_each_input(checkout: Path) -> No
     for kind, names in (("missing", {"weight", "probability", "depot"}), ("unknown", {"depot"})):
         samples = families[f"ontime_monitor_input_{kind}_share"].samples
         assert {one.labels["input"]: one.value for one in samples} == {name: inputs[name][kind] for name in names}
+
+
+def test_segments_are_told_with_their_rows_and_what_is_missing(
+    checkout: Path, set_parameter: Callable[[str, Any], None]
+) -> None:
+    set_parameter("slices", "[depot]")
+    status, output = monitor(LIVE_DAYS[0])
+    assert status == 0, output
+    segments = json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[0]}.json").read_text())["segments"]
+    assert list(segments) == ["depot=north", "depot=south"]
+    assert sum(one["rows"] for one in segments.values()) == ROWS
+    assert "| segment | rows | missing | most missing |" in output
 
 
 def test_a_day_of_several_schemas_and_versions_is_counted_whole(checkout: Path) -> None:

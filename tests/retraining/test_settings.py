@@ -114,6 +114,8 @@ def test_without_settings_nothing_changes(params: Path, monkeypatch: pytest.Monk
         ("gate.metrics.roc_auc.absolute=1", "not set for a retraining, because it judges what is trained"),
         ("data.source=https://example.invalid/x.csv", "not set for a retraining, because it says where data is read"),
         ("engine.backend=spark", "not set for a retraining, because it says where tasks run"),
+        ("forward.folds=1", "not set for a retraining, because it makes the limits of what is served"),
+        ("retraining.every_days=1", "not set for a retraining, because it decides when a model is trained"),
         ("export.name=other", "not set for a retraining, because it is the name of the versions"),
         ("split.seed=1\nsplit.test_from=${x}", "a text may have"),
         ("split.seed=1\nsplit.by=month", "split.by: input should be"),

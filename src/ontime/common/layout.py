@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 TARGET = "target"
+KNOWN_AT = "known_at"
+"""Column of a table of labels: since when a label is known, in UTC, or missing."""
 
 
 @dataclass(frozen=True)

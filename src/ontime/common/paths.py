@@ -14,6 +14,8 @@ TRAINING_RUNS = Path("models/training_runs")
 BASELINES = ("base_rate", "group_rate")
 """Answers that need no model, judged in runs of these names."""
 SELECTION = Path("models/selection.json")
+FORWARD = Path("models/forward/predictions.parquet")
+REFIT = Path("models/refit")
 CHAMPION = Path("models/champion")
 
 

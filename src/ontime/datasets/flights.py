@@ -21,7 +21,7 @@ from pydantic import Field
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import listed, partitions, read_parquet
-from ontime.common.layout import TARGET, Layout
+from ontime.common.layout import KNOWN_AT, TARGET, Layout
 from ontime.common.params import Section
 
 Array = npt.NDArray[Any]
@@ -151,6 +151,23 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
     return compute_features(flights, previous, weather, planes, airports, options)[layout.columns]
 
 
+def labels(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
+    """Whether each flight of a month was late, and since when that is known: the minute in which it arrived.
+
+    A flight that was cancelled or diverted never gets a label; where the time zone of the airport is unknown, so is the
+    minute of the arrival.
+
+    Returns:
+        One row per flight, sorted by key: the key's columns, `target` 0, 1 or missing, `known_at` in UTC or missing.
+    """
+    rows = read_parquet(raw / "flights" / f"{partition}.parquet").sort_values(layout.key, ignore_index=True)
+    airports = read_parquet(raw / "airports" / "airports.parquet")
+    sched = _scheduled(rows)
+    arrived, arrival = _arrivals(rows, sched, _departures(rows, sched), airports)
+    known_at = pd.Series(arrival.astype("datetime64[m]").astype("datetime64[us]")).dt.tz_localize("UTC").where(arrived)
+    return rows[layout.key].assign(**{TARGET: _late(rows, options), KNOWN_AT: known_at})
+
+
 def compute_features(
     flights: pd.DataFrame,
     previous: pd.DataFrame,
@@ -172,9 +189,8 @@ def compute_features(
     rows = pd.concat([previous.assign(wanted=False), flights.assign(wanted=True)])
     rows = rows.sort_values(KEY, ignore_index=True)
     wanted = rows.pop("wanted").to_numpy(dtype=bool)
-    sched = rows["time_hour"].astype("int64").to_numpy() // 60_000_000 + rows["minute"].to_numpy()
-    departed = rows["dep_time"].notna().to_numpy()
-    departure = np.where(departed, sched + rows["dep_delay"].fillna(0).to_numpy(), sched).astype(np.int64)
+    sched, departed = _scheduled(rows), rows["dep_time"].notna().to_numpy()
+    departure = _departures(rows, sched)
     first_known = (sched[wanted].min(initial=1 << 40)) - options.cutoff_minutes - LOOKBACK_MINUTES
     arrived, arrival = _arrivals(rows, sched, departure, airports)
     seen = wanted | (np.maximum.reduce([sched, departure, arrival]) >= first_known)
@@ -211,7 +227,7 @@ def compute_features(
         **{name: rows[name] for name in [*KEY, "origin", "dest"]},
         **{name: rows["tailnum"].map(known[name]) for name in ("manufacturer", "engine")},
     )
-    frame[TARGET] = (rows["arr_delay"] >= options.late_minutes).astype("Int8").mask(rows["arr_delay"].isna())
+    frame[TARGET] = _late(rows, options)
     chosen: pd.DataFrame = frame[wanted].reset_index(drop=True)
     return chosen
 
@@ -230,6 +246,21 @@ class _History:
     arrival: Array
     arrival_delay: Array
     late_minutes: int
+
+
+def _scheduled(rows: pd.DataFrame) -> Array:
+    """Minute of each scheduled departure since the epoch."""
+    return np.asarray(rows["time_hour"].astype("int64").to_numpy() // 60_000_000 + rows["minute"].to_numpy())
+
+
+def _departures(rows: pd.DataFrame, sched: Array) -> Array:
+    """Minute of each departure, the scheduled one of a flight that did not depart."""
+    departed = rows["dep_time"].notna().to_numpy()
+    return np.where(departed, sched + rows["dep_delay"].fillna(0).to_numpy(), sched).astype(np.int64)
+
+
+def _late(rows: pd.DataFrame, options: Options) -> "pd.Series[Any]":
+    return (rows["arr_delay"] >= options.late_minutes).astype("Int8").mask(rows["arr_delay"].isna())
 
 
 def _whole(values: "pd.Series[Any]") -> Array:

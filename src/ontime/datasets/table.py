@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -45,37 +45,46 @@ class Options(Section):
     sha256: str | None = None
 
 
-def read_source(source: str) -> tuple[pd.DataFrame, str]:
+def read_source(
+    source: str,
+    where: str = "data.source",
+    kinds: str = "neither a known package nor a .csv, .csv.gz or .parquet file",
+    texts: Sequence[str] = (),
+) -> tuple[pd.DataFrame, str]:
     """The table that `source` names, and the SHA-256 of its bytes.
+
+    Args:
+        where: what named it, for errors; kinds: what a name of another ending is not.
+        texts: columns of a CSV file that are text although they look like numbers.
 
     Raises:
         OntimeError: neither CSV nor parquet by its name, not found, not reachable, not readable, empty.
     """
     name = PurePosixPath(source.split("?")[0]).name
     if not name.endswith((".csv", ".csv.gz", ".parquet")):
-        raise OntimeError(f"data.source: {source}: neither a known package nor a .csv, .csv.gz or .parquet file")
+        raise OntimeError(f"{where}: {source}: {kinds}")
     try:
         with fsspec.open(source, "rb") as stream:
             content = stream.read()
     except FileNotFoundError as error:
         if error.__cause__ is None:
-            raise OntimeError(f"data.source: {source}: not found") from None
+            raise OntimeError(f"{where}: {source}: not found") from None
         # fsspec says the same where a web server refuses or does not answer
-        raise OntimeError(f"data.source: {source}: cannot be read: {one_line(error.__cause__, 200)}") from None
+        raise OntimeError(f"{where}: {source}: cannot be read: {one_line(error.__cause__, 200)}") from None
     except ImportError as error:
-        raise OntimeError(f"data.source: {source}: {error}") from None
+        raise OntimeError(f"{where}: {source}: {error}") from None
     except Exception as error:  # each store raises its own classes; the person needs the reason in one line
-        raise OntimeError(f"data.source: {source}: cannot be read: {one_line(error, 200)}") from None
+        raise OntimeError(f"{where}: {source}: cannot be read: {one_line(error, 200)}") from None
     try:
         if name.endswith(".parquet"):
             frame = pd.read_parquet(io.BytesIO(content))
         else:
             text = gzip.decompress(content) if name.endswith(".gz") else content
-            frame = pd.read_csv(io.BytesIO(text), low_memory=False)
+            frame = pd.read_csv(io.BytesIO(text), low_memory=False, dtype=dict.fromkeys(texts, "str"))
     except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise OntimeError(f"data.source: {source}: not readable: {one_line(error, 200)}") from None
+        raise OntimeError(f"{where}: {source}: not readable: {one_line(error, 200)}") from None
     if frame.empty:
-        raise OntimeError(f"data.source: {source}: the table has no rows")
+        raise OntimeError(f"{where}: {source}: the table has no rows")
     return frame.rename(columns=str), hashlib.sha256(content).hexdigest()
 
 
@@ -145,7 +154,7 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
         OntimeError: the target has no row of either class.
     """
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
-    frame = pd.DataFrame({ROW: np.arange(len(rows))}) if layout.key == [ROW] else rows[layout.key].copy()
+    frame = _keys(rows, layout)
     if layout.time:
         frame[layout.time] = rows[layout.time]
     for name in layout.numbers:
@@ -157,6 +166,20 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
         frame[name] = rows[name].astype("str").mask(rows[name].isna())
     frame[TARGET] = binary_target(rows[options.target], options.positive)
     return frame[layout.columns]
+
+
+def labels(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
+    """Key and `target`, 0, 1 or missing, of each row of the raw table; it does not say since when that is known.
+
+    Raises:
+        OntimeError: the target has no row of either class.
+    """
+    rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
+    return _keys(rows, layout).assign(**{TARGET: binary_target(rows[options.target], options.positive)})
+
+
+def _keys(rows: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    return pd.DataFrame({ROW: np.arange(len(rows))}) if layout.key == [ROW] else rows[layout.key].copy()
 
 
 def binary_target(values: "pd.Series[Any]", positive: Any) -> "pd.Series[Any]":

@@ -2,7 +2,7 @@
 
 In: the run's model, validation and test rows, costs. Out: `metrics/{validation,test}.json`, `metrics/slices.csv`,
 `plots/*.csv` and `predictions/{validation,test}.parquet` of the run. The threshold is chosen on validation; the test
-rows are read here and by `baselines` alone.
+rows are read here, by `baselines` and by `refit` alone.
 """
 
 from pathlib import Path
@@ -23,6 +23,7 @@ from ontime.model_evaluation.metrics import (
     DIGITS,
     Decision,
     Evaluate,
+    as_stored,
     best_threshold,
     by_slice,
     curves,
@@ -74,14 +75,6 @@ def evaluate(run: Path, predict: Predict, encoder: Encoder, slices: list[str], d
         folder.mkdir()
         for part, probability in predictions.items():
             write_parquet(with_probability(part, probability, slices), folder / f"{part}.parquet")
-
-
-def as_stored(probability: Probability) -> Probability:
-    """The probabilities as float32, which files and the service's answers hold, in float64 for sums over them.
-
-    A threshold chosen on more digits would decide otherwise on the rows next to it.
-    """
-    return probability.astype(np.float32).astype(np.float64)
 
 
 def with_probability(part: str, probability: Probability, slices: list[str]) -> pd.DataFrame:

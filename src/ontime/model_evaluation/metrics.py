@@ -36,6 +36,14 @@ SLICE_ROWS = 50
 DIGITS = 6
 
 
+def as_stored(probability: Probability) -> Probability:
+    """The probabilities as float32, which files and the service's answers hold, in float64 for sums over them.
+
+    A threshold chosen on more digits would decide otherwise on the rows next to it.
+    """
+    return probability.astype(np.float32).astype(np.float64)
+
+
 def best_threshold(labels: Labels, probability: Probability, decision: Decision) -> float:
     """The threshold with the least cost; an event is announced where the probability is at least the threshold.
 

@@ -35,9 +35,13 @@ Predict = Callable[[Matrix], Probability]
 
 
 class Train(Section):
-    """One section per model family, which its `Parameters` check, and the seed that all share."""
+    """One section per model family, which its `Parameters` check, and what all share.
+
+    `refit`: the champion's family is fitted once more on training and validation rows, and that model is served.
+    """
 
     seed: Annotated[int, Field(ge=0)]
+    refit: bool
     logistic_regression: dict[str, Any]
     random_forest: dict[str, Any]
     gradient_boosting: dict[str, Any]
@@ -70,6 +74,20 @@ class Family(ABC):
         Returns:
             The fitted model and its history, one entry per step.
         """
+
+    @classmethod
+    @abstractmethod
+    def fit_all(cls, rows: Rows, encoder: "Encoder", parameters: Any, seed: int, steps: int, progress: bool) -> Self:
+        """Fit on all rows, none of which decides when to stop.
+
+        Args:
+            steps: what `kept_steps` says of a `fit` with validation rows.
+        """
+
+    @staticmethod
+    def kept_steps(history: History) -> int:
+        """Epochs, trees or iterations in the model that `fit` returned with this history: by default all."""
+        return int(history[-1]["step"])
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Histogram gradient boosting, stopped when the validation log loss no longer falls."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
@@ -42,23 +42,48 @@ class GradientBoosting(ScikitLearnModel):
         Returns:
             The fitted model and its history: log loss by iteration, on a sample of train and on validation.
         """
-        from sklearn.ensemble import HistGradientBoostingClassifier
-
         del encoder
-        model = HistGradientBoostingClassifier(
-            **parameters.model_dump(),
-            categorical_features=None,
-            early_stopping=True,
-            scoring="loss",
-            verbose=int(progress),
-            random_state=seed,
-        )
+        model = _classifier(parameters.model_dump(), True, seed, progress)
         model.fit(*train, X_val=validation[0], y_val=validation[1])
         history = [
             {"step": float(step), "train_log_loss": float(-seen), "validation_log_loss": float(-unseen)}
             for step, (seen, unseen) in enumerate(zip(model.train_score_, model.validation_score_, strict=True))
         ]
-        model.verbose = 0
-        # the number of threads that sorted values into bins is stored in the object
-        model._bin_mapper.n_threads = 1
-        return cls(model), history
+        return cls(_finished(model)), history
+
+    @classmethod
+    def fit_all(
+        cls,
+        rows: Rows,
+        encoder: Encoder,
+        parameters: GradientBoostingParameters,
+        seed: int,
+        steps: int,
+        progress: bool,
+    ) -> Self:
+        """Boost `steps` times."""
+        del encoder
+        model = _classifier({**parameters.model_dump(), "max_iter": max(steps, 1)}, False, seed, progress)
+        return cls(_finished(model.fit(*rows)))
+
+
+def _classifier(parameters: dict[str, Any], stops: bool, seed: int, progress: bool) -> Any:
+    """An unfitted classifier; `stops`: validation rows decide when."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        **parameters,
+        categorical_features=None,
+        early_stopping=stops,
+        scoring="loss",
+        verbose=int(progress),
+        random_state=seed,
+    )
+
+
+def _finished(model: Any) -> Any:
+    """The fitted classifier without what depends on the terminal and the machine."""
+    model.verbose = 0
+    # the number of threads that sorted values into bins is stored in the object
+    model._bin_mapper.n_threads = 1
+    return model

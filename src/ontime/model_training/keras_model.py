@@ -44,13 +44,7 @@ def fit_network(
     Returns:
         The model and its history: losses by epoch.
     """
-    make_deterministic()
-    keras.utils.set_random_seed(seed)
-    model = build_network(train[0], encoder, parameters.hidden_units)
-    trained = keras.Model(model.inputs, model.get_layer(LOGIT).output)
-    trained.compile(
-        optimizer=keras.optimizers.Adam(parameters.learning_rate), loss=log_loss_of_logits, jit_compile=False
-    )
+    model, trained = _compiled(train[0], encoder, parameters, seed)
     best = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=parameters.patience, restore_best_weights=True, start_from_epoch=0
     )
@@ -67,6 +61,29 @@ def fit_network(
         for epoch, (seen, unseen) in enumerate(zip(record["loss"], record["val_loss"], strict=True), start=1)
     ]
     return model, history
+
+
+def fit_epochs(
+    rows: Rows, encoder: Encoder, parameters: "NeuralNetworkParameters", seed: int, epochs: int, progress: bool
+) -> keras.Model:
+    """Train on all rows for so many epochs."""
+    model, trained = _compiled(rows[0], encoder, parameters, seed)
+    trained.fit(*rows, batch_size=parameters.batch_size, epochs=epochs, verbose=1 if progress else 0)
+    return model
+
+
+def _compiled(
+    matrix: Matrix, encoder: Encoder, parameters: "NeuralNetworkParameters", seed: int
+) -> tuple[keras.Model, keras.Model]:
+    """An untrained network, and the part of it that is trained, up to the logit."""
+    make_deterministic()
+    keras.utils.set_random_seed(seed)
+    model = build_network(matrix, encoder, parameters.hidden_units)
+    trained = keras.Model(model.inputs, model.get_layer(LOGIT).output)
+    trained.compile(
+        optimizer=keras.optimizers.Adam(parameters.learning_rate), loss=log_loss_of_logits, jit_compile=False
+    )
+    return model, trained
 
 
 def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int]) -> keras.Model:

@@ -39,14 +39,33 @@ class LogisticRegression(ScikitLearnModel):
         Returns:
             The fitted model and one row of history: log loss at the end.
         """
+        from sklearn.metrics import log_loss
+
+        fitted = cls.fit_all(train, encoder, parameters, seed, 0, progress)
+        losses = {
+            f"{part}_log_loss": float(log_loss(labels, fitted.probability(matrix)))
+            for part, (matrix, labels) in (("train", train), ("validation", validation))
+        }
+        return fitted, [{**losses, "step": float(fitted.model["classifier"].n_iter_[0])}]
+
+    @classmethod
+    def fit_all(
+        cls,
+        rows: Rows,
+        encoder: Encoder,
+        parameters: LogisticRegressionParameters,
+        seed: int,
+        steps: int,
+        progress: bool,
+    ) -> Self:
+        """Newton's method until it converges, whatever `steps` says."""
         from sklearn import linear_model
         from sklearn.compose import ColumnTransformer
         from sklearn.impute import SimpleImputer
-        from sklearn.metrics import log_loss
         from sklearn.pipeline import Pipeline, make_pipeline
         from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-        del seed
+        del seed, steps
         count = len(encoder.numbers)
         numbers = make_pipeline(SimpleImputer(strategy="mean", keep_empty_features=True), StandardScaler())
         codes = OneHotEncoder(
@@ -54,18 +73,14 @@ class LogisticRegression(ScikitLearnModel):
             handle_unknown="ignore",
             sparse_output=False,
         )
-        steps = [("numbers", numbers, list(range(count))), ("codes", codes, list(range(count, len(encoder.features))))]
+        parts = [("numbers", numbers, list(range(count))), ("codes", codes, list(range(count, len(encoder.features))))]
         classifier = linear_model.LogisticRegression(
             C=parameters.C, max_iter=parameters.max_iter, solver="newton-cholesky"
         )
-        model = Pipeline([("columns", ColumnTransformer([s for s in steps if s[2]])), ("classifier", classifier)])
+        model = Pipeline(
+            [("columns", ColumnTransformer([part for part in parts if part[2]])), ("classifier", classifier)]
+        )
         if progress:
             model.set_params(verbose=True)
-        model.fit(*train)
-        model.set_params(verbose=False)
-        fitted = cls(model)
-        losses = {
-            f"{part}_log_loss": float(log_loss(labels, fitted.probability(matrix)))
-            for part, (matrix, labels) in (("train", train), ("validation", validation))
-        }
-        return fitted, [{**losses, "step": float(model["classifier"].n_iter_[0])}]
+        model.fit(*rows)
+        return cls(model.set_params(verbose=False))

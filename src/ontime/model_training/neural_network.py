@@ -49,6 +49,20 @@ class NeuralNetwork(Family):
         model, history = fit_network(train, validation, encoder, parameters, seed, progress)
         return cls(model), history
 
+    @classmethod
+    def fit_all(
+        cls, rows: Rows, encoder: Encoder, parameters: NeuralNetworkParameters, seed: int, steps: int, progress: bool
+    ) -> Self:
+        """Train for `steps` epochs."""
+        from ontime.model_training.keras_model import fit_epochs
+
+        return cls(fit_epochs(rows, encoder, parameters, seed, steps, progress))
+
+    @staticmethod
+    def kept_steps(history: History) -> int:
+        """The epoch with the least validation loss, whose weights are kept."""
+        return int(min(history, key=lambda row: row["validation_log_loss"])["step"])
+
     def save(self, folder: Path) -> None:
         """Write architecture and weights."""
         from ontime.model_training.keras_model import save_network

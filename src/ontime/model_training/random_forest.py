@@ -1,6 +1,6 @@
 """A random forest, grown a few trees at a time, so that progress and the loss by number of trees can be seen."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -44,23 +44,12 @@ class RandomForest(ScikitLearnModel):
         Returns:
             The fitted model and its history: validation log loss by number of trees.
         """
-        from sklearn.ensemble import RandomForestClassifier
-        from sklearn.impute import SimpleImputer
         from sklearn.metrics import log_loss
-        from sklearn.pipeline import Pipeline
         from tqdm import tqdm
 
         del encoder
-        impute = SimpleImputer(strategy="constant", fill_value=MISSING_NUMBER, keep_empty_features=True)
+        impute, forest = _unfitted(parameters, seed)
         inputs, checked = impute.fit_transform(train[0]), impute.transform(validation[0])
-        forest = RandomForestClassifier(
-            n_estimators=0,
-            max_features=parameters.max_features,
-            min_samples_leaf=parameters.min_samples_leaf,
-            random_state=seed,
-            n_jobs=threads(),
-            warm_start=True,
-        )
         history: History = []
         votes = np.zeros(len(checked))
         with tqdm(total=parameters.n_estimators, unit="tree", disable=not progress) as bar:
@@ -72,7 +61,41 @@ class RandomForest(ScikitLearnModel):
                 loss = log_loss(validation[1], votes / forest.n_estimators)
                 history.append({"step": float(forest.n_estimators), "validation_log_loss": float(loss)})
                 bar.update(forest.n_estimators - grown)
-        # stored in the object, and with more than one the sum over trees depends on which finishes first
-        forest.n_jobs = 1
-        forest.warm_start = False
-        return cls(Pipeline([("missing", impute), ("classifier", forest)])), history
+        return cls(_finished(impute, forest)), history
+
+    @classmethod
+    def fit_all(
+        cls, rows: Rows, encoder: Encoder, parameters: RandomForestParameters, seed: int, steps: int, progress: bool
+    ) -> Self:
+        """Grow `steps` trees."""
+        del encoder
+        impute, forest = _unfitted(parameters, seed)
+        forest.set_params(n_estimators=steps, verbose=int(progress))
+        forest.fit(impute.fit_transform(rows[0]), rows[1])
+        return cls(_finished(impute, forest))
+
+
+def _unfitted(parameters: RandomForestParameters, seed: int) -> tuple[Any, Any]:
+    """An imputer, and a forest without trees."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.impute import SimpleImputer
+
+    impute = SimpleImputer(strategy="constant", fill_value=MISSING_NUMBER, keep_empty_features=True)
+    forest = RandomForestClassifier(
+        n_estimators=0,
+        max_features=parameters.max_features,
+        min_samples_leaf=parameters.min_samples_leaf,
+        random_state=seed,
+        n_jobs=threads(),
+        warm_start=True,
+    )
+    return impute, forest
+
+
+def _finished(impute: Any, forest: Any) -> Any:
+    """The fitted pipeline without what depends on the terminal and the machine."""
+    from sklearn.pipeline import Pipeline
+
+    # stored in the object, and with more than one the sum over trees depends on which finishes first
+    forest.set_params(n_jobs=1, warm_start=False, verbose=0)
+    return Pipeline([("missing", impute), ("classifier", forest)])

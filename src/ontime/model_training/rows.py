@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ontime.common import paths
 from ontime.common.arrays import Labels, Matrix
@@ -18,6 +19,10 @@ def load_encoder(checkout: Path = Path()) -> Encoder:
 
 def load_rows(part: str, encoder: Encoder, checkout: Path = Path()) -> tuple[Matrix, Labels]:
     """Encoded matrix float32 (rows, features) and labels int8 (rows,) of `train`, `validation` or `test`."""
-    rows = read_parquet(checkout / paths.split_rows(part), columns=[*encoder.features, TARGET])
+    return encoded(read_parquet(checkout / paths.split_rows(part), columns=[*encoder.features, TARGET]), encoder)
+
+
+def encoded(rows: pd.DataFrame, encoder: Encoder) -> tuple[Matrix, Labels]:
+    """Encoded matrix float32 (rows, features) and labels int8 (rows,) of labelled rows."""
     columns = {name: rows[name].to_numpy() for name in encoder.features}
     return encoder.transform(columns), rows[TARGET].to_numpy(dtype=np.int8)

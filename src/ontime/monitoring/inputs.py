@@ -20,9 +20,11 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.export.profile import Counts
 from ontime.model_deployment.export.reference import REFERENCE, Reference, read_reference
 from ontime.model_deployment.inference.manifest import VOCABULARY
+from ontime.model_evaluation.metrics import Evaluate
 from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
 from ontime.monitoring.log_files import FEATURE, LogTable, files_by_day
 from ontime.monitoring.logged_rows import logged_matrix
+from ontime.monitoring.segments import Segments
 from ontime.monitoring.settings import Monitor
 from ontime.monitoring.shifts import Shifts, shifts_of
 from ontime.monitoring.text_file import check_gauges, gauge
@@ -30,6 +32,8 @@ from ontime.monitoring.text_file import check_gauges, gauge
 PROBABILITY = "(probability)"
 """Stands for the model's answers among the names of the inputs; no feature of the service is called so."""
 MOST_ROWS = 10
+KEPT = ("versions", "segments", "other_schema")
+"""What is kept of a day's count beside the bins."""
 
 
 @click.command(name="inputs")
@@ -60,6 +64,7 @@ def check(where: Day) -> Checked:
         raise OntimeError(
             f"{log}: has no predictions of {day} after the reference, which ends on {max(reference.days)}"
         )
+    slices = load_section("evaluate", Evaluate).slices
     k, hash_of_reference = load_section("monitor", Monitor).k, sha256(model / REFERENCE)
     kept_days = known_days(output / "inputs", hash_of_reference, max(reference.days), day)
     sound: dict[str, Counts] = {}
@@ -70,13 +75,14 @@ def check(where: Day) -> Checked:
             "k": k,
             "reference": hash_of_reference,
             "model_version": model_version,
+            "slices": slices,
             # a day that was removed from the log stays what it was
             "log": {version: table.sha256 for version, table in tables.items()} or known["source"]["log"],
         }
         if known.get("source") == source or not tables:
-            counted = Counted(np.array(known["counts"]), known["versions"], known["other_schema"])
+            counted = Counted(np.array(known["counts"]), *(known[name] for name in KEPT))
         else:
-            counted = count_rows(tables, encoder, reference, model_version)
+            counted = count_rows(tables, encoder, reference, model_version, slices)
         shifts = shifts_of(reference, sound, one, counted.counts, k)
         if not shifts.alarms:
             sound[one] = counted.counts
@@ -89,10 +95,11 @@ def check(where: Day) -> Checked:
 
 @dataclass(frozen=True)
 class Counted:
-    """A day's predictions by bin (bins,), by version, and by feature those whose file has another schema."""
+    """A day's predictions by bin (bins,), by version, by segment, and by feature those of another schema."""
 
     counts: Counts
     versions: dict[str, int]
+    segments: dict[str, dict[str, Any]]
     other_schema: dict[str, dict[str, int]]
 
 
@@ -102,10 +109,13 @@ def known_days(folder: Path, reference: str, after: str, last: str) -> dict[str,
     return {day: content for day, content in days.items() if content.get("source", {}).get("reference") == reference}
 
 
-def count_rows(tables: dict[str, LogTable], encoder: Encoder, reference: Reference, model_version: str) -> Counted:
+def count_rows(
+    tables: dict[str, LogTable], encoder: Encoder, reference: Reference, model_version: str, slices: list[str]
+) -> Counted:
     """Count a day's files, by version. A feature that a file lacks is missing in all its rows."""
     counts = np.zeros(reference.bins.total, dtype=np.int64)
     versions: Counter[str] = Counter()
+    segments = Segments(encoder, slices)
     other_schema: dict[str, Counter[str]] = {"absent": Counter(), "foreign": Counter(), "other_type": Counter()}
     for version, table in tables.items():
         wanted = [name for name in table.columns if name in ("event", "probability") or name.startswith(FEATURE)]
@@ -117,11 +127,13 @@ def count_rows(tables: dict[str, LogTable], encoder: Encoder, reference: Referen
             answered = rows["probability"].to_numpy() if version == model_version else np.full(len(rows), np.nan)
             counts += reference.bins.count(logged.matrix, answered, np.zeros(len(rows), dtype=np.int64), 1)[0]
             versions[version] += len(rows)
+            segments.count(logged.matrix)
             other_schema["absent"].update(dict.fromkeys(logged.absent, len(rows)))
             other_schema["foreign"].update(dict.fromkeys(logged.foreign, len(rows)))
             of_type = zip(encoder.features, logged.other_type.sum(axis=0).tolist(), strict=True)
             other_schema["other_type"].update({name: count for name, count in of_type if count})
-    return Counted(counts, dict(versions), {kind: dict(sorted(found.items())) for kind, found in other_schema.items()})
+    in_order = {kind: dict(sorted(found.items())) for kind, found in other_schema.items()}
+    return Counted(counts, dict(versions), segments.as_json(), in_order)
 
 
 def day_content(
@@ -141,8 +153,7 @@ def day_content(
     return {
         "day": day,
         "rows": int(counted.counts[: bins.sizes[0]].sum()),
-        "versions": counted.versions,
-        "other_schema": counted.other_schema,
+        **{name: getattr(counted, name) for name in KEPT},
         "alarms": [
             {"cause": causes[place], "found": kept(found[place]), "limit": kept(limit[place])}
             for place in shifts.alarms
@@ -208,6 +219,7 @@ def summary(content: dict[str, Any]) -> str:
             "| input | shift | limit | missing | unknown |",
             "|---|---:|---:|---:|---:|",
             *table,
+            *segment_lines(content["segments"]),
         ]
     )
 
@@ -215,6 +227,19 @@ def summary(content: dict[str, Any]) -> str:
 def share(one: dict[str, float], name: str) -> str:
     """A share in percent, nothing for a column that cannot have one."""
     return f"{one[name]:.1%}" if name in one else ""
+
+
+def segment_lines(segments: dict[str, dict[str, Any]]) -> list[str]:
+    """The segments in which the most is missing, in Markdown."""
+    if not segments:
+        return []
+    first = sorted(segments.items(), key=lambda one: -one[1]["missing"])[:MOST_ROWS]
+    table = []
+    for name, one in first:
+        most = one["most_missing"]
+        most_missing = f"{most['input']} {most['missing']:.1%}" if most else ""
+        table.append(f"| {name} | {one['share']:.1%} | {one['missing']:.1%} | {most_missing} |")
+    return ["", "| segment | rows | missing | most missing |", "|---|---:|---:|---|", *table]
 
 
 def schema_lines(other_schema: dict[str, dict[str, int]]) -> list[str]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ontime.common.arrays import Matrix
-from ontime.encoder import Encoder
+from ontime.encoder import MISSING, Encoder
 from ontime.monitoring.log_files import FEATURE, LogTable
 
 PLACE = ["time", "request_id", "row"]
@@ -55,6 +55,12 @@ def logged_matrix(rows: pd.DataFrame, encoder: Encoder) -> LoggedMatrix:
         [name for name in encoder.features if name not in logged],
         [name for name in logged if name not in encoder.features],
     )
+
+
+def missing_values(matrix: Matrix, encoder: Encoder) -> npt.NDArray[np.bool_]:
+    """Which values of encoded rows are missing: (rows, features)."""
+    is_category = np.arange(matrix.shape[1]) >= len(encoder.numbers)
+    return np.asarray(np.isnan(matrix) | (is_category & (matrix == MISSING)))
 
 
 def _as_other_type(values: "pd.Series[Any]", to_number: bool) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:

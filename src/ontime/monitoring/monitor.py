@@ -2,7 +2,7 @@
 
 import click
 
-from ontime.monitoring import inputs, replay, skew
+from ontime.monitoring import inputs, labels, replay, skew
 
 
 @click.group(name="monitor")
@@ -11,5 +11,6 @@ def command() -> None:
 
 
 command.add_command(inputs.command)
+command.add_command(labels.command)
 command.add_command(replay.command)
 command.add_command(skew.command)

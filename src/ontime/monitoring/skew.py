@@ -19,12 +19,12 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, read_json, read_parquet, sha256, write_json, write_text
 from ontime.common.params import load_section
 from ontime.datasets.keys import key_text
-from ontime.encoder import MISSING, Encoder
+from ontime.encoder import Encoder
 from ontime.model_deployment.inference.champion import read_encoder
 from ontime.model_deployment.inference.manifest import MANIFEST, read_manifest
 from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
 from ontime.monitoring.log_files import LogTable, files_of_day
-from ontime.monitoring.logged_rows import logged_matrix, sampled_rows
+from ontime.monitoring.logged_rows import logged_matrix, missing_values, sampled_rows
 from ontime.monitoring.settings import Monitor
 from ontime.monitoring.text_file import check_gauges, gauge
 
@@ -169,12 +169,6 @@ def compare(sample: pd.DataFrame, known: pd.DataFrame, encoder: Encoder) -> Comp
     is_there[:, [place for place, name in enumerate(encoder.features) if name in logged.absent]] = False
     differing = is_there & (~equal | logged.other_type)
     return Compared(is_there.sum(axis=0), differing.sum(axis=0))
-
-
-def missing_values(matrix: npt.NDArray[np.float32], encoder: Encoder) -> npt.NDArray[np.bool_]:
-    """Which values of encoded rows are missing: (rows, features)."""
-    is_category = np.arange(matrix.shape[1]) >= len(encoder.numbers)
-    return np.asarray(np.isnan(matrix) | (is_category & (matrix == MISSING)))
 
 
 def metrics_of(content: dict[str, Any]) -> str:

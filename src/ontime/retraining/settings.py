@@ -31,6 +31,8 @@ NOT_SET = {
     "export.name": "it is the name of the versions",
     "gate": "it judges what is trained",
     "monitor": "it judges what is served",
+    "forward": "it makes the limits of what is served",
+    "retraining": "it decides when a model is trained",
 }
 """Parameters that a pull request by a person changes, and why."""
 

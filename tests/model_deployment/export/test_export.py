@@ -15,6 +15,9 @@ from ontime.common.files import read_json, sha256
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.export import check_parity
 from ontime.model_deployment.export.onnx_graph import onnx_probability
+from ontime.model_training.families import load_model
+from ontime.model_training.rows import load_encoder, load_rows
+from ontime.repository.yaml_files import editing
 
 
 @pytest.fixture
@@ -52,8 +55,10 @@ def test_the_manifest_says_what_the_model_is(fork: Path, champion: Path, manifes
     validation = read_json(run / "metrics" / "validation.json")
     assert (manifest["name"], manifest["model"]) == ("parcels", selection["champion"])
     assert manifest["threshold"] == validation.pop("threshold")
-    assert manifest["metrics"] == {"validation": validation, "test": read_json(run / "metrics" / "test.json")}
+    test = read_json(fork / "models" / "refit" / "metrics" / "test.json")
+    assert manifest["metrics"] == {"validation": validation, "test": test}
     assert manifest["training_data_sha256"] == sha256(fork / "data" / "processed" / "train.parquet")
+    assert manifest["validation_data_sha256"] == sha256(fork / "data" / "processed" / "validation.parquet")
     typical = read_json(champion / "vocabulary.json")["typical"]
     assert manifest["features"] == [
         {"name": "weight", "type": "number", "may_be_missing": True, "typical": typical["weight"]},
@@ -87,7 +92,7 @@ def test_exporting_again_writes_the_same_bytes(
 ) -> None:
     (tmp_path / "data").symlink_to(fork / "data")
     (tmp_path / "models").mkdir()
-    for name in ("training_runs", "selection.json"):
+    for name in ("training_runs", "refit", "selection.json"):
         (tmp_path / "models" / name).symlink_to(fork / "models" / name)
     shutil.copyfile(fork / "params.yaml", tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
@@ -101,11 +106,50 @@ def test_the_card_has_the_figures_and_neither_date_nor_path(fork: Path, champion
     test = read_json(champion / "manifest.json")["metrics"]["test"]
     assert card.startswith("# parcels\n")
     assert f"{test['roc_auc']:.4f}" in card
-    assert (
-        f"| rows | {read_json(champion / 'manifest.json')['metrics']['validation']['rows']} | {test['rows']} |" in card
-    )
+    validation = read_json(champion / "manifest.json")["metrics"]["validation"]
+    assert f"| rows | {validation['rows']} | {test['rows']} | {test['rows']} |" in card
     assert str(fork) not in card
     assert str(pd.Timestamp.now().year) not in card
+
+
+def test_the_card_says_which_model_was_measured_where(fork: Path, champion: Path) -> None:
+    card = (champion / "MODEL_CARD.md").read_text(encoding="utf-8")
+    run = fork / "models" / "training_runs" / read_json(champion / "manifest.json")["model"]
+    figures = [
+        read_json(run / "metrics" / "validation.json"),
+        read_json(run / "metrics" / "test.json"),
+        read_json(fork / "models" / "refit" / "metrics" / "test.json"),
+    ]
+    assert "| metric | measured model, validation | measured model, test | served model, test | base rate, " in card
+    assert "| ROC AUC | " + " | ".join(f"{one['roc_auc']:.4f}" for one in figures) + " | " in card
+    assert "The served model, which is in this folder, was fitted" in card
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_what_is_served_is_the_model_that_the_card_names(
+    fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refit: bool
+) -> None:
+    for name in ("data/processed", "models"):
+        shutil.copytree(fork / name, tmp_path / name)
+    shutil.copyfile(fork / "data" / "features.yaml", tmp_path / "data" / "features.yaml")
+    shutil.copyfile(fork / "params.yaml", tmp_path / "params.yaml")
+    with editing(tmp_path / "params.yaml") as content:
+        content["train"]["refit"] = refit
+    monkeypatch.chdir(tmp_path)
+    for stage in ("refit", "export"):
+        commands.main([stage], standalone_mode=False)
+    champion = Path("models/champion")
+    family = read_json(champion / "manifest.json")["model"]
+    run = Path("models/training_runs") / family
+    served = load_model(family, (Path("models/refit") if refit else run) / "model")
+    matrix, _ = load_rows("test", load_encoder())
+    found = onnx_probability((champion / "model.onnx").read_bytes(), matrix)
+    assert np.abs(found - served.probability(matrix)).max() <= 1e-5
+    other = load_model(family, run / "model").probability(matrix)
+    assert (np.abs(found - other).max() > 1e-3) == refit
+    assert ("served model" in (champion / "MODEL_CARD.md").read_text(encoding="utf-8")) == refit
+    measured = read_json(run / "metrics" / "test.json")
+    assert (read_json(champion / "manifest.json")["metrics"]["test"] == measured) == (not refit)
 
 
 def test_what_differs_from_the_model_is_refused() -> None:

@@ -211,7 +211,7 @@ def test_the_documented_request_fits_the_signature_and_the_service_unchanged(
     body = json.dumps(json.loads(documented_client()["predict_request"](records, vocabulary)) | extra)
     assert "NaN" in body
     encoding = RecordEncoding(load_champion(signed / "model"), max_rows=100)
-    rows, as_columns = PredictProtocol(encoding).read(body.encode(), {})
+    rows, as_columns, _ = PredictProtocol(encoding).read(body.encode(), {})
     matrix = encoding.matrix([rows])
     assert not as_columns
     np.testing.assert_array_equal(matrix, encoder.transform_records([list(record.values()) for record in records]))

@@ -49,6 +49,39 @@ def test_the_prediction_log_is_sampled_and_redacted(
         assert all("depot" not in row["features"] and "weight" in row["features"] for row in found)
 
 
+def test_a_row_is_logged_with_the_key_that_the_caller_sends(
+    client: TestClient, service: Service, golden: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    records, keys = golden["records"][:2], ["2024-05-01/north/7", None]
+    for path in (PREDICT, PREDICT.replace(":predict", ":explain")):
+        assert client.post(path, json={"instances": records, "keys": keys}).status_code == 200
+    inputs = [
+        {
+            "name": name,
+            "shape": [2],
+            "datatype": "BYTES" if name in service.model.encoder.categories else "FP32",
+            "data": [record[name] for record in records],
+        }
+        for name in service.model.encoder.features
+    ]
+    key = {"name": "key", "shape": [2], "datatype": "BYTES", "data": keys}
+    assert client.post(INFER, json={"inputs": [*inputs, key]}).status_code == 200
+    client.post(PREDICT, json={"instances": records[:1]})
+    service.log.flush()
+    rows = log_lines(capfd.readouterr().out, "prediction")
+    assert [row.get("key", "none") for row in rows] == [keys[0], "none"] * 3 + ["none"]
+
+
+def test_keys_are_redacted_like_features(
+    model: Champion, settings: Settings, golden: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    service = Service(model, settings.model_copy(update={"prediction_log_redact": ["key"]}))
+    TestClient(make_app(service)).post(PREDICT, json={"instances": golden["records"][:1], "keys": ["a"]})
+    service.log.flush()
+    (row,) = log_lines(capfd.readouterr().out, "prediction")
+    assert "key" not in row and row["features"] == pytest.approx(golden["records"][0])
+
+
 def test_a_redacted_feature_that_the_model_lacks_stops_the_start(model: Champion, settings: Settings) -> None:
     with pytest.raises(OntimeError, match=r"PREDICTION_LOG_REDACT: the model has no feature colour"):
         Service(model, settings.model_copy(update={"prediction_log_redact": ["colour"]}))

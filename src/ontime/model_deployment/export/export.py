@@ -1,11 +1,13 @@
 """Export the champion so that it can be served and checked without the packages that trained it.
 
-In: the champion's run and metrics, vocabulary, feature rows, training and validation rows, `data/features.yaml`. Out:
-`models/champion/` with `model.onnx`, `vocabulary.json`, `golden.json` (records with their probabilities), `page.json`
-(what the service's page is built from), `manifest.json` and `MODEL_CARD.md`; of a model of trees `trees.npy`, their
-nodes; of rows with a time `reference.json`, their counts by day.
+In: the model of `models/refit` and its test metrics, the champion's run, vocabulary, feature rows, training and
+validation rows, the rows of `models/forward`, `data/features.yaml`. Out: `models/champion/` with `model.onnx`,
+`vocabulary.json`, `golden.json` (records with their probabilities), `page.json` (what the service's page is built
+from), `manifest.json` and `MODEL_CARD.md`; of a model of trees `trees.npy`, their nodes; of rows with a time
+`reference.json`: their counts by day, and how far labels may be from what the model expects.
 """
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,7 +30,8 @@ from ontime.datasets.features import load_features
 from ontime.datasets.registry import dataset_of
 from ontime.datasets.source import Data
 from ontime.encoder import Encoder
-from ontime.model_deployment.export.model_card import model_card
+from ontime.model_deployment.export.label_reference import label_reference
+from ontime.model_deployment.export.model_card import BEFORE_REFIT, model_card
 from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probability, to_onnx
 from ontime.model_deployment.export.page import PageTexts, make_page
 from ontime.model_deployment.export.reference import REFERENCE
@@ -37,7 +40,7 @@ from ontime.model_deployment.export.tree_nodes import tree_nodes
 from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, VOCABULARY, Feature, File, Manifest
 from ontime.model_deployment.inference.page import PAGE
 from ontime.model_deployment.inference.trees import SCALES, TREES, Trees
-from ontime.model_evaluation.metrics import Decision
+from ontime.model_evaluation.metrics import Decision, Evaluate
 from ontime.model_training.families import Predict, Train, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 
@@ -69,7 +72,7 @@ def command() -> None:
     champion = selection["champion"]
     run = paths.training_run(champion)
     encoder = load_encoder()
-    model = load_model(champion, run / "model")
+    model = load_model(champion, paths.REFIT / "model")
     predict = model.probability
     matrix, _ = load_rows("validation", encoder)
     content = to_onnx(champion, model, len(encoder.features))
@@ -81,9 +84,14 @@ def command() -> None:
         trees = Trees(nodes, len(encoder.features), scale)
         check_parity(TREES, trees.probability(sample), predict(sample))
     vocabulary = read_json(paths.VOCABULARY)
-    metrics = {part: read_json(run / "metrics" / f"{part}.json") for part in ("validation", "test")}
+    refit = read_json(paths.REFIT / "metadata" / "refit.json")
+    metrics = {
+        "validation": read_json(run / "metrics" / "validation.json"),
+        "test": read_json(paths.REFIT / "metrics" / "test.json"),
+    }
     threshold = metrics["validation"].pop("threshold")
-    baselines = {name: read_json(paths.training_run(name) / "metrics" / "test.json") for name in BASELINES}
+    others = {name: paths.training_run(name) for name in BASELINES} | ({BEFORE_REFIT: run} if refit["refit"] else {})
+    others_test = {name: read_json(folder / "metrics" / "test.json") for name, folder in others.items()}
     training = read_json(run / "metadata" / "training.json")
     training["parameters"] = read_json(run / "config" / "parameters.json")
     golden = golden_records(encoder, predict, settings.golden_records, seed)
@@ -91,6 +99,10 @@ def command() -> None:
     dataset = dataset_of(data.source)
     options = check(dataset.Options, data.options, "params.yaml: data.options")
     reference = reference_of(encoder, predict, layout, split, dataset.asked_minutes_before(options))
+    if reference and layout.time:
+        evaluation = load_section("evaluate", Evaluate)
+        labels = label_reference(layout.time, evaluation.slices, evaluation.baseline_group, decision)
+        reference = replace(reference, labels=labels)
     page = make_page(
         settings.page_texts,
         settings.page_features,
@@ -119,9 +131,10 @@ def command() -> None:
             champion,
             selection,
             metrics,
-            baselines,
+            others_test,
             threshold,
             training,
+            refit,
             vocabulary,
         )
         write_text(folder / "MODEL_CARD.md", card)
@@ -135,6 +148,7 @@ def command() -> None:
             threshold=threshold,
             golden_tolerance=TOLERANCE,
             training_data_sha256=training["training_data_sha256"],
+            validation_data_sha256=refit.get("validation_data_sha256"),
             metrics=metrics,
             packages={name: version(name) for name in PACKAGES},
         )

@@ -10,6 +10,8 @@ from ontime.data_processing.split import Split
 from ontime.datasets.source import Data
 from ontime.model_evaluation.metrics import Decision
 
+BEFORE_REFIT = "before"
+"""Among the others that are shown beside the model: the run whose family was fitted again."""
 ROWS = {
     "roc_auc": "ROC AUC",
     "pr_auc": "PR AUC",
@@ -32,18 +34,21 @@ def model_card(
     champion: str,
     selection: Mapping[str, Any],
     metrics: Mapping[str, Mapping[str, float]],
-    baselines: Mapping[str, Mapping[str, float]],
+    others: Mapping[str, Mapping[str, float]],
     threshold: float,
     training: Mapping[str, Any],
+    refit: Mapping[str, Any],
     vocabulary: Mapping[str, Any],
 ) -> str:
     """Markdown for the champion; no date and no path, so that the same model has the same card."""
-    columns = {
-        "validation": metrics["validation"],
-        "test": metrics["test"],
-        "base rate, test": baselines["base_rate"],
-        "group rate, test": baselines["group_rate"],
-    }
+    measured = {"validation": metrics["validation"], "test": metrics["test"]}
+    if refit["refit"]:
+        measured = {
+            "measured model, validation": metrics["validation"],
+            "measured model, test": others[BEFORE_REFIT],
+            "served model, test": metrics["test"],
+        }
+    columns = measured | {"base rate, test": others["base_rate"], "group rate, test": others["group_rate"]}
     table = [
         f"| {title} | " + " | ".join(_number(row, column[row]) for column in columns.values()) + " |"
         for row, title in ROWS.items()
@@ -77,6 +82,7 @@ def model_card(
             f"- parameters: {', '.join(f'{key} {value}' for key, value in training['parameters'].items())}",
             f"- chosen by validation {selection['metric']}: {candidates}",
             "",
+            *_served(refit),
             "## Metrics",
             "",
             f"| metric | {' | '.join(columns)} |",
@@ -91,6 +97,19 @@ def model_card(
             "",
         ]
     )
+
+
+def _served(refit: Mapping[str, Any]) -> list[str]:
+    """Which model was measured where, and which is served."""
+    if not refit["refit"]:
+        return []
+    return [
+        "There are two models. The measured model was fitted on the training rows; the validation rows decided its",
+        "number of steps, its threshold and that it is champion. The served model, which is in this folder, was fitted",
+        f"with the same parameters and {refit['steps']} steps on training and validation rows together:",
+        f"{refit['rows']} rows, {refit['events']} events. It has the same threshold. The test rows are new to both.",
+        "",
+    ]
 
 
 def _number(name: str, value: float) -> str:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ontime.common.errors import OntimeError
+from ontime.model_deployment.export.label_series import LabelReference
 from ontime.model_deployment.export.profile import Bins, Counts
 
 REFERENCE = "reference.json"
@@ -36,6 +37,8 @@ class Reference:
     largest_gap: npt.NDArray[np.float64]
     """Of each of the bins' `gaps`, the largest change of its share: (features + categories,)."""
     compared_days: int
+    labels: LabelReference | None = None
+    """How far labels may be from what the model expects; None where no rows were predicted by earlier models."""
 
     def as_text(self) -> str:
         """The content of `reference.json`, a line for each day."""
@@ -47,6 +50,8 @@ class Reference:
             "categories": self.bins.categories,
             "probability": self.bins.probability,
         }
+        if self.labels:
+            head["labels"] = self.labels.model_dump(exclude_none=True)
         lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}," for name, value in head.items()]
         days = [f"    {json.dumps(day)}: {json.dumps(counts.tolist())}" for day, counts in self.days.items()]
         return "\n".join(["{", *lines, '  "days": {', ",\n".join(days), "  }", "}", ""])
@@ -78,6 +83,7 @@ class _Content(BaseModel):
     categories: dict[str, int]
     probability: list[int | float]
     days: dict[str, list[int]]
+    labels: LabelReference | None = None
 
 
 def read_reference(path: Path) -> Reference:
@@ -106,7 +112,7 @@ def read_reference(path: Path) -> Reference:
         or len(largest_gap) != len(bins.gaps)
     ):
         raise OntimeError(f"{path}: its counts do not fit its bins")
-    return Reference(bins, days, largest_shift, largest_gap, found.compared_days)
+    return Reference(bins, days, largest_shift, largest_gap, found.compared_days, found.labels)
 
 
 def _floats(values: dict[str, list[Any]]) -> dict[str, list[float]]:

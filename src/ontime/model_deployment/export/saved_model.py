@@ -50,8 +50,11 @@ def command(output: Path, number: int, key: Path | None, keyless: bool, trust_co
     """Write OUTPUT/<name>/<version>/ for TensorFlow Serving, and sign all versions as OUTPUT/<name>.sig."""
     if keyless and key is not None:
         raise click.UsageError("--keyless signs without a key; leave out --key")
-    fitted = load_model(MODEL, paths.training_run(MODEL) / "model")
-    folder = output / read_manifest(paths.CHAMPION).name / str(number)
+    manifest = read_manifest(paths.CHAMPION)
+    # the champion as it is served, else the run
+    run = paths.REFIT if manifest.model == MODEL else paths.training_run(MODEL)
+    fitted = load_model(MODEL, run / "model")
+    folder = output / manifest.name / str(number)
     write_saved_model(fitted, folder, paths.CHAMPION)
     click.echo(f"wrote {folder}")
     signature = folder.parent.with_name(f"{folder.parent.name}.sig")

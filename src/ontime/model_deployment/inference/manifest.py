@@ -51,7 +51,11 @@ class Feature(_Record):
 
 
 class Manifest(_Record):
-    """A champion: `model` is its family, `input` and `output` are the tensors of its graph."""
+    """A champion: `model` is its family, `input` and `output` are the tensors of its graph.
+
+    The metrics are its own on test; on validation, whose rows it was fitted on if their hash is here, those of the same
+    training without them.
+    """
 
     name: str
     model: str
@@ -62,6 +66,7 @@ class Manifest(_Record):
     threshold: float
     golden_tolerance: float
     training_data_sha256: str
+    validation_data_sha256: str | None = None
     metrics: dict[str, dict[str, int | float]]
     packages: dict[str, str]
 

@@ -15,6 +15,7 @@ from ontime.model_deployment.service.protocol.messages import (
     JSON_HEADERS,
     ClientError,
     Headers,
+    Keys,
     RequestHeaders,
     Rows,
     error_body,
@@ -48,15 +49,15 @@ INTERNAL_ERROR = Reply(500, error_body("internal error"), JSON_HEADERS)
 class InferenceEndpoint:
     """An ASGI endpoint with the same limits, metrics and log for both protocols.
 
-    `read` makes rows of a body and its headers, and says how the client wants the response; `write` makes content and
-    headers of that and the probabilities.
+    `read` makes rows of a body and its headers, and says how the client wants the response and what it calls the rows;
+    `write` makes content and headers of the second and the probabilities.
     """
 
     def __init__(
         self,
         service: Service,
         protocol: str,
-        read: Callable[[bytes, RequestHeaders], tuple[Rows, Any]],
+        read: Callable[[bytes, RequestHeaders], tuple[Rows, Any, Keys]],
         write: Callable[[Any, Probability], tuple[bytes, Headers]],
     ) -> None:
         self.service, self.protocol, self.read, self.write = service, protocol, read, write
@@ -68,10 +69,10 @@ class InferenceEndpoint:
         request_id = self._request_id(headers)
         try:
             check_model(self.service.model, scope["path_params"])
-            rows, requested = self.read(await self._body(headers, receive), headers)
+            rows, requested, keys = self.read(await self._body(headers, receive), headers)
             probability = await self.service.probability(rows, requested)
             reply = Reply(200, *self.write(requested, probability))
-            predicted = rows, probability
+            predicted = rows, probability, keys
         except ClientDisconnectedError:
             return
         except Exception as error:  # every client gets a reply

@@ -21,7 +21,7 @@ import msgspec
 
 from ontime.model_deployment.inference.champion import Champion, Probability
 from ontime.model_deployment.inference.prediction_log import LostLine, PredictionLine, RequestLine
-from ontime.model_deployment.service.protocol.messages import Rows
+from ontime.model_deployment.service.protocol.messages import Keys, Rows
 from ontime.model_deployment.service.trace_context import Trace
 
 FLUSH_SECONDS, FLUSH_LINES = 0.2, 128
@@ -45,6 +45,7 @@ class RequestPredictions(NamedTuple):
     model: Champion
     rows: Rows | None
     probability: Probability
+    keys: Keys = None
 
 
 Entry = RequestPredictions | RequestLine | dict[str, Any]

@@ -6,6 +6,8 @@ import msgspec
 
 from ontime.model_deployment.service.protocol.messages import (
     EXPLANATION_TYPES,
+    KEY,
+    MOST_KEY_CHARACTERS,
     ErrorResponse,
     ExplainResponse,
     InferRequest,
@@ -39,12 +41,15 @@ def openapi(service: Service) -> dict[str, Any]:
     predict_request, predict_response, explain_response, infer_request, infer_response, error = schemas
     rows = components["PredictRequest"]["properties"]["instances"]
     rows.update(minItems=1, maxItems=service.settings.max_rows)
+    components["PredictRequest"]["properties"]["keys"]["description"] = (
+        "What the rows are called in the log, one for each row; null for a row without a name."
+    )
     _require_one(components["PredictRequest"])
     client_errors = {status: _response(text, error) for status, text in CLIENT_ERRORS.items()}
     example = {feature.name: feature.typical for feature in model.manifest.features}
     predict = {
         "summary": "Probabilities of records, TensorFlow Serving's REST API",
-        "requestBody": _body(predict_request, {"instances": [example]}),
+        "requestBody": _body(predict_request, {"instances": [example], "keys": ["1"]}),
         "responses": {"200": _response("a probability per row", predict_response), **client_errors},
     }
     most = service.settings.max_explained_rows
@@ -60,7 +65,13 @@ def openapi(service: Service) -> dict[str, Any]:
         "summary": "Probabilities and decisions, Open Inference Protocol",
         "description": "Binary tensors are accepted too: application/octet-stream with the JSON part's length in "
         f"Inference-Header-Content-Length. The outputs {' and '.join(EXPLANATION_TYPES)} are sent if they are named, "
-        f"for at most {most} rows.",
+        f"for at most {most} rows. "
+        + (
+            ""
+            if KEY in model.encoder.features
+            else f"One more BYTES tensor, {KEY}, of shape [rows], may say what the rows are called in the log, in "
+            f"at most {MOST_KEY_CHARACTERS} characters."
+        ),
         "requestBody": _body(infer_request, {"inputs": _tensors(example)}),
         "responses": {"200": _response("the requested outputs", infer_response), **client_errors},
     }

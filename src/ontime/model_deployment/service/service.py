@@ -20,7 +20,7 @@ from ontime.model_deployment.service.batching import Batcher
 from ontime.model_deployment.service.explaining import ExplanationQueue
 from ontime.model_deployment.service.log import Log, RequestPredictions, timestamp
 from ontime.model_deployment.service.metrics import Metrics
-from ontime.model_deployment.service.protocol.messages import RequestedOutputs, Rows
+from ontime.model_deployment.service.protocol.messages import KEY, Keys, RequestedOutputs, Rows
 from ontime.model_deployment.service.protocol.records import RecordEncoding
 from ontime.model_deployment.service.protocol.v1 import ExplainProtocol, PredictProtocol
 from ontime.model_deployment.service.protocol.v2 import InferProtocol
@@ -55,10 +55,12 @@ class Service:
         self.draining = False
         process = os.urandom(6).hex()
         self._ids = (f"{process}-{number}" for number in itertools.count())
+        features = model.encoder.features
         for name in settings.prediction_log_redact:
-            if name not in model.encoder.features:
+            if name not in features and name != KEY:
                 raise OntimeError(f"{PREFIX}PREDICTION_LOG_REDACT: the model has no feature {name}")
-        self._redacted = [self.records.field_of(name) for name in settings.prediction_log_redact]
+        self._redacted = [self.records.field_of(name) for name in settings.prediction_log_redact if name in features]
+        self._logs_keys = KEY not in settings.prediction_log_redact
         self._random = random.Random()  # noqa: S311 - a sample, not a secret
         self.shadow = Shadow(shadow, self.records, self.log, settings.shadow_queue_rows) if shadow else None
         if self.shadow:
@@ -99,11 +101,22 @@ class Service:
         """A new request id, unique to this process."""
         return next(self._ids)
 
-    def log_predictions(self, request_id: str, trace: Trace, rows: Rows, probability: Probability) -> None:
+    def log_predictions(
+        self, request_id: str, trace: Trace, rows: Rows, probability: Probability, keys: Keys = None
+    ) -> None:
         """Log one line per row, for the share of requests that the settings ask for; the shadow predicts them too."""
         share = self.settings.prediction_log_share
         if share == 1 or self._random.random() < share:
-            request = RequestPredictions(time.time_ns(), "prediction", request_id, trace, self.model, rows, probability)
+            request = RequestPredictions(
+                time.time_ns(),
+                "prediction",
+                request_id,
+                trace,
+                self.model,
+                rows,
+                probability,
+                keys if self._logs_keys else None,
+            )
             self.log.add(request)
             if self.shadow:
                 self.shadow.add(request)
@@ -111,8 +124,10 @@ class Service:
     def prediction_lines(self, request: RequestPredictions) -> Iterator[PredictionLine]:
         """The log's lines for the rows of one request."""
         model, time_of_request = request.model, timestamp(request.time)
-        logged = zip(self._logged_records(request), request.probability.tolist(), strict=True)
-        for row, (record, value) in enumerate(logged):
+        probability = request.probability.tolist()
+        keys = request.keys or itertools.repeat(None, len(probability))
+        logged = zip(self._logged_records(request), probability, keys, strict=True)
+        for row, (record, value, key) in enumerate(logged):
             yield PredictionLine(
                 time_of_request,
                 request.event,
@@ -124,6 +139,7 @@ class Service:
                 value >= model.threshold,
                 record,
                 *request.trace,
+                key or msgspec.UNSET,
             )
 
     def _logged_records(self, request: RequestPredictions) -> Iterable[Any]:

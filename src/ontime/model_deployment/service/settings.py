@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     prediction_log_share: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of requests whose predictions are logged."""
     prediction_log_redact: list[str] = []
-    """Features, as a JSON list, whose values are left out of the log."""
+    """Features, as a JSON list, whose values are left out of the log; `key` leaves out the rows' keys."""
     page: bool = True
     """Whether the page, the model card and the API's documentation are served; if not, their paths are unknown."""
     access_log: bool = True

@@ -123,7 +123,14 @@ class Shadow:
             end = start + len(request.probability)
             self.log.add(
                 RequestPredictions(
-                    request.time, EVENT, request.request_id, request.trace, model, None, probability[start:end]
+                    request.time,
+                    EVENT,
+                    request.request_id,
+                    request.trace,
+                    model,
+                    None,
+                    probability[start:end],
+                    request.keys,
                 )
             )
             start = end

@@ -1,17 +1,29 @@
 """A wrong version 2 request is refused with the field, and a response has the outputs that were requested."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from ontime.encoder import Encoder
 from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.service.protocol.messages import ClientError, RequestedOutputs
 from ontime.model_deployment.service.protocol.records import RecordEncoding
 from ontime.model_deployment.service.protocol.v2 import HEADER_LENGTH, InferProtocol
-from tests.model_deployment.service.protocol.requests import RECORD, infer, infer_binary, tensor, tensors, with_blobs
+from tests.model_deployment.service.protocol.requests import (
+    RECORD,
+    infer,
+    infer_binary,
+    string_blob,
+    tensor,
+    tensors,
+    with_blobs,
+)
+
+KEY: list[dict[str, Any]] = [{"name": "key", "shape": [2], "datatype": "BYTES", "data": ["a", None]}]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +67,19 @@ from tests.model_deployment.service.protocol.requests import RECORD, infer, infe
             {"inputs": tensors([RECORD]), "parameters": {"binary_data_output": 1}},
             "parameters.binary_data_output: expected true or false, found 1",
         ),
+        ({"inputs": [*tensors([RECORD]), *KEY]}, "key: expected shape [1] or [1, 1], found [2]"),
+        (
+            {"inputs": [*tensors([RECORD] * 2), KEY[0] | {"data": ["a"]}]},
+            "key: expected 2 values, one per row, found 1",
+        ),
+        ({"inputs": [*tensors([RECORD] * 2), KEY[0] | {"datatype": "INT32"}]}, "key: expected datatype BYTES"),
+        ({"inputs": [*tensors([RECORD] * 2), KEY[0] | {"data": ["a", 7]}]}, "key[1]: expected `str | array | null`"),
+        (
+            {"inputs": [*tensors([RECORD] * 2), KEY[0] | {"data": ["a", "b" * 257]}]},
+            "key: row 1: expected at most 256 characters, found 257",
+        ),
+        ({"inputs": [*tensors([RECORD] * 2), *KEY, *KEY]}, "key: expected one tensor, found 2"),
+        ({"inputs": KEY}, "key: no such feature"),
         ({"inputs": tensors([RECORD] * 201)}, "weight: expected at most 200 rows, found 201"),
     ],
 )
@@ -62,7 +87,37 @@ def test_a_wrong_request_is_refused_with_its_field(records: RecordEncoding, cont
     with pytest.raises(ClientError) as refused:
         infer(records, content)
     assert reason in str(refused.value)
-    assert refused.value.status == (413 if "at most" in reason else 400)
+    assert refused.value.status == (413 if "at most 200 rows" in reason else 400)
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_rows_have_the_keys_of_one_more_tensor_wherever_it_is(records: RecordEncoding, place: int) -> None:
+    protocol, inputs = InferProtocol(records), tensors([RECORD, RECORD])
+    inputs.insert(place, KEY[0])
+    matrix, _, keys = protocol.read(json.dumps({"inputs": inputs}).encode(), {})
+    assert (len(matrix), keys) == (2, ["a", None])
+
+
+def test_encoded_rows_have_keys_too_and_binary_ones(records: RecordEncoding) -> None:
+    protocol = InferProtocol(records)
+    encoded = {"name": "features", "shape": [2, 4], "datatype": "FP32"}
+    values = [1, 1, 2, 2, 1, 1, 2, 2]
+    content = {"inputs": [encoded | {"data": values}, KEY[0] | {"shape": [2, 1]}]}
+    assert protocol.read(json.dumps(content).encode(), {})[2] == ["a", None]
+    blobs = [np.array(values, dtype="<f4").tobytes(), string_blob("\N{LATIN SMALL LETTER E WITH ACUTE}", "")]
+    body, length = with_blobs([encoded, dict(KEY[0])], blobs)
+    matrix, _, keys = protocol.read(body, {HEADER_LENGTH: b"%d" % length})
+    assert (matrix.tolist(), keys) == ([[1, 1, 2, 2]] * 2, ["\N{LATIN SMALL LETTER E WITH ACUTE}", None])
+
+
+def test_a_feature_called_key_is_a_feature(model: Champion) -> None:
+    names = {"weight": "key"}
+    encoder = Encoder(tuple(names.get(name, name) for name in model.encoder.numbers), model.encoder.categories)
+    inputs = [one | {"name": names.get(one["name"], one["name"])} for one in tensors([RECORD])]
+    found = InferProtocol(RecordEncoding(replace(model, encoder=encoder), 10)).read(
+        json.dumps({"inputs": inputs}).encode(), {}
+    )
+    assert (found[0][0, 0], found[2]) == (RECORD["weight"], None)
 
 
 @pytest.mark.parametrize("length", [0, 10_000])
@@ -74,7 +129,9 @@ def test_a_header_length_that_is_not_in_the_body_is_refused(records: RecordEncod
 def test_a_response_has_the_requested_outputs(records: RecordEncoding, model: Champion) -> None:
     protocol = InferProtocol(records)
     outputs: list[dict[str, Any]] = [{"name": "decision"}, {"name": "probability", "parameters": {"binary_data": True}}]
-    _, requested = protocol.read(json.dumps({"inputs": tensors([RECORD]), "id": "a", "outputs": outputs}).encode(), {})
+    _, requested, _ = protocol.read(
+        json.dumps({"inputs": tensors([RECORD]), "id": "a", "outputs": outputs}).encode(), {}
+    )
     probability = np.array([model.threshold + 1e-6, model.threshold - 1e-6], dtype=np.float32)
     content, headers = protocol.write(requested, probability)
     length = int(dict(headers)[HEADER_LENGTH])

@@ -18,6 +18,13 @@ JSON_HEADERS: Headers = [(b"content-type", JSON)]
 Rows = Matrix | list[Any]
 """Rows of one request: an encoded matrix, or records (structs with a field per feature)."""
 
+KEY = "key"
+"""Version 2 input that names the rows, unless a feature is called so."""
+MOST_KEY_CHARACTERS = 256
+Key = Annotated[str, Meta(max_length=MOST_KEY_CHARACTERS)]
+Keys = list[str | None] | None
+"""What the rows of one request are called in the log, for the labels that come later; None where it names none."""
+
 Datatype = Literal[
     "BOOL",
     "BYTES",

@@ -9,7 +9,7 @@ import numpy as np
 from ontime.common.arrays import Matrix
 from ontime.encoder import Encoder
 from ontime.model_deployment.inference.champion import Champion
-from ontime.model_deployment.service.protocol.messages import ClientError, Rows
+from ontime.model_deployment.service.protocol.messages import ClientError, Keys, Rows
 
 
 class RecordEncoding:
@@ -51,6 +51,15 @@ class RecordEncoding:
             raise ClientError(400, f"{field}: expected at least one row, found none")
         if rows > self.max_rows:
             raise ClientError(413, f"{field}: expected at most {self.max_rows} rows, found {rows}")
+
+    def check_key_count(self, keys: Keys, rows: int, field: str) -> None:
+        """Refuse keys that are not one for each row.
+
+        Raises:
+            ClientError: with the field that holds the keys.
+        """
+        if keys is not None and len(keys) != rows:
+            raise ClientError(400, f"{field}: expected {rows} values, one per row, found {len(keys)}")
 
     def matrix(self, batch: Sequence[Rows]) -> Matrix:
         """The rows of several requests as one matrix (rows, features).

@@ -1,7 +1,7 @@
 """TensorFlow Serving's REST API, version 1.
 
 A request has `instances`, records by feature name or encoded rows, or `inputs`, columns by feature name; a missing
-value is null. https://www.tensorflow.org/tfx/serving/api_rest
+value is null. `keys`, which is this service's own, names the rows in the log. https://www.tensorflow.org/tfx/serving/api_rest
 `:explain`, which KServe has beside it, takes the same request.
 https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
 """
@@ -22,6 +22,8 @@ from ontime.model_deployment.service.protocol.messages import (
     ClientError,
     ExplainResponse,
     Headers,
+    Key,
+    Keys,
     PredictResponse,
     RequestedOutputs,
     RequestHeaders,
@@ -44,14 +46,15 @@ class PredictProtocol:
                 ("instances", list[record | list[float | None]] | UnsetType, UNSET),
                 ("inputs", columns | UnsetType, UNSET),
                 ("signature_name", str | UnsetType, UNSET),
+                ("keys", list[Key | None] | UnsetType, UNSET),
             ],
             forbid_unknown_fields=True,
             gc=False,
         )
         self._decoder = msgspec.json.Decoder(self.request_type)
 
-    def read(self, body: bytes, headers: RequestHeaders) -> tuple[Rows, bool]:
-        """Rows of a request, and whether it came as columns.
+    def read(self, body: bytes, headers: RequestHeaders) -> tuple[Rows, bool, Keys]:
+        """Rows of a request, whether it came as columns, and the rows' keys.
 
         Raises:
             ClientError: with the field and what was expected.
@@ -61,15 +64,20 @@ class PredictProtocol:
         rows, columns = request.instances, request.inputs
         if (rows is UNSET) == (columns is UNSET):
             raise ClientError(400, "expected either `instances` or `inputs`")
-        if rows is UNSET:
-            return self._matrix_of_columns(columns), True
+        found = self._matrix_of_columns(columns) if rows is UNSET else self._rows_of_instances(rows)
+        if request.keys is UNSET:
+            return found, rows is UNSET, None
+        self.records.check_key_count(request.keys, len(found), "keys")
+        return found, rows is UNSET, request.keys
+
+    def _rows_of_instances(self, rows: list[Any]) -> Rows:
         self.records.check_row_count(len(rows), "instances")
         if isinstance(rows[0], list):
-            return self._matrix_of_lists(rows), False
+            return self._matrix_of_lists(rows)
         for number, row in enumerate(rows):
             if isinstance(row, list):
                 raise ClientError(400, f"instances[{number}]: expected an object like instances[0], found a list")
-        return rows, False
+        return rows
 
     def _matrix_of_columns(self, columns: Any) -> Matrix:
         encoder, values = self.records.encoder, msgspec.structs.astuple(columns)
@@ -104,14 +112,14 @@ class ExplainProtocol:
     def __init__(self, predict: PredictProtocol) -> None:
         self.predict, self.features = predict, predict.records.encoder.features
 
-    def read(self, body: bytes, headers: RequestHeaders) -> tuple[Rows, RequestedOutputs]:
-        """Rows of a request.
+    def read(self, body: bytes, headers: RequestHeaders) -> tuple[Rows, RequestedOutputs, Keys]:
+        """Rows of a request, its one output, and the rows' keys.
 
         Raises:
             ClientError: with the field and what was expected.
         """
-        rows, _ = self.predict.read(body, headers)
-        return rows, RequestedOutputs("", ((CONTRIBUTIONS, False),), explained=True)
+        rows, _, keys = self.predict.read(body, headers)
+        return rows, RequestedOutputs("", ((CONTRIBUTIONS, False),), explained=True), keys
 
     def write(self, requested: RequestedOutputs, probability: Probability) -> tuple[bytes, Headers]:
         """`predictions` and `explanations` by row."""

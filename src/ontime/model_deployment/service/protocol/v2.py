@@ -2,7 +2,7 @@
 
 A request has one tensor per feature, or one FP32 tensor `features` that is encoded already. A missing number is null
 in JSON and NaN in a binary tensor, a missing category is null or an empty string. A request may name explanations among
-its outputs; they are sent to no other.
+its outputs; they are sent to no other. One more BYTES tensor, `key`, may name the rows in the log.
 https://github.com/open-inference/open-inference-protocol
 """
 
@@ -22,6 +22,8 @@ from ontime.model_deployment.service.protocol.messages import (
     DECISION,
     EXPLANATION_TYPES,
     JSON_HEADERS,
+    KEY,
+    MOST_KEY_CHARACTERS,
     OUTPUT_TYPES,
     PROBABILITY,
     ClientError,
@@ -29,6 +31,7 @@ from ontime.model_deployment.service.protocol.messages import (
     InferRequest,
     InferResponse,
     InputTensor,
+    Keys,
     OutputTensor,
     RequestedOutputs,
     RequestHeaders,
@@ -49,9 +52,10 @@ class InferProtocol:
     def __init__(self, records: RecordEncoding) -> None:
         self.records, self.model = records, records.model
         self._decoder = msgspec.json.Decoder(InferRequest)
+        self._takes_keys = KEY not in records.column_index
 
-    def read(self, body: bytes, headers: RequestHeaders) -> tuple[Matrix, RequestedOutputs]:
-        """The encoded matrix of a request, and the outputs that it asks for.
+    def read(self, body: bytes, headers: RequestHeaders) -> tuple[Matrix, RequestedOutputs, Keys]:
+        """The encoded matrix of a request, the outputs that it asks for, and the rows' keys.
 
         Raises:
             ClientError: with the tensor or field and what was expected.
@@ -66,11 +70,27 @@ class InferProtocol:
                 "found none",
             )
         blobs = split_binary(inputs, binary)
+        named = [place for place, tensor in enumerate(inputs) if tensor.name == KEY] if self._takes_keys else []
+        if len(named) > 1:
+            raise ClientError(400, f"{KEY}: expected one tensor, found {len(named)}")
+        key = (inputs.pop(named[0]), blobs.pop(named[0])) if named and len(inputs) > 1 else None
         if inputs[0].name == "features" and len(inputs) == 1:
             matrix = self._encoded_tensor(inputs[0], blobs[0])
         else:
             matrix = self._feature_tensors(inputs, blobs)
-        return matrix, _requested_outputs(request)
+        return matrix, _requested_outputs(request), self._keys(*key, len(matrix)) if key else None
+
+    def _keys(self, tensor: InputTensor, blob: memoryview | None, rows: int) -> Keys:
+        if tensor.shape not in ([rows], [rows, 1]):
+            raise ClientError(400, f"{KEY}: expected shape [{rows}] or [{rows}, 1], found {tensor.shape}")
+        keys = string_values(tensor, blob)
+        self.records.check_key_count(keys, rows, KEY)
+        for row, key in enumerate(keys):
+            if key is not None and len(key) > MOST_KEY_CHARACTERS:
+                raise ClientError(
+                    400, f"{KEY}: row {row}: expected at most {MOST_KEY_CHARACTERS} characters, found {len(key)}"
+                )
+        return keys
 
     def _encoded_tensor(self, tensor: InputTensor, blob: memoryview | None) -> Matrix:
         if tensor.datatype not in FLOATS:

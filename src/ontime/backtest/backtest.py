@@ -1,0 +1,141 @@
+"""Replay the past with each policy of retraining, and say what it would have cost.
+
+In: the labelled rows of `data/processed/features/`, the champion's family and parameters. Out: Markdown tables, and
+with `--output` the same as JSON. Days before `split.test_from` decide which policy is best; later days only show it.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from ontime.backtest.fits import Fits, past_of
+from ontime.backtest.policies import Answers, Policy, all_policies, interval_by_days, losses, replay
+from ontime.backtest.tables import markdown
+from ontime.common import paths
+from ontime.common.errors import OntimeError
+from ontime.common.files import partitions, read_json, read_parquet, write_json
+from ontime.common.layout import Layout
+from ontime.common.params import load_section
+from ontime.cores import limit_threads
+from ontime.data_processing.split import Split, moment
+from ontime.model_evaluation.metrics import DIGITS, Decision, cost_per_1000
+from ontime.model_training.recipe import champion_recipe
+
+VALIDATION_DAYS = 31
+
+
+@click.command(name="backtest")
+@click.option(
+    "--start",
+    "starts",
+    type=click.DateTime(["%Y-%m-%d"]),
+    multiple=True,
+    required=True,
+    metavar="DAY",
+    help="First day that is served; may be repeated.",
+)
+@click.option(
+    "--every-days",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(14, 28),
+    show_default=True,
+    help="Days between two fits; may be repeated.",
+)
+@click.option(
+    "--validation-days",
+    type=click.IntRange(min=1),
+    default=VALIDATION_DAYS,
+    show_default=True,
+    help="Newest days with labels, which stop a fit and choose the threshold.",
+)
+@click.option(
+    "--label-days", type=click.IntRange(min=0), default=1, show_default=True, help="Days until a row's label is known."
+)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File for the tables as JSON.")
+def command(
+    starts: tuple[datetime, ...],
+    every_days: tuple[int, ...],
+    validation_days: int,
+    label_days: int,
+    output: Path | None,
+) -> None:
+    """Replay the past with each policy of retraining and print what it would have cost."""
+    limit_threads()
+    decision, split = load_section("decision", Decision), load_section("split", Split)
+    layout = Layout(**read_json(paths.FEATURE_LAYOUT))
+    frames = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in partitions(paths.FEATURES)]
+    past = past_of(pd.concat(frames, ignore_index=True), layout)
+    fits = Fits(
+        past,
+        champion_recipe(),
+        decision,
+        split.min_category_rows,
+        validation_days,
+        label_days,
+        lambda text: click.echo(text, err=True),
+    )
+    until = moment(split.test_from).astimezone(UTC).date() if split.by == "time" else None
+    policies = all_policies(sorted(set(every_days)))
+    found = summary([start.date() for start in starts], policies, fits, until)
+    found["validation_days"], found["label_days"] = validation_days, label_days
+    click.echo(markdown(found))
+    if output:
+        write_json(output, found)
+
+
+def summary(starts: Sequence[date], policies: Sequence[Policy], fits: Fits, until: date | None) -> dict[str, Any]:
+    """Figures of each policy from each start on, and the policy with the least log loss on the days that decide.
+
+    Args:
+        until: the first day that decides nothing; None if all decide.
+    """
+    replays, deciding = [], []
+    for start in starts:
+        end = fits.past.day.max().item() + timedelta(days=1)
+        if not start < (until or end) <= end:
+            raise OntimeError(f"backtest: --start {start}: not before the last day that decides, of {until or end}")
+        answers = [replay(policy, fits, start, end) for policy in policies]
+        periods = {"decides": (start, until or end)} | ({"shows": (until, end)} if until else {})
+        figures = {name: _figures(policies, answers, fits, start, *days) for name, days in periods.items()}
+        deciding.append([row["log_loss"] for row in figures["decides"]])
+        shown = [
+            {"name": name, "first": str(first), "last": str(last - timedelta(days=1)), "rows": figures[name]}
+            for name, (first, last) in periods.items()
+        ]
+        replays.append({"start": str(start), "periods": shown})
+    best = policies[int(np.argmin(np.mean(deciding, axis=0)))]
+    return {"replays": replays, "best": {"policy": best.name, "every_days": best.every_days, "refit": best.refit}}
+
+
+def _figures(
+    policies: Sequence[Policy], answers: Sequence[Answers], fits: Fits, start: date, first: date, end: date
+) -> list[dict[str, Any]]:
+    """One row for each policy, on the days from `first` to the day before `end`."""
+    past = fits.past
+    served = past.day >= np.datetime64(start)
+    part = past.between(first, end)[served]
+    labels, day = past.labels[served][part], past.day[served][part]
+    never = losses(labels, answers[0].probability[part])
+    rows = []
+    for policy, said in zip(policies, answers, strict=True):
+        loss = losses(labels, said.probability[part])
+        difference = loss - never
+        figures = {
+            "roc_auc": float(roc_auc_score(labels, said.probability[part])),
+            "log_loss": float(loss.mean()),
+            "cost_per_1000": cost_per_1000(labels, said.warned[part], fits.decision),
+            "difference": float(difference.mean()),
+        }
+        low, high = interval_by_days(day, difference)
+        figures |= {"low": low, "high": high}
+        rows.append(
+            {"policy": policy.title, "fits": said.fits, **{name: round(one, DIGITS) for name, one in figures.items()}}
+        )
+    return rows

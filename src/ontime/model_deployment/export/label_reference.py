@@ -1,0 +1,41 @@
+"""What a champion takes with it for the labels that come later: limits of the series, and what needs no model."""
+
+import numpy as np
+
+from ontime.common import paths
+from ontime.common.files import read_parquet
+from ontime.common.layout import TARGET
+from ontime.datasets.keys import key_text
+from ontime.model_deployment.export.label_series import GroupRate, LabelReference, limits_of, sums_by_day
+from ontime.model_evaluation.baselines import past_rate
+from ontime.model_evaluation.metrics import Decision, best_threshold
+
+
+def label_reference(time: str, slices: list[str], group: list[str], decision: Decision) -> LabelReference:
+    """Measure the series on the rows of the stage `forward`, without the first and the last day, which may be cut.
+
+    Args:
+        time: the column of UTC times; slices: columns whose values are segments.
+        group: columns of the group whose past rate is a baseline.
+    """
+    rows = read_parquet(paths.FORWARD)
+    days = sums_by_day(rows, time, [name for name in slices if name in rows])
+    found = limits_of(list(days.values())[1:-1])
+    return found.model_copy(update={"group_rate": group_rate(group, decision)})
+
+
+def group_rate(group: list[str], decision: Decision) -> GroupRate:
+    """The past rate of each group of the training rows, and the threshold that is cheapest on validation rows."""
+    train, validation = (
+        read_parquet(paths.split_rows(part), columns=[*group, TARGET]).astype({TARGET: "int8"})
+        for part in ("train", "validation")
+    )
+    labels = validation[TARGET].to_numpy(dtype=np.int8)
+    threshold = best_threshold(labels, past_rate(train, validation, group), decision)
+    known = train[group].drop_duplicates().dropna() if group else train[[]].iloc[:0]
+    names = key_text(known, group).tolist() if group else []
+    rates = {str(name): float(f"{rate:.6g}") for name, rate in zip(names, past_rate(train, known, group), strict=True)}
+    base = float(train[TARGET].mean())
+    return GroupRate(
+        columns=group, threshold=float(f"{threshold:.6g}"), base=float(f"{base:.6g}"), rates=dict(sorted(rates.items()))
+    )

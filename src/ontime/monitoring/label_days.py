@@ -1,0 +1,158 @@
+"""What is kept of a day's served rows and their labels: `OUTPUT/labels/days/DAY.json`, sums that can be added up.
+
+Beside it `DAY.parquet` has the keys of the served rows with the labels that were used. A day that nothing was added to
+is not read again, and one that the log has no longer stays what it was.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ontime.common.files import read_json, write_json
+from ontime.common.layout import KNOWN_AT, TARGET
+from ontime.datasets.keys import key_text
+from ontime.model_deployment.export.label_series import GroupRate
+from ontime.model_deployment.export.label_sums import Sums, sums_from_json, sums_of
+from ontime.monitoring.days import kept
+from ontime.monitoring.label_join import CONTRADICTED, LATE, read_used, used_labels, watermark, write_used
+from ontime.monitoring.label_table import KEY
+from ontime.monitoring.log_files import FEATURE, LogFile, LogTable
+
+FOLDER = Path("labels", "days")
+Labels = pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a day's sums depend on beside its rows and labels."""
+
+    model_version: str
+    watermark_hours: float
+    slices: list[str]
+    group_rate: GroupRate | None
+
+    def source(self, log: str) -> dict[str, Any]:
+        """What says whether a day was made of the same; `log` is the SHA-256 of the log's file."""
+        group = self.group_rate.model_dump() if self.group_rate else None
+        return {
+            "log": log,
+            "model_version": self.model_version,
+            "watermark_hours": self.watermark_hours,
+            "slices": self.slices,
+            "group_rate": group and {name: group[name] for name in ("columns", "threshold", "base")},
+        }
+
+
+@dataclass(frozen=True)
+class LabelledDay:
+    """One day: `counts` of its rows and labels, `warnings` by outcome, and sums over the labelled rows."""
+
+    day: str
+    counts: dict[str, Any]
+    warnings: dict[str, Any]
+    sums: Sums
+
+
+def refreshed(output: Path, day: str, file: LogFile | None, labels: Labels, rules: Rules) -> LabelledDay | None:
+    """What is known of a day by now, written if it is not what an earlier run wrote.
+
+    Args:
+        file: the model version's file of the log, None if the log has none.
+
+    Returns:
+        None if the day's rows were made by another version, or were never there.
+    """
+    path, used_path = output / FOLDER / f"{day}.json", output / FOLDER / f"{day}.parquet"
+    known = read_json(path) if path.is_file() else {}
+    earlier = read_used(used_path)
+    table = file.read() if file else None
+    until = watermark(day, rules.watermark_hours)
+    if table is None:
+        same_version = known.get("source", {}).get("model_version") == rules.model_version
+        return _from_json(known) if same_version else None
+    source = rules.source(table.sha256)
+    if known.get("source") == source and earlier is not None:
+        again = used_labels(earlier[KEY], labels, until, earlier)
+        if again.equals(earlier):
+            return _from_json(known)
+    rows, counts = served_rows(table, rules)
+    used = used_labels(rows[KEY], labels, until, earlier)
+    content = _content(day, source, rows.merge(used, on=KEY, how="left"), counts, rules)
+    if earlier is None or not used.equals(earlier):
+        write_used(used_path, used)
+    if content != known:
+        write_json(path, content)
+    return _from_json(content)
+
+
+def served_rows(table: LogTable, rules: Rules) -> tuple[pd.DataFrame, dict[str, int]]:
+    """A file's rows with a key, of several with the same key the last, and the numbers of all its rows.
+
+    Returns:
+        Rows with `time`, `key`, `probability`, `decision` and the features that rows are divided by; counts.
+    """
+    features = [*rules.slices, *(rules.group_rate.columns if rules.group_rate else [])]
+    wanted = dict.fromkeys(["time", "event", KEY, "probability", "decision", *(FEATURE + name for name in features)])
+    batches = [batch[batch["event"] == "prediction"] for batch in table.batches(list(wanted))]
+    rows = pd.concat([pd.DataFrame(columns=list(wanted)), *batches], ignore_index=True) if batches else pd.DataFrame()
+    rows = rows.reindex(columns=list(wanted))
+    named = rows[rows[KEY].notna()]
+    # the log's rows are sorted by time
+    last = named.drop_duplicates(KEY, keep="last").reset_index(drop=True)
+    counts = {"rows": len(rows), "without_key": len(rows) - len(named), "repeated": len(named) - len(last)}
+    return last, counts
+
+
+def _content(
+    day: str, source: dict[str, Any], rows: pd.DataFrame, counts: dict[str, int], rules: Rules
+) -> dict[str, Any]:
+    labelled = rows[rows[TARGET].notna()]
+    label = labelled[TARGET].to_numpy(dtype=np.int8)
+    probability = labelled["probability"].to_numpy(dtype=np.float64)
+    slices = [name for name in rules.slices if labelled[FEATURE + name].notna().any()]
+    sums = sums_of(label, probability, labelled[[FEATURE + name for name in slices]].set_axis(slices, axis=1))
+    lag = (labelled[KNOWN_AT] - pd.to_datetime(labelled["time"], utc=True)).dt.total_seconds().dropna()
+    return {
+        "day": day,
+        "counts": {
+            **counts,
+            "labelled": len(labelled),
+            "late": int(rows[LATE].sum()),
+            "missing": int((rows[TARGET].isna() & ~rows[LATE]).sum()),
+            "contradicted": int(rows[CONTRADICTED].sum()),
+            "lag_seconds": kept(lag.mean()) if len(lag) else None,
+        },
+        "warnings": _warnings(labelled, label, probability, rules.group_rate),
+        "sums": sums.as_json(),
+        "source": source,
+    }
+
+
+def _warnings(rows: pd.DataFrame, label: Any, probability: Any, group_rate: GroupRate | None) -> dict[str, Any]:
+    """Outcomes of the decisions, those that the probabilities expect, and those of the group's past rate."""
+    warned = rows["decision"].to_numpy(dtype=np.bool_)
+    found: dict[str, Any] = {
+        "right": int((warned & (label == 1)).sum()),
+        "false": int((warned & (label == 0)).sum()),
+        "missed": int((~warned & (label == 1)).sum()),
+        "expected_false": kept((1 - probability)[warned].sum()),
+        "expected_missed": kept(probability[~warned].sum()),
+        "group_false": None,
+        "group_missed": None,
+    }
+    if group_rate is None or rows[[FEATURE + name for name in group_rate.columns]].isna().all(axis=None):
+        return found
+    groups = key_text(rows, [FEATURE + name for name in group_rate.columns])
+    by_group = groups.map(group_rate.rates).astype("float64").fillna(group_rate.base).to_numpy()
+    warned = by_group >= group_rate.threshold
+    return found | {
+        "group_false": int((warned & (label == 0)).sum()),
+        "group_missed": int((~warned & (label == 1)).sum()),
+    }
+
+
+def _from_json(content: dict[str, Any]) -> LabelledDay:
+    return LabelledDay(content["day"], content["counts"], content["warnings"], sums_from_json(content["sums"]))

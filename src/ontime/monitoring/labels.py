@@ -1,0 +1,183 @@
+"""Compare what a deployed model answered with what happened, once the labels of a day are known.
+
+In: the tables that `ontime log compact` writes, whose rows have the keys that callers sent; labels by key; the model's
+folder. Out: `OUTPUT/labels/DAY.json` with the quality over the last seven days with labels beside the quality that the
+probabilities alone expect, the series and their limits; `OUTPUT/labels/days/`, what is kept of each day;
+`OUTPUT/labels.prom`, the day as metrics for Prometheus' text file collector; and a summary in Markdown.
+"""
+
+from typing import Any
+
+import click
+import pandas as pd
+
+from ontime.common.errors import OntimeError
+from ontime.common.files import listed, sha256, write_json, write_text
+from ontime.common.params import load_section
+from ontime.model_deployment.export.label_series import SERIES_DAYS, LabelReference
+from ontime.model_deployment.export.label_sums import ALL, added, quality, shifts, stacked
+from ontime.model_deployment.export.reference import REFERENCE, WINDOW_DAYS, read_reference
+from ontime.model_evaluation.metrics import Decision, Evaluate
+from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
+from ontime.monitoring.label_days import FOLDER, LabelledDay, Rules, refreshed
+from ontime.monitoring.label_report import metrics_of, summary
+from ontime.monitoring.label_source import read_labels
+from ontime.monitoring.log_files import LogFile, files_by_day
+from ontime.monitoring.settings import Monitor
+
+
+@click.command(name="labels")
+@click.option(
+    "--labels",
+    "address",
+    required=True,
+    help="CSV or parquet file with key, target and known_at: a path or an address; with --query, a database's.",
+)
+@click.option("--query", help="What the database is asked, in SQL; its answer has key, target and known_at.")
+@day_options
+def command(day: Day, address: str, query: str | None) -> None:
+    """Compare what the model answered on DAY, as in 2013-07-01, with what happened; exit status 3 beyond a limit.
+
+    Labels that were known by `monitor.watermark_hours` after the day's end count. Seven days with labels are looked at
+    together.
+    """
+    say(check(day, read_labels(address, query)))
+
+
+def check(where: Day, labels: pd.DataFrame) -> Checked:
+    """Compare a day's answers, and those of the days before it, with labels, and write what is kept of them.
+
+    Args:
+        labels: as `read_labels` returns them.
+
+    Raises:
+        OntimeError: the log has no predictions of the model version on the day.
+    """
+    monitor, decision = load_section("monitor", Monitor), load_section("decision", Decision)
+    reference = read_reference(where.model / REFERENCE).labels or LabelReference(days=0)
+    rules = Rules(
+        where.model_version,
+        monitor.watermark_hours,
+        load_section("evaluate", Evaluate).slices,
+        reference.group_rate,
+    )
+    days = _last_days(where, labels, rules)
+    content = _content(where, days, reference, decision)
+    path = where.output / "labels" / f"{where.day}.json"
+    write_json(path, content)
+    write_text(where.output / "labels.prom", metrics_of(content))
+    beyond = {(one["series"], one["segment"]): one for one in content["series"] if one["limit"] is not None}
+    findings = [
+        Finding(segment or series, one["shift"], one["limit"])
+        for (series, segment), one in beyond.items()
+        if (segment or series) in content["alarms"]
+    ]
+    findings.sort(key=lambda finding: -abs(finding.found) / finding.limit)
+    return Checked("labels", findings, summary(content))
+
+
+def _last_days(where: Day, labels: pd.DataFrame, rules: Rules) -> list[LabelledDay]:
+    """The last days with labels, at most `SERIES_DAYS`, oldest first; the day itself even if it has none.
+
+    Raises:
+        OntimeError: the day has no predictions of the version.
+    """
+    by_day = files_by_day(where.log, after="", last=where.day)
+    every = (file for found in by_day.values() for file in found)
+    files: dict[str, LogFile] = {file.day: file for file in every if file.version == where.model_version}
+    before = {path.stem for path in listed(where.output / FOLDER, "*.json") if path.stem <= where.day}
+    recent = sorted({*files, *before})[-WINDOW_DAYS:]
+    chosen: list[LabelledDay] = []
+    for day in reversed(recent):
+        one = refreshed(where.output, day, files.get(day), labels, rules)
+        if one is not None and (one.sums.rows or day == where.day):
+            chosen.append(one)
+        if len(chosen) == SERIES_DAYS:
+            break
+    if not chosen or chosen[0].day != where.day:
+        raise OntimeError(f"{where.log}: has no predictions of version {where.model_version} on {where.day}")
+    return chosen[::-1]
+
+
+def _content(where: Day, days: list[LabelledDay], reference: LabelReference, decision: Decision) -> dict[str, Any]:
+    """What is kept of the check."""
+    labelled = [day for day in days if day.sums.rows]
+    window = added([day.sums for day in labelled])
+    series = _series(labelled, reference)
+    enough = len(labelled) == SERIES_DAYS and labelled[-1].day == where.day
+    beyond = [one for one in series if enough and one["limit"] is not None and abs(one["shift"]) > one["limit"]]
+    beyond.sort(key=lambda one: -abs(one["shift"]) / one["limit"])
+    found = quality(window) if window.rows else {}
+    costs = _costs(labelled, window.rows, float(window.segments[ALL][1]), decision)
+    if window.rows:
+        found["cost_per_1000"] = {"truth": costs["model"], "expected": costs.pop("expected")}
+    return {
+        "day": where.day,
+        "alarms": [one["segment"] or one["series"] for one in beyond],
+        "counts": days[-1].counts,
+        "warnings": {name: days[-1].warnings[name] for name in ("right", "false", "missed")},
+        "window": {"days": [day.day for day in labelled], "rows": window.rows},
+        "quality": {
+            metric: {kind: kept(value) for kind, value in values.items() if value == value}
+            for metric, values in found.items()
+        },
+        "cost_per_1000": costs,
+        "series": series,
+        "segments": {
+            name: {
+                "rows": int(rows),
+                "share_of_events": kept(events / rows),
+                "mean_probability": kept(probability / rows),
+                "log_loss": kept(loss / rows),
+            }
+            for name, (rows, events, probability, loss, _) in sorted(window.segments.items())
+            if name != ALL
+        },
+        "source": {
+            "reference": sha256(where.model / REFERENCE),
+            "model_version": where.model_version,
+            "decision": decision.model_dump(),
+        },
+    }
+
+
+def _series(days: list[LabelledDay], reference: LabelReference) -> list[dict[str, Any]]:
+    """Each series' value over the days, how far that is from usual, and how far it may be, if that is known."""
+    if not days:
+        return []
+    segments, measures, bins = stacked([added([day.sums for day in days])])
+    limits, found = reference.by_series(), []
+    for (name, segment), values in shifts(segments, measures, bins).items():
+        value, usual = float(values[0]), limits.get((name, segment))
+        if value == value:
+            found.append(
+                {
+                    "series": name,
+                    "segment": segment,
+                    "value": kept(value),
+                    "shift": kept(value - usual.usual) if usual else kept(value),
+                    "limit": float(usual.limit) if usual else None,
+                }
+            )
+    return found
+
+
+def _costs(days: list[LabelledDay], rows: int, events: float, decision: Decision) -> dict[str, float]:
+    """Cost per 1,000 labelled rows by policy; of the group's rate only if it is known on all days."""
+
+    def cost(false: str, missed: str) -> float | None:
+        counts = [(day.warnings[false], day.warnings[missed]) for day in days]
+        if not rows or any(None in one for one in counts):
+            return None
+        false_alarms, missed_events = (sum(one) for one in zip(*counts, strict=True))
+        return kept(
+            1000 * (false_alarms * decision.false_alarm_cost + missed_events * decision.missed_event_cost) / rows
+        )
+
+    policies = {
+        "model": cost("false", "missed"),
+        "expected": cost("expected_false", "expected_missed"),
+        "never_warn": kept(1000 * events * decision.missed_event_cost / rows) if rows else None,
+        "group_rate": cost("group_false", "group_missed"),
+    }
+    return {name: value for name, value in policies.items() if value is not None}
