@@ -6,7 +6,7 @@ import pytest
 
 from ontime.model_deployment.export.profile import Bins, Counts
 from ontime.model_deployment.export.reference import WINDOW_DAYS, Reference, make_reference
-from ontime.monitoring.shifts import shifts_of
+from ontime.monitoring.shifts import ROWS_BY_CHANCE, shifts_of
 
 BINS = Bins({"weight": [-1.0, 0.0, 1.0], "steady": [-1.0, 0.0, 1.0]}, {"depot": 5}, [0.25, 0.5])
 DAYS = [f"2024-{month:02d}-{day:02d}" for month in range(1, 7) for day in range(1, 29)]
@@ -38,13 +38,35 @@ def test_sound_days_raise_no_alarm_though_one_number_moves_every_day(reference: 
         sound[day] = counts
 
 
-@pytest.mark.parametrize(("fault", "column"), [({"level": 4.0}, 0), ({"missing": 0.05}, 1), ({"missing": 1.0}, 1)])
+STEADY, STEADY_MISSING = 1, 5
+"""Places of the shift of `steady`, and of its missing values after the four shifts and those of `weight`."""
+
+
+@pytest.mark.parametrize(
+    ("fault", "places"),
+    [
+        ({"level": 4.0}, [0]),
+        ({"missing": 0.05}, [STEADY_MISSING, STEADY]),
+        ({"missing": 0.01}, [STEADY_MISSING, STEADY]),
+        ({"missing": 1.0}, [STEADY_MISSING, STEADY]),
+    ],
+)
 def test_a_fault_raises_an_alarm_for_its_column_alone(
-    reference: Reference, fault: dict[str, float], column: int
+    reference: Reference, fault: dict[str, float], places: list[int]
 ) -> None:
     found = shifts_of(reference, {}, "2024-07-01", counted(np.random.default_rng(7), **fault), K)
-    assert found.alarms == [column]
-    assert found.found[column] > found.limit[column]
+    assert sorted(found.alarms) == sorted(places)
+
+
+def test_so_few_missing_values_as_come_by_chance_raise_no_alarm(reference: Reference) -> None:
+    counts = counted(np.random.default_rng(6))
+    value, missing = BINS.starts[1], BINS.gaps[1]
+    assert not reference.largest_gap.any()
+    for rows in range(1, ROWS_BY_CHANCE + 2):
+        counts[value] -= 1
+        counts[missing] += 1
+        found = shifts_of(reference, {}, "2024-07-01", counts, K)
+        assert (STEADY_MISSING in found.alarms) == (rows > ROWS_BY_CHANCE)
 
 
 def test_a_day_is_compared_with_the_newest_sound_days_before_it(reference: Reference) -> None:
@@ -56,4 +78,4 @@ def test_a_day_is_compared_with_the_newest_sound_days_before_it(reference: Refer
 
 def test_what_moved_farthest_beyond_its_limit_comes_first(reference: Reference) -> None:
     found = shifts_of(reference, {}, "2024-07-01", counted(np.random.default_rng(9), level=3.0, missing=1.0), K)
-    assert found.alarms == [1, 0]
+    assert found.alarms == [STEADY, STEADY_MISSING, 0]

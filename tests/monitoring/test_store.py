@@ -24,14 +24,16 @@ CHECKS = ("inputs", "replay", "skew")
 @pytest.mark.parametrize("address", ["", "memory://here/"])
 def test_a_file_is_written_listed_read_and_removed(tmp_path: Path, address: str) -> None:
     store = Store(f"{address}{tmp_path}/a [b] *")
-    assert (store.names(depth=3), store.read("x=1/y=2/file")) == ([], None)
+    assert (store.names(depth=3), store.open("x=1/y=2/file")) == ([], None)
     store.write("x=1/y=2/file", b"first")
+    before = store.open("x=1/y=2/file")
     store.write("x=1/y=2/file", b"second")
     store.write("x=1/other", b"")
     assert store.names(depth=3) == ["x=1/other", "x=1/y=2/file"]
-    assert store.read("x=1/y=2/file") == b"second"
+    after = store.open("x=1/y=2/file")
     store.remove("x=1/y=2/file")
-    assert (store.names(depth=3), store.read("x=1/y=2/file")) == (["x=1/other"], None)
+    assert [file.read() for file in (before, after)] == [b"first", b"second"]
+    assert (store.names(depth=3), store.open("x=1/y=2/file")) == (["x=1/other"], None)
 
 
 def test_a_folder_that_is_empty_is_removed_with_its_last_file(tmp_path: Path) -> None:

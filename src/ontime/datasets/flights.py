@@ -126,6 +126,11 @@ def layout(options: Options, schemas: Mapping[str, Any]) -> Layout:
     return Layout(key=KEY, time="time_hour", numbers=numbers, categories=CATEGORIES)
 
 
+def asked_minutes_before(options: Options) -> int:
+    """How long before the hour of its scheduled departure a flight is asked about."""
+    return options.cutoff_minutes
+
+
 def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
     """One month's feature rows, from its raw files and the 48 hours before it.
 

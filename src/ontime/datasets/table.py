@@ -141,6 +141,12 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
     return Layout(key=options.key or [ROW], time=options.time, numbers=numbers, categories=categories)
 
 
+def asked_minutes_before(options: Options) -> int:
+    """A row is asked about at its time."""
+    del options
+    return 0
+
+
 def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
     """The rows of the raw table in its own order, with the columns of `layout`.
 

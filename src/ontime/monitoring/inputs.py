@@ -16,13 +16,13 @@ import numpy as np
 from ontime.common.errors import OntimeError
 from ontime.common.files import listed, read_json, sha256, write_json, write_text
 from ontime.common.params import load_section
-from ontime.encoder import MISSING, UNKNOWN, Encoder
+from ontime.encoder import Encoder
 from ontime.model_deployment.export.profile import Counts
 from ontime.model_deployment.export.reference import REFERENCE, Reference, read_reference
 from ontime.model_deployment.inference.manifest import VOCABULARY
 from ontime.model_evaluation.metrics import Evaluate
 from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
-from ontime.monitoring.log_files import LogTable, files_by_day
+from ontime.monitoring.log_files import FEATURE, LogTable, files_by_day
 from ontime.monitoring.logged_rows import logged_matrix
 from ontime.monitoring.segments import Segments
 from ontime.monitoring.settings import Monitor
@@ -90,8 +90,7 @@ def check(where: Day) -> Checked:
         if content != known:
             write_json(output / "inputs" / f"{one}.json", content)
     write_text(output / "inputs.prom", metrics_of(content))
-    moved = ((name, content["inputs"][name]) for name in content["alarms"])
-    return Checked("inputs", [Finding(name, one["shift"], one["limit"]) for name, one in moved], summary(content))
+    return Checked("inputs", [Finding(**one) for one in content["alarms"]], summary(content))
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,8 @@ def count_rows(
     segments = Segments(encoder, slices)
     other_schema: dict[str, Counter[str]] = {"absent": Counter(), "foreign": Counter(), "other_type": Counter()}
     for version, table in tables.items():
-        for batch in table.batches():
+        wanted = [name for name in table.columns if name in ("event", "probability") or name.startswith(FEATURE)]
+        for batch in table.batches(wanted):
             rows = batch[batch["event"] == "prediction"]
             if not len(rows):
                 continue
@@ -142,22 +142,22 @@ def day_content(
     """What is kept of a day."""
     bins = reference.bins
     names = [*bins.features, PROBABILITY]
-    inputs: dict[str, dict[str, float]] = {
-        name: {"shift": kept(found), "limit": kept(limit)}
-        for name, found, limit in zip(names, shifts.found, shifts.limit, strict=True)
-    }
-    for name, start, size in zip(bins.features, bins.starts, bins.sizes, strict=False):
-        codes = counted.counts[start : start + size]
-        rows = max(1, int(codes.sum()))
-        if name in bins.categories:
-            inputs[name] |= {"missing": kept(codes[MISSING] / rows), "unknown": kept(codes[UNKNOWN] / rows)}
-        else:
-            inputs[name] |= {"missing": kept(codes[-1] / rows)}
+    causes = [*names, *(f"{name} missing" for name in bins.features), *(f"{name} unknown" for name in bins.categories)]
+    found, limit = np.concatenate([shifts.found, shifts.gap]), np.concatenate([shifts.limit, shifts.gap_limit])
+    inputs = {name: {"shift": kept(found[place]), "limit": kept(limit[place])} for place, name in enumerate(names)}
+    missing, unknown = np.split(bins.gap_shares(counted.counts), [len(bins.features)])
+    for name, one in zip(bins.features, missing, strict=True):
+        inputs[name]["missing"] = kept(one)
+    for name, one in zip(bins.categories, unknown, strict=True):
+        inputs[name]["unknown"] = kept(one)
     return {
         "day": day,
         "rows": int(counted.counts[: bins.sizes[0]].sum()),
         **{name: getattr(counted, name) for name in KEPT},
-        "alarms": [names[place] for place in shifts.alarms],
+        "alarms": [
+            {"cause": causes[place], "found": kept(found[place]), "limit": kept(limit[place])}
+            for place in shifts.alarms
+        ],
         "compared_with": shifts.compared_with,
         "inputs": inputs,
         "counts": counted.counts.tolist(),
@@ -198,7 +198,7 @@ def metrics_of(content: dict[str, Any]) -> str:
 def summary(content: dict[str, Any]) -> str:
     """A day in Markdown: what moved too far, or what came nearest to its limit."""
     alarms, compared = content["alarms"], content["compared_with"]
-    verdict = f"{len(alarms)} of {len(content['inputs'])} inputs moved too far" if alarms else "no input moved too far"
+    verdict = f"{len(alarms)} moved too far" if alarms else "no input moved too far"
     rows = sorted(content["inputs"].items(), key=lambda one: -one[1]["shift"] / (one[1]["limit"] or 1))[:MOST_ROWS]
     table = [
         f"| {name} | {one['shift']:.3g} | {one['limit']:.3g} | {share(one, 'missing')} | {share(one, 'unknown')} |"
@@ -213,6 +213,8 @@ def summary(content: dict[str, Any]) -> str:
             "",
             f"{content['rows']:,} predictions, compared with {days}.{others}",
             *schema_lines(content["other_schema"]),
+            *(["", "| moved too far | by | limit |", "|---|---:|---:|"] if alarms else []),
+            *(f"| {one['cause']} | {one['found']:.3g} | {one['limit']:.3g} |" for one in alarms),
             "",
             "| input | shift | limit | missing | unknown |",
             "|---|---:|---:|---:|---:|",

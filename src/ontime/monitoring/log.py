@@ -23,7 +23,7 @@ import msgspec
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.prediction_log import LINES_LOST, PredictionLine
 from ontime.monitoring import prune
-from ontime.monitoring.log_files import FEATURE, IDENTITY, VERSION, LogTable, file_name
+from ontime.monitoring.log_files import FEATURE, IDENTITY, ROW_GROUP, VERSION, LogTable, file_name
 from ontime.monitoring.store import Store
 
 ROWS_AT_ONCE = 200_000
@@ -156,7 +156,7 @@ def _merge(store: Store, name: str, rows: list[dict[str, Any]]) -> tuple[int, in
     """Add rows to a file; the number that it had already, and of rows missing from its requests."""
     import pandas as pd
 
-    old = store.read(name)
+    old = store.open(name)
     known = [] if old is None else list(LogTable(f"{store.address}/{name}", old).batches())
     both = pd.concat([*known, pd.DataFrame(rows)], ignore_index=True)
     merged = both.drop_duplicates(IDENTITY).sort_values(IDENTITY, ignore_index=True)
@@ -190,5 +190,5 @@ def _parquet(rows: Any) -> bytes:
 
     table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
     stream = io.BytesIO()
-    pq.write_table(table, stream, compression="zstd", version="2.6", store_schema=False)
+    pq.write_table(table, stream, ROW_GROUP, compression="zstd", version="2.6", store_schema=False)
     return stream.getvalue()

@@ -1,11 +1,12 @@
 """The files of the log, as every reader finds them: one for each model version and day, in a folder or a store."""
 
 import hashlib
-import io
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from ontime.common.errors import OntimeError
 from ontime.monitoring.store import Store
@@ -21,8 +22,11 @@ FILE = "predictions.parquet"
 VERSION = r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"
 DAY = r"\d{4}-\d\d-\d\d"
 NAME = re.compile(rf"model_version=({VERSION})/day=({DAY})/{re.escape(FILE)}")
-BATCH_ROWS = 20_000
+BATCH_ROWS = 10_000
 """Rows in memory at once, however many a day has."""
+ROW_GROUP = 50_000
+"""Rows that are compressed together; a reader holds one such group of one column at least."""
+BYTES_AT_ONCE = 2**20
 
 
 def file_name(version: str, day: str) -> str:
@@ -32,15 +36,29 @@ def file_name(version: str, day: str) -> str:
 
 @dataclass(frozen=True)
 class LogTable:
-    """A file that was read; `where` is its address."""
+    """An open file of pyarrow; `where` is its address."""
 
     where: str
-    content: bytes
+    file: Any
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """SHA-256 of its bytes, in hexadecimal."""
-        return hashlib.sha256(self.content).hexdigest()
+        found = hashlib.sha256()
+        self.file.seek(0)
+        while part := self.file.read(BYTES_AT_ONCE):
+            found.update(part)
+        return found.hexdigest()
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of its columns.
+
+        Raises:
+            OntimeError: it is not a parquet file.
+        """
+        with self._readable() as table:
+            return [str(name) for name in table.schema_arrow.names]
 
     @property
     def rows(self) -> int:
@@ -53,14 +71,19 @@ class LogTable:
         Raises:
             OntimeError: it is not a parquet file.
         """
+        with self._readable() as table:
+            known = None if columns is None else [name for name in columns if name in table.schema_arrow.names]
+            for batch in table.iter_batches(BATCH_ROWS, columns=known):
+                yield batch.to_pandas()
+
+    @contextmanager
+    def _readable(self) -> "Iterator[Any]":
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            table = pq.ParquetFile(io.BytesIO(self.content))
-            known = None if columns is None else [name for name in columns if name in table.schema_arrow.names]
-            for batch in table.iter_batches(BATCH_ROWS, columns=known):
-                yield batch.to_pandas()
+            # else all columns of a row group, which may be a whole day, are in memory at once
+            yield pq.ParquetFile(self.file, pre_buffer=False)
         except (pa.ArrowInvalid, OSError) as error:
             reason = str(error).splitlines()[0]
             raise OntimeError(f"{self.where}: not a readable parquet file: {reason}") from None
@@ -80,16 +103,16 @@ class LogFile:
         return file_name(self.version, self.day)
 
     def read(self) -> LogTable:
-        """Its content.
+        """Open it, as it is now.
 
         Raises:
             OntimeError: it was removed meanwhile, or the store does not answer.
         """
         where = f"{self.store.address}/{self.name}"
-        content = self.store.read(self.name)
-        if content is None:
+        opened = self.store.open(self.name)
+        if opened is None:
             raise OntimeError(f"{where}: was removed while the log was read; run this again")
-        return LogTable(where, content)
+        return LogTable(where, opened)
 
 
 def log_files(log: str) -> list[LogFile]:

@@ -4,11 +4,11 @@ Days are counted back from today by the clock, not from the newest day of the lo
 ahead would make every other day old.
 """
 
-import io
 from datetime import UTC, date, datetime, timedelta
 
 import click
 
+from ontime.common.errors import OntimeError
 from ontime.monitoring.log_files import IDENTITY, LogFile, log_files
 
 
@@ -46,13 +46,10 @@ def pruned(target: str, first_kept: date) -> tuple[list[LogFile], list[LogFile]]
 
 def _is_own(file: LogFile) -> bool:
     """Whether a file below the log's own folder has the columns that name a line."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     folder = file.store.folder
     if folder is not None and not (folder / file.name).resolve().is_relative_to(folder.resolve()):
         return False
     try:
-        return set(IDENTITY) <= set(pq.read_schema(io.BytesIO(file.read().content)).names)
-    except (pa.ArrowInvalid, OSError):
+        return set(IDENTITY) <= set(file.read().columns)
+    except OntimeError:
         return False

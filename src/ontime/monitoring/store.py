@@ -3,6 +3,7 @@
 Every store raises errors of its own; here each becomes one line that names the address.
 """
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -43,19 +44,25 @@ class Store:
                 return []
         return sorted(path.removeprefix(f"{root}/") for path in found)
 
-    def read(self, name: str) -> bytes | None:
-        """A file's bytes, None if there is no such file.
+    def open(self, name: str) -> Any:
+        """A file as it is now, to be read from any place and in parts; None if there is no such file.
 
-        Raises:
-            OntimeError: the store does not answer, or refuses.
+        What replaces it meanwhile is not seen. A store's file is copied to the disk first.
+
+        Returns:
+            A file of pyarrow, which closes itself.
         """
+        import pyarrow as pa
+
         filesystem, root = self._opened
-        with self._reached():
+        with self._reached(), tempfile.TemporaryDirectory(prefix="ontime-log-") as copies:
+            path = Path(copies) / "file" if self.folder is None else self.folder / name
             try:
-                content: bytes = filesystem.cat_file(f"{root}/{name}")
+                if self.folder is None:
+                    filesystem.get_file(f"{root}/{name}", str(path))
+                return pa.OSFile(str(path))
             except FileNotFoundError:
                 return None
-        return content
 
     def write(self, name: str, content: bytes) -> None:
         """Make or replace a file, whole or not at all.

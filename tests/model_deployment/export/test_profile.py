@@ -20,6 +20,13 @@ def test_a_value_is_counted_in_the_bin_that_ends_with_it_and_a_missing_one_in_th
     assert probability.tolist() == [2, 0, 1]
 
 
+def test_the_gaps_are_missing_values_of_every_feature_and_unknown_ones_of_a_category() -> None:
+    (counts,) = BINS.count(MATRIX, PROBABILITY, ONE, 1)
+    weight, nothing, depot, unknown_depot = BINS.gap_shares(counts)
+    assert (weight, nothing, depot, unknown_depot) == (0.25, 1, 0.25, 0.25)
+    assert not BINS.gap_shares(np.zeros_like(counts)).any()
+
+
 def test_counts_of_parts_add_up_to_the_counts_of_the_whole() -> None:
     random = np.random.default_rng(3)
     rows = random.integers(0, len(MATRIX), 500)

@@ -33,11 +33,17 @@ def test_the_limits_are_the_largest_shift_of_a_day_from_the_days_before_it(refer
     assert reference.compared_days == len(shifts) == 12
     assert reference.largest_shift == pytest.approx(np.max(shifts, axis=0))
     assert list(reference.days) == DAYS[-WINDOW_DAYS:]
+    shares = [
+        BINS.gap_shares(counts[d]) - BINS.gap_shares(counts[d - WINDOW_DAYS : d].sum(axis=0))
+        for d in range(WINDOW_DAYS, len(DAYS))
+    ]
+    assert reference.largest_gap == pytest.approx(np.max(np.abs(shares), axis=0))
 
 
 def test_fewer_days_than_are_compared_give_no_limit() -> None:
     found = make_reference(BINS, DAYS[:5], np.ones((5, BINS.total), dtype=np.int64))
     assert (found.compared_days, found.largest_shift.tolist(), len(found.days)) == (0, [0.0, 0.0, 0.0], 5)
+    assert found.largest_gap.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_it_is_read_as_it_was_written(reference: Reference, tmp_path: Path) -> None:
@@ -47,6 +53,7 @@ def test_it_is_read_as_it_was_written(reference: Reference, tmp_path: Path) -> N
     assert found.as_text() == reference.as_text()
     assert found.bins == BINS
     assert found.largest_shift == pytest.approx(reference.largest_shift, rel=1e-5)
+    assert found.largest_gap == pytest.approx(reference.largest_gap, rel=1e-5)
     assert {day: counts.tolist() for day, counts in found.days.items()} == {
         day: counts.tolist() for day, counts in reference.days.items()
     }
@@ -57,6 +64,7 @@ def test_it_is_read_as_it_was_written(reference: Reference, tmp_path: Path) -> N
     [
         ({"days": {"2024-01-01": [1, 2]}}, "its counts do not fit its bins"),
         ({"largest_shift": [0.1]}, "its counts do not fit its bins"),
+        ({"largest_gap": [0.1]}, "its counts do not fit its bins"),
         ({"compared_days": "many"}, "compared_days: input should be a valid integer"),
         ({"numbers": {"weight": [float("nan")]}}, "numbers.weight.0"),
         ({"days": None}, "days: input should be a valid dictionary"),

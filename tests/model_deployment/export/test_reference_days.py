@@ -1,18 +1,31 @@
-"""The reference counts every training and validation row, on its day, with the champion's own probability."""
+"""The reference counts every row before the test, labelled or not, on the day when it was asked."""
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pytest
 
 from ontime.common import paths
-from ontime.common.files import read_json
+from ontime.common.arrays import Matrix, Probability
+from ontime.common.files import partitions, read_json, read_parquet
+from ontime.common.layout import Layout
+from ontime.common.params import load_section
+from ontime.data_processing.split import Split
 from ontime.encoder import MISSING
 from ontime.model_deployment.export.reference import REFERENCE, WINDOW_DAYS, read_reference
+from ontime.model_deployment.export.reference_days import reference_of
+from ontime.model_training.rows import load_encoder
 
 
 def test_the_rows_of_each_day_are_counted(fork: Path) -> None:
     reference = read_reference(fork / paths.CHAMPION / REFERENCE)
-    rows = pd.concat([pd.read_parquet(fork / paths.split_rows(part)) for part in ("train", "validation")])
+    rows = pd.concat(
+        [read_parquet(fork / paths.FEATURES / f"{name}.parquet") for name in partitions(fork / paths.FEATURES)]
+    )
+    first_test = pd.read_parquet(fork / paths.split_rows("test"))["sent"].min()
+    rows = rows[rows["sent"] < first_test]
+    assert rows["target"].isna().any()
     by_day = rows.groupby(rows["sent"].dt.strftime("%Y-%m-%d"))
     assert list(reference.days) == [*by_day.groups][1:-1][-WINDOW_DAYS:]
     bins, vocabulary = reference.bins, read_json(fork / paths.CHAMPION / "vocabulary.json")
@@ -24,3 +37,21 @@ def test_the_rows_of_each_day_are_counted(fork: Path) -> None:
         assert by_column["weight"][missing] == table["weight"].isna().sum()
         assert by_column["depot"][MISSING] == table["depot"].isna().sum()
         assert counts[bins.starts[-1] :].sum() == len(table)
+
+
+def test_a_row_counts_on_the_day_when_it_is_asked_which_may_be_before_its_own(
+    fork: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(fork)
+    layout = Layout(**read_json(paths.FEATURE_LAYOUT))
+
+    def rows_by_day(hours: int) -> dict[str, int]:
+        def predict(matrix: Matrix) -> Probability:
+            return np.linspace(0, 1, len(matrix))
+
+        found = reference_of(load_encoder(), predict, layout, load_section("split", Split), 60 * hours)
+        assert found
+        return {day: int(counts[: found.bins.sizes[0]].sum()) for day, counts in found.days.items()}
+
+    same, earlier = rows_by_day(0), rows_by_day(24)
+    assert {str(pd.Timestamp(day).date() - pd.Timedelta(days=1)): rows for day, rows in same.items()} == earlier

@@ -1,10 +1,10 @@
 """Export the champion so that it can be served and checked without the packages that trained it.
 
-In: the model of `models/refit` and its test metrics, the champion's run, vocabulary, training and validation rows, the
-rows of `models/forward`, `data/features.yaml`. Out: `models/champion/` with `model.onnx`, `vocabulary.json`,
-`golden.json` (records with their probabilities), `page.json` (what the service's page is built from), `manifest.json`
-and `MODEL_CARD.md`; of a model of trees `trees.npy`, their nodes; of rows with a time `reference.json`: their counts by
-day, and how far labels may be from what the model expects.
+In: the model of `models/refit` and its test metrics, the champion's run, vocabulary, feature rows, training and
+validation rows, the rows of `models/forward`, `data/features.yaml`. Out: `models/champion/` with `model.onnx`,
+`vocabulary.json`, `golden.json` (records with their probabilities), `page.json` (what the service's page is built
+from), `manifest.json` and `MODEL_CARD.md`; of a model of trees `trees.npy`, their nodes; of rows with a time
+`reference.json`: their counts by day, and how far labels may be from what the model expects.
 """
 
 from dataclasses import replace
@@ -23,10 +23,11 @@ from ontime.common.arrays import Probability
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet, replacing, sha256, write_json, write_text
 from ontime.common.layout import Layout
-from ontime.common.params import Count, Section, load_section
+from ontime.common.params import Count, Section, check, load_section
 from ontime.common.paths import BASELINES
 from ontime.data_processing.split import Split
 from ontime.datasets.features import load_features
+from ontime.datasets.registry import dataset_of
 from ontime.datasets.source import Data
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.label_reference import label_reference
@@ -95,7 +96,9 @@ def command() -> None:
     training["parameters"] = read_json(run / "config" / "parameters.json")
     golden = golden_records(encoder, predict, settings.golden_records, seed)
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
-    reference = reference_of(encoder, predict, layout.time) if layout.time else None
+    dataset = dataset_of(data.source)
+    options = check(dataset.Options, data.options, "params.yaml: data.options")
+    reference = reference_of(encoder, predict, layout, split, dataset.asked_minutes_before(options))
     if reference and layout.time:
         evaluation = load_section("evaluate", Evaluate)
         labels = label_reference(layout.time, evaluation.slices, evaluation.baseline_group, decision)

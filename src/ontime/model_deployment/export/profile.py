@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ontime.common.arrays import Matrix
+from ontime.encoder import MISSING, UNKNOWN
 
 QUANTILES = 50
 """Bins of a number, fewer where values repeat."""
@@ -63,6 +64,13 @@ class Bins:
         """Number of bins of all columns."""
         return int(self.sizes.sum())
 
+    @cached_property
+    def gaps(self) -> npt.NDArray[np.int64]:
+        """Bins of what is not there: missing values of each feature, then unknown ones of each category."""
+        numbers, of_categories = len(self.numbers), self.starts[len(self.numbers) : -1]
+        missing = self.starts[:numbers] + self.sizes[:numbers] - 1
+        return np.concatenate([missing, of_categories + MISSING, of_categories + UNKNOWN])
+
     def count(self, matrix: Matrix, probability: npt.NDArray[Any], group: npt.NDArray[np.int64], groups: int) -> Counts:
         """Count rows by group, such as their day.
 
@@ -98,6 +106,10 @@ class Bins:
         index = np.add.reduceat((found - expected) * np.log(found / expected), self.starts)
         empty = (np.add.reduceat(rows, self.starts) == 0) | (np.add.reduceat(usual, self.starts) == 0)
         return np.asarray(np.where(empty, 0.0, index))
+
+    def gap_shares(self, rows: Counts) -> npt.NDArray[np.float64]:
+        """Shares of a count's rows (bins,) that are in `gaps`: (features + categories,)."""
+        return np.asarray(rows[self.gaps] / max(1, int(rows[: self.sizes[0]].sum())))
 
     def _shares(self, counts: Counts) -> npt.NDArray[np.float64]:
         total = np.add.reduceat(counts, self.starts) + SMOOTHING * self.sizes

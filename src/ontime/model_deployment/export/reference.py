@@ -1,7 +1,9 @@
 """`reference.json`: what the rows were like that a model was made from, day by day; `export` writes it.
 
 A day is compared with the days before it. How far sound days are apart differs from feature to feature by orders of
-magnitude, so each feature's limit is measured, not set: its largest shift on any day of the reference.
+magnitude, so the limits of each feature are measured, not set: its largest shift on any day of the reference, and the
+largest changes of the shares of its missing and its unknown values. A join that loses a few rows moves such a share
+beyond what is usual, where weather alone moves the shift farther.
 """
 
 import json
@@ -32,6 +34,8 @@ class Reference:
     """Rows by bin of each day, oldest first; a day is an ISO 8601 date in UTC."""
     largest_shift: npt.NDArray[np.float64]
     """Of each column, the probability last, over the compared days: (columns,)."""
+    largest_gap: npt.NDArray[np.float64]
+    """Of each of the bins' `gaps`, the largest change of its share: (features + categories,)."""
     compared_days: int
     labels: LabelReference | None = None
     """How far labels may be from what the model expects; None where no rows were predicted by earlier models."""
@@ -41,6 +45,7 @@ class Reference:
         head = {
             "compared_days": self.compared_days,
             "largest_shift": [float(f"{value:.{DIGITS}g}") for value in self.largest_shift],
+            "largest_gap": [float(f"{value:.{DIGITS}g}") for value in self.largest_gap],
             "numbers": self.bins.numbers,
             "categories": self.bins.categories,
             "probability": self.bins.probability,
@@ -59,13 +64,13 @@ def make_reference(bins: Bins, days: list[str], counts: Counts) -> Reference:
         days: ISO 8601 dates with rows, oldest first.
         counts: of each: (days, bins).
     """
-    shifts = [
-        bins.shift(counts[place], counts[place - WINDOW_DAYS : place].sum(axis=0))
-        for place in range(WINDOW_DAYS, len(days))
-    ]
-    largest = np.max(shifts, axis=0) if shifts else np.zeros(len(bins.sizes))
+    usual = {place: counts[place - WINDOW_DAYS : place].sum(axis=0) for place in range(WINDOW_DAYS, len(days))}
+    shifts = [bins.shift(counts[place], before) for place, before in usual.items()]
+    gaps = [np.abs(bins.gap_shares(counts[place]) - bins.gap_shares(before)) for place, before in usual.items()]
+    largest_shift = np.max(shifts, axis=0) if shifts else np.zeros(len(bins.sizes))
+    largest_gap = np.max(gaps, axis=0) if gaps else np.zeros(len(bins.gaps))
     last = dict(zip(days[-WINDOW_DAYS:], counts[-WINDOW_DAYS:], strict=True))
-    return Reference(bins, last, largest, len(shifts))
+    return Reference(bins, last, largest_shift, largest_gap, len(shifts))
 
 
 class _Content(BaseModel):
@@ -73,6 +78,7 @@ class _Content(BaseModel):
 
     compared_days: int
     largest_shift: list[int | float]
+    largest_gap: list[int | float]
     numbers: dict[str, list[int | float]]
     categories: dict[str, int]
     probability: list[int | float]
@@ -97,9 +103,16 @@ def read_reference(path: Path) -> Reference:
         raise OntimeError(f"{path}: not JSON: {error}") from None
     bins = Bins(_floats(found.numbers), found.categories, [float(value) for value in found.probability])
     days = {day: np.array(counts, dtype=np.int64) for day, counts in sorted(found.days.items())}
-    if any(len(counts) != bins.total for counts in days.values()) or len(found.largest_shift) != len(bins.sizes):
+    largest_shift, largest_gap = (
+        np.array(values, dtype=np.float64) for values in (found.largest_shift, found.largest_gap)
+    )
+    if (
+        any(len(counts) != bins.total for counts in days.values())
+        or len(largest_shift) != len(bins.sizes)
+        or len(largest_gap) != len(bins.gaps)
+    ):
         raise OntimeError(f"{path}: its counts do not fit its bins")
-    return Reference(bins, days, np.array(found.largest_shift, dtype=np.float64), found.compared_days, found.labels)
+    return Reference(bins, days, largest_shift, largest_gap, found.compared_days, found.labels)
 
 
 def _floats(values: dict[str, list[Any]]) -> dict[str, list[float]]:

@@ -1,35 +1,51 @@
-"""The reference that a champion takes with it: its training and validation rows, counted by day."""
+"""The reference that a champion takes with it: the rows that were asked before its test, counted by day.
+
+Rows without a label count too. The service is asked about every row, and on a day when few labels came, such as that of
+a blizzard, the labelled rows alone are so unlike the others that no later fault would stand out.
+"""
 
 import numpy as np
+import pandas as pd
 
 from ontime.common import paths
-from ontime.common.files import read_parquet
+from ontime.common.files import partitions, read_parquet
+from ontime.common.layout import Layout
+from ontime.data_processing.split import Split, assign_parts
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.profile import Bins, quantile_edges
 from ontime.model_deployment.export.reference import Reference, make_reference
 from ontime.model_training.families import Predict
-from ontime.model_training.rows import load_rows
 
 PARTS = ("train", "validation")
 
 
-def reference_of(encoder: Encoder, predict: Predict, time: str) -> Reference:
-    """Count training and validation rows and their probabilities by day, without the first and the last day.
+def reference_of(
+    encoder: Encoder, predict: Predict, layout: Layout, split: Split, asked_minutes_before: int
+) -> Reference | None:
+    """Count the rows of the training and validation parts and their probabilities by the day when they were asked.
+
+    The first and the last day are left out, because they may be cut; so are rows without a time.
 
     Args:
-        time: the column of UTC times; rows without one are left out.
+        asked_minutes_before: how long before its time a row is asked about.
+
+    Returns:
+        None if the rows have no time.
     """
-    matrix = np.concatenate([load_rows(part, encoder)[0] for part in PARTS])
-    times = [read_parquet(paths.split_rows(part), columns=[time])[time] for part in PARTS]
-    day = np.concatenate([one.to_numpy(dtype="datetime64[D]") for one in times])
-    matrix, day = matrix[~np.isnat(day)], day[~np.isnat(day)]
+    if layout.time is None:
+        return None
+    frames = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in partitions(paths.FEATURES)]
+    rows = pd.concat(frames, ignore_index=True)
+    part = assign_parts(rows, layout, split)
+    rows = rows[np.isin(part, PARTS) & rows[layout.time].notna()]
+    asked = rows[layout.time] - pd.Timedelta(minutes=asked_minutes_before)
+    matrix = encoder.transform({name: rows[name].to_numpy() for name in encoder.features})
     probability = predict(matrix)
     bins = Bins(
         {name: quantile_edges(matrix[:, column]) for column, name in enumerate(encoder.numbers)},
         dict(zip(encoder.categories, encoder.category_sizes, strict=True)),
         quantile_edges(probability),
     )
-    days, group = np.unique(day, return_inverse=True)
+    days, group = np.unique(asked.to_numpy(dtype="datetime64[D]"), return_inverse=True)
     counts = bins.count(matrix, probability, group.astype(np.int64), len(days))
-    # the first and the last day may be cut
     return make_reference(bins, [str(one) for one in days[1:-1]], counts[1:-1])
