@@ -21,7 +21,8 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.inference.manifest import VOCABULARY
 from ontime.model_deployment.inference.signing import make_key, sign
 from ontime.monitoring.days import ALARM
-from ontime.monitoring.log import FEATURE, compacted
+from ontime.monitoring.log import compacted
+from ontime.monitoring.log_files import FEATURE
 from ontime.monitoring.monitor import command
 from tests.checkouts import TOP
 from tests.daily_texts import WINDOW_DAYS, daily_text
@@ -127,7 +128,7 @@ def backfill(texts: Mapping[str, str], now: float, folder: Path, promtool: str) 
     """Blocks of Prometheus with one sample a day, six hours after its end; the last day is yesterday."""
     series: dict[str, list[str]] = {}
     midnight = now // 86400 * 86400
-    for place, text in enumerate(reversed(texts.values())):
+    for place, text in enumerate(reversed([*texts.values()])):
         taken = min(midnight + 6 * 3600, now - 60) - 86400 * place
         for sample in filter(None, map(SAMPLE.fullmatch, text.splitlines())):
             series.setdefault(sample["series"], []).insert(0, f"{sample['series']} {sample['value']} {taken:.0f}")

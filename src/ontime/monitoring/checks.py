@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ontime.common.errors import OntimeError
-from ontime.monitoring import inputs
+from ontime.monitoring import inputs, labels, replay, skew
 from ontime.monitoring.days import Checked, Day
+from ontime.monitoring.label_source import read_labels
 
 
 @dataclass(frozen=True)
@@ -28,5 +29,8 @@ class Labels:
 
 CHECKS: dict[str, Callable[[Day, Labels], Checked]] = {
     "inputs": lambda where, _: inputs.check(where),
+    "replay": lambda where, _: replay.check(where),
+    "skew": lambda where, _: skew.check(where),
+    "labels": lambda where, given: labels.check(where, read_labels(*given.source())),
 }
 """A check that cannot run raises OntimeError with the reason."""

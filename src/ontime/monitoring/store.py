@@ -64,6 +64,15 @@ class Store:
             except FileNotFoundError:
                 return None
 
+    def read(self, name: str) -> bytes | None:
+        """A file's bytes, None if there is no such file."""
+        found = self.open(name)
+        if found is None:
+            return None
+        with found:
+            content: bytes = found.read()
+        return content
+
     def write(self, name: str, content: bytes) -> None:
         """Make or replace a file, whole or not at all.
 
