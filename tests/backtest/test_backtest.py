@@ -34,8 +34,8 @@ def rows(turn: date | None = None) -> pd.DataFrame:
     weight = random.normal(size=days * ROWS)
     day = np.repeat(np.arange(days), ROWS)
     sign = np.where(day >= (turn - FIRST).days, -1, 1) if turn else 1
-    minute = day * 24 * 60 + random.integers(0, 1440)
     target = random.random(len(weight)) < 1 / (1 + np.exp(-2 * sign * weight))
+    minute = day * 24 * 60 + random.integers(0, 1440)
     return pd.DataFrame(
         {
             "row": np.arange(len(weight)),
