@@ -12,7 +12,7 @@ from ontime.common.files import read_parquet, write_parquet
 from ontime.model_deployment.export.label_reference import label_reference
 from ontime.model_deployment.export.profile import Bins
 from ontime.model_deployment.export.reference import REFERENCE, Reference, read_reference
-from ontime.model_evaluation.baselines import past_rate
+from ontime.model_evaluation.group_rate import past_rate
 from ontime.model_evaluation.metrics import Decision, cost_per_1000
 
 DAYS, ROWS = 45, 120
@@ -29,7 +29,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "at": pd.Timestamp("2024-01-01", tz="UTC")
             + pd.to_timedelta(np.repeat(np.arange(DAYS), ROWS), unit="D").as_unit("us"),
             "depot": random.choice(["north", "south"], DAYS * ROWS),
-            "weight": random.choice([1, 2], DAYS * ROWS),
+            "size": random.choice([1, 2], DAYS * ROWS),
         }
     )
     chance = np.where(rows["depot"] == "north", 0.4, 0.1)
@@ -42,13 +42,13 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("checkout")
 def test_limits_come_from_whole_days_and_rates_from_the_training_rows() -> None:
-    found = label_reference("at", ["depot", "colour"], ["depot", "weight"], DECISION)
+    found = label_reference("at", ["depot", "colour"], ["depot", "size"], DECISION)
     assert found.days == DAYS - 2
     assert {("offset", ""), ("offset", "depot=north")} <= set(found.by_series())
     train, validation = (read_parquet(paths.split_rows(part)) for part in ("train", "validation"))
     assert found.group_rate is not None
-    rate = past_rate(train, validation, ["depot", "weight"])
-    names = validation["depot"] + "/" + validation["weight"].astype(str)
+    rate = past_rate(train, validation, ["depot", "size"])
+    names = validation["depot"] + "/" + validation["size"].astype(str)
     np.testing.assert_allclose(names.map(found.group_rate.rates), rate, rtol=1e-5)
     labels = validation["target"].to_numpy()
     cost = cost_per_1000(labels, names.map(found.group_rate.rates).to_numpy() >= found.group_rate.threshold, DECISION)
