@@ -9,16 +9,14 @@ import numpy as np
 import pandas as pd
 
 from ontime.common import paths
-from ontime.common.arrays import Labels, Probability
+from ontime.common.arrays import Labels
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet, write_json
 from ontime.common.layout import TARGET
 from ontime.common.params import load_section
 from ontime.common.paths import BASELINES
+from ontime.model_evaluation.group_rate import past_rate
 from ontime.model_evaluation.metrics import Decision, Evaluate, best_threshold, summarize
-
-PRIOR_ROWS = 20
-"""Weight of the base rate in a group's rate, in rows."""
 
 
 @click.command(name="baselines")
@@ -34,21 +32,6 @@ def command() -> None:
             rows = _rows(part, group)
             summary = summarize(_labels(rows), past_rate(train, rows, columns), threshold, decision)
             write_json(paths.training_run(name) / "metrics" / f"{part}.json", summary)
-
-
-def past_rate(train: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> Probability:
-    """Share of events among the training rows with the same values of `columns`, drawn to the base rate.
-
-    Returns:
-        Probability (rows,); the base rate where `columns` is empty or the group is new.
-    """
-    base = float(train[TARGET].mean())
-    if not columns:
-        return np.full(len(rows), base)
-    groups = train.groupby(columns, dropna=False)[TARGET].agg(["size", "sum"]).reset_index()
-    groups["rate"] = (groups["sum"] + PRIOR_ROWS * base) / (groups["size"] + PRIOR_ROWS)
-    rate = rows[columns].merge(groups[[*columns, "rate"]], on=columns, how="left")["rate"]
-    return rate.fillna(base).to_numpy(dtype=np.float64)
 
 
 def _rows(part: str, group: list[str]) -> pd.DataFrame:

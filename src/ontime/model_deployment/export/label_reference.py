@@ -7,7 +7,7 @@ from ontime.common.files import read_parquet
 from ontime.common.layout import TARGET
 from ontime.datasets.keys import key_text
 from ontime.model_deployment.export.label_series import GroupRate, LabelReference, limits_of, sums_by_day
-from ontime.model_evaluation.baselines import past_rate
+from ontime.model_evaluation.group_rate import past_rate
 from ontime.model_evaluation.metrics import Decision, best_threshold
 
 
