@@ -6,7 +6,7 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.monitoring import log_files
-from ontime.monitoring.log_files import LogFile, LogTable, files_by_day, files_of_day
+from ontime.monitoring.log_files import LogFile, files_by_day, files_of_day
 from ontime.monitoring.store import Store
 from tests.monitored import DAY, NEXT_DAY, SHADOW_VERSION, VERSION, Line, Monitored
 
@@ -43,9 +43,13 @@ def test_rows_come_in_parts_of_a_size_and_in_order(monitored: Monitored, monkeyp
     assert file.read().rows == 250
 
 
-def test_a_file_that_is_no_table_is_named() -> None:
-    with pytest.raises(OntimeError, match=r"^here: not a readable parquet file: "):
-        list(LogTable("here", b"PAR1").batches())
+def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
+    path = tmp_path / f"model_version={VERSION}" / f"day={DAY}" / "predictions.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1")
+    (file,) = files_of_day(str(tmp_path), DAY)
+    with pytest.raises(OntimeError, match=r"predictions\.parquet: not a readable parquet file: "):
+        list(file.read().batches())
 
 
 def test_a_file_that_was_removed_meanwhile_is_named(tmp_path: Path) -> None:
