@@ -15,7 +15,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from ruamel.yaml import YAML
 
 from ontime.common.errors import OntimeError
-from ontime.common.files import read_json
+from ontime.common.files import read_json, write_json
 from ontime.encoder import Encoder
 from ontime.model_deployment.export import saved_model
 from ontime.model_deployment.export.onnx_graph import onnx_probability, to_onnx
@@ -153,9 +153,15 @@ def test_a_version_that_exists_is_refused_and_kept(fork: Path, saved: Path, monk
         command.main([str(saved.parents[1]), "--version", "0"], standalone_mode=False)
 
 
-def test_a_missing_run_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("family", "folder"), [("random_forest", "training_runs/neural_network"), (MODEL, "refit")])
+def test_the_served_network_is_taken_if_it_is_champion_and_its_absence_is_one_line(
+    champion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, folder: str
+) -> None:
+    shutil.copytree(champion, tmp_path / "models" / "champion")
+    path = tmp_path / "models" / "champion" / "manifest.json"
+    write_json(path, read_json(path) | {"model": family})
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OntimeError, match=r"neural_network/model: not found; run `dvc repro`"):
+    with pytest.raises(OntimeError, match=rf"^models/{folder}/model: not found; run `dvc repro`"):
         command.main(["out"], standalone_mode=False)
     assert not (tmp_path / "out").exists()
 
