@@ -109,7 +109,7 @@ def texts_by_day(days: Mapping[str, pd.DataFrame], log: Path, output: Path) -> d
         group = pd.MultiIndex.from_frame(rows[["origin", "dest"]])
         judged[day] = rows.assign(
             probability=logged["probability"].to_numpy(dtype=np.float64),
-            decision=logged["decision"].to_numpy(),
+            decision=logged["decision"].to_numpy(dtype=bool),
             group_rate=rates.reindex(group).fillna(0).to_numpy(),
         )
         arguments = ["inputs", day, "--log", str(log), "--model", str(TOP / paths.CHAMPION)]
@@ -127,7 +127,7 @@ def backfill(texts: Mapping[str, str], now: float, folder: Path, promtool: str) 
     """Blocks of Prometheus with one sample a day, six hours after its end; the last day is yesterday."""
     series: dict[str, list[str]] = {}
     midnight = now // 86400 * 86400
-    for place, text in enumerate(reversed(texts.values())):
+    for place, text in enumerate(reversed([*texts.values()])):
         taken = min(midnight + 6 * 3600, now - 60) - 86400 * place
         for sample in filter(None, map(SAMPLE.fullmatch, text.splitlines())):
             series.setdefault(sample["series"], []).insert(0, f"{sample['series']} {sample['value']} {taken:.0f}")

@@ -187,7 +187,7 @@ ROWS = (
         (
             Panel(
                 "ROC AUC (area)",
-                "As it was, and as the probabilities alone let expect.",
+                "Of seven days: as it was, and as the probabilities alone let expect.",
                 "none",
                 quality("roc_auc"),
                 "OntimeQualityBelowExpected",
@@ -198,7 +198,7 @@ ROWS = (
             ),
             Panel(
                 "Log loss (nats a row)",
-                "As it was, and as the probabilities alone let expect.",
+                "Of seven days: as it was, and as the probabilities alone let expect.",
                 "none",
                 quality("log_loss"),
                 "OntimeQualityBelowExpected",
@@ -209,7 +209,7 @@ ROWS = (
             ),
             Panel(
                 "Cost (units per 1,000 rows)",
-                "By the costs of params.yaml, as it was and as the probabilities alone let expect.",
+                "Of seven days, by the costs of params.yaml: as it was, and as the probabilities alone let expect.",
                 "none",
                 quality("cost_per_1000"),
                 "OntimeCostsMoreThanNoModel",
@@ -237,12 +237,12 @@ ROWS = (
                 limit=1,
             ),
             Panel(
-                "ROC AUC by segment (area)",
-                "The eight segments with the lowest.",
+                "Log loss by segment (nats a row)",
+                "Of seven days: the eight segments with the highest.",
                 "none",
                 (
                     Query(
-                        'bottomk(8, max by (segment) (ontime_monitor_segment_quality{metric="roc_auc"}))', "{{segment}}"
+                        'topk(8, max by (segment) (ontime_monitor_segment_quality{metric="log_loss"}))', "{{segment}}"
                     ),
                 ),
                 "OntimeLabelsMoved",
@@ -270,7 +270,7 @@ ROWS = (
             ),
             Panel(
                 "Label lag (seconds)",
-                "From a prediction to its label.",
+                "From a prediction to its label, on the mean.",
                 "s",
                 (Query("max(ontime_monitor_label_lag_seconds)", "lag"),),
                 "OntimeLabelsLate",
