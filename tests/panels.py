@@ -29,7 +29,7 @@ def built_page() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not page.is_dir():
             _build(page)
-    return page
+    return page / "page"
 
 
 def _build(page: Path) -> None:

@@ -121,7 +121,6 @@ ROWS = (
                 "currencyUSD",
                 tuple(Query(saved(policy), f"than {POLICIES[policy]}") for policy in ("never_warn", "group_rate")),
                 "OntimeCostsMoreThanNoModel",
-                draw="bars",
                 interval=WEEK,
                 colors={"than no warning": COLORS["good"], "than the group's rate": COLORS["neutral"]},
             ),

@@ -1,10 +1,10 @@
 """The dashboard Model: what it is asked, whether that is exact, and what became of its answers.
 
 Each metric of the daily check is there once a day for the day before; labels of whoever hands it to Prometheus are
-dropped. Live counts of the service are by namespace.
+dropped.
 """
 
-from ontime.manifests.dashboards.grafana import COLORS, Panel, Query, Row
+from ontime.manifests.dashboards.grafana import COLORS, Panel, Query, Row, highest
 
 KINDS = {"truth": COLORS["neutral"], "expected": COLORS["canary"]}
 
@@ -21,7 +21,7 @@ ROWS = (
             Panel(
                 "Last day looked at (date)",
                 "By check. A check that stays behind does not run, or fails.",
-                "dateTimeAsIso",
+                "time:YYYY-MM-DD",
                 (Query("max by (check) (ontime_monitor_day_timestamp_seconds) * 1000", "{{check}}"),),
                 "OntimeMonitorStopped",
                 kind="stat",
@@ -85,8 +85,11 @@ ROWS = (
                 "percentunit",
                 (
                     Query(
-                        "topk(8, max by (input) (ontime_monitor_input_shift)"
-                        " / max by (input) (ontime_monitor_input_shift_limit))",
+                        highest(
+                            "max by (input) (ontime_monitor_input_shift)"
+                            " / max by (input) (ontime_monitor_input_shift_limit)",
+                            "input",
+                        ),
                         "{{input}}",
                     ),
                 ),
@@ -115,7 +118,7 @@ ROWS = (
                 "Missing values (share of the rows)",
                 "The eight inputs that are missing most often.",
                 "percentunit",
-                (Query("topk(8, max by (input) (ontime_monitor_input_missing_share))", "{{input}}"),),
+                (Query(highest("max by (input) (ontime_monitor_input_missing_share)", "input"), "{{input}}"),),
                 "OntimeFeatureMissing",
                 width=8,
                 draw="steps",
@@ -125,32 +128,10 @@ ROWS = (
                 "Unknown categories (share of the rows)",
                 "Values that were in no training row, or in too few.",
                 "percentunit",
-                (Query("topk(8, max by (input) (ontime_monitor_input_unknown_share))", "{{input}}"),),
+                (Query(highest("max by (input) (ontime_monitor_input_unknown_share)", "input"), "{{input}}"),),
                 "OntimeInputsMoved",
                 width=8,
                 draw="steps",
-                least=0,
-            ),
-            Panel(
-                "Missing values, live (share of an hour's rows)",
-                "As the service counts them, where an hour has more than a thousand rows.",
-                "percentunit",
-                (Query('topk(8, ontime:missing_features:share1h{namespace="$namespace"})', "{{feature}}"),),
-                "OntimeFeatureMissing",
-                least=0,
-            ),
-            Panel(
-                "Unknown categories, live (values per second)",
-                "As the service counts them.",
-                "short",
-                (
-                    Query(
-                        'sum by (feature) (rate(ontime_unknown_categories_total{namespace="$namespace"}'
-                        "[$__rate_interval]))",
-                        "{{feature}}",
-                    ),
-                ),
-                "OntimeInputsMoved",
                 least=0,
             ),
         ),
@@ -175,7 +156,7 @@ ROWS = (
                 "Inputs that differ from the graph's (share of the compared rows)",
                 "Logged inputs beside those that the graph computes for the same keys; the eight that differ most.",
                 "percentunit",
-                (Query("topk(8, max by (input) (ontime_monitor_skew_differing_share))", "{{input}}"),),
+                (Query(highest("max by (input) (ontime_monitor_skew_differing_share)", "input"), "{{input}}"),),
                 "OntimeSkew",
                 draw="steps",
                 least=0,
@@ -224,8 +205,11 @@ ROWS = (
                 "percentunit",
                 (
                     Query(
-                        "topk(8, abs(max by (series, segment) (ontime_monitor_label_shift))"
-                        " / max by (series, segment) (ontime_monitor_label_shift_limit))",
+                        highest(
+                            "abs(max by (series, segment) (ontime_monitor_label_shift))"
+                            " / max by (series, segment) (ontime_monitor_label_shift_limit)",
+                            "series, segment",
+                        ),
                         "{{series}} {{segment}}",
                     ),
                 ),
@@ -242,7 +226,8 @@ ROWS = (
                 "none",
                 (
                     Query(
-                        'topk(8, max by (segment) (ontime_monitor_segment_quality{metric="log_loss"}))', "{{segment}}"
+                        highest('max by (segment) (ontime_monitor_segment_quality{metric="log_loss"})', "segment"),
+                        "{{segment}}",
                     ),
                 ),
                 "OntimeLabelsMoved",
@@ -277,6 +262,7 @@ ROWS = (
                 width=8,
                 draw="steps",
                 least=0,
+                decimals=1,
             ),
         ),
     ),
