@@ -8,6 +8,7 @@ import base64
 import contextlib
 import functools
 import os
+import re
 import shutil
 import threading
 import time
@@ -164,6 +165,14 @@ def test_every_query_of_every_panel_finds_numbers(shown: Shown) -> None:
                     empty.append(f"{name}: {panel['title']}: {query}")
     assert count > 50
     assert not empty, "\n".join(empty)
+
+
+def test_every_series_that_an_alert_of_the_daily_check_asks_for_is_there(shown: Shown) -> None:
+    path = TOP / KUBERNETES / "overlays" / "production" / "monitor_rules.yaml"
+    rules = [rule for group in yaml.safe_load(path.read_text())["spec"]["groups"] for rule in group["rules"]]
+    selectors = {found for rule in rules for found in re.findall(r"ontime_monitor_\w+(?:{[^}]*})?", rule["expr"])}
+    assert len(selectors) > 10
+    assert not [one for one in selectors if not asked(shown.address, "query", query=f"count({one})")["result"]]
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
