@@ -56,7 +56,7 @@ ROWS = (
                 "OntimeCostsMoreThanNoModel",
                 kind="stat",
                 height=5,
-                decimals=0,
+                decimals=2,
             ),
             Panel(
                 "Warnings that were right, and events that were warned of (share)",
