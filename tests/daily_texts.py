@@ -43,8 +43,8 @@ def shifts(rows: pd.DataFrame) -> dict[tuple[str, str], float]:
 
 
 def cost(late: npt.NDArray[np.float64], warned: npt.NDArray[np.bool_]) -> float:
-    """Cost of warnings."""
-    return float(FALSE_ALARM * (warned & (late == 0)).sum() + MISSED * (~warned & (late == 1)).sum())
+    """Cost of warnings per 1,000 rows."""
+    return 1000 / len(late) * float(FALSE_ALARM * (warned & (late == 0)).sum() + MISSED * (~warned & (late == 1)).sum())
 
 
 def daily_text(day: str, rows: pd.DataFrame, week: pd.DataFrame) -> str:
@@ -55,27 +55,27 @@ def daily_text(day: str, rows: pd.DataFrame, week: pd.DataFrame) -> str:
         week: the labelled rows of the seven days that end with it.
     """
     known = rows[rows["target"].notna()]
-    late, warned = known["target"].to_numpy(), known["decision"].to_numpy(dtype=bool)
-    probability = known["probability"].to_numpy()
     moved = shifts(week)
     outside = sum(abs(value) > LIMITS[series] for (series, _), value in moved.items())
-    by_rate = known["group_rate"].to_numpy() >= FALSE_ALARM / (FALSE_ALARM + MISSED)
-    costs = {
-        "model": cost(late, warned),
-        "never_warn": cost(late, np.zeros(len(late), dtype=bool)),
-        "group_rate": cost(late, by_rate),
+    outcomes = {
+        "right": (known["decision"] & (known["target"] == 1)).sum(),
+        "false": (known["decision"] & (known["target"] == 0)).sum(),
+        "missed": (~known["decision"] & (known["target"] == 1)).sum(),
     }
-    warning = np.where(warned, 1 - probability, MISSED * probability)
+    late, warned, probability = (week[name].to_numpy() for name in ("target", "decision", "probability"))
+    by_rate = week["group_rate"].to_numpy() >= FALSE_ALARM / (FALSE_ALARM + MISSED)
+    costs = {"model": cost(late, warned), "never_warn": cost(late, ~(late >= 0)), "group_rate": cost(late, by_rate)}
+    loss = float(log_loss(late, probability))
     quality = {
         ("roc_auc", "truth"): float(roc_auc_score(late, probability)),
         ("roc_auc", "expected"): expected_area(probability),
-        ("log_loss", "truth"): float(log_loss(late, probability)),
-        ("log_loss", "expected"): float(log_loss(late, probability)) - shifts(known)["log_loss", ""],
-        ("cost_per_1000", "truth"): 1000 * costs["model"] / len(known),
-        ("cost_per_1000", "expected"): 1000 * float(warning.mean()),
+        ("log_loss", "truth"): loss,
+        ("log_loss", "expected"): loss - moved["log_loss", ""],
+        ("cost_per_1000", "truth"): costs["model"],
+        ("cost_per_1000", "expected"): 1000 * float(np.where(warned, 1 - probability, MISSED * probability).mean()),
     }
     segments = {
-        f"origin={origin}": float(roc_auc_score(part["target"], part["probability"]))
+        f"origin={origin}": float(log_loss(part["target"], part["probability"]))
         for origin, part in week.groupby("origin")
     }
     inputs = ("temp", "wind_gust", "origin_overdue")
@@ -92,12 +92,8 @@ def daily_text(day: str, rows: pd.DataFrame, week: pd.DataFrame) -> str:
         "quality": [({"metric": metric, "kind": kind}, value) for (metric, kind), value in quality.items()],
         "label_shift": [({"series": one, "segment": segment}, value) for (one, segment), value in moved.items()],
         "label_shift_limit": [({"series": one, "segment": segment}, LIMITS[one]) for one, segment in moved],
-        "segment_quality": [({"segment": name, "metric": "roc_auc"}, value) for name, value in segments.items()],
-        "warnings": [
-            ({"outcome": "right"}, float((warned & (late == 1)).sum())),
-            ({"outcome": "false"}, float((warned & (late == 0)).sum())),
-            ({"outcome": "missed"}, float((~warned & (late == 1)).sum())),
-        ],
+        "segment_quality": [({"segment": name, "metric": "log_loss"}, value) for name, value in segments.items()],
+        "warnings": [({"outcome": outcome}, float(value)) for outcome, value in outcomes.items()],
         "cost": [({"policy": policy}, value) for policy, value in costs.items()],
         "replayed_rows": [({}, 200.0)],
         "replay_differing_rows": [({}, 0.0)],

@@ -110,7 +110,7 @@ def texts_by_day(days: Mapping[str, pd.DataFrame], log: Path, output: Path) -> d
         group = pd.MultiIndex.from_frame(rows[["origin", "dest"]])
         judged[day] = rows.assign(
             probability=logged["probability"].to_numpy(dtype=np.float64),
-            decision=logged["decision"].to_numpy(),
+            decision=logged["decision"].to_numpy(dtype=bool),
             group_rate=rates.reindex(group).fillna(0).to_numpy(),
         )
         arguments = ["inputs", day, "--log", str(log), "--model", str(TOP / paths.CHAMPION)]

@@ -4,13 +4,20 @@ The pods' labels are written into Prometheus' configuration, as the ServiceMonit
 of pods, processor and memory, is read of the services' processes.
 """
 
+import base64
 import contextlib
+import functools
+import os
+import re
+import shutil
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler
+from http.server import SimpleHTTPRequestHandler
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -21,7 +28,9 @@ from ontime.encoder import Encoder
 from ontime.manifests.dashboards.command import FOLDER
 from ontime.manifests.render import KUBERNETES
 from ontime.model_deployment.inference.manifest import VOCABULARY
+from tests.browser import Tab, chromium
 from tests.checkouts import TOP
+from tests.panels import built_page
 from tests.prometheus import asked, prometheus
 from tests.promtool import find_promtool
 from tests.replay import (
@@ -49,6 +58,16 @@ PODS = {"ontime-stable": (VERSION, "5d8f"), "ontime-canary": (CANARY, "7c4b")}
 LOAD_SECONDS = 45
 RANGES = {"operations": 60, "model": 50 * 86400, "business": 50 * 86400}
 """What a dashboard looks at, in seconds."""
+VALUES = {"namespace": "ontime-production", "unit_price": 100}
+PICTURES = Path(os.environ["ONTIME_PICTURES"]) if "ONTIME_PICTURES" in os.environ else None
+"""Where the pictures of the dashboards are kept, to be looked at."""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Answers with the files of a folder."""
+
+    def log_message(self, format: str, *values: object) -> None:  # noqa: A002 - the base class names it so
+        """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +104,12 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         replay(stable, days, folder / "log")
         backfill(texts_by_day(days, folder / "log", folder / "monitoring"), time.time(), folder, find_promtool())
 
-        class Kubelet(BaseHTTPRequestHandler):
+        class Kubelet(Quiet):
             def do_GET(self) -> None:
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.end_headers()
                 self.wfile.write(pod_metrics(services, labels).encode())
-
-            def log_message(self, format: str, *values: object) -> None:  # noqa: A002 - the base class names it so
-                """Say nothing."""
 
         kubelet = stack.enter_context(http_server(Kubelet))
         rules = yaml.safe_load((TOP / KUBERNETES / "base" / "rules.yaml").read_text(encoding="utf-8"))["spec"]
@@ -140,7 +156,7 @@ def test_every_query_of_every_panel_finds_numbers(shown: Shown) -> None:
         for panel in read_json(TOP / FOLDER / f"{name}.json")["panels"]:
             for target in panel.get("targets", ()):
                 count += 1
-                query = expression(target["expr"], seconds, {"namespace": "ontime-production", "unit_price": 100})
+                query = expression(target["expr"], seconds, VALUES)
                 step = seconds / 50
                 times = {"start": f"{shown.now - seconds}", "end": f"{shown.now}", "step": f"{step}"}
                 found = asked(shown.address, "query_range", query=query, **times)["result"]
@@ -149,6 +165,39 @@ def test_every_query_of_every_panel_finds_numbers(shown: Shown) -> None:
                     empty.append(f"{name}: {panel['title']}: {query}")
     assert count > 50
     assert not empty, "\n".join(empty)
+
+
+def test_every_series_that_an_alert_of_the_daily_check_asks_for_is_there(shown: Shown) -> None:
+    path = TOP / KUBERNETES / "overlays" / "production" / "monitor_rules.yaml"
+    rules = [rule for group in yaml.safe_load(path.read_text())["spec"]["groups"] for rule in group["rules"]]
+    selectors = {found for rule in rules for found in re.findall(r"ontime_monitor_\w+(?:{[^}]*})?", rule["expr"])}
+    assert len(selectors) > 10
+    assert not [one for one in selectors if not asked(shown.address, "query", query=f"count({one})")["result"]]
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+@pytest.mark.parametrize("name", RANGES)
+def test_grafanas_own_components_draw_every_panel(shown: Shown, tmp_path: Path, name: str) -> None:
+    content = read_json(TOP / FOLDER / f"{name}.json")
+    for panel in content["panels"]:
+        for target in panel.get("targets", ()):
+            target["expr"] = expression(target["expr"], RANGES[name], VALUES)
+    page = shutil.copytree(built_page(), tmp_path / "page")
+    write_json(page / "dashboard.json", content)
+    asked_for = {"dashboard": "dashboard.json", "prometheus": shown.address, "seconds": RANGES[name], "end": shown.now}
+    with http_server(functools.partial(Quiet, directory=str(page))) as host, chromium() as browser:
+        tab = Tab(browser)
+        tab.screen(1240, 1000)
+        tab.open(f"http://{host}/index.html?{urlencode(asked_for)}")
+        tab.wait("document.title === 'drawn'")
+        panels = tab.texts(".panel")
+        picture = tab.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+        (PICTURES or tmp_path).joinpath(f"{name}.png").write_bytes(base64.b64decode(picture))
+        lines = tab.run("document.querySelectorAll('.panel canvas').length")
+    wanted = [panel for panel in content["panels"] if panel["type"] != "row"]
+    assert [text.splitlines()[0] for text in panels] == [panel["title"] for panel in wanted]
+    assert lines == len([panel for panel in wanted if panel["type"] == "timeseries"])
+    assert not [text for text in panels if "No data" in text]
 
 
 def test_canary_and_stable_are_told_apart(shown: Shown) -> None:

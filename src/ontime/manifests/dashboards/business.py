@@ -1,7 +1,8 @@
 """The dashboard Business: warnings and their cost by week, in money.
 
-The daily check gives a value a day, which Prometheus keeps until the next one; so seven times the mean of a week is the
-week's sum. A unit of cost is that of the section `decision` of params.yaml; what it is worth is typed in the dashboard.
+The daily check gives numbers of rows a day, which Prometheus keeps until the next ones; seven times the mean of a week
+is the week's sum. Cost it gives per 1,000 rows of seven days. A unit of cost is that of the section `decision` of
+params.yaml; what it is worth is typed in the dashboard.
 """
 
 from ontime.manifests.dashboards.grafana import COLORS, Panel, Query, Row
@@ -17,9 +18,8 @@ def week(name: str, labels: str = "") -> str:
 
 
 def cost(policy: str) -> str:
-    """A week's cost of a policy, in money."""
-    selector = f'{{policy="{policy}"}}'
-    return f"$unit_price * {week('cost', selector)}"
+    """A week's cost of a policy, in money: what 1,000 rows cost, times the week's rows."""
+    return f'$unit_price / 1000 * max(ontime_monitor_cost{{policy="{policy}"}}) * {week("labelled_rows")}'
 
 
 def warnings(outcome: str) -> str:
@@ -28,20 +28,16 @@ def warnings(outcome: str) -> str:
     return week("warnings", selector)
 
 
-def mean(name: str, labels: str) -> str:
-    """The mean of the daily values in the time shown."""
-    return f"max(avg_over_time(ontime_monitor_{name}{labels}[$__range]))"
-
-
 def saved(than: str) -> str:
-    """What the model saved in the time shown, in money."""
-    other, model = (mean("cost", f'{{policy="{policy}"}}') for policy in (than, "model"))
-    return f"$unit_price * $__range_s / 86400 * ({other} - {model})"
+    """What the model saved in a week, in money."""
+    return f"{cost(than)}\n- {cost('model')}"
 
 
 def share(other: str) -> str:
     """Right warnings as a share of these and others, in the time shown."""
-    right, rest = (mean("warnings", f'{{outcome="{outcome}"}}') for outcome in ("right", other))
+    right, rest = (
+        f'max(avg_over_time(ontime_monitor_warnings{{outcome="{outcome}"}}[$__range]))' for outcome in ("right", other)
+    )
     return f"{right} / ({right} + {rest})"
 
 
@@ -50,17 +46,17 @@ ROWS = (
         "In the time shown",
         (
             Panel(
-                "Saved (money)",
+                "Saved (money, in whole weeks)",
                 "How much less the model's warnings cost than no warning at all, or than warnings by the group's rate.",
                 "currencyUSD",
                 (
-                    Query(saved("never_warn"), "than no warning"),
-                    Query(saved("group_rate"), "than the group's rate"),
+                    Query(f"sum_over_time(({saved('never_warn')})[$__range:1w])", "than no warning"),
+                    Query(f"sum_over_time(({saved('group_rate')})[$__range:1w])", "than the group's rate"),
                 ),
                 "OntimeCostsMoreThanNoModel",
                 kind="stat",
                 height=5,
-                decimals=0,
+                decimals=2,
             ),
             Panel(
                 "Warnings that were right, and events that were warned of (share)",
@@ -123,12 +119,8 @@ ROWS = (
                 "Saved (money a week)",
                 "What the model's warnings cost less; below zero they cost more.",
                 "currencyUSD",
-                tuple(
-                    Query(f"{cost(policy)}\n- {cost('model')}", f"than {POLICIES[policy]}")
-                    for policy in ("never_warn", "group_rate")
-                ),
+                tuple(Query(saved(policy), f"than {POLICIES[policy]}") for policy in ("never_warn", "group_rate")),
                 "OntimeCostsMoreThanNoModel",
-                draw="bars",
                 interval=WEEK,
                 colors={"than no warning": COLORS["good"], "than the group's rate": COLORS["neutral"]},
             ),

@@ -49,7 +49,7 @@ def all_dashboards(runbooks: str) -> dict[str, dict[str, Any]]:
             "What the model is asked, whether its answers can be repeated, and what became of them.",
             model.ROWS,
             runbooks,
-            [namespace()],
+            [],
             "now-60d",
         ),
         "business": dashboard(

@@ -13,6 +13,9 @@ COLUMNS = 24
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLORS = {"canary": "orange", "good": "green", "bad": "red", "neutral": "blue", "pale": "text"}
 
+SMALLEST_AXIS = {"percentunit": 0.1, "short": 1, "reqps": 1}
+"""Where the axis of a unit ends at least, so that nothing but zeros is not drawn up to a hundred."""
+
 
 @dataclass(frozen=True)
 class Query:
@@ -57,6 +60,11 @@ class Row:
 
     title: str
     panels: tuple[Panel, ...]
+
+
+def highest(expression: str, label: str) -> str:
+    """Of the series of an expression, the eight that are highest in the time shown; the same ones at every step."""
+    return f"({expression})\nand on ({label}) topk(8, max_over_time(({expression})[$__range:1d] @ end()))"
 
 
 def dashboard(
@@ -180,6 +188,8 @@ def panel_content(panel: Panel, number: int, place: dict[str, int], runbooks: st
         "stacking": {"mode": "normal" if panel.stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if panel.limit is not None else "off"},
     }
+    if panel.least is not None and panel.unit in SMALLEST_AXIS:
+        defaults["custom"]["axisSoftMax"] = SMALLEST_AXIS[panel.unit]
     content["options"] = {
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "desc"},

@@ -1,10 +1,10 @@
 """The dashboard Model: what it is asked, whether that is exact, and what became of its answers.
 
 Each metric of the daily check is there once a day for the day before; labels of whoever hands it to Prometheus are
-dropped. Live counts of the service are by namespace.
+dropped.
 """
 
-from ontime.manifests.dashboards.grafana import COLORS, Panel, Query, Row
+from ontime.manifests.dashboards.grafana import COLORS, Panel, Query, Row, highest
 
 KINDS = {"truth": COLORS["neutral"], "expected": COLORS["canary"]}
 
@@ -21,7 +21,7 @@ ROWS = (
             Panel(
                 "Last day looked at (date)",
                 "By check. A check that stays behind does not run, or fails.",
-                "dateTimeAsIso",
+                "time:YYYY-MM-DD",
                 (Query("max by (check) (ontime_monitor_day_timestamp_seconds) * 1000", "{{check}}"),),
                 "OntimeMonitorStopped",
                 kind="stat",
@@ -85,8 +85,11 @@ ROWS = (
                 "percentunit",
                 (
                     Query(
-                        "topk(8, max by (input) (ontime_monitor_input_shift)"
-                        " / max by (input) (ontime_monitor_input_shift_limit))",
+                        highest(
+                            "max by (input) (ontime_monitor_input_shift)"
+                            " / max by (input) (ontime_monitor_input_shift_limit)",
+                            "input",
+                        ),
                         "{{input}}",
                     ),
                 ),
@@ -115,7 +118,7 @@ ROWS = (
                 "Missing values (share of the rows)",
                 "The eight inputs that are missing most often.",
                 "percentunit",
-                (Query("topk(8, max by (input) (ontime_monitor_input_missing_share))", "{{input}}"),),
+                (Query(highest("max by (input) (ontime_monitor_input_missing_share)", "input"), "{{input}}"),),
                 "OntimeFeatureMissing",
                 width=8,
                 draw="steps",
@@ -125,32 +128,10 @@ ROWS = (
                 "Unknown categories (share of the rows)",
                 "Values that were in no training row, or in too few.",
                 "percentunit",
-                (Query("topk(8, max by (input) (ontime_monitor_input_unknown_share))", "{{input}}"),),
+                (Query(highest("max by (input) (ontime_monitor_input_unknown_share)", "input"), "{{input}}"),),
                 "OntimeInputsMoved",
                 width=8,
                 draw="steps",
-                least=0,
-            ),
-            Panel(
-                "Missing values, live (share of an hour's rows)",
-                "As the service counts them, where an hour has more than a thousand rows.",
-                "percentunit",
-                (Query('topk(8, ontime:missing_features:share1h{namespace="$namespace"})', "{{feature}}"),),
-                "OntimeFeatureMissing",
-                least=0,
-            ),
-            Panel(
-                "Unknown categories, live (values per second)",
-                "As the service counts them.",
-                "short",
-                (
-                    Query(
-                        'sum by (feature) (rate(ontime_unknown_categories_total{namespace="$namespace"}'
-                        "[$__rate_interval]))",
-                        "{{feature}}",
-                    ),
-                ),
-                "OntimeInputsMoved",
                 least=0,
             ),
         ),
@@ -175,7 +156,7 @@ ROWS = (
                 "Inputs that differ from the graph's (share of the compared rows)",
                 "Logged inputs beside those that the graph computes for the same keys; the eight that differ most.",
                 "percentunit",
-                (Query("topk(8, max by (input) (ontime_monitor_skew_differing_share))", "{{input}}"),),
+                (Query(highest("max by (input) (ontime_monitor_skew_differing_share)", "input"), "{{input}}"),),
                 "OntimeSkew",
                 draw="steps",
                 least=0,
@@ -187,7 +168,7 @@ ROWS = (
         (
             Panel(
                 "ROC AUC (area)",
-                "As it was, and as the probabilities alone let expect.",
+                "Of seven days: as it was, and as the probabilities alone let expect.",
                 "none",
                 quality("roc_auc"),
                 "OntimeQualityBelowExpected",
@@ -198,7 +179,7 @@ ROWS = (
             ),
             Panel(
                 "Log loss (nats a row)",
-                "As it was, and as the probabilities alone let expect.",
+                "Of seven days: as it was, and as the probabilities alone let expect.",
                 "none",
                 quality("log_loss"),
                 "OntimeQualityBelowExpected",
@@ -209,7 +190,7 @@ ROWS = (
             ),
             Panel(
                 "Cost (units per 1,000 rows)",
-                "By the costs of params.yaml, as it was and as the probabilities alone let expect.",
+                "Of seven days, by the costs of params.yaml: as it was, and as the probabilities alone let expect.",
                 "none",
                 quality("cost_per_1000"),
                 "OntimeCostsMoreThanNoModel",
@@ -224,8 +205,11 @@ ROWS = (
                 "percentunit",
                 (
                     Query(
-                        "topk(8, abs(max by (series, segment) (ontime_monitor_label_shift))"
-                        " / max by (series, segment) (ontime_monitor_label_shift_limit))",
+                        highest(
+                            "abs(max by (series, segment) (ontime_monitor_label_shift))"
+                            " / max by (series, segment) (ontime_monitor_label_shift_limit)",
+                            "series, segment",
+                        ),
                         "{{series}} {{segment}}",
                     ),
                 ),
@@ -237,12 +221,13 @@ ROWS = (
                 limit=1,
             ),
             Panel(
-                "ROC AUC by segment (area)",
-                "The eight segments with the lowest.",
+                "Log loss by segment (nats a row)",
+                "Of seven days: the eight segments with the highest.",
                 "none",
                 (
                     Query(
-                        'bottomk(8, max by (segment) (ontime_monitor_segment_quality{metric="roc_auc"}))', "{{segment}}"
+                        highest('max by (segment) (ontime_monitor_segment_quality{metric="log_loss"})', "segment"),
+                        "{{segment}}",
                     ),
                 ),
                 "OntimeLabelsMoved",
@@ -270,13 +255,14 @@ ROWS = (
             ),
             Panel(
                 "Label lag (seconds)",
-                "From a prediction to its label.",
+                "From a prediction to its label, on the mean.",
                 "s",
                 (Query("max(ontime_monitor_label_lag_seconds)", "lag"),),
                 "OntimeLabelsLate",
                 width=8,
                 draw="steps",
                 least=0,
+                decimals=1,
             ),
         ),
     ),

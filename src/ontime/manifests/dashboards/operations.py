@@ -110,10 +110,44 @@ ROWS = (
                 least=0,
             ),
             Panel(
-                "Predicted probabilities by version (share of the rows)",
-                "The last two minutes in ten bins, named by their upper ends; a line is a bin of a version.",
+                "Predicted probabilities by version (share)",
+                "Half of the rows, and nine in ten, get a probability below this one.",
                 "percentunit",
-                (Query(f"ontime:predicted_probability:share2m{{{WHERE}}}", f"{{{{bin}}}} {HASH}"),),
+                tuple(
+                    Query(
+                        f"histogram_quantile({share}, sum by ({BY_VERSION}, le) (rate("
+                        f"ontime_predicted_probability_bucket{{{WHERE}}}[$__rate_interval])))",
+                        f"{name} {LEGEND}",
+                    )
+                    for share, name in ((0.5, "median"), (0.9, "90th percentile"))
+                ),
+                "OntimeInputsMoved",
+                least=0,
+            ),
+        ),
+    ),
+    Row(
+        "Inputs",
+        (
+            Panel(
+                "Missing values, live (share of an hour's rows)",
+                "As the service counts them, where an hour has more than a thousand rows.",
+                "percentunit",
+                (Query('topk(8, ontime:missing_features:share1h{namespace="$namespace"})', "{{feature}}"),),
+                "OntimeFeatureMissing",
+                least=0,
+            ),
+            Panel(
+                "Unknown categories, live (values per second)",
+                "As the service counts them.",
+                "short",
+                (
+                    Query(
+                        'sum by (feature) (rate(ontime_unknown_categories_total{namespace="$namespace"}'
+                        "[$__rate_interval]))",
+                        "{{feature}}",
+                    ),
+                ),
                 "OntimeInputsMoved",
                 least=0,
             ),
