@@ -1,14 +1,17 @@
 """A model with a reference, and a log of days that it answered, as all daily checks read them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ontime.encoder import Encoder
+from ontime.model_deployment.export.label_series import limits_of, sums_by_day
 from ontime.model_deployment.export.profile import Bins, quantile_edges
-from ontime.model_deployment.export.reference import REFERENCE, make_reference
+from ontime.model_deployment.export.reference import REFERENCE, make_reference, read_reference
 from ontime.monitoring.log import compacted
 from tests.checkouts import TOP
 
@@ -51,6 +54,7 @@ def watched_model(top: Path, live_days: list[str], faulty_days: list[str]) -> Pa
                 "event": "prediction",
                 "request_id": f"{day}-{row}",
                 "row": 0,
+                "key": f"{day}/{row}",
                 "model": "parcels",
                 "model_version": "1.1.0" if row % 10 else "1.0.0",
                 "probability": float(random.random()),
@@ -61,6 +65,26 @@ def watched_model(top: Path, live_days: list[str], faulty_days: list[str]) -> Pa
     compacted(lines, str(top / "log"))
     (top / "params.yaml").write_bytes((TOP / "params.yaml").read_bytes())
     return top
+
+
+def add_labels(top: Path, odds: float) -> Path:
+    """Write labels of the log's rows, whose odds are so many times those that the model says, and usual labels' limits.
+
+    Returns:
+        The file with the labels.
+    """
+    random = np.random.default_rng(12)
+    past = pd.DataFrame({"probability": random.random(120 * ROWS)})
+    past["at"] = np.repeat(pd.date_range("2023-01-01", periods=120, tz="UTC"), ROWS)
+    past["target"] = (random.random(len(past)) < past["probability"]).astype("int64")
+    path = top / "model" / REFERENCE
+    limits = limits_of(list(sums_by_day(past, "at", []).values()))
+    path.write_text(replace(read_reference(path), labels=limits).as_text())
+    rows = pd.concat([pd.read_parquet(one) for one in sorted((top / "log").rglob("*.parquet"))])
+    chance = odds * rows["probability"] / (1 + (odds - 1) * rows["probability"])
+    target = (random.random(len(rows)) < chance).astype("int64")
+    pd.DataFrame({"key": rows["key"], "target": target}).to_parquet(top / "labels.parquet", index=False)
+    return top / "labels.parquet"
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -11,7 +11,7 @@ from ontime.retraining.settings import read_settings
 from tests.checkouts import BIN, TOP, run
 from tests.forge import ROLE, Forge, Hub, Run, copy_workflows
 from tests.releases import champion, enter, lock, release
-from tests.watched import watched_model
+from tests.watched import add_labels, watched_model
 
 pytestmark = [
     pytest.mark.integration,
@@ -19,16 +19,31 @@ pytestmark = [
 ]
 DAYS = [f"2024-04-{day:02d}" for day in range(1, 9)]
 FAULTY = DAYS[1:3]
+TITLES = ["Monitoring: inputs: depot", "Monitoring: inputs: depot unknown"]
 VERSION = "1.1.0"
 
 
 @pytest.fixture
 def watched(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Forge:
     """A repository whose model is in production, and the log of what it answered, with a fault of two days."""
+    return released_forge(tmp_path, hub, monkeypatch, watched_model(tmp_path / "watched", DAYS, FAULTY))
+
+
+@pytest.fixture
+def watched_by_labels(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Forge:
+    """The same without a fault, and labels with four times the odds that the model says."""
+    top = watched_model(tmp_path / "watched", DAYS, [])
+    labels = add_labels(top, 4.0)
+    forge = released_forge(tmp_path, hub, monkeypatch, top)
+    forge.variables["LABELS"] = str(labels)
+    return forge
+
+
+def released_forge(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, top: Path) -> Forge:
+    """A repository with a watched model in production."""
     (tmp_path / "repository").mkdir()
     repository = enter(tmp_path / "repository", monkeypatch)
     copy_workflows(repository.checkout)
-    top = watched_model(tmp_path / "watched", DAYS, FAULTY)
     shutil.copy(TOP / "params.yaml", repository.checkout)
     files = {**champion("watched"), **{path.name: path.read_bytes() for path in (top / "model").iterdir()}}
     lock(repository.checkout, files)
@@ -60,22 +75,20 @@ def checked_here(tmp_path: Path, day: str) -> None:
     run("ontime", "monitor", "day", day, *options, "--output", str(tmp_path / "results"), cwd=top)
 
 
-def test_a_fault_opens_one_issue_that_closes_by_itself_and_no_retraining_starts_until_the_model_is_old(
+def test_a_fault_opens_an_issue_for_each_cause_that_closes_by_itself_and_no_retraining_starts_until_the_model_is_old(
     watched: Forge, tmp_path: Path
 ) -> None:
     hub = watched.hub
     for count, day in enumerate(FAULTY, start=1):
         done = monitored(watched, day)
         assert done.succeeded, done.text
-        (issue,) = hub.issues
-        assert (issue["title"], issue["state"]) == ("Monitoring: inputs: depot", "open")
-        assert issue["body"].count("| 2024-04-") == count
+        assert sorted((one["title"], one["state"]) for one in hub.issues) == [(title, "open") for title in TITLES]
+        assert all(one["body"].count("| 2024-04-") == count for one in hub.issues)
     for day in DAYS[3:5]:
         checked_here(tmp_path, day)
     done = monitored(watched, DAYS[5])
     assert done.succeeded, done.text
-    (issue,) = hub.issues
-    assert issue["state"] == "closed"
+    assert sorted((one["title"], one["state"]) for one in hub.issues) == [(title, "closed") for title in TITLES]
     assert not hub.started
     assert {token for _, _, token in hub.requests} == {"Bearer job-token"}
     assert set(watched.asked("configure-aws-credentials")) == {ROLE}
@@ -91,6 +104,17 @@ def test_a_fault_opens_one_issue_that_closes_by_itself_and_no_retraining_starts_
     kept = json.loads((tmp_path / "results" / "day" / f"{DAYS[7]}.json").read_text())
     assert kept["challenger"] == "schedule"
     assert (tmp_path / "results" / "report.md").is_file()
+
+
+def test_labels_that_the_model_does_not_expect_start_a_retraining_while_the_inputs_are_clean(
+    watched_by_labels: Forge,
+) -> None:
+    done = monitored(watched_by_labels, DAYS[6])
+    assert done.succeeded, done.text
+    ((workflow, content),) = watched_by_labels.hub.started
+    assert workflow == "retrain.yml"
+    assert read_settings(content["inputs"]["settings"])["split.until"] == "2024-04-08T00:00:00Z"
+    assert not watched_by_labels.hub.issues
 
 
 def test_a_day_that_cannot_be_checked_fails_and_changes_nothing(watched: Forge, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ontime.monitoring.monitor import command
 from ontime.parameters import load_params
 from ontime.retraining.settings import read_settings
 from tests.checkouts import environment
-from tests.watched import LIVE_DAYS, ROWS, watched_model
+from tests.watched import LIVE_DAYS, ROWS, add_labels, watched_model
 
 FAULTY = LIVE_DAYS[3]
 KILLS = 25
@@ -60,11 +60,11 @@ def test_a_sound_day_and_a_faulty_one(checkout: Path) -> None:
     status, text = monitor("day", FAULTY, *OPTIONS)
     assert status == ALARM, text
     found = DayRecord.model_validate(day_of(checkout, FAULTY))
-    assert [one.cause for one in found.checks["inputs"]] == ["depot"]
+    assert {one.cause for one in found.checks["inputs"]} == {"depot", "depot unknown"}
     assert (found.quarantined, found.challenger) == (True, None)
     report = (checkout / "monitoring" / "report.md").read_text()
     assert text.startswith(report)
-    assert "1 alarm. The day is quarantined" in report
+    assert "2 alarms. The day is quarantined" in report
     assert f"- inputs: `depot`, since {FAULTY}" in report
     assert f"## Inputs on {FAULTY}" in report
 
@@ -96,7 +96,7 @@ def test_all_metrics_are_one_text_that_prometheus_reads(checkout: Path, monkeypa
     assert len(families) == text.count("# TYPE") == text.count("# HELP")
     assert [one.labels["check"] for one in families["ontime_monitor_alarms"]] == ["inputs", "other"]
     assert families["ontime_monitor_rows"][0].value == ROWS
-    assert families["ontime_monitor_incidents_open"][0].value == 1
+    assert families["ontime_monitor_incidents_open"][0].value == 2
     assert families["ontime_monitor_quarantined_days"][0].value == 1
 
 
@@ -148,6 +148,24 @@ def test_a_schedule_asks_for_a_challenger_with_settings_that_a_retraining_takes(
     assert settings["split.excluded_days"] == [FAULTY]
     names = {key.removeprefix("split."): value for key, value in settings.items()}
     assert Split.model_validate({**load_params(path).split.model_dump(), **names}).excluded_days == [FAULTY]
+
+
+@pytest.mark.parametrize(("odds", "reason"), [(1.0, None), (4.0, "labels")])
+def test_labels_that_the_model_does_not_expect_ask_for_a_challenger_while_no_incident_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odds: float, reason: str | None
+) -> None:
+    days = [f"2024-04-{day:02d}" for day in range(1, 8)]
+    for name, faulty in (("clean", []), ("fault", days[-2:-1])):
+        monkeypatch.chdir(watched_model(tmp_path / name, days, faulty))
+        labels = ["--labels", str(add_labels(tmp_path / name, odds))]
+        for day in days[-2:]:
+            monitor("day", day, *OPTIONS, *labels)
+        found = DayRecord.model_validate(day_of(tmp_path / name, days[-1]))
+        assert bool(found.checks["labels"]) == (odds > 1), found
+        assert found.challenger == (reason if name == "clean" else None)
+        families = text_string_to_metric_families((tmp_path / name / "monitoring" / "day.prom").read_text())
+        assert {"ontime_monitor_quality", "ontime_monitor_input_shift"} <= {family.name for family in families}
+        assert "![quality](quality.png)" in (tmp_path / name / "monitoring" / "report.md").read_text()
 
 
 @pytest.mark.parametrize(

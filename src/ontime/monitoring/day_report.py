@@ -15,6 +15,8 @@ from ontime.monitoring.day_files import DayRecord
 from ontime.monitoring.decision import Incident
 
 SHOWN_DAYS, SHOWN_INPUTS = 56, 6
+TOP = 5.0
+"""Shares of a limit above it are drawn there."""
 INPUTS, QUALITY = "inputs.png", "quality.png"
 QUALITY_TITLES = {"log_loss": "log loss", "roc_auc": "ROC AUC", "cost_per_1000": "cost per 1,000"}
 
@@ -48,7 +50,8 @@ def render(
         parts.append("\n".join(f"- {one.check}: {code(one.cause)}, since {one.days[0][0]}" for one in lasting))
     if day.skipped:
         parts.append("## Checks that could not run")
-        parts.append("\n".join(f"- {check}: {code(why)}" for check, why in day.skipped.items()))
+        reasons = {check: why.replace("`", "'") for check, why in day.skipped.items()}
+        parts.append("\n".join(f"- {check}: {code(why)}" for check, why in reasons.items()))
     parts += [f"![{name.partition('.')[0]}]({name})" for name in images]
     return "\n\n".join([*parts, *summaries]) + "\n"
 
@@ -109,12 +112,12 @@ def _draw_inputs(output: Path, days: Sequence[DayRecord]) -> Any:
     figure.set_figheight(4.5)
     names = [one["day"] for one in contents]
     for name in nearest:
-        shares = [_share(one["inputs"][name]) if name in one["inputs"] else np.nan for one in contents]
+        shares = [min(_share(one["inputs"][name]), TOP) if name in one["inputs"] else np.nan for one in contents]
         axes.plot(range(len(names)), shares, marker=".", linewidth=1, label=_label(name))
     axes.axhline(1, color="black", linewidth=1, linestyle="--")
-    axes.set_ylabel("shift / limit")
-    axes.set_ylim(0, min(max(2.0, axes.get_ylim()[1]), 5.0))
-    axes.legend(loc="upper left", fontsize=8, ncols=3)
+    axes.set_ylabel(f"shift / limit, at most {TOP:g}")
+    axes.set_ylim(0, max(2.0, axes.get_ylim()[1]))
+    axes.legend(loc="best", fontsize=8, ncols=3)
     _mark(axes, names, days)
     return figure
 
@@ -126,7 +129,7 @@ def _label(name: str) -> str:
 
 
 def _share(one: dict[str, float]) -> float:
-    return one["shift"] / one["limit"] if one["limit"] else float(one["shift"] > 0) * 5.0
+    return one["shift"] / one["limit"] if one["limit"] else float(one["shift"] > 0) * TOP
 
 
 def _draw_quality(output: Path, days: Sequence[DayRecord]) -> Any:
@@ -135,7 +138,9 @@ def _draw_quality(output: Path, days: Sequence[DayRecord]) -> Any:
     if not contents:
         return None
     metrics = [name for name in QUALITY_TITLES if any(name in one["quality"] for one in contents)]
-    figure, all_axes = _axes(len(metrics), "Quality by labels, and expected without (red: quarantined)")
+    figure, all_axes = _axes(
+        len(metrics), "Quality by labels of seven days, and what the probabilities expect (red: quarantined)"
+    )
     names = [one["day"] for one in contents]
     for metric, axes in zip(metrics, all_axes, strict=True):
         for kind, style in (("truth", "-"), ("expected", "--")):
@@ -143,6 +148,6 @@ def _draw_quality(output: Path, days: Sequence[DayRecord]) -> Any:
             numbers = [np.nan if value is None else value for value in values]
             axes.plot(range(len(names)), numbers, style, marker=".", linewidth=1, label=kind)
         axes.set_ylabel(QUALITY_TITLES[metric])
-        axes.legend(loc="upper left", fontsize=8)
+        axes.legend(loc="best", fontsize=8)
         _mark(axes, names, days)
     return figure

@@ -1,6 +1,7 @@
 """Keep what the days' checks write in a bucket, for a job that begins in an empty folder each day.
 
-In and out: the files of the days, `CHECK/DAY.json`, and the last day's report, pictures and metrics.
+In and out: the files of the days, `CHECK/DAY.json` and `CHECK/days/DAY.json`, and the last day's report, pictures and
+metrics.
 """
 
 import re
@@ -11,7 +12,7 @@ import click
 from ontime.common.files import replacing
 from ontime.monitoring.store import Store
 
-OF_A_DAY = re.compile(r"[a-z]{1,20}/\d{4}-\d\d-\d\d\.json")
+OF_A_DAY = re.compile(r"[a-z]{1,20}(/days)?/\d{4}-\d\d-\d\d\.json")
 OF_THE_LAST = ("report.md", "inputs.png", "quality.png", "day.prom")
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -22,7 +23,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 def fetch(address: str, output: Path) -> None:
     """Copy the files of the days from ADDRESS, a folder or such as s3://BUCKET/PREFIX, to the folder OUTPUT."""
     store, count = Store(address), 0
-    for name in filter(OF_A_DAY.fullmatch, store.names(depth=2)):
+    for name in filter(OF_A_DAY.fullmatch, store.names(depth=3)):
         content = store.read(name)
         if content is not None:
             with replacing(output / name) as temporary:
