@@ -90,4 +90,5 @@ def odds_doubled(rows: "pd.DataFrame", seed: int) -> "pd.Series[Any]":
     A row without the event has it then with the share p / (1 + p), of its probability p.
     """
     drawn = np.random.default_rng(seed).random(len(rows)) < rows["probability"] / (1 + rows["probability"])
-    return rows["target"].mask((rows["target"] == 0) & drawn, 1)
+    without = (rows["target"] == 0).fillna(False).astype(bool)
+    return rows["target"].mask(without & drawn, 1)
