@@ -57,19 +57,20 @@ class Labels:
         other = with_options(replay.workspace, folder, late_minutes=LATE_MINUTES)
         run_ontime(other, ["labels", LABELS])
         self.replay = replay
-        self.labels = read_labels(str(replay.workspace / LABELS))
+        self.labels = read_labels(str(replay.workspace / LABELS)).merge(rows[["key", "day"]], on="key")
         named = rows[["key", "day", "carrier", "probability"]]
         others = read_labels(str(other / LABELS))[["key", "target"]].rename(columns={"target": "other_target"})
         self.rows = named.merge(self.labels[["key", "target"]], on="key").merge(others, on="key")
 
     def check(self, day: str, labels: "pd.DataFrame") -> dict[str, Any]:
-        """What the command keeps of a day."""
+        """What the command keeps of a day, for which the labels of a fortnight are enough."""
         from ontime.monitoring.days import Day
         from ontime.monitoring.labels import check
 
         output = self.replay.workspace / "monitoring"
+        known = labels[(labels["day"] > before(day, 2 * DAYS)) & (labels["day"] <= day)]
         with contextlib.chdir(self.replay.workspace):
-            check(Day(day, str(self.replay.log), self.replay.model, VERSION, output), labels)
+            check(Day(day, str(self.replay.log), self.replay.model, VERSION, output), known)
         content: dict[str, Any] = json.loads((output / "labels" / f"{day}.json").read_text())
         return content
 
