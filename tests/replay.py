@@ -10,26 +10,27 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import psutil  # type: ignore[import-untyped]
-from click.testing import CliRunner
 
 from ontime.common import paths
 from ontime.common.files import read_json
+from ontime.common.layout import TARGET
+from ontime.datasets.keys import key_text
 from ontime.encoder import Encoder
 from ontime.model_deployment.inference.manifest import VOCABULARY
 from ontime.model_deployment.inference.signing import make_key, sign
-from ontime.monitoring.days import ALARM
+from ontime.monitoring.checks import Labels
+from ontime.monitoring.day import check_day
+from ontime.monitoring.days import Day
 from ontime.monitoring.log import compacted
-from ontime.monitoring.log_files import FEATURE
-from ontime.monitoring.monitor import command
 from tests.checkouts import TOP
-from tests.daily_texts import WINDOW_DAYS, daily_text
 from tests.services import Running
 
 MONTHS = ("2013-11", "2013-12")
 VERSION = "1.0.0"
+WINDOW_DAYS = 7
+"""Days of labels that are looked at together."""
 WRITE_SECONDS = 60
 SAMPLE = re.compile(r"(?P<series>\w+(?:\{.*\})?) (?P<value>\S+)")
 
@@ -51,10 +52,15 @@ def flights_by_day() -> dict[str, pd.DataFrame]:
     return {day: part for day, part in days.items() if day.startswith(MONTHS)}
 
 
+def keys_of(rows: pd.DataFrame) -> "pd.Series[str]":
+    """The text of each flight's key."""
+    return key_text(rows, read_json(TOP / paths.FEATURE_LAYOUT)["key"])
+
+
 def request_body(rows: pd.DataFrame, features: Iterable[str]) -> bytes:
-    """Rows as a request of columns."""
+    """Rows as a request of columns, with their keys."""
     columns = {name: rows[name].astype(object).where(rows[name].notna(), None).tolist() for name in features}
-    return json.dumps({"inputs": columns}).encode()
+    return json.dumps({"inputs": columns, "keys": keys_of(rows).tolist()}).encode()
 
 
 def ask(service: Running, body: bytes, request_id: str) -> list[float]:
@@ -97,30 +103,22 @@ def replay(service: Running, days: Mapping[str, pd.DataFrame], log: Path) -> Non
     assert compacted(map(moved_to_its_day, lines), str(log))["predictions"] == wanted
 
 
+def labels_of(days: Mapping[str, pd.DataFrame], path: Path) -> Path:
+    """A file of the flights' labels."""
+    rows = pd.concat([*days.values()], ignore_index=True)
+    pd.DataFrame({"key": keys_of(rows), "target": rows[TARGET]}).to_parquet(path)
+    return path
+
+
 def texts_by_day(days: Mapping[str, pd.DataFrame], log: Path, output: Path) -> dict[str, str]:
-    """The metrics of each day from the second week on: those of the real check of inputs, and of what stands in."""
-    train = pd.read_parquet(TOP / "data" / "processed" / "train.parquet", columns=["origin", "dest", "target"])
-    rates = train.groupby(["origin", "dest"])["target"].mean()
-    judged: dict[str, pd.DataFrame] = {}
+    """The metrics of each day from the second week on, as all daily checks write them."""
+    labels = Labels(str(labels_of(days, log.with_name("labels.parquet"))))
     found = {}
-    for place, (day, rows) in enumerate(days.items()):
-        logged = pd.read_parquet(log / f"model_version={VERSION}" / f"day={day}" / "predictions.parquet")
-        logged = logged.sort_values("row")
-        assert (logged[f"{FEATURE}sched_dep_minute"].to_numpy() == rows["sched_dep_minute"].to_numpy()).all()
-        group = pd.MultiIndex.from_frame(rows[["origin", "dest"]])
-        judged[day] = rows.assign(
-            probability=logged["probability"].to_numpy(dtype=np.float64),
-            decision=logged["decision"].to_numpy(dtype=bool),
-            group_rate=rates.reindex(group).fillna(0).to_numpy(),
-        )
-        arguments = ["inputs", day, "--log", str(log), "--model", str(TOP / paths.CHAMPION)]
-        arguments += ["--model-version", VERSION, "--output", str(output)]
-        done = CliRunner().invoke(command, arguments)
-        assert done.exit_code in (0, ALARM), done.output
+    for place, day in enumerate(days):
+        record, text = check_day(Day(day, str(log), TOP / paths.CHAMPION, VERSION, output), labels)
+        assert not record.skipped, record
         if place + 1 >= WINDOW_DAYS:
-            week = pd.concat([*judged.values()][-WINDOW_DAYS:], ignore_index=True)
-            text = daily_text(day, judged[day], week[week["target"].notna()])
-            found[day] = (output / "inputs.prom").read_text() + text
+            found[day] = text
     return found
 
 

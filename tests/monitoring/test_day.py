@@ -60,7 +60,7 @@ def test_a_sound_day_and_a_faulty_one(checkout: Path) -> None:
     status, text = monitor("day", FAULTY, *OPTIONS)
     assert status == ALARM, text
     found = DayRecord.model_validate(day_of(checkout, FAULTY))
-    assert {one.cause for one in found.checks["inputs"]} == {"depot", "depot unknown"}
+    assert {one.cause for one in found.checks["inputs"]} == {"depot"}
     assert (found.quarantined, found.challenger) == (True, None)
     report = (checkout / "monitoring" / "report.md").read_text()
     assert text.startswith(report)

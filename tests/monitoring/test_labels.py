@@ -86,7 +86,7 @@ def limits() -> LabelReference:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: LabelReference) -> Path:
     """A folder with a model, a log of ten days and their labels."""
     bins = Bins({"size": [1.0]}, {"depot": 4}, [0.5])
-    reference = Reference(bins, {}, np.zeros(3), np.zeros(2), 0, limits)
+    reference = Reference(bins, {}, np.zeros(3), np.zeros(3), 0, limits)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / REFERENCE).write_text(reference.as_text())
     monkeypatch.chdir(tmp_path)
@@ -314,7 +314,7 @@ def test_labels_come_from_a_query_too() -> None:
 @pytest.mark.usefixtures("checkout")
 def test_a_model_without_limits_is_told_without_alarm() -> None:
     bins = Bins({"size": [1.0]}, {"depot": 4}, [0.5])
-    Path("model", REFERENCE).write_text(Reference(bins, {}, np.zeros(3), np.zeros(2), 0).as_text())
+    Path("model", REFERENCE).write_text(Reference(bins, {}, np.zeros(3), np.zeros(3), 0).as_text())
     status, output = monitor(DAYS[-1])
     assert status == 0
     assert "The model's reference has no limits for labels." in output

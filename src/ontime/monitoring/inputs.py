@@ -90,7 +90,8 @@ def check(where: Day) -> Checked:
         if content != known:
             write_json(output / "inputs" / f"{one}.json", content)
     write_text(output / "inputs.prom", metrics_of(content))
-    return Checked("inputs", [Finding(**one) for one in content["alarms"]], summary(content))
+    findings = [Finding(one["cause"], one["found"], one["limit"]) for one in content["alarms"]]
+    return Checked("inputs", findings, summary(content))
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,15 @@ def day_content(
     """What is kept of a day."""
     bins = reference.bins
     names = [*bins.features, PROBABILITY]
-    causes = [*names, *(f"{name} missing" for name in bins.features), *(f"{name} unknown" for name in bins.categories)]
+    causes = [
+        *((name, "shift") for name in names),
+        *((name, "missing") for name in bins.features),
+        *((name, "unknown") for name in bins.categories),
+    ]
+    # a fault of an input is one cause, by whichever of its figures it is seen
+    worst: dict[str, int] = {}
+    for place in shifts.alarms:
+        worst.setdefault(causes[place][0], place)
     found, limit = np.concatenate([shifts.found, shifts.gap]), np.concatenate([shifts.limit, shifts.gap_limit])
     inputs = {name: {"shift": kept(found[place]), "limit": kept(limit[place])} for place, name in enumerate(names)}
     missing, unknown = np.split(bins.gap_shares(counted.counts), [len(bins.features)])
@@ -155,8 +164,8 @@ def day_content(
         "rows": int(counted.counts[: bins.sizes[0]].sum()),
         **{name: getattr(counted, name) for name in KEPT},
         "alarms": [
-            {"cause": causes[place], "found": kept(found[place]), "limit": kept(limit[place])}
-            for place in shifts.alarms
+            {"cause": cause, "by": causes[place][1], "found": kept(found[place]), "limit": kept(limit[place])}
+            for cause, place in worst.items()
         ],
         "compared_with": shifts.compared_with,
         "inputs": inputs,
@@ -213,8 +222,8 @@ def summary(content: dict[str, Any]) -> str:
             "",
             f"{content['rows']:,} predictions, compared with {days}.{others}",
             *schema_lines(content["other_schema"]),
-            *(["", "| moved too far | by | limit |", "|---|---:|---:|"] if alarms else []),
-            *(f"| {one['cause']} | {one['found']:.3g} | {one['limit']:.3g} |" for one in alarms),
+            *(["", "| moved too far | by its | found | limit |", "|---|---|---:|---:|"] if alarms else []),
+            *(f"| {one['cause']} | {one['by']} | {one['found']:.3g} | {one['limit']:.3g} |" for one in alarms),
             "",
             "| input | shift | limit | missing | unknown |",
             "|---|---:|---:|---:|---:|",
