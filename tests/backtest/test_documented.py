@@ -21,7 +21,7 @@ def found() -> dict[str, Any]:
 
 
 def test_the_tables_of_the_page_are_those_of_the_command(found: dict[str, Any]) -> None:
-    page = (TOP / "docs" / "operations.md").read_text(encoding="utf-8")
+    page = (TOP / "docs" / "monitoring.md").read_text(encoding="utf-8")
     for period in found["replays"][0]["periods"]:
         assert "\n".join(table(period["rows"])) in page
 

@@ -178,7 +178,7 @@ def test_who_must_know_is_told_and_what_follows_from_another_alert_waits(world: 
     wait(lambda: world.held_back() == {"OntimeLabelsMoved"}, world)
     (first,) = (text for text in world.texts("/slack") if "FIRING: OntimeInputsMoved" in text)
     assert "inputs moved further than on any day of the model's rows: 2" in first
-    assert "docs/operations.md#ontimeinputsmoved" in first
+    assert "docs/monitoring.md#ontimeinputsmoved" in first
     # longer than the web hook waits
     time.sleep(5)
     assert world.texts("/dispatches") == [] and not any("OntimeLabelsMoved" in text for text in world.texts("/slack"))

@@ -15,7 +15,7 @@ from tests.pages import anchors
 from tests.promtool import alert_rules, analysis_rules, rule_groups, run_rule_tests, write_rules
 
 pytestmark = pytest.mark.xdist_group("manifests")
-PAGE = TOP / "docs" / "operations.md"
+PAGE = TOP / "docs" / "monitoring.md"
 OWNERS = ("model", "platform")
 FILES = sorted((TOP / "tests" / "manifests" / "rules").glob("*.yaml"))
 

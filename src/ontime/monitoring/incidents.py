@@ -116,7 +116,7 @@ def text(one: Incident, sound_days: int) -> str:
             *rows,
             "",
             "Such an alarm says that data are wrong, so no model is trained for it, and the next model is trained "
-            "without the rows of these days. `docs/operations.md` says what to look at.",
+            "without the rows of these days. `docs/monitoring.md` says what to look at.",
             "",
         ]
     )

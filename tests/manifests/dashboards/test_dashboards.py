@@ -14,7 +14,7 @@ from tests.kubernetes import one
 from tests.pages import anchors
 
 pytestmark = pytest.mark.xdist_group("manifests")
-PAGE = TOP / "docs" / "operations.md"
+PAGE = TOP / "docs" / "monitoring.md"
 DASHBOARDS = all_dashboards(runbooks(TOP))
 PANELS = [
     pytest.param(panel, id=f"{name}-{panel['id']}")

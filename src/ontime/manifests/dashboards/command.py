@@ -28,7 +28,7 @@ def runbooks(top: Path) -> str:
     """Address of the page with the runbooks."""
     _, bootstrap = parse((top / ARGO_CD / "bootstrap.yaml").read_text(encoding="utf-8"))
     source = bootstrap["spec"]["source"]
-    return f"{source['repoURL'].removesuffix('.git')}/blob/{source['targetRevision']}/docs/operations.md"
+    return f"{source['repoURL'].removesuffix('.git')}/blob/{source['targetRevision']}/docs/monitoring.md"
 
 
 def all_dashboards(runbooks: str) -> dict[str, dict[str, Any]]:
