@@ -23,7 +23,7 @@ from ontime.common.files import partitions, read_json, read_parquet, write_json
 from ontime.common.layout import Layout
 from ontime.common.params import load_section
 from ontime.cores import limit_threads
-from ontime.data_processing.split import Split, moment
+from ontime.data_processing.split import Split, left_out, moment
 from ontime.model_evaluation.metrics import DIGITS, Decision, cost_per_1000
 from ontime.model_training.recipe import champion_recipe
 
@@ -71,7 +71,8 @@ def command(
     decision, split = load_section("decision", Decision), load_section("split", Split)
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     frames = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in partitions(paths.FEATURES)]
-    past = past_of(pd.concat(frames, ignore_index=True), layout)
+    rows = pd.concat(frames, ignore_index=True)
+    past = past_of(rows[~left_out(rows, layout, split)], layout)
     fits = Fits(
         past,
         champion_recipe(),

@@ -55,3 +55,19 @@ def test_a_row_counts_on_the_day_when_it_is_asked_which_may_be_before_its_own(
 
     same, earlier = rows_by_day(0), rows_by_day(24)
     assert {str(pd.Timestamp(day).date() - pd.Timedelta(days=1)): rows for day, rows in same.items()} == earlier
+
+
+def test_days_that_the_split_leaves_out_are_not_counted(fork: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(fork)
+    layout, split = Layout(**read_json(paths.FEATURE_LAYOUT)), load_section("split", Split)
+
+    def days(**changes: object) -> list[str]:
+        found = reference_of(
+            load_encoder(), lambda matrix: np.full(len(matrix), 0.5), layout, split.model_copy(update=changes), 0
+        )
+        assert found
+        return [*found.days]
+
+    whole = days()
+    assert days(excluded_days=[whole[5]])[1:] == [day for day in whole if day != whole[5]]
+    assert days(until=f"{whole[-1]}T00:00:00Z")[-1] < whole[-2]

@@ -10,7 +10,7 @@ import pandas as pd
 from ontime.common import paths
 from ontime.common.files import partitions, read_parquet
 from ontime.common.layout import Layout
-from ontime.data_processing.split import Split, assign_parts
+from ontime.data_processing.split import Split, assign_parts, left_out
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.profile import Bins, quantile_edges
 from ontime.model_deployment.export.reference import Reference, make_reference
@@ -24,7 +24,7 @@ def reference_of(
 ) -> Reference | None:
     """Count the rows of the training and validation parts and their probabilities by the day when they were asked.
 
-    The first and the last day are left out, because they may be cut; so are rows without a time.
+    The first and the last day are left out, because they may be cut; so are rows without a time, and those that the split leaves out.
 
     Args:
         asked_minutes_before: how long before its time a row is asked about.
@@ -36,6 +36,7 @@ def reference_of(
         return None
     frames = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in partitions(paths.FEATURES)]
     rows = pd.concat(frames, ignore_index=True)
+    rows = rows[~left_out(rows, layout, split)]
     part = assign_parts(rows, layout, split)
     rows = rows[np.isin(part, PARTS) & rows[layout.time].notna()]
     asked = rows[layout.time] - pd.Timedelta(minutes=asked_minutes_before)
