@@ -24,8 +24,8 @@ def reference_of(
 ) -> Reference | None:
     """Count the rows of the training and validation parts and their probabilities by the day when they were asked.
 
-    The first and the last day are left out, because they may be cut; so are rows without a time, and what the split leaves
-    out.
+    The first and the last day are left out, because they may be cut; so are rows without a time, and what the
+    split leaves out.
 
     Args:
         asked_minutes_before: how long before its time a row is asked about.
