@@ -162,7 +162,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> Callable[[
         top = tmp_path_factory.mktemp(family)
         (top / "data").symlink_to(fork / "data")
         (top / "models").mkdir()
-        (top / "models" / "training_runs").symlink_to(fork / "models" / "training_runs")
+        for name in ("training_runs", "forward"):
+            (top / "models" / name).symlink_to(fork / "models" / name)
         selection = read_json(fork / "models" / "selection.json") | {"champion": family}
         write_json(top / "models" / "selection.json", selection)
         shutil.copyfile(fork / "params.yaml", top / "params.yaml")

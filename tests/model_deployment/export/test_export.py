@@ -92,7 +92,7 @@ def test_exporting_again_writes_the_same_bytes(
 ) -> None:
     (tmp_path / "data").symlink_to(fork / "data")
     (tmp_path / "models").mkdir()
-    for name in ("training_runs", "refit", "selection.json"):
+    for name in ("training_runs", "refit", "forward", "selection.json"):
         (tmp_path / "models" / name).symlink_to(fork / "models" / name)
     shutil.copyfile(fork / "params.yaml", tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
