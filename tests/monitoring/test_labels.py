@@ -17,6 +17,7 @@ from ontime.common.params import read_params
 from ontime.model_deployment.export.label_series import GroupRate, LabelReference, limits_of, sums_by_day
 from ontime.model_deployment.export.profile import Bins
 from ontime.model_deployment.export.reference import REFERENCE, Reference
+from ontime.monitoring.day_files import DayRecord, write_day
 from ontime.monitoring.days import ALARM
 from ontime.monitoring.log import compacted
 from ontime.monitoring.monitor import command
@@ -86,7 +87,7 @@ def limits() -> LabelReference:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: LabelReference) -> Path:
     """A folder with a model, a log of ten days and their labels."""
     bins = Bins({"size": [1.0]}, {"depot": 4}, [0.5])
-    reference = Reference(bins, {}, np.zeros(3), np.zeros(3), 0, limits)
+    reference = Reference(bins, {}, np.zeros(3), np.zeros(len(bins.gaps)), 0, limits)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / REFERENCE).write_text(reference.as_text())
     monkeypatch.chdir(tmp_path)
@@ -314,7 +315,7 @@ def test_labels_come_from_a_query_too() -> None:
 @pytest.mark.usefixtures("checkout")
 def test_a_model_without_limits_is_told_without_alarm() -> None:
     bins = Bins({"size": [1.0]}, {"depot": 4}, [0.5])
-    Path("model", REFERENCE).write_text(Reference(bins, {}, np.zeros(3), np.zeros(3), 0).as_text())
+    Path("model", REFERENCE).write_text(Reference(bins, {}, np.zeros(3), np.zeros(len(bins.gaps)), 0).as_text())
     status, output = monitor(DAYS[-1])
     assert status == 0
     assert "The model's reference has no limits for labels." in output
@@ -328,3 +329,18 @@ def test_a_day_or_a_version_without_rows_is_one_line(day: str, version: str) -> 
     assert status == 1
     assert re.search(rf"log: has no predictions of version {re.escape(version)} on {day}$", output.strip())
     assert not Path("monitoring", "labels.prom").exists()
+
+
+@pytest.mark.usefixtures("checkout")
+def test_earlier_days_that_were_quarantined_are_left_out_of_the_window() -> None:
+    wrong = DAYS[7:9]
+    for day in DAYS[:9]:
+        write_day(
+            Path("monitoring"),
+            DayRecord(day=day, checks={"inputs": []}, skipped={}, quarantined=day in wrong, challenger=None),
+        )
+    monitor(DAYS[9])
+    assert kept()["window"]["days"] == [*DAYS[1:7], DAYS[9]]
+    # a day that is looked at again is there, whatever was found on it
+    monitor(DAYS[8])
+    assert kept(DAYS[8])["window"]["days"] == [*DAYS[1:7], DAYS[8]]

@@ -10,12 +10,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ontime.common.files import read_json, write_json
+from ontime.encoder import Encoder
+from ontime.model_deployment.inference.manifest import GOLDEN, VOCABULARY
 from ontime.release.release_file import parse, path_of, render
 from ontime.repository.yaml_files import editing
 from tests.checkouts import TOP, commit, environment, git, run, small_fork
@@ -27,7 +29,6 @@ from tests.releases import identify
 
 CACHE = Path.home() / ".cache" / "ontime" / "rehearsal"
 """Kept between runs: the base image and Podman's layers."""
-NAME = "tumours"
 ARGO_CD = "argocd"
 POLL_SECONDS = 0.5
 WEBFLOW_KEY = "B5690EEEBB952194"
@@ -49,6 +50,17 @@ spec:
 """
 ROWS = 4
 """Of a request."""
+
+
+@dataclass(frozen=True)
+class Fork:
+    """What the team predicts: the model's name, and what makes the checkout in a folder."""
+
+    name: str
+    make: Callable[[Path], Path]
+
+
+TUMOURS = Fork("tumours", small_fork)
 
 
 @dataclass
@@ -79,6 +91,7 @@ class Story:
     full: bool
     new_cluster: Callable[[], Rig]
     """Ends the cluster that runs and starts another."""
+    fork: Fork = TUMOURS
     podman: dict[str, str] = field(default_factory=dict)
     base: str = ""
     key: str = ""
@@ -113,7 +126,7 @@ class Story:
 
     def begin(self) -> None:
         """Make the checkout, a key to sign commits with, and find a base for the image."""
-        small_fork(self.checkout)
+        self.fork.make(self.checkout)
         identify(self.checkout)
         self.git("remote", "add", "origin", str(self.rig.repository))
         self.key = make_gpg_key(self.folder)
@@ -174,7 +187,7 @@ class Story:
 
     def register(self, version: str) -> None:
         """Do what the release workflow does for the checkout's commit: tag, check, sign, build, push."""
-        tag = f"{NAME}@{version}"
+        tag = f"{self.fork.name}@{version}"
         self.ontime("release", "register", version, "--push")
         self.run("ontime", "pull", "models/champion")
         self.ontime("proof")
@@ -185,7 +198,7 @@ class Story:
     def publish(self, version: str) -> float:
         """Do what the release workflow does with the image, and what GitHub merges after it; when that was."""
         return self._propose(
-            f"{NAME}@{version}", "staging", f"--image={self.image}", f"--digest={self.digests[version]}"
+            f"{self.fork.name}@{version}", "staging", f"--image={self.image}", f"--digest={self.digests[version]}"
         )
 
     def say(self, stage: str, digest: str) -> str:
@@ -306,15 +319,20 @@ class Story:
         return f"{service['spec']['clusterIP']}:80"
 
     @contextlib.contextmanager
-    def load(self, stage: str, rate: float = 500) -> Iterator[Load]:
-        """Clients of a stage's Service, which ask about golden records, while the block runs."""
-        champion = self.checkout / "models" / "champion"
+    def load(self, stage: str, rate: float = 500, records: Sequence[Mapping[str, Any]] | None = None) -> Iterator[Load]:
+        """Clients of a stage's Service, which ask about records, or the golden ones, while the block runs."""
         bodies, output = self.folder / "bodies.json", self.folder / "load.json"
-        if not bodies.exists():
-            write_json(bodies, list(requests_of(champion)))
+        if records is not None or not bodies.exists():
+            write_json(bodies, list(requests_of(self.checkout / "models" / "champion", records)))
         output.unlink(missing_ok=True)
         program = [sys.executable, str(TOP / "tests" / "rehearsal" / "load.py")]
-        arguments = [self.address(stage), f"/v2/models/{NAME}/infer", str(bodies), str(output), f"--rate={rate}"]
+        arguments = [
+            self.address(stage),
+            f"/v2/models/{self.fork.name}/infer",
+            str(bodies),
+            str(output),
+            f"--rate={rate}",
+        ]
         with (self.folder / "load.log").open("ab") as log:
             process = subprocess.Popen([*program, *arguments], stdout=log, stderr=log, env=environment())
         made = Load(process, output)
@@ -330,14 +348,15 @@ class Story:
         return "\n\n".join(self.rig.debug(f"ontime-{stage}") for stage in ("staging", "production"))
 
 
-def requests_of(champion: Path) -> Iterator[dict[str, Any]]:
-    """Bodies of requests: the golden records, some at a time, as the model's own matrix."""
-    golden, manifest = read_json(champion / "golden.json"), read_json(champion / "manifest.json")
-    names = [feature["name"] for feature in manifest["features"]]
-    rows = [[record[name] for name in names] for record in golden["records"]]
+def requests_of(champion: Path, records: Sequence[Mapping[str, Any]] | None = None) -> Iterator[dict[str, Any]]:
+    """Bodies of requests: records, or the golden ones, some at a time, as the model's own matrix."""
+    asked = records or read_json(champion / GOLDEN)["records"]
+    encoder = Encoder.from_vocabulary(read_json(champion / VOCABULARY))
+    matrix = encoder.transform({name: [record[name] for record in asked] for name in encoder.features})
+    rows = [[None if value != value else value for value in row] for row in matrix.tolist()]
     for place in range(0, len(rows) - ROWS + 1, ROWS):
         data = [value for row in rows[place : place + ROWS] for value in row]
-        shape = [ROWS, len(names)]
+        shape = [ROWS, len(encoder.features)]
         yield {"inputs": [{"name": "features", "shape": shape, "datatype": "FP32", "data": data}]}
 
 

@@ -10,7 +10,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import random
 import re
 import signal
@@ -29,21 +28,14 @@ from ontime.model_deployment.inference.signing import make_key
 from ontime.release.release_file import parse, path_of
 from tests.checkouts import commit, git, run
 from tests.rehearsal.cluster.processes import PODS, owned
-from tests.rehearsal.cluster.rig import Rig, rig
-from tests.rehearsal.story import ARGO_CD, CACHE, NAME, Load, Story, clean
-from tests.releases import digest_of, isolated
+from tests.rehearsal.story import ARGO_CD, CACHE, TUMOURS, Load, Story
+from tests.rehearsal.telling import CANARY_SECONDS, FULL, RATE, begun, canary, note
+from tests.releases import digest_of
 from tests.secret_pods import HARMLESS, secret_pods
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.xdist_group("rehearsal")]
 needs = pytest.mark.needs
 thorough = pytest.mark.thorough
-FULL = os.environ.get("ONTIME_REHEARSAL_FULL", "") == "1"
-POLLING_SECONDS = 15
-CANARY_SECONDS = 900 if FULL else 300
-RATE = 700 if FULL else 200
-"""Requests a second."""
-FEWEST_REQUESTS = 100_000 if FULL else 10_000
-"""Over one canary and the rolling update that ends it."""
 ABORT_SECONDS = 180
 """From the first answer of a bad version to the end of it."""
 JOB_CONTROLLER = "system:serviceaccount:kube-system:job-controller"
@@ -99,23 +91,8 @@ spec:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory, figures: dict[str, Any]) -> Iterator[Story]:
     """The cluster, and a checkout whose graph has not run yet."""
-    folder = CACHE / "story"
-    with clean(folder), pytest.MonkeyPatch.context() as patch:
-        for name, value in {**isolated(folder / "home"), "GNUPGHOME": str(folder / "gnupg")}.items():
-            patch.setenv(name, value)
-        begun = time.monotonic()
-        with contextlib.ExitStack() as machine:
-
-            def new_cluster() -> Rig:
-                machine.close()
-                return machine.enter_context(rig(tmp_path_factory.mktemp("rig"), POLLING_SECONDS))
-
-            told = Story(new_cluster(), folder, FULL, new_cluster)
-            figures["cluster_seconds"] = round(told.rig.seconds_to_up, 1)
-            told.begin()
-            yield told
-            figures["peak_mib"] = told.rig.peak_mib["total"]
-        figures["wall_seconds"] = round(time.monotonic() - begun, 1)
+    with begun(CACHE / "story", tmp_path_factory, figures) as story:
+        yield story
 
 
 def test_1_the_graph_runs_and_its_outputs_are_on_s3(story: Story) -> None:
@@ -213,48 +190,6 @@ def test_4_a_commit_of_one_config_map_says_how_fast_argo_cd_itself_is(story: Sto
         story.hook()
         told.setdefault("config_map_by_webhook", []).append(wait(f"told {place}", pushed))
     told["config_map_by_polling"] = wait("found", push("found"))
-
-
-def canary(
-    story: Story, figures: dict[str, Any], stage: str, version: str, publish: Callable[[], float], told: bool
-) -> None:
-    """Promote a version under load and check that no request failed; note how long it took, told or found."""
-    older = set(story.pods(stage).values())
-    with story.load(stage, RATE) as load:
-        time.sleep(2)
-        pushed = publish()
-        head = story.hook() if told else story.git("rev-parse", "HEAD")
-        images = f"{story.image}@{story.digests[version]}"
-
-        def applied() -> bool:
-            return bool(story.rollout(stage)["spec"]["template"]["spec"]["containers"][0]["image"] == images)
-
-        story.wait(f"{stage} is to run {version}", applied, 60 + POLLING_SECONDS)
-        seconds = {"applied": time.time() - pushed}
-        seconds["synced"] = story.wait_synced(stage, head, CANARY_SECONDS) - pushed
-        while load.now()["requests"] < FEWEST_REQUESTS:
-            time.sleep(1)
-        seen = load.stop()
-    digest = story.digests[version]
-    assert older != {digest}
-    assert set(story.pods(stage).values()) == {digest}
-    number = version.removeprefix("v")
-    seconds["first_prediction"] = seen["first"][number] - pushed
-    name = f"{version}_in_{stage}_by_{'webhook' if told else 'polling'}"
-    figures.setdefault("push_to_synced_seconds", {})[name] = {key: round(one, 1) for key, one in seconds.items()}
-    note(figures, f"{version} in {stage}", seen)
-    assert seen["failures"] == 0, seen
-    # both answered beside each other, and in the end the new one alone
-    assert len(seen["versions"]) == 2
-    assert all(seen["last"][one] < seen["last"][number] for one in seen["versions"] if one != number)
-
-
-def note(figures: dict[str, Any], what: str, seen: dict[str, Any]) -> None:
-    """Keep what clients saw."""
-    load = figures.setdefault("load", {})
-    load[what] = {name: seen[name] for name in ("requests", "failures", "reasons", "versions", "p50_ms", "p99_ms")}
-    for name in ("requests", "failures"):
-        figures[name] = figures.get(name, 0) + seen[name]
 
 
 def judged(story: Story, stage: str) -> list[dict[str, Any]]:
@@ -624,7 +559,7 @@ def edit_the_release_file(checkout: Path) -> None:
 
 
 def move_the_tag(checkout: Path) -> None:
-    tag = f"{NAME}@v1.0.0"
+    tag = f"{TUMOURS.name}@v1.0.0"
     git(checkout, "tag", "--delete", tag)
     git(checkout, "tag", "--annotate", "--message=moved", tag, f"{released_commit(checkout)}^")
 

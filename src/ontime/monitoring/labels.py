@@ -18,6 +18,7 @@ from ontime.model_deployment.export.label_series import SERIES_DAYS, LabelRefere
 from ontime.model_deployment.export.label_sums import ALL, added, quality, shifts, stacked
 from ontime.model_deployment.export.reference import REFERENCE, WINDOW_DAYS, read_reference
 from ontime.model_evaluation.metrics import Decision, Evaluate
+from ontime.monitoring.day_files import read_days
 from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
 from ontime.monitoring.label_days import FOLDER, LabelledDay, Rules, refreshed
 from ontime.monitoring.label_report import metrics_of, summary
@@ -79,6 +80,9 @@ def check(where: Day, labels: pd.DataFrame) -> Checked:
 def _last_days(where: Day, labels: pd.DataFrame, rules: Rules) -> list[LabelledDay]:
     """The last days with labels, at most `SERIES_DAYS`, oldest first; the day itself even if it has none.
 
+    Earlier days that were quarantined are left out: what a model answers to wrong inputs says nothing of the model, and
+    for a week after the fault its labels would ask for another one.
+
     Raises:
         OntimeError: the day has no predictions of the version.
     """
@@ -86,7 +90,8 @@ def _last_days(where: Day, labels: pd.DataFrame, rules: Rules) -> list[LabelledD
     every = (file for found in by_day.values() for file in found)
     files: dict[str, LogFile] = {file.day: file for file in every if file.version == where.model_version}
     before = {path.stem for path in listed(where.output / FOLDER, "*.json") if path.stem <= where.day}
-    recent = sorted({*files, *before})[-WINDOW_DAYS:]
+    quarantined = {one.day for one in read_days(where.output, where.day) if one.quarantined}
+    recent = sorted({*files, *before} - (quarantined - {where.day}))[-WINDOW_DAYS:]
     chosen: list[LabelledDay] = []
     for day in reversed(recent):
         one = refreshed(where.output, day, files.get(day), labels, rules)
