@@ -60,16 +60,18 @@ def test_the_reference_is_read_as_it_was_written() -> None:
     bins = Bins({"size": [1.0]}, {"depot": 4}, [0.5])
     for group in (["depot"], []):
         labels = label_reference("at", ["depot"], group, DECISION)
-        Path(REFERENCE).write_text(Reference(bins, {}, np.zeros(3), 0, labels).as_text())
+        Path(REFERENCE).write_text(Reference(bins, {}, np.zeros(3), np.zeros(len(bins.gaps)), 0, labels).as_text())
         assert read_reference(Path(REFERENCE)).labels == labels
-    Path(REFERENCE).write_text(Reference(bins, {}, np.zeros(3), 0).as_text())
+    Path(REFERENCE).write_text(Reference(bins, {}, np.zeros(3), np.zeros(len(bins.gaps)), 0).as_text())
     assert read_reference(Path(REFERENCE)).labels is None
 
 
 @pytest.mark.usefixtures("checkout")
 def test_limits_that_are_none_are_one_line() -> None:
     bins = Bins({"size": [1.0]}, {"depot": 4}, [0.5])
-    text = Reference(bins, {}, np.zeros(3), 0, label_reference("at", ["depot"], [], DECISION)).as_text()
+    text = Reference(
+        bins, {}, np.zeros(3), np.zeros(len(bins.gaps)), 0, label_reference("at", ["depot"], [], DECISION)
+    ).as_text()
     Path(REFERENCE).write_text(text.replace('"usual": ', '"usual": "far", "unusual": ', 1))
     with pytest.raises(OntimeError, match=rf"^{REFERENCE}: labels\.series\.0\.usual"):
         read_reference(Path(REFERENCE))
