@@ -48,7 +48,7 @@ def test_a_fault_is_named_and_its_day_is_left_out_afterwards(checkout: Path) -> 
     status, output = monitor(LIVE_DAYS[3])
     assert (status, "1 moved too far" in output) == (ALARM, True)
     assert "| depot | " in output
-    assert "| depot | unknown | 1 | " in output
+    assert "| depot | shift | " in output
     status, output = monitor(LIVE_DAYS[4])
     assert status == 0, output
     found = json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[4]}.json").read_text())

@@ -78,7 +78,19 @@ def test_cluster_runs_the_releases_that_the_manifests_are_held_against() -> None
 
 
 def test_missing_programs_are_named_in_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"containerd", "ctr", "git", "gpg", "ip", "podman", "redis-cli", "redis-server", "runc", "unshare"}
+    there = {
+        "containerd",
+        "ctr",
+        "git",
+        "gpg",
+        "ip",
+        "modprobe",
+        "podman",
+        "redis-cli",
+        "redis-server",
+        "runc",
+        "unshare",
+    }
     monkeypatch.setattr(shutil, "which", lambda program, **_: f"/usr/bin/{program}" if program in there else None)
     monkeypatch.setattr(binaries, "NETWORK_PLUGINS", tmp_path)
     with (

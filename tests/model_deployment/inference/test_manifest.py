@@ -44,7 +44,7 @@ def test_what_export_wrote_is_read_and_written_again_unchanged(folder: Path, con
     assert manifest.model_sha256 == sha256(folder / MODEL)
 
 
-@pytest.mark.parametrize("key", Manifest.model_fields)
+@pytest.mark.parametrize("key", [name for name, field in Manifest.model_fields.items() if field.is_required()])
 def test_a_manifest_that_lacks_a_key_is_refused_with_the_key(content: Any, key: str) -> None:
     del content[key]
     assert refusal(content) == f"manifest.json: not a champion's manifest: {key}: field required"
