@@ -158,7 +158,7 @@ def test_labels_that_the_model_does_not_expect_ask_for_a_challenger_while_no_inc
     for name, faulty in (("clean", []), ("fault", days[-2:-1])):
         monkeypatch.chdir(watched_model(tmp_path / name, days, faulty))
         labels = ["--labels", str(add_labels(tmp_path / name, odds))]
-        for day in days[-2:]:
+        for day in days[-2:] if faulty else days[-1:]:
             monitor("day", day, *OPTIONS, *labels)
         found = DayRecord.model_validate(day_of(tmp_path / name, days[-1]))
         assert bool(found.checks["labels"]) == (odds > 1), found
