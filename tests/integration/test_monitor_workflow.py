@@ -19,7 +19,7 @@ pytestmark = [
 ]
 DAYS = [f"2024-04-{day:02d}" for day in range(1, 9)]
 FAULTY = DAYS[1:3]
-TITLES = ["Monitoring: inputs: depot", "Monitoring: inputs: depot unknown"]
+TITLES = ["Monitoring: inputs: depot"]
 VERSION = "1.1.0"
 
 
