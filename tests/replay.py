@@ -15,14 +15,16 @@ import psutil  # type: ignore[import-untyped]
 
 from ontime.common import paths
 from ontime.common.files import read_json
-from ontime.common.layout import TARGET
+from ontime.common.params import load_section
 from ontime.datasets.keys import key_text
+from ontime.datasets.source import Data
 from ontime.encoder import Encoder
 from ontime.model_deployment.inference.manifest import VOCABULARY
 from ontime.model_deployment.inference.signing import make_key, sign
 from ontime.monitoring.checks import Labels
 from ontime.monitoring.day import check_day
 from ontime.monitoring.days import Day
+from ontime.monitoring.label_table import label_table
 from ontime.monitoring.log import compacted
 from tests.checkouts import TOP
 from tests.services import Running
@@ -103,16 +105,15 @@ def replay(service: Running, days: Mapping[str, pd.DataFrame], log: Path) -> Non
     assert compacted(map(moved_to_its_day, lines), str(log))["predictions"] == wanted
 
 
-def labels_of(days: Mapping[str, pd.DataFrame], path: Path) -> Path:
-    """A file of the flights' labels."""
-    rows = pd.concat([*days.values()], ignore_index=True)
-    pd.DataFrame({"key": keys_of(rows), "target": rows[TARGET]}).to_parquet(path)
+def labels_of(path: Path) -> Path:
+    """A file of the flights' labels, as `ontime labels` writes it."""
+    label_table(load_section("data", Data), TOP / paths.RAW, TOP / paths.SCHEMA).to_parquet(path)
     return path
 
 
 def texts_by_day(days: Mapping[str, pd.DataFrame], log: Path, output: Path) -> dict[str, str]:
     """The metrics of each day from the second week on, as all daily checks write them."""
-    labels = Labels(str(labels_of(days, log.with_name("labels.parquet"))))
+    labels = Labels(str(labels_of(log.with_name("labels.parquet"))))
     found = {}
     for place, day in enumerate(days):
         record, text = check_day(Day(day, str(log), TOP / paths.CHAMPION, VERSION, output), labels)
