@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 import numpy as np
-import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from ontime.backtest.fits import Fits, past_of
@@ -19,11 +18,11 @@ from ontime.backtest.policies import Answers, Policy, all_policies, interval_by_
 from ontime.backtest.tables import markdown
 from ontime.common import paths
 from ontime.common.errors import OntimeError
-from ontime.common.files import partitions, read_json, read_parquet, write_json
+from ontime.common.files import read_json, write_json
 from ontime.common.layout import Layout
 from ontime.common.params import load_section
 from ontime.cores import limit_threads
-from ontime.data_processing.split import Split, left_out, moment
+from ontime.data_processing.split import Split, feature_rows, moment
 from ontime.model_evaluation.metrics import DIGITS, Decision, cost_per_1000
 from ontime.model_training.recipe import champion_recipe
 
@@ -70,9 +69,7 @@ def command(
     limit_threads()
     decision, split = load_section("decision", Decision), load_section("split", Split)
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
-    frames = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in partitions(paths.FEATURES)]
-    rows = pd.concat(frames, ignore_index=True)
-    past = past_of(rows[~left_out(rows, layout, split)], layout)
+    past = past_of(feature_rows(layout, split), layout)
     fits = Fits(
         past,
         champion_recipe(),

@@ -82,9 +82,7 @@ def command() -> None:
     """Write training, validation and test rows and the vocabulary."""
     settings = load_section("split", Split)
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
-    frames = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in partitions(paths.FEATURES)]
-    rows = pd.concat(frames, ignore_index=True)
-    rows = rows[~left_out(rows, layout, settings)].reset_index(drop=True)
+    rows = feature_rows(layout, settings)
     part = assign_parts(rows, layout, settings)
     selected = {name: rows[(part == name) & rows[TARGET].notna()] for name in PARTS}
     for name, frame in selected.items():
@@ -95,6 +93,13 @@ def command() -> None:
     for name, frame in selected.items():
         write_parquet(frame, paths.split_rows(name))
     write_json(paths.VOCABULARY, vocabulary_of(selected["train"], rows, layout, settings.min_category_rows))
+
+
+def feature_rows(layout: Layout, split: Split) -> pd.DataFrame:
+    """The rows of all partitions of `data/processed/features/`, but those that the split leaves out."""
+    frames = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in partitions(paths.FEATURES)]
+    rows = pd.concat(frames, ignore_index=True)
+    return rows[~left_out(rows, layout, split)].reset_index(drop=True)
 
 
 def left_out(rows: pd.DataFrame, layout: Layout, split: Split) -> npt.NDArray[np.bool_]:

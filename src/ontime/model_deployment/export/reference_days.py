@@ -7,10 +7,8 @@ a blizzard, the labelled rows alone are so unlike the others that no later fault
 import numpy as np
 import pandas as pd
 
-from ontime.common import paths
-from ontime.common.files import partitions, read_parquet
 from ontime.common.layout import Layout
-from ontime.data_processing.split import Split, assign_parts, left_out
+from ontime.data_processing.split import Split, assign_parts, feature_rows
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.profile import Bins, quantile_edges
 from ontime.model_deployment.export.reference import Reference, make_reference
@@ -35,9 +33,7 @@ def reference_of(
     """
     if layout.time is None:
         return None
-    frames = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in partitions(paths.FEATURES)]
-    rows = pd.concat(frames, ignore_index=True)
-    rows = rows[~left_out(rows, layout, split)]
+    rows = feature_rows(layout, split)
     part = assign_parts(rows, layout, split)
     rows = rows[np.isin(part, PARTS) & rows[layout.time].notna()]
     asked = rows[layout.time] - pd.Timedelta(minutes=asked_minutes_before)
