@@ -1,14 +1,14 @@
 """The files `OUTPUT/day/DAY.json`: what the checks of a day found, and what follows from it."""
 
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ontime.common.errors import OntimeError, one_line
 from ontime.common.files import write_json
+from ontime.data_processing.split import Day
 from ontime.monitoring.days import Finding
 
 FOLDER = "day"
@@ -18,14 +18,6 @@ QUARANTINING = ("inputs", "replay", "skew")
 LABELS = "labels"
 
 
-def _is_day(text: str) -> str:
-    if len(text) != len("2013-07-01"):
-        raise ValueError("expected a day as in 2013-07-01")
-    date.fromisoformat(text)
-    return text
-
-
-DayText = Annotated[str, AfterValidator(_is_day)]
 CheckName = Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]
 Reason = Literal["schedule", "labels"]
 """Why a challenger is to be trained."""
@@ -46,7 +38,7 @@ class Found(_Record):
 class DayRecord(_Record):
     """One day: the alarms of the checks that ran, why others did not, and what follows."""
 
-    day: DayText
+    day: Day
     checks: dict[CheckName, list[Found]]
     skipped: dict[CheckName, str]
     quarantined: bool
