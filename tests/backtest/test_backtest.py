@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from ontime.backtest.backtest import command, summary
 from ontime.backtest.fits import AUC_DAYS, Fits, past_of
-from ontime.backtest.policies import Policy, all_policies, interval_by_days, losses, replay
+from ontime.backtest.policies import Policy, all_policies, interval_by_days, replay
 from ontime.backtest.tables import markdown
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET, Layout
-from ontime.model_evaluation.metrics import Decision
+from ontime.model_evaluation.metrics import Decision, row_log_losses
 from ontime.model_training.logistic_regression import LogisticRegressionParameters
 from ontime.model_training.recipe import Recipe
 
@@ -67,7 +67,7 @@ def turned() -> Fits:
 def loss(fits: Fits, policy: Policy) -> float:
     """Mean log loss of what a policy says from the start on."""
     shown = fits.past.between(START, END)
-    return float(losses(fits.past.labels[shown], replay(policy, fits, START, END).probability).mean())
+    return float(row_log_losses(fits.past.labels[shown], replay(policy, fits, START, END).probability).mean())
 
 
 def test_a_fit_knows_no_label_that_was_unknown_on_its_day(steady: Fits) -> None:
@@ -158,7 +158,9 @@ def test_days_from_the_end_of_the_deciding_ones_on_decide_nothing(turned: Fits) 
     assert Policy(found["best"]["policy"], found["best"]["every_days"], found["best"]["refit"]).title == best
     shown = turned.past.between(TURN, END)
     said = turned.at(START).measured[shown]
-    assert shows["rows"][0]["log_loss"] == pytest.approx(losses(turned.past.labels[shown], said).mean(), abs=1e-6)
+    assert shows["rows"][0]["log_loss"] == pytest.approx(
+        row_log_losses(turned.past.labels[shown], said).mean(), abs=1e-6
+    )
     assert best in markdown(found).splitlines()[-1]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from ontime.backtest.fits import Fits, past_of
-from ontime.backtest.policies import Answers, Policy, all_policies, interval_by_days, losses, replay
+from ontime.backtest.policies import Answers, Policy, all_policies, interval_by_days, replay
 from ontime.backtest.tables import markdown
 from ontime.common import paths
 from ontime.common.errors import OntimeError
@@ -23,7 +23,7 @@ from ontime.common.layout import Layout
 from ontime.common.params import load_section
 from ontime.cores import limit_threads
 from ontime.data_processing.split import Split, feature_rows, moment
-from ontime.model_evaluation.metrics import DIGITS, Decision, cost_per_1000
+from ontime.model_evaluation.metrics import DIGITS, Decision, cost_per_1000, row_log_losses
 from ontime.model_training.recipe import champion_recipe
 
 VALIDATION_DAYS = 31
@@ -120,10 +120,10 @@ def _figures(
     served = past.day >= np.datetime64(start)
     part = past.between(first, end)[served]
     labels, day = past.labels[served][part], past.day[served][part]
-    never = losses(labels, answers[0].probability[part])
+    never = row_log_losses(labels, answers[0].probability[part])
     rows = []
     for policy, said in zip(policies, answers, strict=True):
-        loss = losses(labels, said.probability[part])
+        loss = row_log_losses(labels, said.probability[part])
         difference = loss - never
         figures = {
             "roc_auc": float(roc_auc_score(labels, said.probability[part])),

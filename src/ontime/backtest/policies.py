@@ -10,7 +10,8 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from ontime.backtest.fits import AUC_DAYS, Fits, Fitted
-from ontime.common.arrays import Labels, Probability
+from ontime.common.arrays import Probability
+from ontime.model_evaluation.metrics import row_log_losses
 
 PolicyName = Literal["never", "schedule", "label_alarm", "challenger", "significant_challenger"]
 DEVIATIONS = 3
@@ -107,17 +108,10 @@ def _promoted(policy: Policy, fits: Fits, champion: Fitted, challenger: Fitted) 
         return True
     rows = fits.validation_of(challenger.day)
     labels = fits.past.labels[rows]
-    difference = losses(labels, challenger.measured[rows]) - losses(labels, champion.measured[rows])
+    difference = row_log_losses(labels, challenger.measured[rows]) - row_log_losses(labels, champion.measured[rows])
     if policy.name == "challenger":
         return bool(difference.mean() < 0)
     return interval_by_days(fits.past.day[rows], difference)[1] < 0
-
-
-def losses(labels: Labels, probability: Probability) -> Probability:
-    """Log loss of each row (rows,)."""
-    smallest = np.finfo(np.float64).eps
-    said = np.where(labels == 1, probability, 1 - probability)
-    return np.asarray(-np.log(np.clip(said, smallest, 1 - smallest)), dtype=np.float64)
 
 
 def interval_by_days(day: npt.NDArray[np.datetime64], values: Probability, seed: int = 0) -> tuple[float, float]:

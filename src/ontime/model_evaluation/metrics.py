@@ -69,6 +69,13 @@ def cost_per_1000(labels: Labels, alarm: npt.NDArray[np.bool_], decision: Decisi
     return 1000 * (false_alarms * decision.false_alarm_cost + missed * decision.missed_event_cost) / len(labels)
 
 
+def row_log_losses(labels: Labels, probability: Probability) -> Probability:
+    """Log loss of each row (rows,), as scikit-learn counts it: probabilities of 0 and 1 are kept a little away."""
+    smallest = np.finfo(np.float64).eps
+    said = np.where(labels == 1, probability, 1 - probability)
+    return np.asarray(-np.log(np.clip(said, smallest, 1 - smallest)), dtype=np.float64)
+
+
 def expected_calibration_error(labels: Labels, probability: Probability) -> float:
     """Mean distance between probability and share of events over equally filled bins, weighted by their rows.
 

@@ -22,7 +22,7 @@ from ontime.common.arrays import Labels, Probability
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET
 from ontime.common.params import Count, Fraction, Section
-from ontime.model_evaluation.metrics import SLICE_ROWS, Decision
+from ontime.model_evaluation.metrics import SLICE_ROWS, Decision, row_log_losses
 
 Times = npt.NDArray[np.int64]
 Score = Callable[[Times], float]
@@ -211,8 +211,7 @@ def _score(name: str, labels: Labels, probability: Probability, threshold: float
 
 
 def _log_loss(labels: Labels, probability: Probability) -> Score:
-    smallest = np.finfo(np.float64).eps
-    return _mean(-np.log(np.clip(np.where(labels == 1, probability, 1 - probability), smallest, 1 - smallest)))
+    return _mean(row_log_losses(labels, probability))
 
 
 def _mean(cost: Probability) -> Score:
