@@ -1,4 +1,4 @@
-"""What the daily checks share: options, the exit status of an alarm, numbers as they are kept."""
+"""What the daily checks share: options and the exit status of an alarm."""
 
 import functools
 from collections.abc import Callable
@@ -67,8 +67,3 @@ def say(checked: Checked) -> None:
     click.echo(checked.summary)
     if checked.findings:
         click.get_current_context().exit(ALARM)
-
-
-def kept(number: float) -> float:
-    """A number with six digits, so that it is the same on every processor."""
-    return float(f"{number:.6g}")

@@ -19,9 +19,10 @@ from ontime.common.params import load_section
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.profile import Counts
 from ontime.model_deployment.export.reference import REFERENCE, Reference, read_reference
+from ontime.model_deployment.export.rounding import rounded
 from ontime.model_deployment.inference.manifest import VOCABULARY
 from ontime.model_evaluation.metrics import Evaluate
-from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
+from ontime.monitoring.days import Checked, Day, Finding, day_options, say
 from ontime.monitoring.log_files import FEATURE, LogTable, files_by_day
 from ontime.monitoring.logged_rows import logged_matrix
 from ontime.monitoring.segments import Segments
@@ -153,18 +154,20 @@ def day_content(
     for place in shifts.alarms:
         worst.setdefault(causes[place][0], place)
     found, limit = np.concatenate([shifts.found, shifts.gap]), np.concatenate([shifts.limit, shifts.gap_limit])
-    inputs = {name: {"shift": kept(found[place]), "limit": kept(limit[place])} for place, name in enumerate(names)}
+    inputs = {
+        name: {"shift": rounded(found[place]), "limit": rounded(limit[place])} for place, name in enumerate(names)
+    }
     missing, unknown = np.split(bins.gap_shares(counted.counts), [len(bins.features)])
     for name, one in zip(bins.features, missing, strict=True):
-        inputs[name]["missing"] = kept(one)
+        inputs[name]["missing"] = rounded(one)
     for name, one in zip(bins.categories, unknown, strict=True):
-        inputs[name]["unknown"] = kept(one)
+        inputs[name]["unknown"] = rounded(one)
     return {
         "day": day,
         "rows": int(counted.counts[: bins.sizes[0]].sum()),
         **{name: getattr(counted, name) for name in KEPT},
         "alarms": [
-            {"cause": cause, "by": causes[place][1], "found": kept(found[place]), "limit": kept(limit[place])}
+            {"cause": cause, "by": causes[place][1], "found": rounded(found[place]), "limit": rounded(limit[place])}
             for cause, place in worst.items()
         ],
         "compared_with": shifts.compared_with,

@@ -16,7 +16,7 @@ from ontime.common.layout import KNOWN_AT, TARGET
 from ontime.datasets.keys import key_text
 from ontime.model_deployment.export.label_series import GroupRate
 from ontime.model_deployment.export.label_sums import Sums, sums_from_json, sums_of
-from ontime.monitoring.days import kept
+from ontime.model_deployment.export.rounding import rounded
 from ontime.monitoring.label_join import CONTRADICTED, LATE, read_used, used_labels, watermark, write_used
 from ontime.monitoring.label_table import KEY
 from ontime.monitoring.log_files import FEATURE, LogFile, LogTable
@@ -123,7 +123,7 @@ def _content(
             "late": int(rows[LATE].sum()),
             "missing": int((rows[TARGET].isna() & ~rows[LATE]).sum()),
             "contradicted": int(rows[CONTRADICTED].sum()),
-            "lag_seconds": kept(lag.mean()) if len(lag) else None,
+            "lag_seconds": rounded(lag.mean()) if len(lag) else None,
         },
         "warnings": _warnings(labelled, label, probability, rules.group_rate),
         "sums": sums.as_json(),
@@ -138,8 +138,8 @@ def _warnings(rows: pd.DataFrame, label: Any, probability: Any, group_rate: Grou
         "right": int((warned & (label == 1)).sum()),
         "false": int((warned & (label == 0)).sum()),
         "missed": int((~warned & (label == 1)).sum()),
-        "expected_false": kept((1 - probability)[warned].sum()),
-        "expected_missed": kept(probability[~warned].sum()),
+        "expected_false": rounded((1 - probability)[warned].sum()),
+        "expected_missed": rounded(probability[~warned].sum()),
         "group_false": None,
         "group_missed": None,
     }

@@ -17,9 +17,10 @@ from ontime.common.params import load_section
 from ontime.model_deployment.export.label_series import SERIES_DAYS, LabelReference
 from ontime.model_deployment.export.label_sums import ALL, added, quality, shifts, stacked
 from ontime.model_deployment.export.reference import REFERENCE, WINDOW_DAYS, read_reference
+from ontime.model_deployment.export.rounding import rounded
 from ontime.model_evaluation.metrics import Decision, Evaluate
 from ontime.monitoring.day_files import read_days
-from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
+from ontime.monitoring.days import Checked, Day, Finding, day_options, say
 from ontime.monitoring.label_days import FOLDER, LabelledDay, Rules, refreshed
 from ontime.monitoring.label_report import metrics_of, summary
 from ontime.monitoring.label_source import read_labels
@@ -123,7 +124,7 @@ def _content(where: Day, days: list[LabelledDay], reference: LabelReference, dec
         "warnings": {name: days[-1].warnings[name] for name in ("right", "false", "missed")},
         "window": {"days": [day.day for day in labelled], "rows": window.rows},
         "quality": {
-            metric: {kind: kept(value) for kind, value in values.items() if value == value}
+            metric: {kind: rounded(value) for kind, value in values.items() if value == value}
             for metric, values in found.items()
         },
         "cost_per_1000": costs,
@@ -131,9 +132,9 @@ def _content(where: Day, days: list[LabelledDay], reference: LabelReference, dec
         "segments": {
             name: {
                 "rows": int(rows),
-                "share_of_events": kept(events / rows),
-                "mean_probability": kept(probability / rows),
-                "log_loss": kept(loss / rows),
+                "share_of_events": rounded(events / rows),
+                "mean_probability": rounded(probability / rows),
+                "log_loss": rounded(loss / rows),
             }
             for name, (rows, events, probability, loss, _) in sorted(window.segments.items())
             if name != ALL
@@ -159,8 +160,8 @@ def _series(days: list[LabelledDay], reference: LabelReference) -> list[dict[str
                 {
                     "series": name,
                     "segment": segment,
-                    "value": kept(value),
-                    "shift": kept(value - usual.usual) if usual else kept(value),
+                    "value": rounded(value),
+                    "shift": rounded(value - usual.usual) if usual else rounded(value),
                     "limit": float(usual.limit) if usual else None,
                 }
             )
@@ -175,14 +176,14 @@ def _costs(days: list[LabelledDay], rows: int, events: float, decision: Decision
         if not rows or any(None in one for one in counts):
             return None
         false_alarms, missed_events = (sum(one) for one in zip(*counts, strict=True))
-        return kept(
+        return rounded(
             1000 * (false_alarms * decision.false_alarm_cost + missed_events * decision.missed_event_cost) / rows
         )
 
     policies = {
         "model": cost("false", "missed"),
         "expected": cost("expected_false", "expected_missed"),
-        "never_warn": kept(1000 * events * decision.missed_event_cost / rows) if rows else None,
+        "never_warn": rounded(1000 * events * decision.missed_event_cost / rows) if rows else None,
         "group_rate": cost("group_false", "group_missed"),
     }
     return {name: value for name, value in policies.items() if value is not None}

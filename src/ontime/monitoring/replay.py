@@ -18,9 +18,10 @@ import pandas as pd
 from ontime.common.errors import OntimeError
 from ontime.common.files import sha256, write_json, write_text
 from ontime.common.params import load_section
+from ontime.model_deployment.export.rounding import rounded
 from ontime.model_deployment.inference.champion import Champion, Probability, load_champion
 from ontime.model_deployment.inference.manifest import MANIFEST
-from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
+from ontime.monitoring.days import Checked, Day, Finding, day_options, say
 from ontime.monitoring.log_files import FEATURE, LogTable, files_of_day
 from ontime.monitoring.logged_rows import PLACE, logged_matrix, rows_named, sampled_rows
 from ontime.monitoring.settings import Monitor
@@ -148,8 +149,8 @@ def examples_of(rows: pd.DataFrame, probability: Probability, champion: Champion
     return [
         {
             **{name: row[name] for name in PLACE},
-            "logged": {"probability": kept(row["probability"]), "decision": bool(row["decision"])},
-            "replayed": {"probability": kept(float(value)), "decision": bool(event)},
+            "logged": {"probability": rounded(row["probability"]), "decision": bool(row["decision"])},
+            "replayed": {"probability": rounded(float(value)), "decision": bool(event)},
         }
         for row, value, event in zip(first, probability, decision, strict=False)
     ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from ontime.common.arrays import Matrix
 from ontime.encoder import Encoder
-from ontime.monitoring.days import kept
+from ontime.model_deployment.export.rounding import rounded
 from ontime.monitoring.logged_rows import missing_values
 
 OTHERS = ("(unknown)", "(missing)")
@@ -50,9 +50,9 @@ class Segments:
                 most = int(np.argmax(shares - everywhere))
                 found[f"{name}={(*OTHERS, *self.encoder.categories[name])[code]}"] = {
                     "rows": int(rows[code]),
-                    "share": kept(rows[code] / rows.sum()),
-                    "missing": kept(shares.mean()),
-                    "most_missing": {"input": self.encoder.features[most], "missing": kept(shares[most])}
+                    "share": rounded(rows[code] / rows.sum()),
+                    "missing": rounded(shares.mean()),
+                    "most_missing": {"input": self.encoder.features[most], "missing": rounded(shares[most])}
                     if shares[most] > everywhere[most]
                     else None,
                 }

@@ -20,9 +20,10 @@ from ontime.common.files import partitions, read_json, read_parquet, sha256, wri
 from ontime.common.params import load_section
 from ontime.datasets.keys import key_text
 from ontime.encoder import Encoder
+from ontime.model_deployment.export.rounding import rounded
 from ontime.model_deployment.inference.champion import read_encoder
 from ontime.model_deployment.inference.manifest import MANIFEST, read_manifest
-from ontime.monitoring.days import Checked, Day, Finding, day_options, kept, say
+from ontime.monitoring.days import Checked, Day, Finding, day_options, say
 from ontime.monitoring.log_files import LogTable, files_of_day
 from ontime.monitoring.logged_rows import logged_matrix, missing_values, sampled_rows
 from ontime.monitoring.settings import Monitor
@@ -76,7 +77,7 @@ def check(where: Day, features: Path = paths.FEATURES, layout: Path = paths.FEAT
     found = [compare(sample, known, encoder) for sample, _ in samples.values() if len(sample)]
     compared, differing = (sum(getattr(one, name) for one in found) for name in ("compared", "differing"))
     shares = {
-        name: kept(count / total) if total else 0.0
+        name: rounded(count / total) if total else 0.0
         for name, count, total in zip(encoder.features, differing.tolist(), compared.tolist(), strict=True)
     }
     beyond = sorted((name for name in shares if shares[name] > settings.skew_share), key=lambda name: -shares[name])

@@ -7,6 +7,7 @@ from ontime.common.files import read_parquet
 from ontime.common.layout import TARGET
 from ontime.datasets.keys import key_text
 from ontime.model_deployment.export.label_series import GroupRate, LabelReference, limits_of, sums_by_day
+from ontime.model_deployment.export.rounding import rounded
 from ontime.model_evaluation.group_rate import past_rate
 from ontime.model_evaluation.metrics import Decision, best_threshold
 
@@ -34,8 +35,6 @@ def group_rate(group: list[str], decision: Decision) -> GroupRate:
     threshold = best_threshold(labels, past_rate(train, validation, group), decision)
     known = train[group].drop_duplicates().dropna() if group else train[[]].iloc[:0]
     names = key_text(known, group).tolist() if group else []
-    rates = {str(name): float(f"{rate:.6g}") for name, rate in zip(names, past_rate(train, known, group), strict=True)}
+    rates = {str(name): rounded(rate) for name, rate in zip(names, past_rate(train, known, group), strict=True)}
     base = float(train[TARGET].mean())
-    return GroupRate(
-        columns=group, threshold=float(f"{threshold:.6g}"), base=float(f"{base:.6g}"), rates=dict(sorted(rates.items()))
-    )
+    return GroupRate(columns=group, threshold=rounded(threshold), base=rounded(base), rates=dict(sorted(rates.items())))

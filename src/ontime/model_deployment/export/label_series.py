@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ontime.common.layout import TARGET
 from ontime.model_deployment.export.label_sums import ALL, Floats, Series, Sums, shifts, stacked, sums_of
+from ontime.model_deployment.export.rounding import rounded
 
 SERIES_DAYS = 7
 """Days with labels that one value of a series is made of."""
 EPISODE_DAYS = 30
 """All series together raise at most one alarm in so many sound days, those within `SERIES_DAYS` days being one."""
 RESAMPLES, SEED = 200, 0
-DIGITS = 6
 
 
 class Usual(BaseModel):
@@ -110,9 +110,9 @@ def limits_of(days: Sequence[Sums]) -> LabelReference:
             Usual(
                 series=series[place][0],
                 segment=series[place][1],
-                usual=_kept(usual[place]),
-                deviation=_kept(deviation[place]),
-                limit=_kept(times * deviation[place]),
+                usual=rounded(usual[place]),
+                deviation=rounded(deviation[place]),
+                limit=rounded(times * deviation[place]),
             )
             for place, times in zip(often, limit, strict=True)
         ],
@@ -170,7 +170,3 @@ def episodes(alarm: npt.NDArray[np.bool_]) -> int:
         if day > until:
             count, until = count + 1, int(day) + SERIES_DAYS - 1
     return count
-
-
-def _kept(number: Any) -> float:
-    return float(f"{float(number):.{DIGITS}g}")

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.export.label_series import LabelReference
 from ontime.model_deployment.export.profile import Bins, Counts
+from ontime.model_deployment.export.rounding import rounded
 
 REFERENCE = "reference.json"
 WINDOW_DAYS = 28
 """Days before a day that it is compared with: four whole weeks."""
-DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Reference:
         """The content of `reference.json`, a line for each day."""
         head = {
             "compared_days": self.compared_days,
-            "largest_shift": [float(f"{value:.{DIGITS}g}") for value in self.largest_shift],
-            "largest_gap": [float(f"{value:.{DIGITS}g}") for value in self.largest_gap],
+            "largest_shift": [rounded(value) for value in self.largest_shift],
+            "largest_gap": [rounded(value) for value in self.largest_gap],
             "numbers": self.bins.numbers,
             "categories": self.bins.categories,
             "probability": self.bins.probability,
