@@ -64,17 +64,12 @@ def check(where: Day, labels: pd.DataFrame) -> Checked:
         reference.group_rate,
     )
     days = _last_days(where, labels, rules)
-    content = _content(where, days, reference, decision)
-    path = where.output / "labels" / f"{where.day}.json"
-    write_json(path, content)
+    labelled = [day for day in days if day.sums.rows]
+    series = _series(labelled, reference)
+    findings = _findings(where.day, labelled, series)
+    content = _content(where, days[-1], labelled, series, findings, decision)
+    write_json(where.output / "labels" / f"{where.day}.json", content)
     write_text(where.output / "labels.prom", metrics_of(content))
-    beyond = {(one["series"], one["segment"]): one for one in content["series"] if one["limit"] is not None}
-    findings = [
-        Finding(segment or series, one["shift"], one["limit"])
-        for (series, segment), one in beyond.items()
-        if (segment or series) in content["alarms"]
-    ]
-    findings.sort(key=lambda finding: -abs(finding.found) / finding.limit)
     return Checked("labels", findings, summary(content))
 
 
@@ -105,23 +100,37 @@ def _last_days(where: Day, labels: pd.DataFrame, rules: Rules) -> list[LabelledD
     return chosen[::-1]
 
 
-def _content(where: Day, days: list[LabelledDay], reference: LabelReference, decision: Decision) -> dict[str, Any]:
-    """What is kept of the check."""
-    labelled = [day for day in days if day.sums.rows]
+def _findings(day: str, labelled: list[LabelledDay], series: list[dict[str, Any]]) -> list[Finding]:
+    """The series beyond their limits, the farthest first; none before there are `SERIES_DAYS` days with labels."""
+    if len(labelled) < SERIES_DAYS or labelled[-1].day != day:
+        return []
+    found = [
+        Finding(one["segment"] or one["series"], one["shift"], one["limit"])
+        for one in series
+        if one["limit"] is not None and abs(one["shift"]) > one["limit"]
+    ]
+    return sorted(found, key=lambda finding: -abs(finding.found) / finding.limit)
+
+
+def _content(
+    where: Day,
+    last: LabelledDay,
+    labelled: list[LabelledDay],
+    series: list[dict[str, Any]],
+    findings: list[Finding],
+    decision: Decision,
+) -> dict[str, Any]:
+    """What is kept of the check; `last` is the day itself, which may have no labels."""
     window = added([day.sums for day in labelled])
-    series = _series(labelled, reference)
-    enough = len(labelled) == SERIES_DAYS and labelled[-1].day == where.day
-    beyond = [one for one in series if enough and one["limit"] is not None and abs(one["shift"]) > one["limit"]]
-    beyond.sort(key=lambda one: -abs(one["shift"]) / one["limit"])
     found = quality(window) if window.rows else {}
     costs = _costs(labelled, window.rows, float(window.segments[ALL][1]), decision)
     if window.rows:
         found["cost_per_1000"] = {"truth": costs["model"], "expected": costs.pop("expected")}
     return {
         "day": where.day,
-        "alarms": [one["segment"] or one["series"] for one in beyond],
-        "counts": days[-1].counts,
-        "warnings": {name: days[-1].warnings[name] for name in ("right", "false", "missed")},
+        "alarms": [finding.cause for finding in findings],
+        "counts": last.counts,
+        "warnings": {name: last.warnings[name] for name in ("right", "false", "missed")},
         "window": {"days": [day.day for day in labelled], "rows": window.rows},
         "quality": {
             metric: {kind: rounded(value) for kind, value in values.items() if value == value}
