@@ -21,7 +21,7 @@ from ontime.datasets.source import Data
 from ontime.encoder import Encoder
 from ontime.model_deployment.inference.manifest import VOCABULARY
 from ontime.model_deployment.inference.signing import make_key, sign
-from ontime.monitoring.checks import Labels
+from ontime.monitoring.checks import LabelSource
 from ontime.monitoring.day import check_day
 from ontime.monitoring.days import Day
 from ontime.monitoring.label_table import label_table
@@ -113,7 +113,7 @@ def labels_of(path: Path) -> Path:
 
 def texts_by_day(days: Mapping[str, pd.DataFrame], log: Path, output: Path) -> dict[str, str]:
     """The metrics of each day from the second week on, as all daily checks write them."""
-    labels = Labels(str(labels_of(log.with_name("labels.parquet"))))
+    labels = LabelSource(str(labels_of(log.with_name("labels.parquet"))))
     found = {}
     for place, day in enumerate(days):
         record, text = check_day(Day(day, str(log), TOP / paths.CHAMPION, VERSION, output), labels)

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ontime.common.errors import OntimeError
-from ontime.monitoring.checks import Labels
+from ontime.monitoring.checks import LabelSource
 from ontime.monitoring.day import check_day
 from ontime.monitoring.days import Day
 from ontime.monitoring.prometheus import push
@@ -32,7 +32,7 @@ def test_a_gateway_shows_the_last_day_alone(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(watched_model(tmp_path, LIVE_DAYS, [LIVE_DAYS[3]]))
     with pushgateway() as url:
         for day in LIVE_DAYS[3:]:
-            _, text = check_day(Day(day, "log", Path("model"), "1.1.0", Path("monitoring")), Labels())
+            _, text = check_day(Day(day, "log", Path("model"), "1.1.0", Path("monitoring")), LabelSource())
             push(url, text)
             with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310 - loopback
                 shown = samples(answer.read().decode())

@@ -15,7 +15,7 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from ontime.data_processing.split import Split
-from ontime.monitoring.checks import CHECKS, Labels
+from ontime.monitoring.checks import CHECKS, LabelSource
 from ontime.monitoring.day_files import DayRecord
 from ontime.monitoring.days import ALARM, Checked, Day, Finding
 from ontime.monitoring.monitor import command
@@ -82,7 +82,7 @@ def test_the_pictures_of_the_report_show_something(checkout: Path) -> None:
 def test_all_metrics_are_one_text_that_prometheus_reads(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monitor("day", FAULTY, *OPTIONS)
 
-    def other(where: Day, _: Labels) -> Checked:
+    def other(where: Day, _: LabelSource) -> Checked:
         text = (where.output / "inputs.prom").read_text()
         (where.output / "other.prom").write_text(
             text.replace('check="inputs"', 'check="other"').partition("# HELP ontime_monitor_rows")[0]
@@ -109,7 +109,7 @@ def test_a_check_that_cannot_run_is_told_with_its_reason_and_the_others_run(
     assert "no check could run: inputs: model/reference.json: not found" in text
     assert not (checkout / "monitoring").exists()
 
-    def replay(where: Day, _: Labels) -> Checked:
+    def replay(where: Day, _: LabelSource) -> Checked:
         (where.output / "replay.prom").parent.mkdir(exist_ok=True)
         (where.output / "replay.prom").write_text("")
         return Checked("replay", [Finding("replay", 3, 0)], "## Replay")

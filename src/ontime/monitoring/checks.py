@@ -10,13 +10,13 @@ from ontime.monitoring.label_source import read_labels
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelSource:
     """Where a day's labels are: a file's address, or a database's with a query; nowhere by default."""
 
     address: str | None = None
     query: str | None = None
 
-    def source(self) -> tuple[str, str | None]:
+    def given(self) -> tuple[str, str | None]:
         """The address and the query.
 
         Raises:
@@ -27,10 +27,10 @@ class Labels:
         return self.address, self.query
 
 
-CHECKS: dict[str, Callable[[Day, Labels], Checked]] = {
+CHECKS: dict[str, Callable[[Day, LabelSource], Checked]] = {
     "inputs": lambda where, _: inputs.check(where),
     "replay": lambda where, _: replay.check(where),
     "skew": lambda where, _: skew.check(where),
-    "labels": lambda where, given: labels.check(where, read_labels(*given.source())),
+    "labels": lambda where, source: labels.check(where, read_labels(*source.given())),
 }
 """A check that cannot run raises OntimeError with the reason."""

@@ -13,7 +13,7 @@ from ontime.common.errors import OntimeError, one_line
 from ontime.common.files import write_text
 from ontime.common.params import load_section
 from ontime.model_deployment.export.reference import REFERENCE, read_reference
-from ontime.monitoring.checks import CHECKS, Labels
+from ontime.monitoring.checks import CHECKS, LabelSource
 from ontime.monitoring.day_files import DayRecord, Found, found_of, read_days, write_day
 from ontime.monitoring.day_report import write_report
 from ontime.monitoring.days import ALARM, Checked, Day, day_options
@@ -30,7 +30,7 @@ from ontime.monitoring.text_file import gauge
 @day_options
 def command(day: Day, address: str | None, query: str | None, pushgateway: str | None) -> None:
     """Run every check of DAY that can run, as in 2013-07-01; exit status 3 if one raised an alarm."""
-    record, metrics = check_day(day, Labels(address, query))
+    record, metrics = check_day(day, LabelSource(address, query))
     click.echo((day.output / "report.md").read_text(encoding="utf-8"), nl=False)
     if pushgateway:
         push(pushgateway, metrics)
@@ -38,7 +38,7 @@ def command(day: Day, address: str | None, query: str | None, pushgateway: str |
         click.get_current_context().exit(ALARM)
 
 
-def check_day(where: Day, labels: Labels) -> tuple[DayRecord, str]:
+def check_day(where: Day, labels: LabelSource) -> tuple[DayRecord, str]:
     """Run the checks, write what is kept of the day, and return that and all metrics.
 
     Raises:
@@ -76,7 +76,7 @@ def check_day(where: Day, labels: Labels) -> tuple[DayRecord, str]:
     return record, metrics
 
 
-def run_checks(where: Day, labels: Labels) -> tuple[dict[str, Checked], dict[str, str]]:
+def run_checks(where: Day, labels: LabelSource) -> tuple[dict[str, Checked], dict[str, str]]:
     """What each check found that could run, and why the others could not."""
     checked: dict[str, Checked] = {}
     skipped: dict[str, str] = {}

@@ -22,7 +22,6 @@ from ontime.monitoring.label_table import KEY
 from ontime.monitoring.log_files import FEATURE, LogFile, LogTable
 
 FOLDER = Path("labels", "days")
-Labels = pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class LabelledDay:
     sums: Sums
 
 
-def refreshed(output: Path, day: str, file: LogFile | None, labels: Labels, rules: Rules) -> LabelledDay | None:
+def refreshed(output: Path, day: str, file: LogFile | None, labels: pd.DataFrame, rules: Rules) -> LabelledDay | None:
     """What is known of a day by now, written if it is not what an earlier run wrote.
 
     Args:
