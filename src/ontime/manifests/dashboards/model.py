@@ -14,6 +14,11 @@ def quality(metric: str) -> tuple[Query, ...]:
     return (Query(f'max by (kind) (ontime_monitor_quality{{metric="{metric}"}})', "{{kind}}"),)
 
 
+def by_input(metric: str) -> Query:
+    """A metric of the eight inputs that have most of it."""
+    return Query(highest(f"max by (input) ({metric})", "input"), "{{input}}")
+
+
 ROWS = (
     Row(
         "The daily check",
@@ -118,7 +123,7 @@ ROWS = (
                 "Missing values (share of the rows)",
                 "The eight inputs that are missing most often.",
                 "percentunit",
-                (Query(highest("max by (input) (ontime_monitor_input_missing_share)", "input"), "{{input}}"),),
+                (by_input("ontime_monitor_input_missing_share"),),
                 "OntimeFeatureMissing",
                 width=8,
                 draw="steps",
@@ -128,7 +133,7 @@ ROWS = (
                 "Unknown categories (share of the rows)",
                 "Values that were in no training row, or in too few.",
                 "percentunit",
-                (Query(highest("max by (input) (ontime_monitor_input_unknown_share)", "input"), "{{input}}"),),
+                (by_input("ontime_monitor_input_unknown_share"),),
                 "OntimeInputsMoved",
                 width=8,
                 draw="steps",
@@ -156,7 +161,7 @@ ROWS = (
                 "Inputs that differ from the graph's (share of the compared rows)",
                 "Logged inputs beside those that the graph computes for the same keys; the eight that differ most.",
                 "percentunit",
-                (Query(highest("max by (input) (ontime_monitor_skew_differing_share)", "input"), "{{input}}"),),
+                (by_input("ontime_monitor_skew_differing_share"),),
                 "OntimeSkew",
                 draw="steps",
                 least=0,
