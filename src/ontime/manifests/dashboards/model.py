@@ -56,7 +56,7 @@ ROWS = (
             ),
             Panel(
                 "Open incidents (incidents)",
-                "One for each cause of an alarm, until a day without it.",
+                "One for each cause of an alarm, until it was absent for so many days as monitor.sound_days says.",
                 "short",
                 (Query("max(ontime_monitor_incidents_open)", "incidents"),),
                 "OntimeInputsMoved",
