@@ -15,6 +15,9 @@ from ontime.common.files import replacing
 from ontime.manifests.schemas import GO_TOOLCHAIN, Definitions, download
 from ontime.manifests.tools import CACHE, find_go, last_line, one_at_a_time
 
+TOP_FOLDER = "."
+"""The folder of a module's program that has the module's name."""
+
 
 def find_program(module: Definitions, installed: bool = True, files: Mapping[str, str] | None = None) -> str:
     """Path of a program, which a module has in its folder; skips the test where it is not there and not built.
@@ -23,7 +26,7 @@ def find_program(module: Definitions, installed: bool = True, files: Mapping[str
         installed: the machine's own program will do.
         files: contents by path of what the module lacks and its build embeds.
     """
-    name = module.folder.rpartition("/")[2]
+    name = (module.module if module.folder == TOP_FOLDER else module.folder).rpartition("/")[2]
     found = shutil.which(name) if installed else None
     if found:
         return found
