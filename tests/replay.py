@@ -27,6 +27,7 @@ from ontime.monitoring.days import Day
 from ontime.monitoring.label_table import label_table
 from ontime.monitoring.log import compacted
 from tests.checkouts import TOP
+from tests.moved_lines import moved
 from tests.services import Running
 
 MONTHS = ("2013-11", "2013-12")
@@ -77,14 +78,6 @@ def ask(service: Running, body: bytes, request_id: str) -> list[float]:
     return found
 
 
-def moved_to_its_day(line: bytes) -> bytes:
-    """A line of the log with the day that its request id begins with, as if the request had come then."""
-    content = json.loads(line)
-    if content.get("event") == "prediction":
-        content["time"] = f"{content['request_id'][:10]}T{content['time'][11:]}"
-    return json.dumps(content).encode()
-
-
 def logged_predictions(service: Running) -> list[bytes]:
     """Lines of the predictions that a service has written, without the last one if it is not ended yet."""
     return [line for line in service.log.read_bytes().split(b"\n")[:-1] if b'"prediction"' in line]
@@ -94,7 +87,7 @@ def replay(service: Running, days: Mapping[str, pd.DataFrame], log: Path) -> Non
     """Ask a service for each day's flights in one request, and compact its log."""
     encoder = Encoder.from_vocabulary(read_json(TOP / paths.CHAMPION / VOCABULARY))
     for day, rows in days.items():
-        answered = ask(service, request_body(rows, encoder.features), f"{day}-0")
+        answered = ask(service, request_body(rows, encoder.features), f"{day}/1")
         assert len(answered) == len(rows)
     wanted = sum(map(len, days.values()))
     # the log is written by a thread of its own
@@ -102,7 +95,7 @@ def replay(service: Running, days: Mapping[str, pd.DataFrame], log: Path) -> Non
     while len(lines := logged_predictions(service)) < wanted:
         assert time.monotonic() < end, (len(lines), wanted)
         time.sleep(0.2)
-    assert compacted(map(moved_to_its_day, lines), str(log))["predictions"] == wanted
+    assert compacted(moved(lines), str(log))["predictions"] == wanted
 
 
 def labels_of(path: Path) -> Path:

@@ -1,11 +1,6 @@
-"""A day of a table asked of a service, and the service's log of it, moved to that day.
-
-The service stamps its lines with the time that it is, and a replayed day takes seconds; so `moved` gives the lines of
-the day's requests the day's date, and leaves out what others asked meanwhile. Nothing else of a line is touched.
-"""
+"""A day of a table asked of a service, and what its log says of that."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +12,6 @@ import requests
 CLIENTS = 4
 REQUESTS_PER_CONNECTION = 10
 TIMEOUT_SECONDS = 10
-REQUEST_ID = re.compile(rb'"request_id":"(\d{4}-\d\d-\d\d)/')
-STAMP = re.compile(rb'"time":"\d{4}-\d\d-\d\dT')
 
 
 @dataclass(frozen=True)
@@ -58,14 +51,6 @@ def _failures(url: str, asked: Iterable[tuple[str, dict[str, Any]]]) -> Iterator
             else:
                 if answer.status_code != requests.codes.ok or not 0 < answer.json()["predictions"][0] < 1:
                     yield f"{request_id}: {answer.status_code} {answer.text}"[:200]
-
-
-def moved(lines: Iterable[bytes], day: date) -> Iterator[bytes]:
-    """The log's lines of a day's requests, with the day's date in place of the one that they were written on."""
-    for line in lines:
-        found = REQUEST_ID.search(line)
-        if found is not None and found[1].decode() == str(day):
-            yield STAMP.sub(f'"time":"{day}T'.encode(), line, count=1)
 
 
 def keys_of(lines: Iterable[bytes]) -> list[str]:

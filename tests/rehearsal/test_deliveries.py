@@ -5,8 +5,9 @@ from datetime import date
 
 import pandas as pd
 
+from tests.moved_lines import moved
 from tests.rehearsal.deliveries import KEY, MOST_ROWS, TARGET, WEATHER, Town, frozen, records_of, served_day, weather
-from tests.rehearsal.replay import keys_of, moved
+from tests.rehearsal.replay import keys_of
 
 DAY = served_day(3)
 

@@ -21,9 +21,10 @@ import pandas as pd
 from ontime.common.files import read_json, replacing
 from tests.checkouts import environment, git
 from tests.forge import REPOSITORY, Hub
+from tests.moved_lines import moved
 from tests.rehearsal import deliveries
 from tests.rehearsal.deliveries import KEY, NAME, TARGET, Town, records_of, served_day
-from tests.rehearsal.replay import Answers, ask, keys_of, moved
+from tests.rehearsal.replay import Answers, ask, keys_of
 from tests.rehearsal.story import Story
 from tests.servers import http_server
 
