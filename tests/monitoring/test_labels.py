@@ -123,7 +123,7 @@ def test_a_sound_week_is_told_with_its_quality_beside_the_expected_one() -> None
     status, output = monitor(DAYS[-1])
     assert status == 0, output
     assert output.startswith(
-        f"## Labels on {DAYS[-1]}: no series left its limits\n\n300 predictions: 300 with a label, 0 with a late one"
+        f"## Labels on {DAYS[-1]}: no series beyond its limit\n\n300 predictions: 300 with a label, 0 with a late one"
     )
     found = kept()
     rows = rows_of(7, DAYS)

@@ -61,9 +61,9 @@ def _verdict(day: DayRecord, alarms: int) -> str:
     if day.quarantined:
         said.append("The day is quarantined: no model is trained on its rows, and no alarm of it trains one.")
     if day.challenger == "schedule":
-        said.append("A challenger is to be trained, since the model's newest row is old enough.")
+        said.append("A challenger is to be trained: the model's newest row is old enough.")
     if day.challenger == "labels":
-        said.append("A challenger is to be trained, since labels left what the model expects, and its inputs did not.")
+        said.append("A challenger is to be trained: labels no longer fit what the model expects, with sound inputs.")
     return " ".join(said)
 
 

@@ -74,10 +74,10 @@ def metrics_of(content: dict[str, Any]) -> str:
 
 
 def summary(content: dict[str, Any]) -> str:
-    """A day in Markdown: what left its limits, what happened beside what was expected, and what labels lack."""
+    """A day in Markdown: what is beyond its limit, what happened beside what was expected, and what labels lack."""
     counts, window, alarms = content["counts"], content["window"], content["alarms"]
     limited = [one for one in content["series"] if one["limit"] is not None]
-    verdict = f"{len(alarms)} of {len(limited)} series left their limits" if alarms else "no series left its limits"
+    verdict = f"{len(alarms)} of {len(limited)} series beyond their limits" if alarms else "no series beyond its limit"
     if not counts["labelled"]:
         verdict = "no label is known yet"
     lines = [
