@@ -210,7 +210,7 @@ class Tokens(JsonHandler):
         self.key = key
         super().__init__(*arguments)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the base class names it so
         """Answer to a form, not to JSON."""
         length = int(self.headers.get("Content-Length", 0))
         self.form = dict(part.split("=", 1) for part in self.rfile.read(length).decode().split("&"))
