@@ -40,11 +40,11 @@ def options() -> dict[str, object]:
 @pytest.mark.usefixtures("repository")
 def test_another_store_leaves_none_of_the_options_of_the_former() -> None:
     init("--remote", "gs://bucket/dvc/")
-    assert options() == {"url": "gs://bucket/dvc", "verify": True}
+    assert options() == {"url": "gs://bucket/dvc", "verify": "true"}
     init("--remote", "azure://container/dvc", "--account", "ontimemodels")
-    assert options() == {"url": "azure://container/dvc", "verify": True, "account_name": "ontimemodels"}
+    assert options() == {"url": "azure://container/dvc", "verify": "true", "account_name": "ontimemodels"}
     init("--remote", "s3://bucket/dvc")
-    assert options() == {"url": "s3://bucket/dvc", "verify": True}
+    assert options() == {"url": "s3://bucket/dvc", "verify": "true"}
 
 
 @pytest.mark.usefixtures("repository")

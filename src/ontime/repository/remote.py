@@ -67,7 +67,7 @@ def set_remote(address: str, account: str | None = None) -> str:
                     f".dvc/config.local: sets {', '.join(local)} of the remote {name}, for {known.get('url')}; "
                     "remove that first (after `make s3`: `ontime s3 --off`)"
                 )
-            options = {**(known if same else {"verify": True}), "url": address.rstrip("/")}
+            options = {**(known if same else {"verify": "true"}), "url": address.rstrip("/")}
             with repo.config.edit("repo") as config:
                 config["remote"][name] = {**options, **({"account_name": account} if account else {})}
                 config["core"]["remote"] = name
