@@ -446,3 +446,17 @@ def test_a_linter_finds_nothing(name: str) -> None:
         pytest.skip(f"{LINTERS[name][0]} is not installed")
     done = subprocess.run([program, *LINTERS[name][1:]], cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_job_that_may_use_the_remote_gets_what_each_cloud_needs_to_log_it_in() -> None:
+    given = [
+        step["with"]
+        for path in WORKFLOWS
+        for step in steps(path)
+        if step.get("uses") == f"{LOCAL}setup" and "role" in step.get("with", {})
+    ]
+    assert len(given) > 3
+    for inputs in given:
+        assert inputs["role"] in ("${{ vars.REMOTE_ROLE }}", "${{ env.ROLE }}")
+        assert inputs["region"] == "${{ vars.AWS_REGION || 'us-east-1' }}"
+        assert inputs["tenant"] == "${{ vars.AZURE_TENANT_ID }}"
