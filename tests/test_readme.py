@@ -238,7 +238,7 @@ def test_command_exists_with_its_options(line: str) -> None:
         "make fly",
         "ontime fly",
         "ontime verify --fly",
-        "ontime init --source FILE",
+        "ontime report --output FOLDER",
         "ontime tune random_florist",
         "ontime verify --stage fly",
         "dvc fly",

@@ -26,11 +26,13 @@ PINS = {
     "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),
     "actions/upload-artifact": ("043fb46d1a93c77aae656e7c1c64a875d1fc6a0a", "v7.0.1"),
     "aws-actions/configure-aws-credentials": ("e6de054238d6b7531b4efff3b6587d9aade6a06c", "v6.2.3"),
+    "azure/login": ("f5d393ae46f8fde4be8b75f32e3fc50e654ad0ca", "v3.0.1"),
     "docker/build-push-action": ("53b7df96c91f9c12dcc8a07bcb9ccacbed38856a", "v7.3.0"),
     "docker/login-action": ("dbcb813823bdd20940b903addbd779551569679f", "v4.6.0"),
     "docker/setup-buildx-action": ("37fe631027851001ddb9b187196cc803df7f5f0e", "v4.3.0"),
     "github/codeql-action/analyze": ("8aad20d150bbac5944a9f9d289da16a4b0d87c1e", "v4.36.2"),
     "github/codeql-action/init": ("8aad20d150bbac5944a9f9d289da16a4b0d87c1e", "v4.36.2"),
+    "google-github-actions/auth": ("7c6bc770dae815cd3e89ee6cdf493a5fab2cc093", "v3.0.0"),
     "sigstore/cosign-installer": ("6f9f17788090df1f26f669e9d70d6ae9567deba6", "v4.1.2"),
 }
 """Commit and version of each action that may be used."""
@@ -247,7 +249,7 @@ def test_the_job_that_reads_the_log_may_write_no_issue_and_start_nothing() -> No
     assert "github.token" not in json.dumps(jobs_["check"])
     assert "secrets." not in json.dumps(jobs_)
     for name in ("incidents", "challenger"):
-        assert "AWS_ROLE" not in json.dumps(jobs_[name])
+        assert "REMOTE_ROLE" not in json.dumps(jobs_[name])
         assert jobs_[name]["needs"] == "check"
 
 
@@ -444,3 +446,17 @@ def test_a_linter_finds_nothing(name: str) -> None:
         pytest.skip(f"{LINTERS[name][0]} is not installed")
     done = subprocess.run([program, *LINTERS[name][1:]], cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_job_that_may_use_the_remote_gets_what_each_cloud_needs_to_log_it_in() -> None:
+    given = [
+        step["with"]
+        for path in WORKFLOWS
+        for step in steps(path)
+        if step.get("uses") == f"{LOCAL}setup" and "role" in step.get("with", {})
+    ]
+    assert len(given) > 3
+    for inputs in given:
+        assert inputs["role"] in ("${{ vars.REMOTE_ROLE }}", "${{ env.ROLE }}")
+        assert inputs["region"] == "${{ vars.AWS_REGION || 'us-east-1' }}"
+        assert inputs["tenant"] == "${{ vars.AZURE_TENANT_ID }}"

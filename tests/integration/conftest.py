@@ -93,7 +93,7 @@ def trusted(team: Team, hub: Hub, tmp_path: Path) -> Forge:
     git(team.clone, "push", "--quiet", "--force", "origin", f"{team.graph}:refs/heads/main")
     git(team.clone, "fetch", "--quiet", "--force", "origin")
     run("dvc", "checkout", "--quiet", "--force", cwd=team.clone)
-    forge = Forge(team.origin, hub, tmp_path / "runs", {"AWS_ROLE": ROLE, "RELEASE_APP_CLIENT_ID": "Iv1"})
+    forge = Forge(team.origin, hub, tmp_path / "runs", {"REMOTE_ROLE": ROLE, "RELEASE_APP_CLIENT_ID": "Iv1"})
     forge.folder.mkdir()
     (forge.folder / "aws.env").write_text(team.aws)
     return forge

@@ -54,7 +54,7 @@ def released_forge(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, to
     repository.git("push", "--quiet", "origin", "HEAD:main")
     release("register", f"v{VERSION}", "--push")
     repository.publish("production", f"v{VERSION}")
-    addresses = {"PREDICTION_LOG": str(top / "log"), "MONITORING": str(tmp_path / "results"), "AWS_ROLE": ROLE}
+    addresses = {"PREDICTION_LOG": str(top / "log"), "MONITORING": str(tmp_path / "results"), "REMOTE_ROLE": ROLE}
     forge = Forge(repository.origin, hub, tmp_path / "runs", addresses)
     forge.folder.mkdir()
     (forge.folder / "aws.env").touch()

@@ -1,7 +1,6 @@
 """Objects changed on a real S3 server: each is refused by name, before anything of it is in the checkout."""
 
 import json
-import random
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,14 +9,12 @@ from typing import Any
 
 import pytest
 
-from ontime.common.errors import OntimeError
 from ontime.repository import s3
-from ontime.repository.lock_file import outputs, read_lock
 from ontime.repository.pull import pull
 from ontime.repository.push import push_each
 from tests.checkouts import TOP, run
 from tests.releases import Repository, enter
-from tests.remote import Bucket, key_of
+from tests.remote import Bucket, key_of, refuse_each_changed_byte
 
 CHAMPION = "models/champion"
 CHANGES = 100
@@ -67,41 +64,16 @@ def repository(server: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Monke
     return made
 
 
-def objects(bucket: Bucket) -> dict[str, str]:
-    """Path of the champion's listing and files by the names of their objects."""
-    listing = outputs(read_lock())[CHAMPION]
-    return {listing: CHAMPION, **{md5: f"{CHAMPION}/{name}" for name, md5 in bucket.listing(listing).items()}}
-
-
 @pytest.mark.attack("remote-code")
 @pytest.mark.usefixtures("repository")
 def test_a_hundred_changes_of_a_byte_are_each_refused_by_name(bucket: Bucket) -> None:
-    chance = random.Random(17)
-    paths = objects(bucket)
-    contents = {name: bucket.read(name) for name in paths}
-    refused = 0
-    for _ in range(CHANGES):
-        name = chance.choice(sorted(paths))
-        changed = bytearray(contents[name])
-        changed[chance.randrange(len(changed))] ^= chance.randrange(1, 256)
-        bucket.write(name, bytes(changed))
-        # an object that the cache has is not fetched
-        shutil.rmtree(".dvc/cache", ignore_errors=True)
-        with pytest.raises(OntimeError) as error:
-            pull([CHAMPION])
-        assert str(error.value).startswith(f"output {paths[name]}: object {name}: the remote has other bytes")
-        assert not Path("models").exists()
-        bucket.write(name, contents[name])
-        refused += 1
-    assert refused == CHANGES
-    pull([CHAMPION])
-    assert {path.name for path in Path(CHAMPION).iterdir()} == bucket.listing(outputs(read_lock())[CHAMPION]).keys()
+    refuse_each_changed_byte(bucket, CHAMPION, CHANGES)
 
 
 @pytest.mark.attack("remote-model")
 @pytest.mark.usefixtures("repository")
 def test_a_changed_threshold_is_not_proven_and_comes_back_as_an_earlier_version(bucket: Bucket) -> None:
-    (name,) = [name for name, path in objects(bucket).items() if path.endswith("manifest.json")]
+    (name,) = [name for name, path in bucket.of_folder(CHAMPION).items() if path.endswith("manifest.json")]
     manifest = json.loads(bucket.read(name))
     assert manifest["threshold"] == 0.5
     bucket.write(name, json.dumps({**manifest, "threshold": 0.999}).encode())
@@ -122,7 +94,7 @@ def test_a_changed_threshold_is_not_proven_and_comes_back_as_an_earlier_version(
 @pytest.mark.usefixtures("repository")
 def test_a_push_replaces_no_object(bucket: Bucket) -> None:
     pull()
-    name = next(name for name in objects(bucket) if not name.endswith(".dir"))
+    name = next(name for name in bucket.of_folder(CHAMPION) if not name.endswith(".dir"))
     count = len(bucket.versions(name))
     assert push_each() == 0
     assert len(bucket.versions(name)) == count

@@ -13,6 +13,7 @@ from botocore.session import get_session
 
 from ontime.repository import s3
 from ontime.repository.lock_file import outputs, read_lock
+from ontime.repository.remote import REMOTE
 from tests.checkouts import TOP, commit, git, run, small_fork
 
 pytestmark = pytest.mark.integration
@@ -96,7 +97,7 @@ def test_a_server_that_was_stopped_leaves_nothing_outside_its_folder(tmp_path: P
 
 def test_wrong_credentials_are_refused_in_a_line(checkout: Path, tmp_path: Path) -> None:
     fresh = clone(checkout, tmp_path / "clone")
-    run("dvc", "remote", "modify", "--local", s3.REMOTE, "secret_access_key", "wrong", cwd=fresh)
+    run("dvc", "remote", "modify", "--local", REMOTE, "secret_access_key", "wrong", cwd=fresh)
     refused = run("dvc", "pull", OUTPUT, cwd=fresh, check=False)
     assert refused.returncode != 0
     assert "Forbidden" in refused.stderr
@@ -106,7 +107,7 @@ def test_wrong_credentials_are_refused_in_a_line(checkout: Path, tmp_path: Path)
 
 def test_a_server_that_is_down_is_named(checkout: Path, tmp_path: Path) -> None:
     fresh = clone(checkout, tmp_path / "clone")
-    run("dvc", "remote", "modify", "--local", s3.REMOTE, "endpointurl", "http://127.0.0.1:9", cwd=fresh)
+    run("dvc", "remote", "modify", "--local", REMOTE, "endpointurl", "http://127.0.0.1:9", cwd=fresh)
     refused = run("dvc", "pull", OUTPUT, cwd=fresh, check=False)
     assert refused.returncode != 0
     assert "Could not connect to the endpoint URL" in refused.stderr

@@ -1,8 +1,8 @@
-"""Configure the graph for a table of your own: from a file and a target column to a champion.
+"""Configure the graph for a table of your own, from a file and a target column to a champion, and where data is shared.
 
 In: a CSV or parquet file. Out: `data/schema/table.yaml` and `data/features.yaml` inferred from it, `params.yaml` and
 the artifact's name in `dvc.yaml` edited in place, and the graph run. A file from outside the checkout is copied to
-`data/external` and tracked by DVC.
+`data/external` and tracked by DVC. With the address of a store, also alone: the DVC remote in `.dvc/config`.
 """
 
 import re
@@ -25,6 +25,7 @@ from ontime.datasets.table import PARTITIONED_TABLE, binary_target, layout, pars
 from ontime.datasets.table import Options as TableOptions
 from ontime.parameters import check_params
 from ontime.repository.dvc import show
+from ontime.repository.remote import set_remote
 from ontime.repository.yaml_files import replace_mapping, yaml_for_people
 
 DVC_FILE = Path("dvc.yaml")
@@ -39,15 +40,43 @@ MOST_TOLD = 5
 
 
 @click.command(name="init")
-@click.option("--source", required=True, help="A .csv, .csv.gz or .parquet file: a path or an address.")
-@click.option("--target", required=True, help="The column to predict; it has two values.")
+@click.option("--source", help="A .csv, .csv.gz or .parquet file: a path or an address.")
+@click.option("--target", help="The column to predict; it has two values.")
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
 @click.option("--key", multiple=True, help="A column of the row key; repeat for several.")
 @click.option("--exclude", multiple=True, help="A column that is not a feature; repeat for several.")
 @click.option("--name", help="Name of the model (default: the file's).")
 @click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
+@click.option("--remote", help="The DVC remote: s3:// or gs://BUCKET/PREFIX, azure://CONTAINER/PREFIX; also alone.")
+@click.option("--account", help="Azure's storage account of the remote.")
 def command(
+    source: str | None,
+    target: str | None,
+    positive: str | None,
+    time: str | None,
+    key: tuple[str, ...],
+    exclude: tuple[str, ...],
+    name: str | None,
+    run: bool,
+    remote: str | None,
+    account: str | None,
+) -> None:
+    """Configure the graph for a table of your own, and run it; or set the DVC remote."""
+    if (source is None) != (target is None) or source is remote is None:
+        raise OntimeError("ontime init: give --source and --target, or --remote, or all three")
+    if account and not remote:
+        raise OntimeError("--account: only with --remote azure://CONTAINER/PREFIX")
+    if remote:
+        changed = set_remote(remote, account)
+        click.echo(f"wrote .dvc/config: the remote {changed} is {remote}; commit it, then `ontime cache --push`")
+    if source and target:
+        configure(source, target, positive, time, key, exclude, name)
+        if run:
+            show("repro")
+
+
+def configure(
     source: str,
     target: str,
     positive: str | None,
@@ -55,9 +84,8 @@ def command(
     key: tuple[str, ...],
     exclude: tuple[str, ...],
     name: str | None,
-    run: bool,
 ) -> None:
-    """Configure the graph for a table of your own, and run it."""
+    """Write schema, features and parameters for a table, as the options of the command say."""
     frame, digest = read_source(source)
     for column in [target, *([time] if time else []), *key, *exclude]:
         if column not in frame:
@@ -99,8 +127,6 @@ def command(
     click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
     told = f"; dropped, as no features of this table: {shortened(dropped)}" if dropped else ""
     click.echo(f"wrote {FEATURES_FILE}: {len(roles.features) - len(kept)} new fields to edit, {len(kept)} kept{told}")
-    if run:
-        show("repro")
 
 
 def positive_value(values: "pd.Series[Any]", requested: str | None) -> Any:

@@ -24,6 +24,7 @@ from ontime.repository.git import clone, commit_of, git, tried
 from ontime.repository.lock_file import LOCK, Stages, committed_lock, outputs, read_lock
 from ontime.repository.objects import output_md5
 from ontime.repository.pull import all_outputs, fetch_listings, pull
+from ontime.repository.remote import check_remote
 
 GRAPH_FILES = ("dvc.yaml", "dvc.lock", "params.yaml", "requirements.txt", ".dvc/config")
 COMPARED_STAGES = ("evaluate", "baselines", "select")
@@ -124,6 +125,7 @@ def changed_outputs(made: Mapping[str, str]) -> list[str]:
 
 def unpushed_outputs(made: Mapping[str, str]) -> list[str]:
     """A line for each output with a file that is missing in the default remote."""
+    check_remote()
     missing = set(answer("data", "status", "--not-in-remote", "--granular").get("not_in_remote", ()))
     incomplete = {next((out for out in made if path == out or path.startswith(f"{out}/")), path) for path in missing}
     return [f"output {path}: not in the remote; run {how_to_push(path, missing)}" for path in sorted(incomplete)]

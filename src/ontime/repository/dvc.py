@@ -13,8 +13,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ontime.common.errors import OntimeError
+from ontime.common.errors import OntimeError, one_line
 from ontime.repository import git
+
+GOOGLE_SETTINGS = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
+"""Without it, Google's client asks a second server what kind of bucket it is, for a minute where there is none."""
 
 
 def dvc(
@@ -77,16 +80,18 @@ def cache_folder() -> Path:
     """Folder of the cache's objects: files by MD5, and of folders the listings, with the ending .dir.
 
     Raises:
-        OntimeError: the current folder is no DVC repository.
+        OntimeError: the current folder is no DVC repository, or one with wrong settings.
     """
-    from dvc.exceptions import DvcException
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
     try:
         with Repo() as repo:
             folder = repo.cache.local_cache_dir
-    except DvcException:
+    except NotDvcRepoError:
         raise OntimeError("not a DVC repository; run this in the repository's top folder") from None
+    except DvcException as error:
+        raise OntimeError(f".dvc/config or .dvc/config.local: {one_line(error)}") from None
     return Path(folder) / "files" / "md5"
 
 
@@ -107,7 +112,7 @@ def _command(arguments: tuple[str, ...]) -> list[str]:
 
 
 def _environment(folder: Path | None, variables: Mapping[str, str] | None) -> dict[str, str]:
-    environment = {**git.environment(folder), **(variables or {})}
+    environment = {**GOOGLE_SETTINGS, **git.environment(folder), **(variables or {})}
     programs, path = str(Path(sys.executable).parent), environment.get("PATH", os.defpath)
     if programs in path.split(os.pathsep):
         return environment

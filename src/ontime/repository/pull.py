@@ -25,6 +25,7 @@ from ontime.repository.dvc import cache_folder, show
 from ontime.repository.git import git
 from ontime.repository.lock_file import LOCK, Stages, check_entries, outputs, read_lock, tracked
 from ontime.repository.objects import LISTING, check_inside, check_md5, check_path, md5_of, read_listing
+from ontime.repository.remote import opened_remote
 
 DOWNLOADS = 16
 OBJECT_MODE = 0o444
@@ -181,14 +182,8 @@ class _Remote:
 
     def open(self) -> None:
         """Open DVC's default remote."""
-        if self._opened is not None:
-            return
-        from dvc.repo import Repo
-
-        try:
-            self._opened = self._stack.enter_context(Repo()).cloud.get_remote_odb(command="pull")
-        except Exception as error:  # whatever a wrong setting raises
-            raise OntimeError(f"DVC remote: {one_line(error)}") from None
+        if self._opened is None:
+            self._opened = self._stack.enter_context(opened_remote("pull"))
 
 
 def _bring(wanted: Mapping[str, str], cache: Path, remote: _Remote, may_be_absent: bool = False) -> int:

@@ -1,8 +1,8 @@
 """Push every object that the DVC remote lacks, without ever replacing one.
 
 In: the outputs of `dvc.lock` and `.dvc` files, in DVC's cache. Out: their objects in the remote, a folder's listing
-after its files. S3 is asked to create each object only if there is none by its name (`If-None-Match`), which a bucket
-policy can demand of a role; DVC's own push does not ask that.
+after its files. A store is asked to create each object only if there is none by its name, which S3's bucket policy can
+demand of a role; DVC's own push does not ask that.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,11 @@ from ontime.repository.dvc import cache_folder
 from ontime.repository.lock_file import LOCK, read_lock
 from ontime.repository.objects import LISTING
 from ontime.repository.pull import all_outputs, object_path, wanted_files
+from ontime.repository.remote import opened_remote
 
 UPLOADS = 16
+STORES = ("s3", "gs", "azure")
+"""Those that create only what is new if they are asked to, and have no folders."""
 
 
 def push_each() -> int:
@@ -27,15 +30,12 @@ def push_each() -> int:
     Raises:
         OntimeError: there is no remote, it fails, or an object is neither in the cache nor in the remote.
     """
-    from dvc.repo import Repo
-
     needed, cache = all_outputs(read_lock() if LOCK.exists() else {}), cache_folder()
     listings = {md5 for md5 in needed.values() if md5.endswith(LISTING)}
     _check_present(listings, cache)
     files = set(wanted_files(needed, cache).values())
     try:
-        with Repo() as repo:
-            remote = repo.cloud.get_remote_odb(command="push")
+        with opened_remote("push") as remote:
             present = set(remote.oids_exist(sorted(listings | files)))
             lacking = [sorted(files - present), sorted(listings - present)]
             for names in lacking:
@@ -56,12 +56,12 @@ def _check_present(names: Sequence[str] | set[str], cache: Path) -> None:
 
 
 def _put(remote: Any, names: Sequence[str], cache: Path) -> None:
-    on_s3 = remote.fs.protocol == "s3"
-    only_new = {"mode": "create"} if on_s3 else {}
+    in_store = remote.fs.protocol in STORES
+    only_new = {"mode": "create"} if in_store else {}
 
     def put(name: str) -> None:
         target = remote.oid_to_path(name)
-        if not on_s3:
+        if not in_store:
             remote.fs.makedirs(remote.fs.parent(target), exist_ok=True)
         try:
             remote.fs.put_file(str(object_path(cache, name)), target, **only_new)

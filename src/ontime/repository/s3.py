@@ -21,10 +21,11 @@ from botocore.session import get_session
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json
 from ontime.repository.dvc import dvc
+from ontime.repository.remote import REMOTE
 
 FOLDER = Path(".s3")
 STATE = FOLDER / "server.json"
-REMOTE, BUCKET = "models", "ontime-models"
+BUCKET = "ontime-models"
 SOCKETS = Path("/tmp")  # noqa: S108 - where the server puts them
 START_SECONDS, STOP_SECONDS = 60, 5
 PORTS = (
