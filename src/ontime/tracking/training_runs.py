@@ -7,6 +7,8 @@ Nothing in the graph reads them, and if the server is down, a warning is printed
 
 import hashlib
 import os
+import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "ontime"
 EXAMPLE_ROWS = 5
+REFUSED_TRIES, REFUSED_SECONDS = 5, 1
 IDENTITY = "training_run_sha256"
 """Tag of a recorded run: what it was recorded from, so that it is recorded once."""
 TRAINED = ("config", "metadata", "model", "metrics/history.csv")
@@ -75,9 +78,9 @@ def record(identities: dict[str, str]) -> list[str]:
     experiment = mlflow.set_experiment(EXPERIMENT)
     new = []
     for name, identity in identities.items():
-        if not mlflow.search_runs(
-            [experiment.experiment_id], f"tags.{IDENTITY} = '{identity}'", max_results=1, output_format="list"
-        ):
+        # one that was broken off has the tag too
+        whole = f"tags.{IDENTITY} = '{identity}' and attributes.status = 'FINISHED'"
+        if not mlflow.search_runs([experiment.experiment_id], whole, max_results=1, output_format="list"):
             _record(name, paths.training_run(name), identity)
             new.append(name)
     return new
@@ -96,7 +99,7 @@ def _record(name: str, run: Path, identity: str) -> None:
 
     training = read_json(run / "metadata" / "training.json")
     encoder = load_encoder()
-    with mlflow.start_run(run_name=name):
+    with _started(name):
         changed = tried("status", "--porcelain")
         tags = {"git_commit": tried("rev-parse", "HEAD") or "unknown", "git_dirty": str(changed != "")}
         mlflow.set_tags({IDENTITY: identity, **tags})
@@ -113,6 +116,24 @@ def _record(name: str, run: Path, identity: str) -> None:
         for title, figure in _figures(name, run, history).items():
             mlflow.log_figure(figure, f"plots/{title}.png")
         _log_model(name, run, training)
+
+
+def _started(name: str) -> Any:
+    """A new run, which ends with its block.
+
+    MLflow makes an experiment before the permission of who made it, so that another process of the same account is
+    refused for a moment.
+    """
+    import mlflow
+
+    for _ in range(REFUSED_TRIES):
+        try:
+            return mlflow.start_run(run_name=name)
+        except mlflow.MlflowException as error:
+            if error.get_http_status_code() != HTTPStatus.FORBIDDEN:
+                raise
+        time.sleep(REFUSED_SECONDS)
+    return mlflow.start_run(run_name=name)
 
 
 def _log_model(name: str, run: Path, training: dict[str, Any]) -> None:
