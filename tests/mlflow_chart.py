@@ -9,10 +9,10 @@ from ontime.manifests.render import parse
 from tests.checkouts import TOP
 
 
-def chart() -> dict[str, Any]:
-    """The source of the chart: its version and values."""
+def chart(name: str = "mlflow") -> dict[str, Any]:
+    """The source of a chart: its version and values."""
     (application,) = parse((TOP / "argocd" / "platform" / "mlflow.yaml").read_text())
-    (found,) = [one for one in application["spec"]["sources"] if one["chart"] == "mlflow"]
+    (found,) = [one for one in application["spec"]["sources"] if one["chart"] == name]
     return dict(found)
 
 
