@@ -7,8 +7,6 @@ Nothing in the graph reads them, and if the server is down, a warning is printed
 
 import hashlib
 import os
-import time
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "ontime"
 EXAMPLE_ROWS = 5
-REFUSED_TRIES, REFUSED_SECONDS = 5, 1
 IDENTITY = "training_run_sha256"
 """Tag of a recorded run: what it was recorded from, so that it is recorded once."""
 TRAINED = ("config", "metadata", "model", "metrics/history.csv")
@@ -76,6 +73,8 @@ def record(identities: dict[str, str]) -> list[str]:
     import mlflow
 
     experiment = mlflow.set_experiment(EXPERIMENT)
+    # if another process makes it at the same time, the call above returns it and leaves the default one active
+    mlflow.set_experiment(experiment_id=experiment.experiment_id)
     new = []
     for name, identity in identities.items():
         # one that was broken off has the tag too
@@ -99,7 +98,7 @@ def _record(name: str, run: Path, identity: str) -> None:
 
     training = read_json(run / "metadata" / "training.json")
     encoder = load_encoder()
-    with _started(name):
+    with mlflow.start_run(run_name=name):
         changed = tried("status", "--porcelain")
         tags = {"git_commit": tried("rev-parse", "HEAD") or "unknown", "git_dirty": str(changed != "")}
         mlflow.set_tags({IDENTITY: identity, **tags})
@@ -116,24 +115,6 @@ def _record(name: str, run: Path, identity: str) -> None:
         for title, figure in _figures(name, run, history).items():
             mlflow.log_figure(figure, f"plots/{title}.png")
         _log_model(name, run, training)
-
-
-def _started(name: str) -> Any:
-    """A new run, which ends with its block.
-
-    MLflow makes an experiment before the permission of who made it, so that another process of the same account is
-    refused for a moment.
-    """
-    import mlflow
-
-    for _ in range(REFUSED_TRIES):
-        try:
-            return mlflow.start_run(run_name=name)
-        except mlflow.MlflowException as error:
-            if error.get_http_status_code() != HTTPStatus.FORBIDDEN:
-                raise
-        time.sleep(REFUSED_SECONDS)
-    return mlflow.start_run(run_name=name)
 
 
 def _log_model(name: str, run: Path, training: dict[str, Any]) -> None:
