@@ -12,7 +12,7 @@ LOCKED := --require-hashes --no-build-isolation --only-binary :all: --no-binary 
 BASE ?= origin/main
 BENCHMARKS := explain features gate monitoring own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup signer setup-spark requirements repro test attacks lint verify s3 mlflow serve image manifests pull-request rehearsal bench clean
+.PHONY: help setup signer setup-spark requirements repro test attacks lint verify s3 mlflow serve acceptance image manifests pull-request rehearsal bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -77,6 +77,9 @@ mlflow: setup ## start MLflow's user interface on port 5000
 serve: setup ## sign the champion with a local key and serve it on port 8080
 	ontime sign --new-key
 	ONTIME_SERVICE_PUBLIC_KEY=.keys/model.pub ontime serve
+
+acceptance: setup ## check the service at URL from outside and write a report
+	ontime acceptance $(URL) $(OPTIONS)
 
 image: setup ## sign the champion with a local key and build the service's image
 	ontime sign --new-key

@@ -42,14 +42,21 @@ def http_server(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]
 @contextlib.contextmanager
 def mlflow_server(folder: Path, *options: str, **variables: str) -> Iterator[str]:
     """Address of an MLflow server that keeps everything in a folder; with options and environment variables more."""
-    port, log = free_port(), folder / "server.log"
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
     store = [f"--backend-store-uri=sqlite:///{folder}/server.db", f"--artifacts-destination={folder / 'artifacts'}"]
+    with running_mlflow(folder / "server.log", "--workers=1", *store, *options, **variables) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def running_mlflow(log: Path, *options: str, **variables: str) -> Iterator[str]:
+    """Address of an MLflow server on a free port, with its options and environment variables; stopped afterwards."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, *store, *options],
-            env=environment(MLFLOW_DISABLE_TELEMETRY="true", **variables),
+            [*command, *options],
+            env=environment(**{"MLFLOW_DISABLE_TELEMETRY": "true", **variables}),
             stdout=output,
             stderr=output,
         )

@@ -16,6 +16,7 @@ OPERATIONS = {
     "check-signature": "ontime.model_deployment.service.signature",
     "serve": "ontime.model_deployment.service.server",
     "smoke-test": "ontime.model_deployment.service.smoke",
+    "acceptance": "ontime.acceptance.command",
     "log": "ontime.monitoring.log",
     "labels": "ontime.monitoring.label_table",
     "monitor": "ontime.monitoring.monitor",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from ontime.manifests.render import parse
 from ontime.parameters import load_params
-from tests.checkouts import TOP, run, small_fork
+from tests import mlflow_chart
+from tests.checkouts import run, small_fork
 from tests.servers import mlflow_server
 
 pytestmark = pytest.mark.integration
@@ -56,20 +56,10 @@ CREATE, SEARCH = "api/2.0/mlflow/experiments/create", "api/2.0/mlflow/experiment
 @pytest.fixture
 def closed(tmp_path: Path) -> Iterator[str]:
     """Address of an MLflow server with the accounts that the values of the cluster's chart ask for."""
-    (application,) = parse((TOP / "argocd" / "platform" / "mlflow.yaml").read_text())
-    values = application["spec"]["sources"][1]["helm"]["valuesObject"]
-    # as the chart does: no application without this
-    accounts = values.get("auth", {"enabled": False})
+    given = mlflow_chart.values()
     settings = tmp_path / "basic_auth.ini"
-    name, password = ADMINISTRATOR
-    settings.write_text(
-        "[mlflow]\n"
-        f"default_permission = {accounts.get('defaultPermission', 'READ')}\n"
-        f"database_uri = sqlite:///{tmp_path}/server.db\n"
-        f"admin_username = {name}\nadmin_password = {password}\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-    )
-    options = ["--app-name=basic-auth"] if accounts["enabled"] else []
+    settings.write_text(mlflow_chart.accounts(given, f"sqlite:///{tmp_path}/server.db", ADMINISTRATOR))
+    options = [option for option in mlflow_chart.arguments(given) if option.startswith("--app-name=")]
     variables = {"MLFLOW_AUTH_CONFIG_PATH": str(settings), "MLFLOW_FLASK_SERVER_SECRET_KEY": "a key of the test"}
     with mlflow_server(tmp_path, *options, **variables) as address:
         yield address

@@ -3,10 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +13,7 @@ from ontime.monitoring.store import Store
 from ontime.repository import s3
 from tests.checkouts import environment
 from tests.monitored import DAY, NEXT_DAY, OPTIONS, Monitored, encoded
+from tests.s3_server import State, served
 
 LOG = f"s3://{s3.BUCKET}/predictions"
 CHECKS = ("inputs", "replay", "skew")
@@ -59,27 +57,6 @@ def test_a_folder_that_refuses_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OntimeError, match=r"file: cannot be reached: [^\n]+$"):
         Store(str(tmp_path / "file")).write("x=1/file", b"")
-
-
-State = dict[str, Any]
-START = """
-import json, sys
-from pathlib import Path
-from ontime.repository import s3
-
-print(json.dumps(s3.start(Path(sys.argv[1]), *sys.argv[2:])))
-"""
-
-
-@contextmanager
-def served(folder: Path, *keys: str) -> Iterator[State]:
-    """A real S3 server's state; with its data in a folder, so that another can have it later."""
-    done = subprocess.run([sys.executable, "-c", START, str(folder), *keys], stdout=subprocess.PIPE, check=True)
-    state: State = json.loads(done.stdout)
-    try:
-        yield state
-    finally:
-        s3.end_server(state["pid"])
 
 
 def ontime(state: State, folder: Path, *arguments: str, lines: bytes = b"") -> tuple[int, str, str]:

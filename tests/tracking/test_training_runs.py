@@ -13,7 +13,7 @@ import pytest
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json, write_text
-from ontime.tracking.training_runs import NOTE, hashed, identity_of, noted
+from ontime.tracking.training_runs import IDENTITY, NOTE, hashed, identity_of, noted
 
 NAME = "logistic_regression"
 
@@ -159,3 +159,18 @@ def test_a_run_is_recorded_once_and_again_when_it_was_trained_anew(
     write_text(checkout / "models" / "training_runs" / NAME / "metrics" / "history.csv", "step,train_log_loss\n1,0.5\n")
     assert track() == (f"recorded in MLflow: {NAME}\n", "")
     assert len(recorded()) == 2
+
+
+@pytest.mark.integration
+def test_a_run_whose_recording_was_broken_off_is_recorded_whole_the_next_time(
+    checkout: Path, track: Callable[..., Any], recorded: Callable[[], list[Any]]
+) -> None:
+    roc = checkout / "models" / "training_runs" / NAME / "plots" / "roc.csv"
+    kept = roc.read_text()
+    write_text(roc, "no curve\n1\n")
+    assert "runs not recorded" in track().err
+    (broken,) = recorded()
+    assert broken.info.status == "FAILED" and IDENTITY in broken.data.tags
+    write_text(roc, kept)
+    assert track() == (f"recorded in MLflow: {NAME}\n", "")
+    assert sorted(run.info.status for run in recorded()) == ["FAILED", "FINISHED"]

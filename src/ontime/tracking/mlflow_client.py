@@ -20,7 +20,8 @@ def asking_mlflow(lost: str, variable: str = "MLFLOW_TRACKING_URI") -> Iterator[
     os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     # by default MLflow retries for several minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    # long enough for a server that is busy with others
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     address = os.environ.get(variable, os.environ["MLFLOW_TRACKING_URI"])
     import mlflow  # noqa: F401  its import sets the level of its loggers to INFO

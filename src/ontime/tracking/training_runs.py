@@ -73,11 +73,13 @@ def record(identities: dict[str, str]) -> list[str]:
     import mlflow
 
     experiment = mlflow.set_experiment(EXPERIMENT)
+    # if another process makes it at the same time, the call above returns it and leaves the default one active
+    mlflow.set_experiment(experiment_id=experiment.experiment_id)
     new = []
     for name, identity in identities.items():
-        if not mlflow.search_runs(
-            [experiment.experiment_id], f"tags.{IDENTITY} = '{identity}'", max_results=1, output_format="list"
-        ):
+        # one that was broken off has the tag too
+        whole = f"tags.{IDENTITY} = '{identity}' and attributes.status = 'FINISHED'"
+        if not mlflow.search_runs([experiment.experiment_id], whole, max_results=1, output_format="list"):
             _record(name, paths.training_run(name), identity)
             new.append(name)
     return new

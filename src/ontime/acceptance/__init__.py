@@ -1,0 +1,1 @@
+"""Checks of a deployed environment from outside, by what a client sees."""

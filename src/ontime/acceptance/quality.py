@@ -1,0 +1,79 @@
+"""Labelled rows scored through the service, and their metrics against those of the manifest on test."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ontime.acceptance.checks import Target
+from ontime.acceptance.client import binary_body, outputs_of
+from ontime.common import paths
+from ontime.common.arrays import Probability
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_parquet
+from ontime.common.layout import TARGET
+from ontime.common.params import load_section
+from ontime.model_evaluation.metrics import Decision, summarize
+
+METRICS = ("roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000")
+BATCH_ROWS = 2048
+
+
+def read_labelled(file: Path | None, target: Target) -> pd.DataFrame:
+    """Features and `target`, 0 or 1, of a labelled CSV or parquet file, or of the champion's test rows.
+
+    Raises:
+        OntimeError: it cannot be read, a column is missing, or there are not both labels.
+    """
+    source = file or paths.split_rows("test")
+    if source.suffix == ".csv":
+        categories = {one.name: "string" for one in target.manifest.features if one.type == "category"}
+        try:
+            rows = pd.read_csv(source, dtype=categories)
+        except (OSError, ValueError) as error:
+            raise OntimeError(f"{source}: {str(error).splitlines()[0]}") from None
+    else:
+        rows = read_parquet(source)
+    names = [one.name for one in target.manifest.features]
+    absent = [name for name in (*names, TARGET) if name not in rows]
+    if absent:
+        raise OntimeError(f"{source}: no column {absent[0]}; expected every feature of the model and `{TARGET}`")
+    if set(rows[TARGET].unique()) != {0, 1}:
+        raise OntimeError(f"{source}: {TARGET}: expected 0 and 1, and both of them")
+    return rows[[*names, TARGET]]
+
+
+def check_quality(target: Target, rows: pd.DataFrame, tolerance: float) -> str:
+    """Metrics of the service's own answers, each within a share of the manifest's.
+
+    Raises:
+        OntimeError: one is further away.
+    """
+    probability = _score(target, rows)
+    labels = rows[TARGET].to_numpy(dtype=np.int8)
+    found = summarize(labels, probability, target.manifest.threshold, load_section("decision", Decision))
+    expected = target.manifest.metrics["test"]
+    target.figures |= {"rows": len(rows), **{name: found[name] for name in METRICS}}
+    for name in METRICS:
+        # written so that NaN fails
+        if not abs(found[name] - expected[name]) <= tolerance * abs(expected[name]):
+            raise OntimeError(
+                f"{name} {found[name]:g} of {len(rows)} rows is more than {100 * tolerance:g} % away from "
+                f"{expected[name]:g} in the manifest"
+            )
+    values = ", ".join(f"{name} {found[name]:g}" for name in METRICS)
+    return f"{len(rows)} rows: {values}, each within {100 * tolerance:g} % of the manifest"
+
+
+def _score(target: Target, rows: pd.DataFrame) -> Probability:
+    """Probability of each row, in order."""
+    parts = []
+    for start in range(0, len(rows), BATCH_ROWS):
+        batch = rows.iloc[start : start + BATCH_ROWS]
+        columns = {one.name: batch[one.name].tolist() for one in target.manifest.features}
+        body, headers = binary_body(target.manifest.features, columns)
+        probability, _ = outputs_of(target.client.ask("POST", f"{target.v2}/infer", body, headers))
+        if len(probability) != len(batch):
+            raise OntimeError(f"{len(probability)} probabilities for {len(batch)} rows")
+        parts.append(probability)
+    return np.concatenate(parts)
