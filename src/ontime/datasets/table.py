@@ -138,11 +138,11 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
     if options.time and options.time not in schema.of_type("datetime"):
         raise OntimeError(f"params.yaml: data.options.time: {options.time} is not a datetime in data/schema/table.yaml")
     kept_out = set(schema.personal) - set(options.allow_personal)
-    for role, name in [("target", options.target), ("time", options.time), *(("key", name) for name in options.key)]:
-        if name in kept_out:
+    for role, column in [("target", options.target), ("time", options.time), *(("key", name) for name in options.key)]:
+        if column in kept_out:
             raise OntimeError(
-                f"params.yaml: data.options.{role}: {name} is marked personal in data/schema/table.yaml, and it would "
-                "be in features and logs; use another column, or name it in data.options.allow_personal"
+                f"params.yaml: data.options.{role}: {column} is marked personal in data/schema/table.yaml, and it "
+                "would be in features and logs; use another column, or name it in data.options.allow_personal"
             )
     roles = {options.target, options.time, *options.key, *options.exclude, *kept_out}
     numbers = [name for name in schema.of_type("integer", "number", "boolean", "datetime") if name not in roles]

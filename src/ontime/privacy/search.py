@@ -46,7 +46,7 @@ class Search:
     is_row: Callable[[str], bool] = field(default=_no_row)
 
     def rows_of(self, frame: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.bool_]]":
-        """Which rows of a table are of a subject, by column: (rows,)."""
+        """Which rows of a table are of a subject, by the columns that name a subject or a row: (rows,)."""
         found = np.zeros(len(frame), dtype=bool)
         for column in (self.subject, f"{FEATURE}{self.subject}"):
             if column in frame:
@@ -55,10 +55,14 @@ class Search:
             found |= self._among(frame[KEY], self.is_key)
         if self.key_columns and set(self.key_columns) <= set(frame.columns):
             found |= self._among(key_text(frame, list(self.key_columns)), self.is_key)
-        for column in frame.columns:
-            if column not in (self.subject, KEY) and not pd.api.types.is_numeric_dtype(frame[column]):
-                found |= self._among(frame[column], self._in_text)
         return found
+
+    def is_in(self, frame: pd.DataFrame) -> bool:
+        """Whether a table has rows of a subject, or a text that names one in any column."""
+        if self.rows_of(frame).any():
+            return True
+        texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+        return any(self._among(frame[name], self._in_text).any() for name in texts)
 
     def is_key(self, text: str) -> bool:
         """Whether the key of a row is of a subject's row."""
@@ -94,7 +98,7 @@ class Search:
 
         try:
             table = pq.ParquetFile(io.BytesIO(content))
-            return any(bool(self.rows_of(batch.to_pandas()).any()) for batch in table.iter_batches())
+            return any(self.is_in(batch.to_pandas()) for batch in table.iter_batches())
         except (pa.ArrowInvalid, OSError):
             return self._in_bytes(content)
 
@@ -117,7 +121,7 @@ class Search:
         return any(len(found[0]) >= LEAST_BINARY or _is_text(content) for found in self._words.finditer(content))
 
     def _in_text(self, text: str) -> bool:
-        return text in self.names or (self._words is not None and self._words.search(text.encode()) is not None)
+        return self._words is not None and self._words.search(text.encode()) is not None
 
     @staticmethod
     def _among(values: "pd.Series[Any]", test: Callable[[str], bool]) -> "np.ndarray[Any, np.dtype[np.bool_]]":

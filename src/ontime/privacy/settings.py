@@ -1,5 +1,7 @@
 """The section `privacy` of `params.yaml`: what names a person, where rows are held, and for how long."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from ontime.common.errors import OntimeError
@@ -22,7 +24,7 @@ class Privacy(Section):
     monitoring: str | None = None
     labels: str | None = None
     images: list[str] = Field(default_factory=list)
-    keep_versions_days: Count
+    keep_versions_days: Annotated[int, Field(ge=0)]
     keep_log_days: Count
 
 
