@@ -161,7 +161,8 @@ def remove_due(privacy: Privacy, private_key: Path) -> None:
         counts |= {REGISTRY: images} if images else {}
         told = ", ".join(f"{count} of {place}" for place, count in counts.items()) or "nothing"
         click.echo(f"{FOLDER / name}: removed {told}")
-        if not still and not deployed:
+        # a scheduled job has no key to sign with; it finds nothing left to remove the next time
+        if not still and not deployed and private_key.exists():
             write_record(
                 Record(what="older versions removed", time=now().isoformat(), counts=counts, of=name), private_key
             )

@@ -70,7 +70,7 @@ def every_object(privacy: Privacy) -> Iterator[Held]:
 
 
 def dvc_objects() -> Iterator[Held]:
-    """The objects of DVC's cache and remote; `name` is an object's MD5, of an earlier version with that after it."""
+    """The objects of DVC's cache and remote; `name` is an object's MD5, or the path of what is no object."""
     with ExitStack() as stack:
         for place, stored in dvc_stores(stack):
             for one in stored.objects():
@@ -80,7 +80,7 @@ def dvc_objects() -> Iterator[Held]:
 
 def dvc_stores(stack: ExitStack) -> list[tuple[str, Stored]]:
     """DVC's cache and, where there is one, its remote."""
-    cache = cache_folder()
+    cache = cache_folder().parents[1]
     found = [(CACHE, Stored(fsspec.filesystem("file"), str(cache), str(cache)))]
     if remote := stack.enter_context(opened_remote()):
         found.append((REMOTE, Stored(*remote)))

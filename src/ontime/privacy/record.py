@@ -16,7 +16,7 @@ from pydantic import Field
 from ontime.common.errors import OntimeError
 from ontime.common.files import listed, read_json, write_json
 from ontime.common.params import Section, check
-from ontime.model_deployment.inference.signing import KEY_ENDING, PRIVATE_KEY, Signer, make_key, sign_folder, verify
+from ontime.model_deployment.inference.signing import KEY_ENDING, PRIVATE_KEY, Signer, sign_folder, verify
 
 FOLDER = Path("data/forgotten")
 RECORD = "record.json"
@@ -65,14 +65,17 @@ def write_record(record: Record, private_key: Path, folder: Path = FOLDER) -> Pa
 
 
 def read_records(private_key: Path, folder: Path = FOLDER) -> dict[str, Record]:
-    """All records by the names of their folders, each verified.
+    """All records by the names of their folders, each verified: by the public half of the key or, where that is not at
+    hand, as in a scheduled job, by the one beside the record in git.
 
     Raises:
         OntimeError: one was changed or is signed by another key.
     """
     found = {}
+    own = private_key.with_suffix(KEY_ENDING)
     for path in listed(folder, f"*/{RECORD}") if folder.is_dir() else []:
-        verify(path.parent, path.parent.with_suffix(".sig"), Signer(private_key.with_suffix(KEY_ENDING)))
+        public = own if own.exists() else path.parent.with_suffix(KEY_ENDING)
+        verify(path.parent, path.parent.with_suffix(".sig"), Signer(public))
         found[path.parent.name] = check(Record, read_json(path), str(path))
     return found
 
@@ -94,9 +97,3 @@ def now() -> datetime:
 def remove_from(time: datetime, days: int) -> date:
     """When older versions are removed."""
     return time.date() + timedelta(days=days)
-
-
-def ensure_key(private_key: Path) -> None:
-    """Make the key pair unless it exists."""
-    if not private_key.exists():
-        make_key(private_key)

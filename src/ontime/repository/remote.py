@@ -6,10 +6,13 @@ from typing import Any
 
 from ontime.common.errors import OntimeError, one_line
 
+OBJECTS = "files/md5"
+"""Folder of the objects in a cache and a remote."""
+
 
 @contextmanager
 def opened_remote() -> Iterator[tuple[Any, str, str] | None]:
-    """The remote's file system of fsspec, the path of its objects there, and its name; None if there is no remote."""
+    """The remote's file system of fsspec, its folder there, and its address; None if there is no remote."""
     from dvc.config import NoRemoteError
     from dvc.repo import Repo
 
@@ -21,9 +24,10 @@ def opened_remote() -> Iterator[tuple[Any, str, str] | None]:
             return
         except Exception as error:  # whatever a wrong setting raises
             raise OntimeError(f"DVC remote: {one_line(error)}") from None
-        yield remote.fs.fs, remote.path, f"DVC remote {remote.fs.unstrip_protocol(remote.path)}"
+        folder = str(remote.path).removesuffix(f"/{OBJECTS}")
+        yield remote.fs.fs, folder, f"DVC remote {remote.fs.unstrip_protocol(folder)}"
 
 
 def object_name(path: str) -> str:
-    """The MD5 of an object by its path below the remote's or the cache's folder of objects."""
-    return path.replace("/", "")
+    """The MD5 of an object by its path below the remote or the cache; what is no object keeps its path."""
+    return path.removeprefix(f"{OBJECTS}/").replace("/", "") if path.startswith(f"{OBJECTS}/") else path
