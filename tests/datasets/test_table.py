@@ -327,7 +327,7 @@ def personal_schema(*personal: str) -> dict[str, TableSchema]:
 
 def test_a_personal_column_is_no_feature_unless_it_is_allowed_by_name() -> None:
     schema = personal_schema("person", "age")
-    options = {"target": "ill", "positive": "yes", "key": ["visit"]}
+    options: dict[str, Any] = {"target": "ill", "positive": "yes", "key": ["visit"]}
     with pytest.raises(OntimeError, match="no column is left as a feature"):
         table.layout(table.Options(**options), schema)
     assert table.layout(table.Options(**options, allow_personal=["age"]), schema).features == ["age"]
@@ -337,7 +337,7 @@ def test_a_personal_column_is_no_feature_unless_it_is_allowed_by_name() -> None:
 @pytest.mark.parametrize(("role", "value"), [("target", "ill"), ("key", ["visit"])])
 def test_a_personal_column_is_neither_target_nor_key_unless_it_is_allowed(role: str, value: str | list[str]) -> None:
     name = value if isinstance(value, str) else value[0]
-    options = {"target": "ill", "positive": "yes", "key": ["visit"], role: value}
+    options: dict[str, Any] = {"target": "ill", "positive": "yes", "key": ["visit"], role: value}
     with pytest.raises(OntimeError, match=rf"data\.options\.{role}: {name} is marked personal"):
         table.layout(table.Options(**options), personal_schema(name))
     assert table.layout(table.Options(**options, allow_personal=[name]), personal_schema(name)).features

@@ -50,6 +50,10 @@ class Fork:
         """Run a command there."""
         return run("ontime", *arguments, cwd=self.checkout, check=check, **self.variables)
 
+    def dvc(self, *arguments: str) -> None:
+        """Run DVC there."""
+        run("dvc", *arguments, cwd=self.checkout, check=True, **self.variables)
+
     def set(self, section: str, **values: Any) -> None:
         """Set parameters."""
         yaml, path = YAML(), self.checkout / "params.yaml"
@@ -148,11 +152,11 @@ def fork(server: dict[str, Any], registry: str, tmp_path_factory: pytest.TempPat
         # the log's day is of the past
         keep_log_days=36500,
     )
-    run("dvc", "repro", "--quiet", cwd=checkout, **made.variables)
+    made.dvc("repro", "--quiet")
     ignored = checkout / ".gitignore"
     ignored.write_text(f"{ignored.read_text()}/labels.csv\n/lines\n")
     commit(checkout, "persons")
-    run("dvc", "push", "--quiet", cwd=checkout, **made.variables)
+    made.dvc("push", "--quiet")
     made.ontime("sign", "--new-key")
     (checkout / "lines").write_text(log_lines(frame))
     made.ontime("log", "compact", "lines", LOG)
@@ -169,7 +173,7 @@ def kept_labels(path: Path, labels: pd.DataFrame) -> None:
     from ontime.monitoring.label_join import TYPES, write_used
 
     path.parent.mkdir(parents=True)
-    used = labels.assign(key=labels["key"].astype(str), known_at=pd.NaT, contradicted=False, late=False)
+    used = labels.assign(key=labels["key"].astype(str), known_at=None, contradicted=False, late=False)
     write_used(path, used[list(TYPES)].assign(known_at=pd.to_datetime(used["known_at"], utc=True)).astype(TYPES))
 
 
@@ -219,7 +223,7 @@ def test_somebody_is_shown_forgotten_removed_and_proved_to_be_gone(fork: Fork) -
     for place in ("DVC cache", "DVC remote", "prediction log", "registry"):
         assert f"found: {place}: " in between.stdout
     commit(checkout, "forgotten")
-    run("dvc", "push", "--quiet", cwd=checkout, **fork.variables)
+    fork.dvc("push", "--quiet")
     # the policy is now to keep nothing; asked again, what is left is listed anew
     fork.set("privacy", keep_versions_days=0)
     fork.ontime("forget", PERSON, "--no-run")
@@ -233,7 +237,8 @@ def test_somebody_is_shown_forgotten_removed_and_proved_to_be_gone(fork: Fork) -
     fork.ontime("pull")
     assert git(checkout, "status", "--porcelain", "dvc.lock", SOURCE + ".dvc") == ""
     # planted
-    row = visits()[lambda frame: frame["person"] == PERSON].head(1).rename(columns={"person": "x"})
+    frame = visits()
+    row = frame[frame["person"] == PERSON].head(1).rename(columns={"person": "x"})
     name = fork.bucket.add(row.to_csv(index=False).encode())
     planted = fork.ontime("forget", "--check", PERSON, check=False)
     assert planted.returncode == 1
