@@ -23,7 +23,7 @@ from ontime.privacy.rows import SOURCE, Part, check_all_writable, load_source, p
 from ontime.privacy.settings import NO_PERSONS, Privacy, load_privacy
 from ontime.privacy.stored import Stored
 from ontime.privacy.subject import read_names, search_for
-from ontime.privacy.versions import needed, released_digests, remove_objects, search_objects, with_derived
+from ontime.privacy.versions import derived_from, needed, released_digests, remove_objects, search_objects
 from ontime.release import release_file
 from ontime.release.registry_client import Repository
 from ontime.repository.dvc import show
@@ -63,7 +63,8 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
     check_all_writable(privacy, source)
     search = search_for(source, names, private_key)
     parts = [part for part in parts_of(privacy, source, search) if part.mask.any()]
-    objects = with_derived(search_objects(dvc_objects(), search))
+    found = search_objects(dvc_objects(), search)
+    objects, derived = sorted(found.objects), derived_from(found)
     if not parts and not objects:
         click.echo("nothing is held of them; `ontime forget --check` reads every other place too")
         return
@@ -77,6 +78,7 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
         },
         counts=dict(_counted(parts)),
         objects=objects,
+        derived=derived,
         images=images,
         remove_from=remove_from(time, privacy.keep_versions_days).isoformat(),
     )
@@ -91,10 +93,9 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
         _pin(source.address)
     for place, count in _counted(parts).items():
         click.echo(f"{place}: {count} rows removed")
-    click.echo(
-        f"{len(objects)} objects of older versions and {len(images)} images: to be removed on {record.remove_from}"
-    )
-    click.echo(f"{written}: signed record; next: `dvc repro`, commit, push and release, then `ontime forget --due`")
+    click.echo(f"{len(objects)} objects with them, {len(derived)} made from those, {len(images)} images: to be removed")
+    click.echo(f"from {record.remove_from} on by `ontime forget --due`; commit, push and release before that")
+    click.echo(f"signed record: {written}")
 
 
 def _counted(parts: list[Part]) -> Counter[str]:
@@ -155,7 +156,9 @@ def remove_due(privacy: Privacy, private_key: Path) -> None:
     left: list[str] = []
     kept = needed() if due else set()
     for name, record in due.items():
-        counts, still = remove_objects(record.objects, kept)
+        # what a kept version has in common with an older one was made without them too
+        counts, shared = remove_objects([*record.objects, *record.derived], kept)
+        still = sorted(set(shared) & set(record.objects))
         images, deployed = _remove_images(record.images)
         left += [*still, *deployed]
         counts |= {REGISTRY: images} if images else {}

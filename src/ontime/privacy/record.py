@@ -28,8 +28,8 @@ class Record(Section):
     """What was removed.
 
     `rows` has the digests of the removed rows' keys by the digest of the subject; `counts` how many rows or objects
-    were removed by place; `objects` the MD5s of older versions and `images` the addresses of images that are to be
-    removed from `remove_from` on, an ISO 8601 date.
+    were removed by place; `objects` the MD5s of objects that have the subject in them, `derived` those of what was made
+    from them, and `images` the addresses of images, all to be removed from `remove_from` on, an ISO 8601 date.
     """
 
     what: Literal["forgotten", "older versions removed"]
@@ -37,6 +37,7 @@ class Record(Section):
     rows: dict[Digest, list[Digest]] = Field(default_factory=dict)
     counts: dict[str, int] = Field(default_factory=dict)
     objects: list[str] = Field(default_factory=list)
+    derived: list[str] = Field(default_factory=list)
     images: list[str] = Field(default_factory=list)
     remove_from: str | None = None
     of: str | None = None

@@ -27,6 +27,7 @@ from ontime.monitoring.log_files import log_files, parquet_of
 from ontime.privacy.search import KEY, Search, text_of
 from ontime.privacy.settings import Privacy, subject_of
 from ontime.privacy.tables import Mask, check_writable, read_bytes, without_rows, write_bytes
+from ontime.repository.lock_file import is_import
 
 SOURCE, LOG, LABELS, MONITORING = "data source", "prediction log", "labels", "monitoring"
 
@@ -106,6 +107,9 @@ def parts_of(privacy: Privacy, source: Source, search: Search) -> Iterator[Part]
 def check_all_writable(privacy: Privacy, source: Source) -> None:
     """Refuse before anything is changed."""
     check_writable(source.address, "data.source")
+    tracked_by = Path(f"{source.address}.dvc")
+    if tracked_by.is_file() and is_import(tracked_by):
+        raise OntimeError(f"{tracked_by}: imported from elsewhere; forget the person there, then run `ontime refresh`")
     if privacy.labels:
         check_writable(privacy.labels, "privacy.labels")
 

@@ -53,12 +53,22 @@ def read_names(keys: list[str] | tuple[str, ...]) -> frozenset[str]:
 
 
 def search_for(source: Source, names: frozenset[str], private_key: Path | None = None) -> Search:
-    """What to look for: the names, and their rows by key, now in the raw table or removed from it earlier."""
+    """What to look for: the names, and their rows by key, now in the raw table or removed from it earlier.
+
+    Args:
+        private_key: that signed the records of what was removed; without it only rows that are there now are known.
+
+    Raises:
+        OntimeError: there are records, and the key is absent or another one.
+    """
     rows = {row for name in names for row in source.row_keys(name)}
-    digests = Digests(private_key) if private_key and private_key.exists() else None
-    if private_key is None or digests is None:
+    records = list(read_records(private_key).values()) if private_key else []
+    if private_key is None or not records:
         return Search(names, source.subject, source.key, rows.__contains__)
-    removed = known_rows(list(read_records(private_key).values()), digests, names)
+    if not private_key.exists():
+        raise OntimeError(f"{private_key}: not found; only the key that signed the records tells whose they are")
+    digests = Digests(private_key)
+    removed = known_rows(records, digests, names)
 
     def is_row(key: str) -> bool:
         return key in rows or any(digests.of(name, key) in known for name, known in removed.items() if known)

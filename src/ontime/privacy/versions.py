@@ -46,15 +46,15 @@ def search_objects(objects: Iterable[Held], search: Search) -> Found:
     return found
 
 
-def with_derived(found: Found) -> list[str]:
-    """MD5s of the objects that were found, and of all outputs of each lock that has one of them: models too."""
-    objects = set(found.objects)
+def derived_from(found: Found) -> list[str]:
+    """MD5s of the other outputs of each lock that has an object that was found: models too."""
+    objects: set[str] = set()
     for stages in _every_lock():
         made = {one for one in outputs(stages).values() if MD5.fullmatch(one)}
         made |= {md5 for one in made for md5 in found.listings.get(one, {}).values()}
         if made & found.objects:
             objects |= made
-    return sorted(one for one in objects if MD5.fullmatch(one))
+    return sorted(objects - found.objects)
 
 
 def _every_lock() -> Iterable[Stages]:
