@@ -238,7 +238,7 @@ def _docker_registry(folder: Path) -> Iterator[str]:
     settings = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}, "delete": {"enabled": True}},
         "http": {"addr": host},
     }
     (folder / "registry.yml").write_text(json.dumps(settings))

@@ -17,7 +17,7 @@ from tests.graph_copy import COMMON, copy_graph, is_common, package_files, stale
 from tests.imports import closure, file_of, has_code
 
 UNREAD_PACKAGES = (
-    *("data_source", "manifests", "pull_request", "release", "repository", "tracking", "verification"),
+    *("data_source", "manifests", "privacy", "pull_request", "release", "repository", "tracking", "verification"),
     *(f"model_deployment/{name}" for name in ("batch", "service")),
 )
 """What works on the graph's outputs or on the repository: a change there makes no stage stale."""
@@ -233,5 +233,5 @@ def test_a_section_that_no_stage_reads_makes_none_stale(repository: Any, stages:
     content = YAML(typ="safe", pure=True).load(Path(repository.root_dir) / "params.yaml")
     assert concerned(repository, {**content, "monitoring": {"a": 1}}) == set()
     unread = {leaf for leaf in leaves_of() if not any(covered(leaf, stage.parameters) for stage in stages.values())}
-    sections = ("gate.", "monitor.", "retraining.", "tune.")
+    sections = ("gate.", "monitor.", "privacy.", "retraining.", "tune.")
     assert unread == {leaf for leaf in leaves_of() if leaf.startswith(sections)} != set()

@@ -37,8 +37,8 @@ FILE_NAME = re.compile(r"[\w.-]+\.(config|csv|ipynb|json|key|lock|md|mod|onnx|pa
 SOURCES = sorted((TOP / "src").rglob("*.py"))
 MANIFESTS = sorted(path for name in ("argocd", "deployment") for path in (TOP / name).rglob("*.yaml"))
 BLOCK_LANGUAGES = {"shell", "text", "yaml"}
-MADE_LOCALLY = {"data/external", "data/schema/table.yaml"}
-"""What `ontime init` makes in a fork; git does not ignore it."""
+MADE_LOCALLY = {"data/external", "data/forgotten", "data/schema/table.yaml"}
+"""What `ontime init` and `ontime forget` make in a fork; git does not ignore it."""
 OF_A_TABLE = "data.options"
 """The keys below depend on the dataset."""
 

@@ -215,6 +215,7 @@ def test_what_may_change_an_environment_is_behind_it() -> None:
         ("retrain", "train", "main"),
         ("retrain", "propose", "main"),
         ("monitor", "check", "monitoring"),
+        ("retention", "remove", "privacy"),
     ):
         assert load(name)["jobs"][job]["environment"] == environment
     with_secrets = {
@@ -251,6 +252,16 @@ def test_the_job_that_reads_the_log_may_write_no_issue_and_start_nothing() -> No
     for name in ("incidents", "challenger"):
         assert "REMOTE_ROLE" not in json.dumps(jobs_[name])
         assert jobs_[name]["needs"] == "check"
+
+
+def test_the_job_that_deletes_runs_each_day_and_may_write_nothing_here() -> None:
+    content = load("retention")
+    assert "schedule" in content["on"]
+    (job,) = content["jobs"].values()
+    assert job["permissions"] == {"contents": "read", "id-token": "write"}
+    assert job["steps"][-1]["run"] == "ontime forget --due"
+    assert "secrets." not in json.dumps(job)
+    assert "github.token" not in json.dumps(job)
 
 
 def test_no_key_of_aws_is_stored() -> None:

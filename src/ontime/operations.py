@@ -30,6 +30,8 @@ OPERATIONS = {
     "comment": "ontime.pull_request.comment",
     "proof": "ontime.pull_request.proof",
     "refresh": "ontime.data_source.refresh",
+    "subject": "ontime.privacy.subject",
+    "forget": "ontime.privacy.forget",
     "set": "ontime.retraining.settings",
     "propose": "ontime.retraining.proposal",
 }

@@ -8,11 +8,13 @@ from ontime.data_processing.split import Split
 from ontime.datasets.source import Data
 from ontime.engine import Engine
 from ontime.model_deployment.export.export import Export
+from ontime.model_evaluation.evaluate import Publish
 from ontime.model_evaluation.metrics import Decision, Evaluate
 from ontime.model_evaluation.select import Select
 from ontime.model_training.families import FAMILIES, Train, parameters_of
 from ontime.model_training.tune import Tune
 from ontime.monitoring.settings import Monitor, Retraining
+from ontime.privacy.settings import Privacy
 from ontime.pull_request.gate import Gate
 
 
@@ -25,6 +27,7 @@ class Params(Section):
     train: Train
     decision: Decision
     evaluate: Evaluate
+    publish: Publish
     select: Select
     forward: Forward
     gate: Gate
@@ -32,6 +35,7 @@ class Params(Section):
     tune: Tune
     monitor: Monitor
     retraining: Retraining
+    privacy: Privacy
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

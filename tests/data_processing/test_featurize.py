@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from ontime.common.environment import PINNED
+from ontime.common.errors import OntimeError
 from ontime.common.files import sha256
 from ontime.common.layout import Layout
-from ontime.data_processing.featurize import featurize
+from ontime.data_processing.featurize import check_personal, featurize
 from ontime.datasets import flights
 from ontime.datasets.schema import TableSchema
 from ontime.datasets.source import Data
@@ -112,3 +113,14 @@ def test_pinned_spark_workers_write_the_same_bytes_as_one(
     assert child.returncode == 0, child.stderr
     assert hashes(tmp_path) == hashes(sequential)
     assert dict(zip(PINNED, json.loads(child.stdout.splitlines()[-1]), strict=True)) == PINNED
+
+
+def test_a_column_marked_personal_stops_a_package_that_uses_it(schemas: dict[str, TableSchema]) -> None:
+    layout = Layout(key=["carrier"], time=None, numbers=["visib"], categories=["origin"])
+    check_personal(layout, schemas, [])
+    weather = schemas["weather"]
+    fields = [column.model_copy(update={"personal": column.name == "visib"}) for column in weather.fields]
+    marked = {**schemas, "weather": weather.model_copy(update={"fields": fields})}
+    with pytest.raises(OntimeError, match=r"^data/schema/weather\.yaml: visib: is marked personal"):
+        check_personal(layout, marked, [])
+    check_personal(layout, marked, ["visib"])

@@ -159,3 +159,25 @@ def test_what_a_table_holds_is_described_by_type() -> None:
             "none": {"missing": 3},
         },
     }
+
+
+def test_no_report_shows_a_value_of_a_personal_column() -> None:
+    schema = schema_of(id="integer", name=("string", {"pattern": "^[a-z]+$", "unique": True}), born="datetime")
+    fields = [column.model_copy(update={"personal": column.name != "id"}) for column in schema.fields]
+    schema = keyed(schema.model_copy(update={"fields": fields}), "id", "name")
+    born = pd.to_datetime(pd.Series(["1961-02-03", "1999-01-01"]), utc=True)
+    wrong = pd.DataFrame({"id": [1, 2], "name": ["Ada", "bob"], "born": born})
+    assert problems(wrong, schema) == ["name: pattern ^[a-z]+$: 1 rows, for example (personal) (p)"]
+    repeated = problems(wrong.assign(id=1, name="bob"), schema)
+    assert repeated == [
+        "(name): duplicated key: 1 rows, for example ('(personal)',)",
+        "(id, name): duplicated key: 1 rows, for example ('1', '(personal)')",
+    ]
+    assert problems(wrong.assign(name=[1, 2]), schema) == [
+        "name: type string: 2 rows, for example (personal) (p), (personal) (p)"
+    ]
+    assert describe([wrong], schema)["columns"] == {
+        "id": {"missing": 0, "minimum": 1.0, "maximum": 2.0},
+        "name": {"missing": 0},
+        "born": {"missing": 0},
+    }

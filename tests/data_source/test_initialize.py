@@ -239,3 +239,24 @@ def test_plain_content_has_pythons_own_types() -> None:
     content = plain({"a": np.int64(1), "b": [np.float32(0.5), np.bool_(True)], "c": None, 1: "x"})
     assert content == {"a": 1, "b": [0.5, True], "c": None, "1": "x"}
     assert [type(value) for value in (content["a"], *content["b"])] == [int, float, bool]
+
+
+def test_a_personal_column_is_marked_in_the_schema_and_stays_so(graph: Path, parcels: pd.DataFrame) -> None:
+    parcels.to_csv("t.csv", index=False)
+    init("t.csv", "--target", "late", "--key", "parcel", "--personal", "depot")
+    for _ in range(2):
+        marked = [field["name"] for field in yaml(graph / "data/schema/table.yaml")["fields"] if field.get("personal")]
+        assert marked == ["depot"]
+        assert "depot" not in [field["name"] for field in yaml(graph / "data/features.yaml")["fields"]]
+        assert "depot" not in load_params(graph / "params.yaml").evaluate.slices
+        init("t.csv", "--target", "late", "--key", "parcel")
+
+
+def test_what_is_allowed_by_name_stays_allowed(graph: Path, parcels: pd.DataFrame) -> None:
+    parcels.to_csv("t.csv", index=False)
+    init("t.csv", "--target", "late", "--key", "parcel", "--personal", "depot")
+    params = graph / "params.yaml"
+    params.write_text(params.read_text().replace("    exclude: []", "    exclude: []\n    allow_personal: [depot]"))
+    init("t.csv", "--target", "late", "--key", "parcel")
+    assert load_params(params).data.options["allow_personal"] == ["depot"]
+    assert "depot" in [field["name"] for field in yaml(graph / "data/features.yaml")["fields"]]

@@ -317,3 +317,27 @@ def test_labels_have_the_keys_and_the_targets_of_the_features(features: Make, tm
         assert list(found.columns) == [*layout.key, TARGET]
         assert found[TARGET].astype("Float64").tolist() == rows[TARGET].astype("Float64").tolist()
         assert len(found) == len(rows) == 4
+
+
+def personal_schema(*personal: str) -> dict[str, TableSchema]:
+    columns = [("person", "string"), ("age", "integer"), ("visit", "integer"), ("ill", "string")]
+    fields = [{"name": name, "type": kind, "personal": name in personal} for name, kind in columns]
+    return {"table": TableSchema.model_validate({"fields": fields})}
+
+
+def test_a_personal_column_is_no_feature_unless_it_is_allowed_by_name() -> None:
+    schema = personal_schema("person", "age")
+    options: dict[str, Any] = {"target": "ill", "positive": "yes", "key": ["visit"]}
+    with pytest.raises(OntimeError, match="no column is left as a feature"):
+        table.layout(table.Options(**options), schema)
+    assert table.layout(table.Options(**options, allow_personal=["age"]), schema).features == ["age"]
+    assert table.layout(table.Options(**options), personal_schema("person")).features == ["age"]
+
+
+@pytest.mark.parametrize(("role", "value"), [("target", "ill"), ("key", ["visit"])])
+def test_a_personal_column_is_neither_target_nor_key_unless_it_is_allowed(role: str, value: str | list[str]) -> None:
+    name = value if isinstance(value, str) else value[0]
+    options: dict[str, Any] = {"target": "ill", "positive": "yes", "key": ["visit"], role: value}
+    with pytest.raises(OntimeError, match=rf"data\.options\.{role}: {name} is marked personal"):
+        table.layout(table.Options(**options), personal_schema(name))
+    assert table.layout(table.Options(**options, allow_personal=[name]), personal_schema(name)).features

@@ -48,6 +48,7 @@ SUBJECTS = {
     "main": {"environment:main"},
     "release": {"environment:staging", "environment:production"},
     "monitoring": {"environment:monitoring"},
+    "erasure": {"environment:privacy"},
 }
 """Which jobs may take a role."""
 STRANGERS = ("repo:example/other:environment:main", "repo:example/ontime:ref:refs/heads/main2", "repo:example/ontime:")
@@ -107,7 +108,27 @@ def test_the_role_that_watches_reads_and_writes_its_results_alone() -> None:
     }
 
 
-@pytest.mark.parametrize("role", [*ROLES, "monitoring"])
+def test_erasure_may_read_and_delete_named_objects_and_write_none() -> None:
+    allowed = {
+        (action, resource)
+        for statement in load("erasure-permissions")["Statement"]
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+    of_objects = ("s3:GetObject", "s3:DeleteObject", "s3:DeleteObjectVersion")
+    of_buckets = ("s3:ListBucket", "s3:ListBucketVersions")
+    models, log = "arn:aws:s3:::ontime-models", "arn:aws:s3:::ontime-predictions"
+    assert allowed == {
+        *(
+            (action, f"{bucket}/{below}/*")
+            for action in of_objects
+            for bucket, below in ((models, "dvc"), (log, "predictions"))
+        ),
+        *((action, bucket) for action in of_buckets for bucket in (models, log)),
+    }
+
+
+@pytest.mark.parametrize("role", [*ROLES, "monitoring", "erasure"])
 def test_a_role_trusts_named_jobs_of_one_repository(role: str) -> None:
     (statement,) = load(f"{role}-trust")["Statement"]
     assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"

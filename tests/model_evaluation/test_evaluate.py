@@ -13,7 +13,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_parquet
 from ontime.common.layout import TARGET
 from ontime.common.params import load_section
-from ontime.model_evaluation.evaluate import permutation_importance, write_csv
+from ontime.model_evaluation.evaluate import large_slices, permutation_importance, write_csv
 from ontime.model_evaluation.metrics import DIGITS, Decision, cost_per_1000
 from ontime.model_training.families import FAMILIES
 
@@ -120,3 +120,32 @@ def test_a_table_is_written_with_plain_numbers_and_lines(tmp_path: Path) -> None
     frame = pd.DataFrame({"name": ["a,b", "c"], "value": [0.1, None], "count": [1, 2]}, index=[5, 6])
     write_csv(frame, tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_bytes() == b'name,value,count\n"a,b",0.1,1\nc,,2\n'
+
+
+@pytest.mark.parametrize(
+    ("rows", "least", "shown"),
+    [
+        ([60, 30, 5], 5, [60, 30, 5]),
+        # 4 alone would follow from the total
+        ([60, 30, 4], 5, [60]),
+        ([60, 4, 3], 5, [60]),
+        ([60, 30, 4], 1, [60, 30, 4]),
+        ([4], 5, []),
+    ],
+)
+def test_a_slice_of_few_rows_is_not_shown_and_does_not_follow_from_the_others(
+    rows: list[int], least: int, shown: list[int]
+) -> None:
+    table = pd.DataFrame({"slice": [f"depot={name}" for name in range(len(rows))], "rows": rows})
+    other = pd.DataFrame({"slice": ["depot_of=a"], "rows": [90]})
+    left = large_slices(pd.concat([table, other], ignore_index=True), ["depot", "depot_of"], least)
+    assert list(left["rows"]) == [*shown, 90]
+
+
+def test_the_parameter_decides_which_slices_are_written(copy: Path) -> None:
+    evaluate()
+    before = pd.read_csv(RUN / "metrics" / "slices.csv")
+    params = copy / "params.yaml"
+    params.write_text(params.read_text().replace("slice_rows: 5", f"slice_rows: {before['rows'].max() + 1}"))
+    evaluate()
+    assert len(before) and not len(pd.read_csv(RUN / "metrics" / "slices.csv"))

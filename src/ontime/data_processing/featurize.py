@@ -3,16 +3,18 @@
 In: raw tables. Out: `data/processed/features/<partition>.parquet` and `feature_layout.json`, the roles of the columns.
 """
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import click
 
 from ontime.common import paths
+from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, replacing, write_json, write_parquet
 from ontime.common.layout import Layout
 from ontime.common.params import check, load_section
 from ontime.datasets.registry import dataset_of
-from ontime.datasets.schema import load_schemas
+from ontime.datasets.schema import TableSchema, load_schemas
 from ontime.datasets.source import Data
 from ontime.engine import Engine, run_tasks
 
@@ -23,11 +25,28 @@ def command() -> None:
     data, engine = load_section("data", Data), load_section("engine", Engine)
     dataset = dataset_of(data.source)
     options = check(dataset.Options, data.options, "params.yaml: data.options")
-    layout = dataset.layout(options, load_schemas(paths.SCHEMA))
+    schemas = load_schemas(paths.SCHEMA)
+    layout = dataset.layout(options, schemas)
+    check_personal(layout, schemas, getattr(options, "allow_personal", []))
     with replacing(paths.FEATURES) as folder:
         folder.mkdir()
         featurize(paths.RAW, folder, data, layout, engine.backend)
     write_json(paths.FEATURE_LAYOUT, layout.as_json())
+
+
+def check_personal(layout: Layout, schemas: Mapping[str, TableSchema], allowed: Collection[str]) -> None:
+    """Refuse columns of features that a schema marks personal, whatever dataset made the layout.
+
+    Raises:
+        OntimeError: such a column is in the layout and is not allowed by name.
+    """
+    for table, schema in schemas.items():
+        for name in schema.personal:
+            if name in layout.columns and name not in allowed:
+                raise OntimeError(
+                    f"{paths.SCHEMA / table}.yaml: {name}: is marked personal, and the features of {table} use it; "
+                    "leave it out of them"
+                )
 
 
 def featurize(raw: Path, folder: Path, data: Data, layout: Layout, backend: str) -> None:

@@ -1,7 +1,8 @@
 """Raw tables against their schemas; a violation stops the graph.
 
 In: `data/raw` and `data/schema`. Out: `data/processed/validation.json`: rows, missing values and ranges per table.
-Checks run by pandera, a partition at a time; keys are compared across all partitions of a table.
+Checks run by pandera, a partition at a time; keys are compared across all partitions of a table. No value of a column
+that is marked personal is shown: neither an example nor an extreme.
 """
 
 import warnings
@@ -22,6 +23,8 @@ warnings.filterwarnings("ignore", category=FutureWarning, module="pyspark")
 import pandera.pandas as pa  # noqa: E402
 
 SAMPLES = 3
+HIDDEN = "(personal)"
+"""Shown in place of a value of a personal column."""
 
 
 @click.command(name="validate")
@@ -56,14 +59,15 @@ def violations(frames: dict[str, pd.DataFrame], schema: TableSchema) -> list[str
         lines.append(f"{column}: {rule}" + (f": {len(samples)} rows, for example {shown}" if shown else ""))
     if not lines:
         for name in [column.name for column in schema.fields if column.constraints.unique]:
-            lines += _repeated(pd.concat([frame[[name]] for frame in frames.values()]).dropna())
+            lines += _repeated(pd.concat([frame[[name]] for frame in frames.values()]).dropna(), schema)
         if schema.primaryKey:
-            lines += _repeated(pd.concat([frame[schema.primaryKey] for frame in frames.values()]))
+            lines += _repeated(pd.concat([frame[schema.primaryKey] for frame in frames.values()]), schema)
     return lines
 
 
-def _repeated(keys: pd.DataFrame) -> Iterator[str]:
+def _repeated(keys: pd.DataFrame, schema: TableSchema) -> Iterator[str]:
     repeated = keys[keys.duplicated(keep="first")]
+    repeated = repeated.assign(**{name: HIDDEN for name in keys.columns if name in schema.personal})
     if len(repeated):
         shown = ", ".join(str(tuple(map(str, row))) for row in repeated.head(SAMPLES).itertuples(index=False))
         yield f"({', '.join(map(str, keys.columns))}): duplicated key: {len(repeated)} rows, for example {shown}"
@@ -79,13 +83,15 @@ def _violations_of(frame: pd.DataFrame, schema: TableSchema) -> Iterator[tuple[s
         values = frame[column.name]
         wrong = ~_has_type(values, column.type) & values.notna()
         if wrong.any():
-            yield from ((column.name, f"type {column.type}", f"{value!r}") for value in values[wrong])
+            shown = (HIDDEN if column.personal else f"{value!r}" for value in values[wrong])
+            yield from ((column.name, f"type {column.type}", value) for value in shown)
             continue
         try:
             _pandera_schema(column).validate(frame[[column.name]], lazy=True)
         except pa.errors.SchemaErrors as error:
             for case in error.failure_cases.itertuples(index=False):
-                yield column.name, _rule_name(column, str(case.check)), f"{case.failure_case}"
+                value = HIDDEN if column.personal else f"{case.failure_case}"
+                yield column.name, _rule_name(column, str(case.check)), value
 
 
 def _pandera_schema(column: Column) -> pa.DataFrameSchema:
@@ -134,12 +140,17 @@ def _has_type(values: "pd.Series[Any]", kind: str) -> "pd.Series[bool]":
 
 
 def describe(frames: list[pd.DataFrame], schema: TableSchema) -> dict[str, Any]:
-    """Rows of all partitions, and for each column what is missing and, of numbers and times, the extremes."""
+    """Rows of all partitions, and for each column what is missing and, of numbers and times, the extremes.
+
+    Of a personal column, only what is missing.
+    """
     columns: dict[str, Any] = {}
     for column in schema.fields:
         values = pd.concat([frame[column.name] for frame in frames], ignore_index=True)
         summary: dict[str, Any] = {"missing": int(values.isna().sum())}
-        if column.type in ("integer", "number", "datetime") and values.notna().any():
+        if column.personal:
+            pass
+        elif column.type in ("integer", "number", "datetime") and values.notna().any():
             low, high = values.min(), values.max()
             ends = (low.isoformat(), high.isoformat()) if column.type == "datetime" else (float(low), float(high))
             summary |= {"minimum": ends[0], "maximum": ends[1]}

@@ -20,7 +20,7 @@ from ontime.common.files import replacing
 from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, check
 from ontime.datasets.features import FEATURES_FILE, infer_fields
-from ontime.datasets.schema import TableSchema, infer_schema
+from ontime.datasets.schema import TableSchema, infer_schema, load_schemas
 from ontime.datasets.table import PARTITIONED_TABLE, binary_target, layout, parse_times, read_source
 from ontime.datasets.table import Options as TableOptions
 from ontime.parameters import check_params
@@ -46,6 +46,7 @@ MOST_TOLD = 5
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
 @click.option("--key", multiple=True, help="A column of the row key; repeat for several.")
 @click.option("--exclude", multiple=True, help="A column that is not a feature; repeat for several.")
+@click.option("--personal", multiple=True, help="A column of persons' data, no feature; repeat for several.")
 @click.option("--name", help="Name of the model (default: the file's).")
 @click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
 @click.option("--remote", help="The DVC remote: s3:// or gs://BUCKET/PREFIX, azure://CONTAINER/PREFIX; also alone.")
@@ -83,11 +84,12 @@ def configure(
     time: str | None,
     key: tuple[str, ...],
     exclude: tuple[str, ...],
+    personal: tuple[str, ...],
     name: str | None,
 ) -> None:
     """Write schema, features and parameters for a table, as the options of the command say."""
     frame, digest = read_source(source)
-    for column in [target, *([time] if time else []), *key, *exclude]:
+    for column in [target, *([time] if time else []), *key, *exclude, *personal]:
         if column not in frame:
             raise OntimeError(f"{source}: no column {column}; it has {', '.join(frame.columns)}")
     event = positive_value(frame[target], positive)
@@ -99,11 +101,14 @@ def configure(
         "exclude": list(exclude),
         "sha256": digest,
     }
-    schema = infer_schema(frame, list(key))
-    roles = layout(check(TableOptions, options, "options"), {PARTITIONED_TABLE: check(TableSchema, schema, "schema")})
-    labels = binary_target(frame[target], event)
     yaml = yaml_for_people()
     params = yaml.load(PARAMS_FILE)
+    # what a person has marked or allowed stays so
+    if allowed := params["data"]["options"].get("allow_personal"):
+        options["allow_personal"] = [column for column in allowed if column in frame]
+    schema = infer_schema(frame, list(key), {*personal, *marked_personal()})
+    roles = layout(check(TableOptions, options, "options"), {PARTITIONED_TABLE: check(TableSchema, schema, "schema")})
+    labels = binary_target(frame[target], event)
     adapt(params, frame, labels, roles, time)
     # texts about the same event may be a person's own
     if [params["data"]["options"].get(name) for name in ("target", "positive")] != [target, event]:
@@ -127,6 +132,12 @@ def configure(
     click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
     told = f"; dropped, as no features of this table: {shortened(dropped)}" if dropped else ""
     click.echo(f"wrote {FEATURES_FILE}: {len(roles.features) - len(kept)} new fields to edit, {len(kept)} kept{told}")
+
+
+def marked_personal() -> list[str]:
+    """Columns that the present schema of a table of one's own marks personal."""
+    path = paths.SCHEMA / f"{PARTITIONED_TABLE}.yaml"
+    return load_schemas(paths.SCHEMA)[PARTITIONED_TABLE].personal if path.is_file() else []
 
 
 def positive_value(values: "pd.Series[Any]", requested: str | None) -> Any:

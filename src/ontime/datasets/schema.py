@@ -2,9 +2,11 @@
 
 A file is named after its table. `validate` enforces it; for a fork's own table `ontime init` infers it and
 a person edits it. Field types: integer, number, string, boolean, datetime; constraints: required, unique,
-minimum, maximum, enum, pattern.
+minimum, maximum, enum, pattern. Beside the standard, `personal: true` marks a column whose values are of a person: it
+is no feature, and no report shows a value of it.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,6 +39,7 @@ class Column(Section):
     name: str
     type: FieldType
     constraints: Constraints = Constraints()
+    personal: bool = False
 
 
 class TableSchema(Section):
@@ -48,6 +51,11 @@ class TableSchema(Section):
     def of_type(self, *types: FieldType) -> list[str]:
         """Names of the columns that have one of the types."""
         return [column.name for column in self.fields if column.type in types]
+
+    @property
+    def personal(self) -> list[str]:
+        """Names of the columns that are marked personal."""
+        return [column.name for column in self.fields if column.personal]
 
 
 def load_schemas(folder: Path) -> dict[str, TableSchema]:
@@ -68,16 +76,19 @@ def load_schemas(folder: Path) -> dict[str, TableSchema]:
     return schemas
 
 
-def infer_schema(frame: pd.DataFrame, key: list[str]) -> dict[str, Any]:
+def infer_schema(frame: pd.DataFrame, key: list[str], personal: Collection[str] = ()) -> dict[str, Any]:
     """Plain content of a schema file for a frame: types from the values, `required` where nothing is missing.
 
-    Numbers get no bounds and texts no list of values: what a column may hold is for a person to say.
+    Numbers get no bounds and texts no list of values: what a column may hold is for a person to say. `personal` has the
+    columns to mark so.
     """
     fields = []
     for name in frame.columns:
         column: dict[str, Any] = {"name": str(name), "type": _type_of(frame[name])}
         if not frame[name].isna().any():
             column["constraints"] = {"required": True}
+        if name in personal:
+            column["personal"] = True
         fields.append(column)
     return {"fields": fields, "primaryKey": key} if key else {"fields": fields}
 

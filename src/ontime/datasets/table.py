@@ -2,7 +2,8 @@
 
 In: the file that `data.source` names (a path, or an s3://, gs://, abfs:// or https:// address, read through
 fsspec) and the schema that `ontime init` wrote. Out: its rows with the target as 0 or 1; numbers and booleans
-are number features, texts are categories, times other than the one to split by become days since 1970.
+are number features, texts are categories, times other than the one to split by become days since 1970. A column that
+the schema marks personal is left out, unless `data.options.allow_personal` names it.
 """
 
 import gzip
@@ -34,7 +35,8 @@ class Options(Section):
 
     `target` is the column to predict and `positive` its value that counts as the event; `time` is the column to
     split by; `key` the columns that name a row (none: its number in the file); `exclude` columns that are no
-    features. `sha256` pins the file's content.
+    features; `allow_personal` columns marked personal in the schema that may be used all the same. `sha256` pins the
+    file's content.
     """
 
     target: str
@@ -42,6 +44,7 @@ class Options(Section):
     time: str | None = None
     key: list[str] = Field(default_factory=list)
     exclude: list[str] = Field(default_factory=list)
+    allow_personal: list[str] = Field(default_factory=list)
     sha256: str | None = None
 
 
@@ -127,13 +130,21 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
         "time": [options.time] if options.time else [],
         "key": options.key,
         "exclude": options.exclude,
+        "allow_personal": options.allow_personal,
     }.items():
         for name in names:
             if name not in known:
                 raise OntimeError(f"params.yaml: data.options.{role}: no column {name} in data/schema/table.yaml")
     if options.time and options.time not in schema.of_type("datetime"):
         raise OntimeError(f"params.yaml: data.options.time: {options.time} is not a datetime in data/schema/table.yaml")
-    roles = {options.target, options.time, *options.key, *options.exclude}
+    kept_out = set(schema.personal) - set(options.allow_personal)
+    for role, column in [("target", options.target), ("time", options.time), *(("key", name) for name in options.key)]:
+        if column in kept_out:
+            raise OntimeError(
+                f"params.yaml: data.options.{role}: {column} is marked personal in data/schema/table.yaml, and it "
+                "would be in features and logs; use another column, or name it in data.options.allow_personal"
+            )
+    roles = {options.target, options.time, *options.key, *options.exclude, *kept_out}
     numbers = [name for name in schema.of_type("integer", "number", "boolean", "datetime") if name not in roles]
     categories = [name for name in schema.of_type("string") if name not in roles]
     if not numbers and not categories:

@@ -17,7 +17,7 @@ from ontime.common.arrays import Labels, Matrix, Probability
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet, replacing, write_json, write_parquet, write_text
 from ontime.common.layout import TARGET
-from ontime.common.params import load_section
+from ontime.common.params import Count, Section, load_section
 from ontime.encoder import Encoder
 from ontime.model_evaluation.metrics import (
     DIGITS,
@@ -32,8 +32,16 @@ from ontime.model_evaluation.metrics import (
 from ontime.model_training.families import Predict, Train, check_family, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 
+EQUALS = "="
+"""Between the column and the value of a slice's name."""
 IMPORTANCE_ROWS = 5000
 SHOWN_FEATURES = 20
+
+
+class Publish(Section):
+    """What is shown of groups of rows: a slice of fewer than `slice_rows` rows is not (k-anonymity)."""
+
+    slice_rows: Count
 
 
 @click.command(name="evaluate")
@@ -43,16 +51,25 @@ def command(model: str) -> None:
     check_family(model)
     slices = load_section("evaluate", Evaluate).slices
     decision, seed = load_section("decision", Decision), load_section("train", Train).seed
+    least = load_section("publish", Publish).slice_rows
     encoder = load_encoder()
     for name in slices:
         if name not in encoder.features:
             raise OntimeError(f"params.yaml: evaluate.slices: no column {name} among the features")
     run = paths.training_run(model)
-    evaluate(run, load_model(model, run / "model").probability, encoder, slices, decision, seed)
+    evaluate(run, load_model(model, run / "model").probability, encoder, slices, decision, seed, least)
 
 
-def evaluate(run: Path, predict: Predict, encoder: Encoder, slices: list[str], decision: Decision, seed: int) -> None:
-    """Write what a model's probabilities are worth into the folder of its run."""
+def evaluate(
+    run: Path,
+    predict: Predict,
+    encoder: Encoder,
+    slices: list[str],
+    decision: Decision,
+    seed: int,
+    least: int = 1,
+) -> None:
+    """Write what a model's probabilities are worth into the folder of its run; slices of at least so many rows."""
     matrix, labels = load_rows("validation", encoder)
     probability = as_stored(predict(matrix))
     threshold = best_threshold(labels, probability, decision)
@@ -67,7 +84,7 @@ def evaluate(run: Path, predict: Predict, encoder: Encoder, slices: list[str], d
     predictions["test"] = probability
     rows = read_parquet(paths.split_rows("test"), columns=slices)
     table = by_slice(rows, slices, labels, probability, threshold, decision)
-    write_csv(table, run / "metrics" / "slices.csv")
+    write_csv(large_slices(table, slices, least), run / "metrics" / "slices.csv")
     with replacing(run / "plots") as folder:
         for name, curve in {**curves(labels, probability), "importance": importance.head(SHOWN_FEATURES)}.items():
             write_csv(curve, folder / f"{name}.csv")
@@ -75,6 +92,23 @@ def evaluate(run: Path, predict: Predict, encoder: Encoder, slices: list[str], d
         folder.mkdir()
         for part, probability in predictions.items():
             write_parquet(with_probability(part, probability, slices), folder / f"{part}.parquet")
+
+
+def large_slices(table: pd.DataFrame, slices: list[str], least: int) -> pd.DataFrame:
+    """The slices of at least so many rows.
+
+    Where one slice of a column is left out, so is the next smallest, because the first would follow from the total.
+
+    Args:
+        table: as `by_slice` makes it, with `slice` (such as `origin=JFK`) and `rows`.
+    """
+    left_out: list[int] = []
+    for column in slices:
+        of_column = table[table["slice"].str.startswith(f"{column}{EQUALS}")].sort_values("rows", kind="stable")
+        small = int((of_column["rows"] < least).sum())
+        if small:
+            left_out += list(of_column.index[: max(small, 2)])
+    return table.drop(index=left_out)
 
 
 def with_probability(part: str, probability: Probability, slices: list[str]) -> pd.DataFrame:

@@ -7,7 +7,6 @@ whatever the clock says here, so that the bytes follow from the lines alone.
 """
 
 import gzip
-import io
 import json
 import re
 import sys
@@ -23,7 +22,7 @@ import msgspec
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.prediction_log import LINES_LOST, PredictionLine
 from ontime.monitoring import prune
-from ontime.monitoring.log_files import FEATURE, IDENTITY, ROW_GROUP, VERSION, LogTable, file_name
+from ontime.monitoring.log_files import FEATURE, IDENTITY, VERSION, LogTable, file_name, parquet_of
 from ontime.monitoring.store import Store
 
 ROWS_AT_ONCE = 200_000
@@ -155,6 +154,7 @@ def _merge_all(
 def _merge(store: Store, name: str, rows: list[dict[str, Any]]) -> tuple[int, int]:
     """Add rows to a file; the number that it had already, and of rows missing from its requests."""
     import pandas as pd
+    import pyarrow as pa
 
     old = store.open(name)
     known = [] if old is None else list(LogTable(f"{store.address}/{name}", old).batches())
@@ -163,7 +163,7 @@ def _merge(store: Store, name: str, rows: list[dict[str, Any]]) -> tuple[int, in
     repeated = len(both) - len(merged)
     if repeated == len(rows):
         return repeated, 0
-    store.write(name, _parquet(_typed(merged)))
+    store.write(name, parquet_of(pa.Table.from_pandas(_typed(merged), preserve_index=False)))
     by_request = merged.groupby(["time", "request_id", "event"], sort=False)["row"]
     return repeated, int((by_request.max() + 1 - by_request.size()).sum())
 
@@ -182,13 +182,3 @@ def _typed(rows: Any) -> Any:
         else:
             typed[name] = [float("nan") if value is None else float(value) for value in values]
     return typed
-
-
-def _parquet(rows: Any) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
-    stream = io.BytesIO()
-    pq.write_table(table, stream, ROW_GROUP, compression="zstd", version="2.6", store_schema=False)
-    return stream.getvalue()

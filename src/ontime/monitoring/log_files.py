@@ -1,6 +1,7 @@
 """The files of the log, as every reader finds them: one for each model version and day, in a folder or a store."""
 
 import hashlib
+import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -113,6 +114,16 @@ class LogFile:
         if opened is None:
             raise OntimeError(f"{where}: was removed while the log was read; run this again")
         return LogTable(where, opened)
+
+
+def parquet_of(table: Any) -> bytes:
+    """Bytes of a file of the log, from a table of pyarrow."""
+    import pyarrow.parquet as pq
+
+    stream = io.BytesIO()
+    bare = table.replace_schema_metadata(None)
+    pq.write_table(bare, stream, ROW_GROUP, compression="zstd", version="2.6", store_schema=False)
+    return stream.getvalue()
 
 
 def log_files(log: str) -> list[LogFile]:

@@ -34,6 +34,11 @@ class Store:
         filesystem, root = self._opened
         return Path(root or "/") if "file" in filesystem.protocol else None
 
+    @property
+    def place(self) -> tuple[Any, str]:
+        """The file system of fsspec, and the path there."""
+        return self._opened
+
     def names(self, depth: int) -> list[str]:
         """Names of the files in so many levels of folders, in order; none if there is no such folder."""
         filesystem, root = self._opened

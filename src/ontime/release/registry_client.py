@@ -121,6 +121,40 @@ class Repository:
             answer.close()
         return []
 
+    def tagged(self) -> dict[str, str]:
+        """Digest of the manifest of each tag; none if the registry does not know the repository.
+
+        See https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags.
+
+        Raises:
+            OntimeError: the registry answers otherwise.
+        """
+        path = self._container.manifest_url("x").rpartition("/manifests/")[0]
+        with self._get(f"{path}/tags/list", ("application/json",)) as answer:
+            if answer.status_code == requests.codes.not_found:
+                return {}
+            if answer.status_code != requests.codes.ok:
+                raise OntimeError(f"tags: the registry answers with status {answer.status_code}")
+            names = _object(answer.raw.read(MOST_JSON, decode_content=True)).get("tags") or []
+        found = {}
+        for name in names:
+            with self._get(self._container.manifest_url(name), (*MANIFESTS, *INDEXES)) as answer:
+                if answer.status_code == requests.codes.ok:
+                    content = answer.raw.read(MOST_JSON, decode_content=True)
+                    found[name] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return found
+
+    def remove(self, digest: str) -> None:
+        """Remove a manifest, and with it its tags; nothing if it is not there.
+
+        Raises:
+            OntimeError: the registry refuses, as one does that allows no removal.
+        """
+        address = f"{self._session.prefix}://{self._container.manifest_url(digest)}"
+        with self._session.do_request(address, "DELETE") as answer:
+            if answer.status_code not in (requests.codes.accepted, requests.codes.ok, requests.codes.not_found):
+                raise OntimeError(f"{digest}: not removed: the registry answers with status {answer.status_code}")
+
     def _text(self, path: str, digest: str, kinds: tuple[str, ...]) -> bytes:
         with self._download(path, digest, kinds, MOST_JSON) as content:
             return content.read()

@@ -163,6 +163,22 @@ def bytes_of(commit: str, path: Path | str) -> bytes | None:
     return tried_bytes("cat-file", "blob", f"{commit}:./{Path(path).as_posix()}")
 
 
+def every_file() -> Iterator[tuple[str, bytes]]:
+    """Path and bytes of each version of each file in the history of every branch and tag."""
+    listed = [line.partition(" ") for line in git("rev-list", "--all", "--objects").splitlines()]
+    names = {found: path for found, _, path in listed if path}
+    done = _run(("cat-file", "--batch", "--buffer"), content="".join(f"{found}\n" for found in names))
+    if done.returncode:
+        raise OntimeError(f"git cat-file: {first_line(_text(done.stderr))}")
+    output, at = done.stdout, 0
+    while at < len(output):
+        end = output.index(b"\n", at)
+        found, kind, size = output[at:end].decode().split()
+        at = end + 1 + int(size) + 1
+        if kind == "blob":
+            yield names[found], output[end + 1 : at - 1]
+
+
 def blob_of(commit: str, path: Path) -> str | None:
     """Git's hash of a file at a commit."""
     return tried("rev-parse", "--quiet", "--verify", f"{commit}:{path.as_posix()}")

@@ -25,6 +25,8 @@ PACKAGES = {"s3": "dvc-s3", "gs": "dvc-gs", "azure": "dvc-azure"}
 """What DVC needs for an address of each kind."""
 ADDRESS = re.compile(r"(?P<kind>s3|gs|azure)://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/[\w.=-]+)*/?")
 ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+OBJECTS = "files/md5"
+"""Folder of the objects in a cache and a remote."""
 ANSWER_SECONDS = 10
 
 
@@ -106,6 +108,30 @@ def opened_remote(command: str) -> Iterator[Any]:
         except Exception as error:  # whatever a wrong setting raises
             raise OntimeError(f"DVC remote: {one_line(error)}") from None
         yield remote
+
+
+@contextmanager
+def remote_folder() -> Iterator[tuple[Any, str, str] | None]:
+    """The remote as a folder, for what lists and removes objects; what uses their bytes goes through `pull`.
+
+    Returns:
+        Its file system of fsspec, its folder there, and its address; None if there is no remote.
+    """
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        name = repo.config["core"].get("remote")
+    if not name:
+        yield None
+        return
+    with opened_remote("push") as remote:
+        folder = str(remote.path).removesuffix(f"/{OBJECTS}")
+        yield remote.fs.fs, folder, f"DVC remote {remote.fs.unstrip_protocol(folder)}"
+
+
+def object_name(path: str) -> str:
+    """The MD5 of an object by its path below the remote or the cache; what is no object keeps its path."""
+    return path.removeprefix(f"{OBJECTS}/").replace("/", "") if path.startswith(f"{OBJECTS}/") else path
 
 
 def check_remote() -> None:

@@ -99,8 +99,25 @@ def model_card(
             f"- A category with fewer than {split.min_category_rows} training rows is treated as unknown.",
             "- Slices are in `metrics/slices.csv` of the training run: look there before relying on a small group.",
             "",
+            *_privacy(data),
         ]
     )
+
+
+def _privacy(data: Data) -> list[str]:
+    """What the model has of persons, and their rights, for GDPR and CCPA."""
+    allowed = data.options.get("allow_personal") or []
+    used = f"allowed by name: {', '.join(allowed)}" if allowed else "none is used"
+    return [
+        "## Privacy (GDPR, CCPA)",
+        "",
+        f"- Columns that the schema marks personal are no features and in no golden record; {used}.",
+        "- Access: `ontime subject KEY` shows what is held of a person.",
+        "- Erasure: `ontime forget KEY` removes a person's rows from the data, and the model is trained again without",
+        "  them; a published model that was trained with them is replaced. `docs/privacy.md` says when.",
+        "- Purpose, categories of data and receivers, also whether data is sold or shared, are in the register there.",
+        "",
+    ]
 
 
 def _served(refit: Mapping[str, Any]) -> list[str]:

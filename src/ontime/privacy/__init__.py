@@ -1,0 +1,1 @@
+"""What is held of a person, shown, removed and proved to be gone."""

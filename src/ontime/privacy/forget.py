@@ -1,0 +1,201 @@
+"""Forget a person: remove the rows, list older versions for removal when it is due, and prove that nothing is left.
+
+In: the places that `privacy:` in `params.yaml` names. Out: the raw table, log, labels and what monitoring kept without
+the rows; a signed record in `data/forgotten` that names nobody; models trained again. `--due` is for a scheduled job.
+"""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from ontime.common.errors import OntimeError
+from ontime.common.params import PARAMS_FILE, load_section
+from ontime.datasets.source import Data
+from ontime.datasets.table import read_source
+from ontime.model_deployment.inference.signing import PRIVATE_KEY
+from ontime.monitoring.prune import pruned
+from ontime.monitoring.store import Store
+from ontime.privacy.places import LOG, REGISTRY, dvc_objects, every_object, tagged_images
+from ontime.privacy.record import FOLDER, Digests, Record, now, read_records, remove_from, write_record
+from ontime.privacy.rows import SOURCE, Part, check_all_writable, load_source, parts_of, remove_rows
+from ontime.privacy.settings import NO_PERSONS, Privacy, load_privacy
+from ontime.privacy.stored import Stored
+from ontime.privacy.subject import read_names, search_for
+from ontime.privacy.versions import derived_from, needed, released_digests, remove_objects, search_objects
+from ontime.release import release_file
+from ontime.release.registry_client import Repository
+from ontime.repository.dvc import show
+from ontime.repository.yaml_files import editing
+
+
+@click.command(name="forget")
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
+@click.option("--check", is_flag=True, help="Change nothing; read every object and fail if somebody is left.")
+@click.option("--due", is_flag=True, help="Remove what earlier records say is due, and old days of the log.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), default=PRIVATE_KEY, show_default=True, help="Private key, PEM."
+)
+@click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
+def command(keys: tuple[str, ...], check: bool, due: bool, key: Path, run: bool) -> None:
+    """Remove what is held of the persons KEY..., or of those in standard input with `-`."""
+    if due == bool(keys) or (check and due):
+        raise click.UsageError("name persons, with --check or without, or say --due")
+    privacy = load_privacy()
+    if privacy.subject is None:
+        click.echo(NO_PERSONS)
+        return
+    if due:
+        remove_due(privacy, key)
+    elif check:
+        prove(privacy, read_names(keys), key)
+    else:
+        forget(privacy, read_names(keys), key)
+        if run:
+            show("repro")
+
+
+def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
+    """Remove the rows, and write the record."""
+    digests = Digests(private_key)
+    source = load_source(privacy)
+    check_all_writable(privacy, source)
+    search = search_for(source, names, private_key)
+    parts = [part for part in parts_of(privacy, source, search) if part.mask.any()]
+    found = search_objects(dvc_objects(), search)
+    objects, derived = sorted(found.objects), derived_from(found)
+    if not parts and not objects:
+        click.echo("nothing is held of them; `ontime forget --check` reads every other place too")
+        return
+    images = [f"{name}@{digest}" for name in privacy.images for digest in sorted(set(tagged_images(name).values()))]
+    time = now()
+    record = Record(
+        what="forgotten",
+        time=time.isoformat(),
+        rows={
+            digests.of(name): sorted(digests.of(name, row) for row in source.row_keys(name)) for name in sorted(names)
+        },
+        counts=dict(_counted(parts)),
+        objects=objects,
+        derived=derived,
+        images=images,
+        remove_from=remove_from(time, privacy.keep_versions_days).isoformat(),
+    )
+    # the raw table last, because its rows say which ones of the other places are theirs
+    for part in sorted(parts, key=lambda part: part.place == SOURCE):
+        if part.place == SOURCE:
+            written = write_record(record, private_key)
+        remove_rows(part)
+    if not any(part.place == SOURCE for part in parts):
+        written = write_record(record, private_key)
+    else:
+        _pin(source.address)
+    for place, count in _counted(parts).items():
+        click.echo(f"{place}: {count} rows removed")
+    click.echo(f"{len(objects)} objects with them, {len(derived)} made from those, {len(images)} images: to be removed")
+    click.echo(f"from {record.remove_from} on by `ontime forget --due`; commit, push and release before that")
+    click.echo(f"signed record: {written}")
+
+
+def _counted(parts: list[Part]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for part in parts:
+        counts[part.place] += int(part.mask.sum())
+    return counts
+
+
+def _pin(address: str) -> None:
+    """Take the changed table as the data: its SHA-256 in `params.yaml`, and its MD5 if DVC tracks it."""
+    if load_section("data", Data).options.get("sha256"):
+        with editing(PARAMS_FILE) as params:
+            params["data"]["options"]["sha256"] = read_source(address)[1]
+    if Path(f"{address}.dvc").is_file():
+        show("add", "--quiet", address)
+
+
+def prove(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
+    """Read every object of every place.
+
+    Raises:
+        OntimeError: somebody is in one, or a place cannot be read.
+    """
+    search = search_for(load_source(privacy), names, private_key)
+    read: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    for one in every_object(privacy):
+        read[one.place] += 1
+        if search.found_in(one.content):
+            found[one.place] += 1
+            click.echo(f"found: {one.place}: {one.name}")
+    for place, count in read.items():
+        click.echo(f"{place}: {count} objects read, {found[place]} with them")
+    if found:
+        raise OntimeError(f"{found.total()} of {read.total()} objects still have them")
+    click.echo("nothing is left of them")
+
+
+def remove_due(privacy: Privacy, private_key: Path) -> None:
+    """Remove what is due by the records, and days of the log beyond the policy, with their earlier versions.
+
+    Raises:
+        OntimeError: something that is due is still needed.
+    """
+    today = datetime.now(UTC).date()
+    if privacy.log:
+        removed, _ = pruned(privacy.log, today - timedelta(days=privacy.keep_log_days - 1))
+        versions = _remove_log_versions(privacy)
+        click.echo(f"{LOG}: {len(removed)} files of old days and {versions} earlier versions removed")
+    records = read_records(private_key)
+    done = {record.of for record in records.values()}
+    due = {
+        name: record
+        for name, record in records.items()
+        if record.remove_from and record.remove_from <= today.isoformat() and name not in done
+    }
+    left: list[str] = []
+    kept = needed() if due else set()
+    for name, record in due.items():
+        # what a kept version has in common with an older one was made without them too
+        counts, shared = remove_objects([*record.objects, *record.derived], kept)
+        still = sorted(set(shared) & set(record.objects))
+        images, deployed = _remove_images(record.images)
+        left += [*still, *deployed]
+        counts |= {REGISTRY: images} if images else {}
+        told = ", ".join(f"{count} of {place}" for place, count in counts.items()) or "nothing"
+        click.echo(f"{FOLDER / name}: removed {told}")
+        # a scheduled job has no key to sign with; it finds nothing left to remove the next time
+        if not still and not deployed and private_key.exists():
+            write_record(
+                Record(what="older versions removed", time=now().isoformat(), counts=counts, of=name), private_key
+            )
+    if left:
+        raise OntimeError(
+            f"{len(left)} objects or images that are due are still needed, such as {left[0]}: run `dvc repro`, commit, "
+            "push and release a model without them first"
+        )
+    click.echo(f"{len(due)} records were due")
+
+
+def _remove_log_versions(privacy: Privacy) -> int:
+    """Remove versions of the log's files that were replaced, once they are as old as the policy says."""
+    filesystem, root = Store(str(privacy.log)).place
+    stored, first = (
+        Stored(filesystem, root, str(privacy.log)),
+        datetime.now(UTC) - timedelta(privacy.keep_versions_days),
+    )
+    old = [one for one in stored.objects() if not one.latest and one.time is not None and one.time <= first]
+    for one in old:
+        stored.remove(one)
+    return len(old)
+
+
+def _remove_images(images: list[str]) -> tuple[int, list[str]]:
+    """Remove images that no release file names; the number, and those that one names."""
+    released = released_digests(release_file.FOLDER)
+    deployed = [image for image in images if image.partition("@")[2] in released]
+    for image in images:
+        if image not in deployed:
+            name, _, digest = image.partition("@")
+            Repository(name).remove(digest)
+    return len(images) - len(deployed), deployed

@@ -1,0 +1,42 @@
+"""A file without some rows: every other byte stays, and a file that is not what was read is left alone."""
+
+import gzip
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ontime.common.errors import OntimeError
+from ontime.privacy.tables import check_writable, without_rows
+
+CSV = b'id,note,size\r\n1,"two\r\nlines, one row",1.50\r\n\r\n2,\xc3\xa9,0.10\r\n3,"a ""b""",1e3'
+DROPPED = np.array([False, True, False])
+
+
+def test_the_other_bytes_of_a_csv_file_stay() -> None:
+    assert without_rows("t.csv", CSV, DROPPED) == CSV.replace(b"2,\xc3\xa9,0.10\r\n", b"")
+    first = without_rows("t.csv", CSV, ~DROPPED)
+    assert first == b"id,note,size\r\n\r\n2,\xc3\xa9,0.10\r\n"
+    assert gzip.decompress(without_rows("t.csv.gz", gzip.compress(CSV), ~DROPPED)) == first
+
+
+@pytest.mark.parametrize("rows", [2, 4])
+def test_a_file_with_other_rows_than_were_read_is_refused(rows: int) -> None:
+    with pytest.raises(OntimeError, match=r"^t\.csv: has .* nothing was changed$"):
+        without_rows("t.csv", CSV, np.zeros(rows, dtype=bool))
+
+
+def test_a_parquet_file_keeps_its_types() -> None:
+    frame = pd.DataFrame(
+        {"id": [1, 2, 3], "when": pd.date_range("2024-01-01", periods=3, tz="UTC"), "kind": list("aba")}
+    )
+    stream = io.BytesIO()
+    frame.astype({"kind": "category"}).to_parquet(stream, index=False)
+    left = pd.read_parquet(io.BytesIO(without_rows("t.parquet", stream.getvalue(), DROPPED)))
+    pd.testing.assert_frame_equal(left, frame.astype({"kind": "category"})[~DROPPED].reset_index(drop=True))
+
+
+def test_what_cannot_be_written_is_told_first() -> None:
+    with pytest.raises(OntimeError, match=r"^data\.source: https://host/t\.csv: a web server's file cannot be changed"):
+        check_writable("https://host/t.csv", "data.source")
