@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from ontime.common.files import read_json
 from ontime.repository import s3
+from ontime.repository.remote import REMOTE
 from tests.checkouts import TOP, commit, copy_checkout, git, run
 from tests.commands import make_small
 from tests.releases import push_image, registry_server
@@ -133,7 +134,7 @@ def fork(server: dict[str, Any], registry: str, tmp_path_factory: pytest.TempPat
         "region": "us-east-1",
         **keys,
     }.items():
-        run("dvc", "remote", "modify", "--local", s3.REMOTE, option, value, cwd=checkout)
+        run("dvc", "remote", "modify", "--local", REMOTE, option, value, cwd=checkout)
     frame = visits()
     (checkout / SOURCE).parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(checkout / SOURCE, index=False)

@@ -58,6 +58,7 @@ def command(
     time: str | None,
     key: tuple[str, ...],
     exclude: tuple[str, ...],
+    personal: tuple[str, ...],
     name: str | None,
     run: bool,
     remote: str | None,
@@ -72,7 +73,7 @@ def command(
         changed = set_remote(remote, account)
         click.echo(f"wrote .dvc/config: the remote {changed} is {remote}; commit it, then `ontime cache --push`")
     if source and target:
-        configure(source, target, positive, time, key, exclude, name)
+        configure(source, target, positive, time, key, exclude, personal, name)
         if run:
             show("repro")
 
