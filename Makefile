@@ -95,7 +95,7 @@ pull-request: setup ## check this branch against BASE: the proof of dvc.lock, th
 	ontime manifests --base "$$base" --output report && exit $${status:-0}
 
 rehearsal: setup ## run the workflow on a temporary local cluster (as root); ONTIME_REHEARSAL_FULL=1: all chapters, production times
-	pytest -s -m "rehearsal $(if $(filter 1,$(ONTIME_REHEARSAL_FULL)),,and not thorough)" tests/rehearsal/test_loop.py tests/rehearsal/test_monitoring_loop.py
+	pytest -s --timeout=7200 -m "rehearsal $(if $(filter 1,$(ONTIME_REHEARSAL_FULL)),,and not thorough)" tests/rehearsal/test_loop.py tests/rehearsal/test_monitoring_loop.py
 
 bench: setup ## run the benchmarks, each against a named alternative
 	status=0; for name in $(BENCHMARKS); do python -m benchmarks.$$name || status=1; done; exit $$status
