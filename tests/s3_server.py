@@ -1,6 +1,7 @@
 """The project's S3 server on loopback, for as long as a block runs."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,9 +22,15 @@ print(json.dumps(s3.start(Path(sys.argv[1]), *sys.argv[2:])))
 
 
 @contextmanager
-def served(folder: Path, *keys: str) -> Iterator[State]:
-    """A real S3 server's state; with its data in a folder, so that another can have it later."""
-    done = subprocess.run([sys.executable, "-c", START, str(folder), *keys], stdout=subprocess.PIPE, check=True)
+def served(folder: Path, *keys: str, **variables: str) -> Iterator[State]:
+    """A real S3 server's state; with its data in a folder, so that another can have it later.
+
+    Args:
+        variables: what the server's environment has beside this one's.
+    """
+    # in a process of its own, which ends while the server runs on
+    command, environment = [sys.executable, "-c", START, str(folder), *keys], {**os.environ, **variables}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     state: State = json.loads(done.stdout)
     try:
         yield state

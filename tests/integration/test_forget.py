@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +19,13 @@ from tests.checkouts import TOP, commit, copy_checkout, git, run
 from tests.commands import make_small
 from tests.releases import push_image, registry_server
 from tests.remote import Bucket
+from tests.s3_server import served
 
 # not as one word here, because the fork's history has this file
 PERSON = "-".join(["ada", "9022"])
 OTHERS = [f"person-{number:03d}" for number in range(60)]
 SOURCE = "data/external/visits.csv"
 LOG = f"s3://{s3.BUCKET}/log"
-START = """
-import json, sys
-from pathlib import Path
-
-from ontime.repository.s3 import start
-
-print(json.dumps(start(Path(sys.argv[1]))))
-"""
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(not shutil.which("docker-registry"), reason="no registry")]
 
@@ -66,12 +58,8 @@ class Fork:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """An S3 server."""
-    # in a process of its own, which ends while the server runs on
-    state = json.loads(run(sys.executable, "-c", START, str(tmp_path_factory.mktemp("s3")), cwd=TOP).stdout)
-    try:
+    with served(tmp_path_factory.mktemp("s3")) as state:
         yield state
-    finally:
-        s3.end_server(int(state["pid"]))
 
 
 @pytest.fixture(scope="module")

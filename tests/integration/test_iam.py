@@ -9,7 +9,6 @@ import base64
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ontime.repository import s3
 from tests.checkouts import TOP, run
+from tests.s3_server import served
 from tests.servers import JsonHandler, http_server
 
 FOLDER = TOP / "deployment" / "configurations" / "iam"
@@ -35,14 +35,6 @@ PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{ISSUER}"
 REPOSITORY = "repo:example/ontime"
 TOKEN_SECONDS = 300
 SIGNING_KEY = base64.b64encode(b"a key of thirty-two characters..").decode()
-START = """
-import json, sys
-from pathlib import Path
-
-from ontime.repository.s3 import start
-
-print(json.dumps(start(Path(sys.argv[1]))))
-"""
 SUBJECTS = {
     "pull-request": {"pull_request", "ref:refs/heads/main"},
     "main": {"environment:main"},
@@ -175,14 +167,9 @@ def serving(folder: Path, *flags: str) -> Iterator[dict[str, Any]]:
     program = folder / "bin" / "weed"
     program.write_text(f'#!/bin/sh\nexec "{weed}" "$@" -volume.max=30 -master.volumeSizeLimitMB=64 {" ".join(flags)}\n')
     program.chmod(0o755)
-    # in a process of its own, which may end while the server runs on
     path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
-    started = run(sys.executable, "-c", START, str(folder / "data"), cwd=TOP, WEED_S3_SSE_KEK="ab" * 32, PATH=path)
-    state = json.loads(started.stdout)
-    try:
+    with served(folder / "data", WEED_S3_SSE_KEK="ab" * 32, PATH=path) as state:
         yield state
-    finally:
-        s3.end_server(int(state["pid"]))
 
 
 def client(state: dict[str, Any], service: str = "s3", **settings: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,13 @@ import pytest
 from ontime.repository import s3
 from ontime.repository.pull import pull
 from ontime.repository.push import push_each
-from tests.checkouts import TOP, run
+from tests.checkouts import run
 from tests.releases import Repository, enter
 from tests.remote import Bucket, key_of, refuse_each_changed_byte
+from tests.s3_server import served
 
 CHAMPION = "models/champion"
 CHANGES = 100
-START = """
-import json, sys
-from pathlib import Path
-
-from ontime.repository.s3 import start
-
-print(json.dumps(start(Path(sys.argv[1]))))
-"""
 
 pytestmark = pytest.mark.integration
 
@@ -33,12 +25,8 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A server with an empty bucket."""
-    # in a process of its own, which ends while the server runs on
-    state = json.loads(run(sys.executable, "-c", START, str(tmp_path_factory.mktemp("s3")), cwd=TOP).stdout)
-    try:
+    with served(tmp_path_factory.mktemp("s3")) as state:
         yield state
-    finally:
-        s3.end_server(int(state["pid"]))
 
 
 @pytest.fixture
