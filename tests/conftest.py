@@ -24,11 +24,21 @@ from tests.encoded import Encoded, fit_every_family, make_encoded
 from tests.graph_copy import copy_graph
 
 THREADS = (1, 4)
+LONGEST_NAME = 100
+"""Characters of a parameter in a test's name."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Check the names of the attacks that tests carry out."""
     name_attacks(items)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A short name of a long value; pytest would write the value whole into the test's name and each report of it."""
+    if isinstance(val, str | bytes) and len(val) > LONGEST_NAME:
+        start = val[: LONGEST_NAME // 2] if isinstance(val, str) else "bytes"
+        return f"{start}-{len(val)}".encode("unicode_escape").decode()
+    return None
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
