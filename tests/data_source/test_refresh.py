@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from ontime.data_source.refresh import command
+from ontime.repository.dvc import dvc
 from ontime.repository.yaml_files import yaml_for_people
 from tests.checkouts import git
+from tests.releases import md5
 
 ROOT = Path(__file__).parents[2]
 TABLE = "a,late\n1,0\n2,1\n"
@@ -42,6 +44,18 @@ def test_new_content_is_pinned_and_the_rest_of_the_file_stays(checkout: Path) ->
     (checkout / "table.csv").write_text(f"{TABLE}3,0\n")
     command.main([], standalone_mode=False)
     assert (checkout / "params.yaml").read_text() == before.replace(sha256(TABLE), sha256(f"{TABLE}3,0\n"))
+
+
+def test_a_file_that_dvc_tracks_is_pinned_in_its_dvc_file_too(checkout: Path) -> None:
+    dvc("init", "--quiet")
+    dvc("add", "--quiet", "table.csv")
+    old = (checkout / "table.csv.dvc").read_text()
+    (checkout / "table.csv").write_text(f"{TABLE}3,0\n")
+    command.main([], standalone_mode=False)
+    new = (checkout / "table.csv.dvc").read_text()
+    assert md5((checkout / "table.csv").read_bytes()) in new
+    assert new != old
+    assert dvc("status", "--quiet") == ""
 
 
 def test_a_packages_data_is_pinned_with_the_package(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:

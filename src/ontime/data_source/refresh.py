@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from ontime.common.params import PARAMS_FILE, load_section
+from ontime.common.params import load_section
 from ontime.datasets.source import Data
 from ontime.repository.dvc import show
 from ontime.repository.git import listed_files
 from ontime.repository.lock_file import is_import
-from ontime.repository.yaml_files import editing
+from ontime.repository.pinned import pin_table
 
 
 @click.command(name="refresh")
@@ -35,6 +35,5 @@ def command() -> None:
     if current == pinned:
         click.echo(f"{data.source}: no new content")
         return
-    with editing(PARAMS_FILE) as params:
-        params["data"]["options"]["sha256"] = current
+    pin_table(data.source, current)
     click.echo(f"{data.source}: new content, pinned as {current}")

@@ -11,8 +11,6 @@ from pathlib import Path
 import click
 
 from ontime.common.errors import OntimeError
-from ontime.common.params import PARAMS_FILE, load_section
-from ontime.datasets.source import Data
 from ontime.datasets.table import read_source
 from ontime.model_deployment.inference.signing import PRIVATE_KEY
 from ontime.monitoring.prune import pruned
@@ -27,7 +25,7 @@ from ontime.privacy.versions import derived_from, needed, released_digests, remo
 from ontime.release import release_file
 from ontime.release.registry_client import Repository
 from ontime.repository.dvc import show
-from ontime.repository.yaml_files import editing
+from ontime.repository.pinned import pin_table
 
 
 @click.command(name="forget")
@@ -90,7 +88,7 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
     if not any(part.place == SOURCE for part in parts):
         written = write_record(record, private_key)
     else:
-        _pin(source.address)
+        pin_table(source.address, read_source(source.address)[1])
     for place, count in _counted(parts).items():
         click.echo(f"{place}: {count} rows removed")
     click.echo(f"{len(objects)} objects with them, {len(derived)} made from those, {len(images)} images: to be removed")
@@ -103,15 +101,6 @@ def _counted(parts: list[Part]) -> Counter[str]:
     for part in parts:
         counts[part.place] += int(part.mask.sum())
     return counts
-
-
-def _pin(address: str) -> None:
-    """Take the changed table as the data: its SHA-256 in `params.yaml`, and its MD5 if DVC tracks it."""
-    if load_section("data", Data).options.get("sha256"):
-        with editing(PARAMS_FILE) as params:
-            params["data"]["options"]["sha256"] = read_source(address)[1]
-    if Path(f"{address}.dvc").is_file():
-        show("add", "--quiet", address)
 
 
 def prove(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
