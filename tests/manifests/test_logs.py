@@ -1,5 +1,6 @@
 """What of the logs can be held without a server: redaction, the queue, and that what is shown is what is stored."""
 
+import http.client
 import importlib.util
 import json
 import random
@@ -16,6 +17,7 @@ from tests.checkouts import TOP
 from tests.kubernetes import one
 from tests.planted import INNOCENT, KINDS, planted
 from tests.rehearsal.logs.collector import PARTS, WRITER, chart_values
+from tests.servers import free_port, http_server
 
 pytestmark = pytest.mark.xdist_group("manifests")
 FOLDER = WRITER.parent
@@ -219,6 +221,11 @@ def test_the_tests_collector_has_the_components_of_the_charts() -> None:
     assert {re.sub("(receiver|processor|exporter|extension)$", "", name) for name in built} == used
 
 
+def test_the_charts_collector_has_the_version_of_the_tests() -> None:
+    versions = set(re.findall(r"contrib/\S+ v(\S+)", PARTS.read_text()))
+    assert versions == {chart_values()["image"]["tag"]}
+
+
 def test_the_program_that_argo_cd_applies_is_the_one_that_is_tested(rendered: dict[str, list[Manifest]]) -> None:
     (manifest,) = rendered["logging"]
     assert (manifest["kind"], manifest["metadata"]["namespace"]) == ("ConfigMap", "logging")
@@ -270,6 +277,17 @@ def test_a_line_has_the_same_id_each_time_and_no_other_line_has_it() -> None:
     assert json.loads(content) == first
 
 
+def test_a_store_that_is_away_is_told_to_the_collector() -> None:
+    module = writer()
+    lines = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "a"}}]}]}]}
+    with http_server(module.handler(module.Store(f"http://127.0.0.1:{free_port()}"))) as address:
+        for path, content, status in (("/v1/logs", lines, 503), ("/v1/logs", {}, 200), ("/v1/traces", lines, 404)):
+            connection = http.client.HTTPConnection(address, timeout=10)
+            connection.request("POST", path, json.dumps(content))
+            assert connection.getresponse().status == status
+            connection.close()
+
+
 def test_the_template_the_policy_and_the_role_are_for_the_writers_indices(rendered: dict[str, list[Manifest]]) -> None:
     template = json.loads((FOLDER / "index_template.json").read_text())
     policy = json.loads((FOLDER / "retention.json").read_text())
@@ -292,7 +310,9 @@ def test_indices_are_deleted_after_the_documented_time() -> None:
     assert [[*action.keys() - {"retry"}] for action in states[transition["state_name"]]["actions"]] == [["delete"]]
     days = transition["conditions"]["min_index_age"].removesuffix("d")
     assert f"{days} days" in policy["description"]
-    assert f"after {days} days" in PAGE.read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    assert f"after {days} days" in page
+    assert "`PUT /_index_template/ontime-logs`" in page and "`PUT /_plugins/_ism/policies/ontime-logs`" in page
 
 
 def test_each_field_that_is_shown_is_stored_and_each_reference_leads_somewhere() -> None:

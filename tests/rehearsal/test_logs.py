@@ -6,6 +6,7 @@ retention.
 """
 
 import json
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tests.rehearsal.logs.opensearch import OpenSearch, opensearch
 
 pytestmark = pytest.mark.rehearsal
 LINES, SECRETS, REFUSALS = 100_000, 1_000, 20
+KILLS = 30
 INDEX = "ss4o_logs-*"
 QUEUE_BYTES = 4 * 2**20
 """Small, so that it is full before all lines are written."""
@@ -82,7 +84,7 @@ def told(writer: Writer) -> "Counter[str]":
 def make_feed(folder: Path) -> tuple[Feed, list[str]]:
     """The lines, and what of them is secret."""
     planted = planted_lines(SECRETS, seed=7)
-    service = service_lines(requests=30_000, seed=1)
+    service = service_lines(requests=21_000, seed=1)
     quarter = (LINES - len(service) - SECRETS - REFUSALS) // 4
     service += [line for line, _ in planted[::2]] + other_lines([REFUSED], REFUSALS)
     airflow = other_lines(AIRFLOW, 3 * quarter) + [line for line, _ in planted[1::2]]
@@ -105,7 +107,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             started = time.monotonic()
             feed.write(10_000)
             wait(lambda: store.count(INDEX) > 2_000, "no line arrives", collector)
-            feed.write(10_000)
+            draw = random.Random(5)
+            for _ in range(KILLS):
+                feed.write(70)
+                # it looks at the files five times a second
+                time.sleep(draw.uniform(0, 0.4))
+                collector.kill()
+                feed.write(500)
+                collector.start()
             collector.kill()
             feed.write(2_000)
             for container in feed.containers:
@@ -117,17 +126,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             feed.write(5_000)
             writer.start()
             wait(lambda: store.count(INDEX) > 25_000, "nothing more arrives", collector)
+            gone = time.monotonic()
             store.stop()
             feed.write(feed.left)
-            figures["seconds_of_queue"] = time.monotonic()
             queued = settled(collector.queue_bytes, collector)
             assert collector.process is not None
-            threads = collector.process.pid
-            figures |= {"queue_mib_on_disk": round(queued / 2**20, 1), "memory_mib_store_away": resident_mib(threads)}
+            memory = resident_mib(collector.process.pid)
+            figures |= {"queue_mib_on_disk": round(queued / 2**20, 1), "memory_mib_store_away": memory}
             away = told(writer)["waiting"]
             collector.kill()
             collector.start()
-            figures["seconds_of_queue"] = round(time.monotonic() - figures["seconds_of_queue"], 1)
+            figures["seconds_store_away"] = round(time.monotonic() - gone, 1)
             store.start()
             figures["stored_when_back"] = store.count(INDEX)
             back = time.monotonic()
@@ -146,12 +155,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                 "lost": len(feed.written - {one["@timestamp"] for one in documents}),
                 "sent_again_and_there_already": counts["present"],
                 "twice": len(documents) - len({one["@timestamp"] for one in documents}),
-                "collector_killed": 2,
+                "collector_killed": KILLS + 2,
                 "writer_killed": 1,
                 "store_stopped": 1,
                 "most_memory_mib": round(collector.most_memory_mib, 1),
-                "secrets_through": sum(secret in everything(documents) for secret in secrets),
             }
+            stored = json.dumps(documents)
+            figures["secrets_through"] = sum(secret in stored for secret in secrets)
             print(json.dumps(figures))
             yield Run(store, feed, secrets, documents, counts, collector, figures)
 
@@ -160,14 +170,6 @@ def resident_mib(process: int) -> float:
     """Resident memory of a process."""
     status = Path(f"/proc/{process}/status").read_text()
     return round(int(status.split("VmRSS:")[1].split()[0]) / 1024, 1)
-
-
-_TEXTS: dict[int, str] = {}
-
-
-def everything(documents: list[dict[str, Any]]) -> str:
-    """All documents as one text."""
-    return _TEXTS.setdefault(id(documents), json.dumps(documents))
 
 
 def test_no_line_is_lost_and_none_is_there_twice(run: Run) -> None:
@@ -190,8 +192,7 @@ def test_lines_wait_on_disk_while_the_store_is_away(run: Run) -> None:
 
 def test_no_planted_secret_leaves_the_node(run: Run) -> None:
     assert len(set(run.secrets)) == SECRETS
-    stored = everything(run.documents)
-    assert [secret for secret in run.secrets if secret in stored] == []
+    assert run.figures["secrets_through"] == 0
     # nor does the collector tell of it, or keep it in the queue
     kept = run.collector.output() + "".join(
         path.read_bytes().decode("latin-1") for path in run.collector.queue.glob("exporter_*") if path.is_file()
@@ -220,7 +221,9 @@ def test_severity_trace_and_request_are_fields(run: Run) -> None:
 
 def test_a_line_that_no_field_takes_is_kept_as_text(run: Run) -> None:
     refused = [one for one in run.documents if "refused" in one["attributes"]]
-    assert len(refused) == REFUSALS == run.counts["refused"]
+    assert len(refused) == REFUSALS
+    # those that came again, too
+    assert run.counts["refused"] >= REFUSALS
     assert {json.loads(one["body"])["attributes"]["request_id"] for one in refused} == {
         f"refused-{number}" for number in range(REFUSALS)
     }

@@ -8,6 +8,7 @@ https://opensearch.org/docs/latest/observing-your-data/ss4o/.
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -179,8 +180,10 @@ def handler(store: Store) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
+            # a collector that was stopped meanwhile asks again
+            with contextlib.suppress(ConnectionError):
+                self.end_headers()
+                self.wfile.write(b"{}")
 
         def log_message(self, format: str, *values: object) -> None:  # noqa: A002 - the base class names it so
             """Say nothing of a request beside its counts."""

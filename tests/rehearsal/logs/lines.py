@@ -41,7 +41,7 @@ AIRFLOW = [
     "2026-03-01T10:00:00.460169Z [info     ] Task instance state updated [airflow.task] loc=task.py:4 run_id=NUMBER",
     "2026-03-01T10:00:00.460555Z [warning  ] slow NUMBER                 [airflow.task] loc=task.py:5",
 ]
-REFUSED = '{"event":"request","request_id":"refused-NUMBER","status":{"not":"a number"}}'
+REFUSED = '{"event":"request","request_id":"refused-NUMBER","log":"a text where others have an object"}'
 """A line whose fields no index of the logs can have."""
 
 
@@ -151,8 +151,9 @@ class Feed:
 
     def write(self, number: int, at_once: int = 1_000, pause: float = 0.02) -> None:
         """Write the next lines."""
-        for _ in range(0, number, at_once):
-            part, self._waiting = self._waiting[:at_once], self._waiting[at_once:]
+        for start in range(0, number, at_once):
+            size = min(at_once, number - start)
+            part, self._waiting = self._waiting[:size], self._waiting[size:]
             for container in self.containers:
                 mine = [(next(self._times), line) for one, line in part if one is container]
                 container.write(mine)
