@@ -1,7 +1,5 @@
 """What of the logs can be held without a server: redaction, the queue, and that what is shown is what is stored."""
 
-import http.client
-import importlib.util
 import json
 import random
 import re
@@ -16,8 +14,7 @@ from ontime.manifests.render import Manifest
 from tests.checkouts import TOP
 from tests.kubernetes import one
 from tests.planted import INNOCENT, KINDS, planted
-from tests.rehearsal.logs.collector import PARTS, WRITER, chart_values
-from tests.servers import free_port, http_server
+from tests.rehearsal.logs.collector import PARTS, WRITER, chart_values, writer_module
 
 pytestmark = pytest.mark.xdist_group("manifests")
 FOLDER = WRITER.parent
@@ -134,15 +131,6 @@ def parsed(line: str) -> Any:
     return json.loads(line) if line.startswith("{") else line
 
 
-def writer() -> Any:
-    """The program of the container `writer`, as a module."""
-    specification = importlib.util.spec_from_file_location("writer", WRITER)
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
 def mapped(template: dict[str, Any], path: str = "") -> dict[str, str]:
     """Type of each field by its name."""
     found: dict[str, str] = {}
@@ -244,50 +232,6 @@ def test_the_writers_image_is_the_base_of_the_services() -> None:
     assert f"ARG BASE={container['image']}\n" in (TOP / "deployment" / "docker" / "Dockerfile").read_text()
 
 
-def test_a_line_has_the_same_id_each_time_and_no_other_line_has_it() -> None:
-    module = writer()
-    record = {
-        "timeUnixNano": "1772359200123456789",
-        "severityNumber": 9,
-        "severityText": "INFO",
-        "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
-        "body": {"kvlistValue": {"values": [{"key": "event", "value": {"stringValue": "request"}}]}},
-        "attributes": [{"key": "log.file.record_offset", "value": {"intValue": "17"}}],
-    }
-
-    def document(**changes: Any) -> dict[str, Any]:
-        logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record | changes]}]}]}
-        (found,) = module.documents(logs)
-        return dict(found)
-
-    first = document(observedTimeUnixNano="1")
-    assert first == {
-        "@timestamp": "2026-03-01T10:00:00.123456789Z",
-        "severity": {"text": "INFO", "number": 9},
-        "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
-        "body": "request",
-        "attributes": {"log.file.record_offset": 17, "event": "request"},
-        "resource": {},
-    }
-    assert module.identity(first) == module.identity(document(observedTimeUnixNano="2"))
-    further = [{"key": "log.file.record_offset", "value": {"intValue": "18"}}]
-    assert module.identity(first) != module.identity(document(attributes=further))
-    action, content = module.bulk([("a", first)]).decode().splitlines()
-    assert json.loads(action) == {"create": {"_index": "ss4o_logs-ontime-2026.03.01", "_id": "a"}}
-    assert json.loads(content) == first
-
-
-def test_a_store_that_is_away_is_told_to_the_collector() -> None:
-    module = writer()
-    lines = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "a"}}]}]}]}
-    with http_server(module.handler(module.Store(f"http://127.0.0.1:{free_port()}"))) as address:
-        for path, content, status in (("/v1/logs", lines, 503), ("/v1/logs", {}, 200), ("/v1/traces", lines, 404)):
-            connection = http.client.HTTPConnection(address, timeout=10)
-            connection.request("POST", path, json.dumps(content))
-            assert connection.getresponse().status == status
-            connection.close()
-
-
 def test_the_template_the_policy_and_the_role_are_for_the_writers_indices(rendered: dict[str, list[Manifest]]) -> None:
     template = json.loads((FOLDER / "index_template.json").read_text())
     policy = json.loads((FOLDER / "retention.json").read_text())
@@ -296,7 +240,7 @@ def test_the_template_the_policy_and_the_role_are_for_the_writers_indices(render
     (permission,) = search["securityConfig"]["config"]["data"]["roles.yml"]["collector"]["index_permissions"]
     for patterns_of_indices in (template["index_patterns"], patterns_of_policy, permission["index_patterns"]):
         (pattern,) = patterns_of_indices
-        assert writer().INDEX.startswith(pattern.removesuffix("*"))
+        assert writer_module().INDEX.startswith(pattern.removesuffix("*"))
     # what no mapping knows is kept and shown, and refuses no line
     assert template["template"]["mappings"]["dynamic"] is False
 

@@ -1,5 +1,6 @@
 """The collector and the writer beside it, as `argocd/platform/opentelemetry_collector.yaml` starts them."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -34,6 +35,15 @@ def chart_values() -> dict[str, Any]:
     application = yaml.safe_load(APPLICATION.read_text(encoding="utf-8"))
     values: dict[str, Any] = application["spec"]["source"]["helm"]["valuesObject"]
     return values
+
+
+def writer_module() -> Any:
+    """The program of the container `writer`, as a module."""
+    specification = importlib.util.spec_from_file_location("writer", WRITER)
+    assert specification and specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 def find_collector() -> str:
