@@ -136,23 +136,21 @@ def test_no_value_is_a_password_or_gives_up_a_check(rendered: dict[str, list[Man
 @pytest.mark.attack("platform-access")
 def test_the_collector_writes_its_own_index_and_can_do_nothing_else(rendered: dict[str, list[Manifest]]) -> None:
     charts = dict(sources(rendered))
-    config, security = charts["opentelemetry-collector"]["config"], charts["opensearch"]["securityConfig"]["config"]
-    (login,) = [one["client_auth"] for name, one in config["extensions"].items() if name.startswith("basicauth/")]
+    security = charts["opensearch"]["securityConfig"]["config"]
+    (writer,) = charts["opentelemetry-collector"]["extraContainers"]
+    account = {variable["name"]: variable for variable in writer["env"]}
+    user, password = account["OPENSEARCH_USER"]["value"], account["OPENSEARCH_PASSWORD"]
     mapping, roles = security["data"]["roles_mapping.yml"], security["data"]["roles.yml"]
-    mine = [role for role, mapped in mapping.items() if login["username"] in mapped.get("users", ())]
+    mine = [role for role, mapped in mapping.items() if user in mapped.get("users", ())]
     assert mine == ["collector"]
     role = roles["collector"]
     assert role["cluster_permissions"] == ["indices:data/write/bulk"]
     (permission,) = role["index_permissions"]
-    # the collector's exporter writes to ss4o_logs-DATASET-NAMESPACE
     assert permission["index_patterns"] == ["ss4o_logs-*"]
     for action in permission["allowed_actions"]:
         assert re.match(r"indices:(data/write/(index|bulk)|admin/(auto_)?create|admin/mapping/(auto_)?put)", action)
-    (variable,) = charts["opentelemetry-collector"]["extraEnvs"]
-    assert login["password"] == f"${{env:{variable['name']}}}"
-    assert (
-        variable["valueFrom"]["secretKeyRef"]["name"] != charts["opensearch"]["securityConfig"]["internalUsersSecret"]
-    )
+    secret = password["valueFrom"]["secretKeyRef"]["name"]
+    assert secret != charts["opensearch"]["securityConfig"]["internalUsersSecret"]
 
 
 @pytest.mark.attack("platform-access")
@@ -174,8 +172,13 @@ def test_opensearch_makes_no_demonstration_and_its_certificates_are_its_own(
     assert nodes["privateKey"]["encoding"] == "PKCS8"
     assert f"{values['masterService']}.logging" in nodes["dnsNames"]
     collector = dict(sources(rendered))["opentelemetry-collector"]
-    assert collector["config"]["exporters"]["opensearch"]["http"]["tls"].keys() == {"ca_file"}
-    assert [one["secret"]["secretName"] for one in collector["extraVolumes"]] == [mount["secretName"]]
+    (writer,) = collector["extraContainers"]
+    variables = {variable["name"]: variable.get("value", "") for variable in writer["env"]}
+    assert variables["OPENSEARCH_ADDRESS"] == f"https://{values['masterService']}.logging:9200"
+    (secret,) = (one for one in collector["extraVolumes"] if "secret" in one)
+    assert secret["secret"]["secretName"] == mount["secretName"]
+    (authority,) = (one["mountPath"] for one in writer["volumeMounts"] if one["name"] == secret["name"])
+    assert variables["OPENSEARCH_AUTHORITY"] == f"{authority}/{secret['secret']['items'][0]['path']}"
 
 
 @pytest.mark.attack("platform-access")

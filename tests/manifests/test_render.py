@@ -21,6 +21,7 @@ def test_what_is_rendered_is_what_is_expected_to_run(rendered: dict[str, list[Ma
         "namespaces",
         "admission",
         "gateway",
+        "logging",
         "dashboards",
         "argocd",
         "components/tensorflow-serving",
