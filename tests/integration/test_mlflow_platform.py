@@ -167,6 +167,7 @@ def expected_run(folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.rehearsal
 def test_twenty_trainings_at_once_and_the_registry_come_back_from_a_dump(
     platform: Platform, trained: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
