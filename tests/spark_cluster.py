@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import site
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from tests.servers import free_port
 
 START_SECONDS = 120
 LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_MASTER_HOST": "127.0.0.1"}
-QUIET = "--conf spark.ui.enabled=false --conf spark.ui.showConsoleProgress=false pyspark-shell"
+QUIET = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
 
 
 @dataclass
@@ -31,7 +32,11 @@ class Cluster:
 
     def driver(self, **changes: str) -> dict[str, str]:
         """The environment of a command that uses the cluster."""
-        spark = {"PYSPARK_PYTHON": str(self.python), "PYSPARK_SUBMIT_ARGS": f"--master {self.master} {QUIET}"}
+        spark = {
+            "PYSPARK_PYTHON": str(self.python),
+            "PYSPARK_SUBMIT_ARGS": f"--master {self.master} pyspark-shell",
+            "SPARK_CONF_DIR": str(self.folder / "conf"),
+        }
         return environment(**{**LOOPBACK, **spark, **changes})
 
     def start_worker(self, name: str, **variables: str) -> None:
@@ -45,22 +50,32 @@ class Cluster:
             self.folder / "master" / "log", f"worker {len(self.workers)}", "Registering worker", len(self.workers)
         )
 
-    def kill_worker(self, name: str) -> None:
-        """Kill a worker with all that it has started, as when its machine is lost."""
+    def applications(self) -> set[str]:
+        """What has run on a worker."""
+        return {path.name for name in self.workers for path in (self.folder / name / "work").glob("app-*")}
+
+    def kill_worker(self, name: str) -> list[str]:
+        """Kill a worker with all that it has started, as when its machine is lost; the command line of each."""
         process = self.workers[name]
         children = psutil.Process(process.pid).children(recursive=True)
+        commands = [" ".join(child.cmdline()) for child in children]
         process.kill()
         for child in children:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         process.wait()
+        return commands
 
 
 @contextlib.contextmanager
 def spark_cluster(folder: Path) -> Iterator[Cluster]:
-    """A master without workers; all is stopped at the end."""
+    """A master without workers, for who knows its secret; all is stopped at the end."""
     import pyspark
 
+    secret = {"spark.authenticate": "true", "spark.authenticate.secret": secrets.token_urlsafe(30)}
+    settings = {**QUIET, **secret, "spark.network.crypto.enabled": "true"}
+    (folder / "conf").mkdir()
+    (folder / "conf" / "spark-defaults.conf").write_text("".join(f"{name} {settings[name]}\n" for name in settings))
     (folder / "spark").symlink_to(Path(pyspark.__file__).parent)
     port = free_port()
     cluster = Cluster(folder, f"spark://127.0.0.1:{port}", _python(folder / "python"))
@@ -91,7 +106,13 @@ def _start(top: Path, folder: Path, name: str, *options: str, **variables: str) 
         return subprocess.Popen(
             [top / "spark" / "bin" / "spark-class", f"org.apache.spark.deploy.{name}", *options],
             cwd=folder,
-            env={"PATH": os.defpath, "SPARK_HOME": str(top / "spark"), **LOOPBACK, **variables},
+            env={
+                "PATH": os.defpath,
+                "SPARK_HOME": str(top / "spark"),
+                "SPARK_CONF_DIR": str(top / "conf"),
+                **LOOPBACK,
+                **variables,
+            },
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

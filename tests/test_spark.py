@@ -1,5 +1,7 @@
 """What a worker of a Spark cluster does with a task: no path of the checkout, every file by its MD5."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,18 @@ from tests.releases import md5
 INPUT = Path("/checkout/data/in")
 OUTPUT = Path("/checkout/data/out")
 CONTENT = b"3\n"
+PROGRAM = """
+from ontime.common.errors import OntimeError
+from ontime.engine import run_tasks
+from ontime.model_training.families import check_family
+
+print(run_tasks(pow, [(number, 2) for number in range(5)], "spark"))
+for function, argument in ((check_family, "zzz"), (eval, "1 / 0")):
+    try:
+        run_tasks(function, [(argument,)], "spark")
+    except OntimeError as error:
+        print(error)
+"""
 
 
 def add_one(source: Path, target: Path, names: list[str]) -> str:
@@ -114,3 +128,24 @@ def test_the_archive_is_the_package_and_works_without_a_checkout(tmp_path: Path)
 def test_the_decisive_packages_are_locked_at_one_version() -> None:
     lock = (Path(__file__).parents[1] / "requirements.txt").read_text(encoding="utf-8")
     assert [name for name in DECISIVE if f"\n{name}==" not in f"\n{lock}"] == []
+
+
+@pytest.mark.integration
+def test_an_error_on_a_worker_is_one_line_of_its_own_reason() -> None:
+    pytest.importorskip("pyspark", reason="run `make setup-spark`", exc_type=ImportError)
+    if shutil.which("java") is None:
+        pytest.skip("no java")
+    submit = "--master local[2] --conf spark.ui.enabled=false pyspark-shell"
+    child = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_SUBMIT_ARGS": submit},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr
+    results, refused, failed = child.stdout.splitlines()
+    assert results == str([number**2 for number in range(5)])
+    assert refused.startswith("unknown model zzz; ")
+    assert failed == "engine.backend: spark: ZeroDivisionError: division by zero"

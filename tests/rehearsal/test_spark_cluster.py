@@ -16,13 +16,14 @@ import pytest
 
 from ontime.common.environment import PINNED
 from ontime.common.files import sha256
+from ontime.manifests.render import parse
 from ontime.repository import s3
 from ontime.repository.objects import md5_of
 from tests.checkouts import TOP, commit, copy_checkout, locked_hashes, run
 from tests.forge import set_parameters
 from tests.remote import Bucket, key_of
 from tests.servers import free_port
-from tests.spark_cluster import QUIET, Cluster, spark_cluster, variables_of
+from tests.spark_cluster import Cluster, spark_cluster, variables_of
 
 pytestmark = [
     pytest.mark.rehearsal,
@@ -133,12 +134,19 @@ def test_workers_have_the_shipped_package_and_the_pinned_environment_and_nothing
     assert {name: variables[name] for name in PINNED} == PINNED
 
 
-@pytest.mark.usefixtures("on_spark")
-def test_the_stage_writes_the_locked_bytes(cluster: Cluster, checkout: Path, figures: dict[str, Any]) -> None:
+def test_the_stage_writes_the_locked_bytes(
+    cluster: Cluster, checkout: Path, figures: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    before = cluster.applications()
+    local, done = timed(*FEATURIZE, cwd=checkout, env=cluster.driver())
+    assert done.returncode == 0, done.stderr
+    assert cluster.applications() == before
+    request.getfixturevalue("on_spark")
     seconds, done = timed(*FEATURIZE, cwd=checkout, env=cluster.driver())
     assert done.returncode == 0, done.stderr
+    assert len(cluster.applications()) == len(before) + 1
     assert locked_hashes(checkout)[FEATURES] == locked_hashes(TOP)[FEATURES]
-    figures.setdefault("spark", {})["features"] = round(seconds, 1)
+    figures.setdefault("spark", {})["features"] = {"loky": round(local, 1), "spark": round(seconds, 1)}
 
 
 def test_scores_are_the_bytes_of_the_local_run_and_a_second_run_scores_nothing(
@@ -156,6 +164,19 @@ def test_scores_are_the_bytes_of_the_local_run_and_a_second_run_scores_nothing(
     assert hashes(tmp_path / "spark") == hashes(tmp_path / "loky")
     assert f"scored 0 rows in 0 of {PARTITIONS} partitions, {PARTITIONS} were scored already" in score("spark")[1]
     figures.setdefault("spark", {})["scoring"] = {name: round(value, 1) for name, value in seconds.items()}
+
+
+def test_the_operators_command_runs_by_spark_submit(cluster: Cluster, checkout: Path, tmp_path: Path) -> None:
+    (application,) = parse((TOP / "deployment" / "kubernetes" / "spark" / "score.yaml").read_text(encoding="utf-8"))
+    program = checkout / application["spec"]["mainApplicationFile"].removeprefix("local:///checkout/")
+    name, _, _, *options = application["spec"]["arguments"]
+    command = (name, "scoring/in", str(tmp_path / "out"), "--model", "scoring/model", *options)
+    driver = cluster.driver()
+    driver.pop("PYSPARK_SUBMIT_ARGS")
+    submit = (str(cluster.folder / "spark" / "bin" / "spark-submit"), "--master", cluster.master)
+    _, done = timed(*submit, str(program), *command, cwd=checkout, env=driver)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f" rows in {PARTITIONS} of {PARTITIONS} partitions: {tmp_path / 'out'}\n")
 
 
 def test_a_search_finds_the_losses_of_the_local_run(cluster: Cluster, checkout: Path) -> None:
@@ -214,10 +235,11 @@ def test_a_worker_that_is_killed_in_the_middle_changes_no_byte(
         while process.poll() is None and len(list(written.glob("[!.]*"))) < 2:
             assert time.monotonic() < started + SECONDS
             time.sleep(0.05)
-        cluster.kill_worker("two")
+        killed = cluster.kill_worker("two")
         done = len(list(written.glob("[!.]*")))
         _, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, errors
+    assert [command for command in killed if "pyspark.daemon" in command]
     assert 2 <= done < months
     assert locked_hashes(checkout)[FEATURES] == locked_hashes(TOP)[FEATURES]
     figures.setdefault("spark", {})["killed"] = {
@@ -228,7 +250,11 @@ def test_a_worker_that_is_killed_in_the_middle_changes_no_byte(
 
 
 @pytest.mark.usefixtures("on_spark")
-def test_a_master_that_does_not_answer_is_one_line(cluster: Cluster, checkout: Path) -> None:
-    elsewhere = cluster.driver(PYSPARK_SUBMIT_ARGS=f"--master spark://127.0.0.1:{free_port()} {QUIET}")
-    _, done = timed("ontime", "featurize", cwd=checkout, env=elsewhere)
+@pytest.mark.parametrize("fault", ["nobody listens", "the driver has no secret"])
+def test_a_master_that_does_not_answer_is_one_line(
+    cluster: Cluster, checkout: Path, tmp_path: Path, fault: str
+) -> None:
+    elsewhere = f"--master spark://127.0.0.1:{free_port()} pyspark-shell"
+    changes = {"nobody listens": {"PYSPARK_SUBMIT_ARGS": elsewhere}}.get(fault, {"SPARK_CONF_DIR": str(tmp_path)})
+    _, done = timed("ontime", "featurize", cwd=checkout, env=cluster.driver(**changes))
     assert reason_in(done).startswith("engine.backend: spark: ")
