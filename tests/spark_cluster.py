@@ -58,10 +58,14 @@ class Cluster:
         """Kill a worker with all that it has started, as when its machine is lost; the command line of each."""
         process = self.workers[name]
         children = psutil.Process(process.pid).children(recursive=True)
-        commands = [" ".join(child.cmdline()) for child in children]
+        commands = []
+        for child in children:
+            # a task's process may have ended meanwhile
+            with contextlib.suppress(psutil.Error):
+                commands.append(" ".join(child.cmdline()))
         process.kill()
         for child in children:
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(psutil.Error):
                 child.kill()
         process.wait()
         return commands

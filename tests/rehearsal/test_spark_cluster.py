@@ -171,7 +171,7 @@ def test_the_operators_command_runs_by_spark_submit(cluster: Cluster, checkout: 
     program = checkout / application["spec"]["mainApplicationFile"].removeprefix("local:///checkout/")
     name, _, _, *options = application["spec"]["arguments"]
     command = (name, "scoring/in", str(tmp_path / "out"), "--model", "scoring/model", *options)
-    driver = cluster.driver()
+    driver = cluster.driver(PYSPARK_DRIVER_PYTHON=sys.executable)
     driver.pop("PYSPARK_SUBMIT_ARGS")
     submit = (str(cluster.folder / "spark" / "bin" / "spark-submit"), "--master", cluster.master)
     _, done = timed(*submit, str(program), *command, cwd=checkout, env=driver)
