@@ -1,34 +1,56 @@
-"""Independent tasks spread by joblib: over processes of this machine, or over a Spark cluster."""
+"""Independent tasks in parallel: over processes of this machine by joblib, or over Spark."""
 
-import os
-import sys
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from ontime.common.environment import PINNED, threads
+from ontime.common.environment import threads
 from ontime.common.errors import OntimeError
 from ontime.common.params import Section
 
 
 class Engine(Section):
-    """How partitions are spread: a joblib backend."""
+    """How partitions are spread: a joblib backend, or Spark."""
 
     backend: Literal["loky", "spark", "sequential"]
 
 
-def run_tasks(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], backend: str) -> list[Any]:
+class Files(NamedTuple):
+    """The files that a task reads and writes, by absolute paths, each an argument of the task or below one."""
+
+    reads: Sequence[Path] = ()
+    writes: Sequence[Path] = ()
+
+
+def no_files(*task: Any) -> Files:
+    """The files of a task that has none."""
+    del task
+    return Files()
+
+
+def run_tasks(
+    function: Callable[..., Any],
+    tasks: Iterable[tuple[Any, ...]],
+    backend: str,
+    files: Callable[..., Files] = no_files,
+) -> list[Any]:
     """Call `function(*task)` for each task and return the results in the order of the tasks.
 
-    Only arguments and results pass through the driver; a task reads and writes its own files.
-
     Args:
-        backend: `loky` (processes), `spark` (joblib-spark) or `sequential`.
+        backend: `loky` (processes), `spark` or `sequential`.
+        files: `files(*task)` are the task's files, which a cluster's worker is sent and sends back. Any path among the
+            arguments is absolute, and another one where the worker is.
+
+    Raises:
+        OntimeError: of a task; or a worker was killed, or Spark failed.
     """
     if backend == "spark":
-        _register_spark()
+        # by name: what carries a task's files, each checked by its MD5, is no dependency of a stage
+        return list(importlib.import_module("ontime.spark").run(function, list(tasks), files))
     try:
         with joblib.parallel_config(backend=backend, n_jobs=threads(), inner_max_num_threads=None):
             return list(joblib.Parallel()(joblib.delayed(function)(*task) for task in tasks))
@@ -37,18 +59,3 @@ def run_tasks(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], ba
             f"engine.backend: {backend}: a worker process was killed, most often for want of memory; "
             "set OMP_NUM_THREADS to fewer workers"
         ) from None
-
-
-def _register_spark() -> None:
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    try:
-        from joblibspark import register_spark
-        from pyspark.sql import SparkSession
-    except ImportError:
-        raise OntimeError("engine.backend: spark needs its extra; run `make setup-spark`") from None
-    builder = SparkSession.builder.appName("ontime")
-    for name, value in PINNED.items():
-        builder = builder.config(f"spark.executorEnv.{name}", value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    register_spark()

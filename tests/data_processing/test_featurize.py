@@ -15,7 +15,7 @@ from ontime.common.environment import PINNED
 from ontime.common.errors import OntimeError
 from ontime.common.files import sha256
 from ontime.common.layout import Layout
-from ontime.data_processing.featurize import check_personal, featurize
+from ontime.data_processing.featurize import check_personal, featurize, featurize_partition, partition_files
 from ontime.datasets import flights
 from ontime.datasets.schema import TableSchema
 from ontime.datasets.source import Data
@@ -87,6 +87,23 @@ def test_processes_write_the_same_bytes_as_one(
 ) -> None:
     featurize(raw, tmp_path, data, layout, "loky")
     assert hashes(tmp_path) == hashes(sequential)
+
+
+def test_the_files_that_a_partition_names_are_all_that_it_needs(
+    tmp_path: Path, sequential: Path, raw: Path, data: Data, layout: Layout
+) -> None:
+    months = [path.stem for path in sequential.iterdir()]
+    for month in months:
+        output = tmp_path / f"{month}.parquet"
+        reads, writes = partition_files(raw, month, output, data, layout)
+        assert writes == [output]
+        for path in reads:
+            copy = tmp_path / month / path.relative_to(raw)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        featurize_partition(tmp_path / month, month, output, data, layout)
+    assert {f"{month}.parquet": sha256(tmp_path / f"{month}.parquet") for month in months} == hashes(sequential)
+    assert len(partition_files(raw, min(months), output, data, layout).reads) == 4
 
 
 @pytest.mark.integration

@@ -11,7 +11,7 @@ import pytest
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.repository.lock_file import read_lock
-from ontime.repository.pull import fetch_listings, pull
+from ontime.repository.pull import bring, fetch_listings, pull, remote_settings
 from tests.checkouts import TOP, commit, git, run
 from tests.releases import isolated, md5
 from tests.remote import with_file
@@ -110,6 +110,47 @@ def test_all_outputs_come_back_with_their_bytes(clone: Path, finished: Path, cap
     }
     assert run("dvc", "status", cwd=clone).stdout == "Data and pipelines are up to date.\n"
     assert pull() == (4, 0)
+
+
+def test_objects_are_brought_to_a_folder_without_a_checkout_and_checked(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, folder = remote_settings(), tmp_path / "objects"
+    monkeypatch.chdir(tmp_path)
+    one = md5(b"1\n")
+    kept = folder / one[:2] / one[2:]
+    found = bring({"/any/folder/one": one, "/any/code": one}, folder, settings)
+    assert found == {"/any/folder/one": kept, "/any/code": kept}
+    assert kept.read_bytes() == b"1\n"
+    for path in (kept, stored(clone, one)):
+        path.chmod(0o644)
+        path.write_bytes(EVIL)
+    with pytest.raises(OntimeError, match=rf"^output /any/code: object {one}: the remote has other bytes by that name"):
+        bring({"/any/code": one}, folder, settings)
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    with pytest.raises(OntimeError, match=r"^/any/code: not an MD5: "):
+        bring({"/any/code": "../../etc/passwd"}, folder, settings)
+
+
+def test_another_machine_is_told_where_the_remote_is_and_no_secret(clone: Path) -> None:
+    run("dvc", "remote", "add", "--quiet", "--default", "--force", "team", "s3://bucket/prefix", cwd=clone)
+    secrets = ("access_key_id", "secret_access_key", "session_token", "profile")
+    for name in secrets:
+        run("dvc", "remote", "modify", "--local", "team", name, "hidden", cwd=clone)
+    for name, value in (("endpointurl", "http://127.0.0.1:9"), ("region", "eu-west-1")):
+        run("dvc", "remote", "modify", "team", name, value, cwd=clone)
+    assert remote_settings() == {
+        "url": "s3://bucket/prefix",
+        "endpointurl": "http://127.0.0.1:9",
+        "region": "eu-west-1",
+        "use_ssl": True,
+    }
+
+
+def test_a_checkout_without_a_remote_has_none_to_tell(clone: Path) -> None:
+    run("dvc", "remote", "default", "--unset", cwd=clone)
+    with pytest.raises(OntimeError, match=r"^DVC remote: config file error: no remote specified in [^\n]+$"):
+        remote_settings()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ontime.common.params import check, load_section
 from ontime.datasets.registry import dataset_of
 from ontime.datasets.schema import TableSchema, load_schemas
 from ontime.datasets.source import Data
-from ontime.engine import Engine, run_tasks
+from ontime.engine import Engine, Files, run_tasks
 
 
 @click.command(name="featurize")
@@ -57,7 +57,14 @@ def featurize(raw: Path, folder: Path, data: Data, layout: Layout, backend: str)
         featurize_partition,
         [(raw.absolute(), name, folder.absolute() / f"{name}.parquet", data, layout) for name in names],
         backend,
+        partition_files,
     )
+
+
+def partition_files(raw: Path, partition: str, output: Path, data: Data, layout: Layout) -> Files:
+    """What the task of one partition reads and writes."""
+    del layout
+    return Files(dataset_of(data.source).files(raw, partition), [output])
 
 
 def featurize_partition(raw: Path, partition: str, output: Path, data: Data, layout: Layout) -> None:

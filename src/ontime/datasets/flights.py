@@ -141,14 +141,25 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
     Returns:
         One row per flight of the month with the columns of `layout`, sorted by key.
     """
-    months = partitions(raw / "flights")
-    before = [month for month in months if month < partition][-1:]
+    before = _before(raw, partition)
     flights = read_parquet(raw / "flights" / f"{partition}.parquet")
     previous = pd.concat([read_parquet(raw / "flights" / f"{month}.parquet") for month in before] or [flights[:0]])
     weather = pd.concat([read_parquet(raw / "weather" / f"{month}.parquet") for month in [*before, partition]])
     planes = read_parquet(raw / "planes" / "planes.parquet")
     airports = read_parquet(raw / "airports" / "airports.parquet")
     return compute_features(flights, previous, weather, planes, airports, options)[layout.columns]
+
+
+def files(raw: Path, partition: str) -> list[Path]:
+    """The raw files that `features` reads for one month."""
+    monthly = [raw / table / f"{month}.parquet" for table in MONTHLY_TABLES for month in _before(raw, partition)]
+    monthly += [raw / table / f"{partition}.parquet" for table in MONTHLY_TABLES]
+    return [*monthly, raw / "planes" / "planes.parquet", raw / "airports" / "airports.parquet"]
+
+
+def _before(raw: Path, partition: str) -> list[str]:
+    """The month before, if there is one."""
+    return [month for month in partitions(raw / PARTITIONED_TABLE) if month < partition][-1:]
 
 
 def labels(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:

@@ -6,7 +6,8 @@ A dataset is a module with
 `layout(options, schemas)` (which columns are key, time and features),
 `asked_minutes_before(options)` (how long before its time a row is asked about),
 `PARTITIONED_TABLE` (the raw table whose files are the partitions of the features),
-`features(raw, partition, options, layout)` (one partition's rows, from the raw files) and
+`features(raw, partition, options, layout)` (one partition's rows, from the raw files),
+`files(raw, partition)` (the raw files that it reads) and
 `labels(raw, partition, options, layout)` (keys and targets of one partition's rows, and `known_at` where the data says
 since when a target is known).
 """

@@ -179,6 +179,11 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
     return frame[layout.columns]
 
 
+def files(raw: Path, partition: str) -> list[Path]:
+    """The raw files that `features` reads for one partition."""
+    return [raw / PARTITIONED_TABLE / f"{partition}.parquet"]
+
+
 def labels(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
     """Key and `target`, 0, 1 or missing, of each row of the raw table; it does not say since when that is known.
 

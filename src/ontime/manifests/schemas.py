@@ -78,14 +78,16 @@ def schemas() -> dict[str, Manifest]:
     pins = ["1", *(f"{one.module}@{one.version}" for one in DEFINITIONS)]
     path = CACHE / f"schemas-{_hash(pins)}.json"
     if not path.is_file():
-        made: dict[str, Manifest] = {}
-        for definitions in DEFINITIONS:
-            for file in sorted((download(definitions) / definitions.folder).glob("*.yaml")):
-                for definition in parse(file.read_text(encoding="utf-8")):
-                    made.update(_schemas_of(definition))
-        write_json(path, made)
+        write_json(path, dict(found for one in DEFINITIONS for found in schemas_of(one)))
     content: dict[str, Manifest] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def schemas_of(definitions: Definitions) -> Iterator[tuple[str, Manifest]]:
+    """Schema of each custom kind of a module, by apiVersion/kind."""
+    for file in sorted((download(definitions) / definitions.folder).glob("*.yaml")):
+        for definition in parse(file.read_text(encoding="utf-8")):
+            yield from _schemas_of(definition)
 
 
 def download(definitions: Definitions) -> Path:

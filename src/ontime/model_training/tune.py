@@ -1,6 +1,6 @@
 """Random search over one family's hyperparameters; the best go into `params.yaml`.
 
-In: training and validation rows, `tune`. Each trial is one joblib task (`engine.backend`), scored by validation
+In: training and validation rows, `tune`. Each trial is one task (`engine.backend`), scored by validation
 log loss; Bergstra and Bengio 2012, "Random search for hyper-parameter optimization".
 """
 
@@ -11,13 +11,16 @@ import click
 from sklearn.metrics import log_loss
 from sklearn.model_selection import ParameterSampler
 
+from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.params import PARAMS_FILE, Count, Section, check, load_section
 from ontime.cores import limit_threads
-from ontime.engine import Engine, run_tasks
+from ontime.engine import Engine, Files, run_tasks
 from ontime.model_training.families import Train, family, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.repository.yaml_files import editing
+
+PARTS = ("train", "validation")
 
 
 class Tune(Section):
@@ -42,7 +45,7 @@ def command(model: str, trials: int | None) -> None:
     drawn = list(ParameterSampler(space, trials or tune.trials, random_state=tune.seed))
     candidates = [{}, *({name: settings[name] for name in space} for settings in drawn)]
     tasks = [(Path.cwd(), model, with_values(present, model, values), train.seed) for values in candidates]
-    losses = run_tasks(validation_loss, tasks, load_section("engine", Engine).backend)
+    losses = run_tasks(validation_loss, tasks, load_section("engine", Engine).backend, trial_files)
     for loss, settings in sorted(zip(losses, candidates, strict=True), key=lambda pair: pair[0]):
         click.echo(f"{loss:.6f}  {settings or 'as in params.yaml'}")
     best = candidates[losses.index(min(losses))]
@@ -59,9 +62,15 @@ def with_values(present: Section, model: str, values: dict[str, Any]) -> Section
     return check(type(present), {**present.model_dump(), **values}, f"params.yaml: tune.space.{model}")
 
 
+def trial_files(checkout: Path, *rest: Any) -> Files:
+    """What one trial reads."""
+    del rest
+    return Files([checkout / path for path in (paths.VOCABULARY, *map(paths.split_rows, PARTS))])
+
+
 def validation_loss(checkout: Path, model: str, parameters: Section, seed: int) -> float:
     """Validation log loss of one fit on the rows of a checkout."""
     encoder = load_encoder(checkout)
-    train, validation = (load_rows(part, encoder, checkout) for part in ("train", "validation"))
+    train, validation = (load_rows(part, encoder, checkout) for part in PARTS)
     fitted, _ = family(model).fit(train, validation, encoder, parameters, seed, progress=False)
     return float(log_loss(validation[1], fitted.probability(validation[0])))

@@ -28,6 +28,8 @@ from ontime.repository.objects import LISTING, check_inside, check_md5, check_pa
 from ontime.repository.remote import opened_remote
 
 DOWNLOADS = 16
+SHARED_SETTINGS = ("url", "endpointurl", "region", "use_ssl", "account_name", "projectname")
+"""What another machine needs to know to find the remote; it has credentials of its own."""
 OBJECT_MODE = 0o444
 """As DVC protects an object."""
 
@@ -133,6 +135,44 @@ def fetched_files(needed: Mapping[str, str]) -> dict[str, Path]:
     return {path: object_path(cache, md5) for path, md5 in wanted_files(needed, cache).items()}
 
 
+def remote_settings() -> dict[str, Any]:
+    """Where DVC's default remote is, as DVC's configuration names it, for `bring`; without credentials.
+
+    Raises:
+        OntimeError: there is no DVC repository or no default remote.
+    """
+    from dvc.fs import get_fs_config
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            found = get_fs_config(repo.config, name=repo.cloud.get_remote(command="pull").name)
+    except Exception as error:  # whatever a wrong setting raises
+        raise OntimeError(f"DVC remote: {one_line(error)}") from None
+    return {name: found[name] for name in SHARED_SETTINGS if name in found}
+
+
+def bring(files: Mapping[str, str], folder: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
+    """Fetch objects on a machine without checkout, into a folder laid out as DVC's cache; every byte is checked.
+
+    Args:
+        files: MD5 of each file by its path, which is only told.
+        folder: made where it is missing; several processes may bring objects into it at once.
+        settings: where the remote is, as `remote_settings` tells it.
+
+    Returns:
+        The checked object of each file, by the file's path.
+
+    Raises:
+        OntimeError: an object is absent or not what its MD5 says.
+    """
+    for path, md5 in files.items():
+        check_md5(md5, path)
+    with ExitStack() as stack:
+        _bring({md5: path for path, md5 in files.items()}, folder, _Remote(stack, settings))
+    return {path: object_path(folder, md5) for path, md5 in files.items()}
+
+
 def listed_files_of(path: str, md5: str) -> dict[str, str]:
     """MD5 of each file of a folder by its path there; empty if its listing is in neither cache nor remote."""
     try:
@@ -170,10 +210,11 @@ def object_path(cache: Path, md5: str) -> Path:
 
 
 class _Remote:
-    """DVC's remote, opened when the first object is fetched."""
+    """DVC's remote, opened when the first object is fetched; that of the checkout unless settings say where it is."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, settings: Mapping[str, Any] | None = None) -> None:
         self._stack = stack
+        self._settings = settings
         self._opened: Any = None
 
     def get(self, md5: str, target: Path) -> None:
@@ -181,9 +222,24 @@ class _Remote:
         self._opened.fs.get_file(self._opened.oid_to_path(md5), str(target))
 
     def open(self) -> None:
-        """Open DVC's default remote."""
-        if self._opened is None:
+        """Open the remote."""
+        if self._opened is not None:
+            return
+        if self._settings is None:
             self._opened = self._stack.enter_context(opened_remote("pull"))
+            return
+        try:
+            self._opened = _remote_at(self._settings)
+        except Exception as error:  # whatever a wrong setting raises
+            raise OntimeError(f"DVC remote: {one_line(error)}") from None
+
+
+def _remote_at(settings: Mapping[str, Any]) -> Any:
+    from dvc.data_cloud import Remote
+    from dvc.fs import get_cloud_fs
+
+    kind, options, path = get_cloud_fs(None, **settings)
+    return Remote("remote", path, kind(**options), **options).odb
 
 
 def _bring(wanted: Mapping[str, str], cache: Path, remote: _Remote, may_be_absent: bool = False) -> int:

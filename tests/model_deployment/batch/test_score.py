@@ -109,18 +109,20 @@ def test_tasks_are_given_absolute_paths(
 ) -> None:
     seen: list[Any] = []
 
-    def note(_: Any, tasks: list[Any], backend: str) -> list[PartitionResult]:
-        seen.extend([*tasks, backend])
+    def note(_: Any, tasks: list[Any], backend: str, files: Any) -> list[PartitionResult]:
+        seen.extend([*tasks, [path for task in tasks for kind in files(*task) for path in kind], backend])
         return []
 
     monkeypatch.setattr(score_module, "run_tasks", note)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").symlink_to(model)
     score(Path("in"), Path("out"), Path("model"), backend="spark")
-    *tasks, backend = seen
+    *tasks, files, backend = seen
     assert backend == "spark"
-    assert [path for *files, job in tasks for path in (*files, job.model) if not path.is_absolute()] == []
-    assert [target.name for _, target, _ in tasks] == sorted(hashes(source))
+    arguments = [value for task in tasks for value in task if isinstance(value, Path)]
+    assert len(arguments) == 3 * len(tasks)
+    assert [path for path in (*arguments, *files) if not path.is_absolute()] == []
+    assert [target.name for _, target, *_ in tasks] == sorted(hashes(source))
 
 
 @pytest.mark.parametrize("group_rows", [37, 300])

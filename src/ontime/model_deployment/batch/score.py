@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256 as sha256_of
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 import pyarrow as pa
@@ -25,7 +25,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, replacing, sha256
 from ontime.common.params import load_section
 from ontime.cores import limit_threads
-from ontime.engine import Engine, run_tasks
+from ontime.engine import Engine, Files, run_tasks
 from ontime.model_deployment.batch.columns import ADDED, RefusedValues, check_columns, encode, predictions
 from ontime.model_deployment.inference.champion import Champion, load_champion
 from ontime.model_deployment.inference.manifest import MANIFEST, read_manifest
@@ -97,12 +97,11 @@ def summary(results: "list[PartitionResult]") -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """What every task of a run shares; the path is absolute, so that a worker may have any working folder.
+    """What every task of a run shares.
 
     `driver` is the process that a worker must not outlive, or 0 if it is on another machine.
     """
 
-    model: Path
     manifest_sha256: str
     model_version: str
     missing: str
@@ -141,14 +140,16 @@ def score(
         OntimeError: the model is not found or not what its manifest says; there is no partition; a column is missing,
             of the wrong type, or holds a missing or infinite value; another run writes to the same folder.
     """
-    source, target = source.absolute(), target.absolute()
+    # absolute, so that a worker may have any working folder
+    source, target, model = source.absolute(), target.absolute(), model.absolute()
     pairs = partition_pairs(source, target)
     read_manifest(model)
     manifest_sha256 = sha256(model / MANIFEST)
-    load(model.absolute(), manifest_sha256, model_version)
-    job = Job(model.absolute(), manifest_sha256, model_version, missing, os.getpid() if backend != "spark" else 0)
+    load(model, manifest_sha256, model_version)
+    job = Job(manifest_sha256, model_version, missing, os.getpid() if backend != "spark" else 0)
     with exclusive_lock(target if source.is_dir() else target.parent):
-        results = run_tasks(try_partition, [(*pair, job) for pair in pairs], backend)
+        tasks = [(source, target, model, read_provenance(target), job) for source, target in pairs]
+        results = run_tasks(try_partition, tasks, backend, partition_files)
     errors = [result for result in results if isinstance(result, OntimeError)]
     if errors:
         more = f" (and {len(errors) - 1} more of {len(results)} partitions)" if len(errors) > 1 else ""
@@ -198,22 +199,35 @@ def load(folder: Path, manifest_sha256: str, version: str) -> Champion:
     return load_champion(folder, version)
 
 
-def try_partition(source: Path, target: Path, job: Job) -> PartitionResult | OntimeError:
-    """Score one partition; an error is returned, because joblib would kill the other tasks if it were raised."""
+def partition_files(source: Path, target: Path, model: Path, *rest: Any) -> Files:
+    """What the task of one partition reads and writes."""
+    del rest
+    return Files([source, *sorted(path for path in model.rglob("*") if path.is_file())], [target])
+
+
+def try_partition(
+    source: Path, target: Path, model: Path, before: dict[str, str] | None, job: Job
+) -> PartitionResult | OntimeError:
+    """Score one partition; an error is returned, because the other tasks would end if it were raised."""
     try:
-        return score_partition(source, target, job)
+        return score_partition(source, target, model, before, job)
     except OntimeError as error:
         return error
 
 
-def score_partition(source: Path, target: Path, job: Job) -> PartitionResult:
+def score_partition(
+    source: Path, target: Path, model: Path, before: dict[str, str] | None, job: Job
+) -> PartitionResult:
     """Score one partition, unless its file was made of the same bytes by the same model already.
+
+    Args:
+        before: what that file records.
 
     Raises:
         OntimeError: the partition cannot be read, or holds a column or a value that is refused.
     """
     end_with_driver(job.driver)
-    champion = load(job.model, job.manifest_sha256, job.model_version)
+    champion = load(model, job.manifest_sha256, job.model_version)
     with reading(source):
         # one open file: what is hashed is what is scored, even if another file takes its name meanwhile
         content = pa.memory_map(str(source)).read_buffer()
@@ -225,7 +239,7 @@ def score_partition(source: Path, target: Path, job: Job) -> PartitionResult:
         "ontime.model_sha256": champion.sha256,
         "ontime.model_version": job.model_version,
     }
-    if read_provenance(target) == provenance:
+    if before == provenance:
         return PartitionResult(metadata.num_rows, 0, written=False)
     with reading(source):
         check_columns(source, metadata.schema.to_arrow_schema(), champion.encoder)
