@@ -12,8 +12,8 @@ import click
 
 from ontime.common.errors import OntimeError
 from ontime.common.params import PARAMS_FILE, load_section
+from ontime.datasets.content import fetch
 from ontime.datasets.source import Data
-from ontime.datasets.table import read_source
 from ontime.model_deployment.inference.signing import PRIVATE_KEY
 from ontime.monitoring.prune import pruned
 from ontime.monitoring.store import Store
@@ -109,7 +109,7 @@ def _pin(address: str) -> None:
     """Take the changed table as the data: its SHA-256 in `params.yaml`, and its MD5 if DVC tracks it."""
     if load_section("data", Data).options.get("sha256"):
         with editing(PARAMS_FILE) as params:
-            params["data"]["options"]["sha256"] = read_source(address)[1]
+            params["data"]["options"]["sha256"] = fetch(address).digest
     if Path(f"{address}.dvc").is_file():
         show("add", "--quiet", address)
 
