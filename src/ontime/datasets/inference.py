@@ -69,13 +69,16 @@ def infer(
 ) -> Inferred:
     """The fields of a schema for natural columns (`values.natural`), `required` where nothing is missing.
 
+    A text of a file that has types, as parquet has, is a date or a text, whatever it looks like.
+
     Numbers get no bounds and texts no list of values: what a column may hold is for a person to say.
 
     Args:
+        form: of a text file.
         declared: fields that are given, by column; missing: texts that stand for no value in any column.
         personal: columns to mark so.
     """
-    found, form, declared = Inferred(), form or CsvForm(), declared or {}
+    found, declared = Inferred(), declared or {}
     for name, values in columns.items():
         if name in declared:
             content = declared[name]
@@ -106,41 +109,35 @@ def _of_natural(values: Array) -> FieldType:
     return kind  # type: ignore[return-value]
 
 
-def _of_texts(name: str, values: Array, form: CsvForm, found: Inferred, shown: bool) -> dict[str, Any]:
+def _of_texts(name: str, values: Array, form: CsvForm | None, found: Inferred, shown: bool) -> dict[str, Any]:
     """Type, format and missing words of a column of texts, with what is to be said of it."""
     cells = stripped(values)
     texts, rows = cells.drop_null(), np.flatnonzero(known(cells)) + 1
     if not len(texts):
-        return {"type": "number" if values.null_count == len(values) else "string"}
-    for kind in WORDS:
-        fits = _fits(texts, kind, form)
-        if not fits.any():
-            continue
+        return {"type": "number" if form and values.null_count == len(values) else "string"}
+    for kind in WORDS if form else ("datetime",):
+        fits = _fits(texts, kind, form or CsvForm())
         others = texts.filter(pa.array(~fits)).unique().to_pylist()
-        if not others or set(others) <= set(MISSING_WORDS):
-            content = _exact(name, texts.filter(pa.array(fits)), kind, form, found)
+        if fits.any() and set(others) <= set(MISSING_WORDS):
+            content = _exact(name, texts.filter(pa.array(fits)), kind, form or CsvForm(), found)
             if others and content["type"] != "string":
                 count = len(texts) - int(fits.sum())
                 found.notes.append(f"{name}: {count} of {len(texts)} values read as missing: {', '.join(others)}")
                 content["missingValues"] = others
             return content
         if kind == "number" and any(re.match(CODE, text) for text in others):
-            if fits.mean() >= NEARLY / 2:
-                found.notes.append(f"{name}: read as text, so that leading zeros stay")
+            found.notes.append(f"{name}: read as text, so that leading zeros stay")
             return {"type": "string"}
         if fits.mean() >= NEARLY:
             place = int(np.flatnonzero(~fits)[0])
-            example = (
-                f", not {texts[place].as_py()!r:.40} in row {rows[place]}"
-                if shown
-                else f", not that of row {rows[place]}"
-            )
+            example = f"{texts[place].as_py()!r:.40} in row {rows[place]}" if shown else f"that in row {rows[place]}"
             found.problems.append(
-                f"{name}: {int(fits.sum())} of {len(texts)} values are {WORDS[kind]}{example}; correct the others, "
-                f"or say what they are: --missing WORD, or --type {name}=string to take all as text"
+                f"{name}: {int(fits.sum())} of {len(texts)} values are {WORDS[kind]}, not {example}; correct the "
+                f"others, or say what they are: --missing WORD, or --type {name}=string to take all as text"
             )
             return {"type": "string"}
-    _check_other_signs(name, texts, form, found, shown)
+    if form:
+        _check_other_signs(name, texts, form, found, shown)
     if matches(texts, LIKE_DATE).all():
         found.notes.append(f"{name}: read as text; if it is a date, say how: --type {name}=datetime:%d/%m/%Y")
     return {"type": "string"}
