@@ -149,7 +149,7 @@ def configure(
     for path, content in ((FEATURES_FILE, features), (PARAMS_FILE, params), (DVC_FILE, graph)):
         with replacing(path) as temporary:
             yaml.dump(content, temporary)
-    for line in [*table.told, *merged_numbers(frame, roles)]:
+    for line in [*table.told, *merged_values(frame, roles)]:
         click.echo(line)
     click.echo(f"{len(frame)} rows, {len(roles.features)} features, {target} is {event!r} in {labels.mean():.1%}")
     click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
@@ -224,15 +224,21 @@ def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", rol
         raise OntimeError(f"by time, {name} has no rows of both classes, and {found}; leave out --time, or add rows")
 
 
-def merged_numbers(frame: pd.DataFrame, roles: Layout) -> Iterator[str]:
-    """A line for each number whose different values are fewer as a feature, which has 32 bits."""
+def merged_values(frame: pd.DataFrame, roles: Layout) -> Iterator[str]:
+    """A line for each number of which 32 bits merge values, and for each text that no two rows share."""
     for name in roles.numbers:
-        values = feature_numbers(frame[name])
-        before, after = frame[name].nunique(), values.nunique()
+        before, after = frame[name].nunique(), feature_numbers(frame[name]).nunique()
         if after < before:
             yield (
                 f"{name}: its {before} different values are {after} as a number of 32 bits; "
                 f"--type {name}=string or --exclude {name}?"
+            )
+    for name in roles.categories:
+        count = int(frame[name].notna().sum())
+        if count > 1 and frame[name].nunique() == count:
+            yield (
+                f"{name}: its {count} texts are all different, so that none is ever known; "
+                f"--key {name} or --exclude {name}?"
             )
 
 
