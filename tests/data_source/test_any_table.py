@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
@@ -58,7 +58,9 @@ def check_any_table(pristine: Path, drawn: AnyTable) -> None:
         try:
             run_command("init", "--source", str(source), f"--target={drawn.target}", "--no-run")
         except OntimeError as error:
-            assert re.search(REFUSED, str(error)), error
+            reason = re.search(REFUSED, str(error))
+            assert reason, error
+            event(reason[0])
             return
         for stage in ("ingest", "validate", "featurize", "split"):
             run_command(stage)
