@@ -176,14 +176,20 @@ def test_a_date_is_read_by_the_format_of_the_schema() -> None:
 
 def test_words_for_missing_are_those_of_the_schema() -> None:
     data = b"a,b\nNA,NA\n?,x\n1,y\n"
-    fields = [{"name": "a", "type": "number", "missingValues": ["NA", "?"]}, {"name": "b", "type": "string"}]
+    fields: list[dict[str, Any]] = [
+        {"name": "a", "type": "number", "missingValues": ["NA", "?"]},
+        {"name": "b", "type": "string"},
+    ]
     found = typed(data, *fields)
     assert (found["a"].isna().tolist(), found["b"].tolist()) == ([True, True, False], ["NA", "x", "y"])
     assert typed(data, *fields, missingValues=["NA"])["b"].isna().tolist() == [True, False, False]
 
 
 def test_values_that_do_not_fit_are_named_with_their_row() -> None:
-    fields = [{"name": "a", "type": "datetime"}, {"name": "b", "type": "integer", "personal": True}]
+    fields: list[dict[str, Any]] = [
+        {"name": "a", "type": "datetime"},
+        {"name": "b", "type": "integer", "personal": True},
+    ]
     with pytest.raises(OntimeError) as error:
         typed(b"a,b\n2013-01-01,1\n2013-02-30,1.5\n2013-02-31,2\n", *fields)
     first, second = str(error.value).split("\nerror: ")
@@ -265,6 +271,12 @@ def test_a_named_index_is_a_column_and_another_one_is_left_out_and_told() -> Non
     assert (list(named.found), named.notes) == (["a", "id"], [])
     unnamed = read_columns(content_of(parquet_of(frame.set_index(pd.Index(["x", "y"])), True), ".parquet"), "t")
     assert (list(unnamed.found), unnamed.notes) == (["a"], ["left out: the index, which has no name"])
+
+
+def test_a_name_that_a_schema_cannot_hold_is_refused() -> None:
+    for name in ("a\x85b", "\x00", "\x7f"):
+        with pytest.raises(OntimeError, match=r"^t: column '.*' has a control character in its name; rename it$"):
+            read_columns(content_of(f"{name},b\n1,2\n".encode()), "t")
 
 
 def test_a_column_that_the_schema_lacks_stays_for_validate_to_name() -> None:

@@ -7,6 +7,7 @@ names. Every value is in the frame, or missing because the schema says so, or na
 
 import io
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -112,6 +113,10 @@ def _csv(data: bytes, form: dict[str, Any] | CsvForm) -> Columns:
 
 
 def _check_names(names: list[str]) -> None:
+    for name in names:
+        # YAML, in which a schema names its columns, keeps no others
+        if any(unicodedata.category(sign) == "Cc" and sign not in "\t\r\n" for sign in name):
+            raise OntimeError(f"column {name!r} has a control character in its name; rename it")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise OntimeError(f"column {', '.join(twice[:5])} is there twice; give each column a name of its own")
