@@ -16,17 +16,8 @@ from ontime.common.errors import OntimeError
 from ontime.data_source.initialize import plain, positive_value
 from ontime.datasets.schema import load_schemas
 from ontime.parameters import load_params
-from tests.graph_copy import copy_graph
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "checkout"
-    folder.mkdir()
-    monkeypatch.chdir(copy_graph(folder))
-    return folder
 
 
 def init(source: str, *arguments: str) -> None:
@@ -53,6 +44,7 @@ def test_parameters_schema_and_artifact_are_edited_in_place(graph: Path, parcels
         "time": "sent",
         "key": ["parcel"],
         "exclude": [],
+        "csv": {"delimiter": ",", "quote": '"', "encoding": "utf-8", "decimal": ".", "thousands": None},
         "sha256": hashlib.sha256((graph / "my_Parcels.2024.csv").read_bytes()).hexdigest(),
     }
     assert params.split.by == "time"
@@ -86,6 +78,7 @@ def test_comments_and_the_rest_of_the_graph_are_kept(graph: Path, parcels: pd.Da
     assert artifact[0] == "parcel-delay"
     assert artifact[1]["desc"].startswith("Probability that late is yes")
     assert artifact[1]["path"] == "models/champion"
+    assert after["stages"]["ingest"]["deps"].pop() == "t.csv"
     for part in ("stages", "plots"):
         assert after[part] == before[part]
 

@@ -1,17 +1,12 @@
-"""Schema files: what they may say, what is inferred, and where a mistake in one is."""
+"""Schema files: what they may say, and where a mistake in one is."""
 
-import datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
 from ontime.common.errors import OntimeError
 from ontime.common.params import check
-from ontime.datasets.schema import TableSchema, infer_schema, load_schemas
+from ontime.datasets.schema import TableSchema, load_schemas
 
 
 def test_a_folder_of_files_becomes_schemas_by_table(tmp_path: Path) -> None:
@@ -49,6 +44,7 @@ def test_columns_are_found_by_their_types_in_order() -> None:
             "fields: [{name: x, type: number, constraints: {minimun: 1}}]\n",
             "fields.0.constraints.minimun: unknown key; did you mean minimum?",
         ),
+        ("fields: [{name: x, type: string, format: '%Y'}]\n", "fields.0: format: only a datetime has one"),
         ("fields: [{name: x, type: number}]\nprimarykey: [x]\n", "primarykey: unknown key; did you mean primaryKey?"),
     ],
 )
@@ -65,51 +61,3 @@ def test_a_folder_without_schemas_says_how_to_write_one(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "absent"):
         with pytest.raises(OntimeError, match="no schema file; write one with `ontime init`"):
             load_schemas(folder)
-
-
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [
-        ([1, 2, 3], "integer"),
-        ([1.0, None, 3.0], "integer"),
-        ([1.0, 2.5], "number"),
-        ([np.inf, 1.0], "number"),
-        ([None, None], "string"),
-        ([np.nan, np.nan], "number"),
-        ([True, False], "boolean"),
-        ([True, None], "boolean"),
-        (["a", None], "string"),
-        (["1", "2"], "string"),
-        (["True", "False"], "string"),
-        (["2013-01-01", None], "datetime"),
-        (["2013-01-01T05:00:00Z", "2013-01-01 05:00"], "datetime"),
-        (["2013-01-01", "yesterday"], "string"),
-        (["2013-1-1"], "string"),
-        (["20130101"], "string"),
-        ([datetime.date(2013, 1, 1), None], "datetime"),
-        (pd.to_datetime(pd.Series(["2013-01-01", None])), "datetime"),
-        (pd.to_datetime(["2013-01-01"], utc=True), "datetime"),
-        (pd.array([1, None], dtype="Int64"), "integer"),
-        (pd.array([True, None], dtype="boolean"), "boolean"),
-    ],
-)
-def test_types_are_inferred_from_the_values(values: Any, kind: str) -> None:
-    frame = pd.DataFrame({"x": values})
-    (field,) = infer_schema(frame, [])["fields"]
-    assert field["type"] == kind
-    assert ("constraints" in field) == bool(frame["x"].notna().all())
-
-
-def test_an_inferred_schema_is_a_valid_file(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
-    content = infer_schema(frame, ["a"])
-    YAML().dump(content, tmp_path / "table.yaml")
-    assert load_schemas(tmp_path)["table"] == check(TableSchema, content, "here")
-    assert content == {
-        "fields": [
-            {"name": "a", "type": "integer", "constraints": {"required": True}},
-            {"name": "b", "type": "string"},
-        ],
-        "primaryKey": ["a"],
-    }
-    assert "primaryKey" not in infer_schema(frame, [])

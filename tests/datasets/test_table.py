@@ -1,17 +1,11 @@
-"""A fork's own table: every way to read it, what its columns become, and what is wrong with one that is refused."""
+"""A fork's own table: what its columns become by their types and roles, and which roles are refused."""
 
-import datetime
-import functools
-import gzip
 import hashlib
-import http.server
 import io
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,8 +15,9 @@ from ontime.common.files import read_parquet, write_parquet
 from ontime.common.layout import TARGET, Layout
 from ontime.common.params import check
 from ontime.datasets import table
-from ontime.datasets.schema import TableSchema, infer_schema
-from tests.servers import http_server
+from ontime.datasets.inference import infer
+from ontime.datasets.schema import TableSchema
+from tests.own_tables import columns_of
 
 CSV = b"""size,kind,when,ok,late
 1.5,a,2013-01-01,True,yes
@@ -37,110 +32,12 @@ def frame() -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(CSV))
 
 
-def parquet_of(frame: pd.DataFrame) -> bytes:
-    stream = io.BytesIO()
-    frame.to_parquet(stream, index=False)
-    return stream.getvalue()
-
-
 def options_of(**changes: Any) -> table.Options:
     return check(table.Options, {"target": "late", "positive": "yes", **changes}, "options")
 
 
 def schemas_of(frame: pd.DataFrame) -> dict[str, TableSchema]:
-    return {"table": check(TableSchema, infer_schema(frame, []), "schema")}
-
-
-@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet"])
-def test_each_format_is_read_with_the_hash_of_its_bytes(tmp_path: Path, frame: pd.DataFrame, name: str) -> None:
-    content = {"t.csv": CSV, "t.csv.gz": gzip.compress(CSV, mtime=0), "t.parquet": parquet_of(frame)}[name]
-    (tmp_path / name).write_bytes(content)
-    read, digest = table.read_source(str(tmp_path / name))
-    pd.testing.assert_frame_equal(read.astype({"ok": "boolean"}), frame.astype({"ok": "boolean"}))
-    assert digest == hashlib.sha256(content).hexdigest()
-
-
-def test_an_address_in_memory_is_read_through_fsspec(frame: pd.DataFrame) -> None:
-    fsspec.filesystem("memory").pipe("/tables/t.csv", CSV)
-    read, _ = table.read_source("memory://tables/t.csv")
-    pd.testing.assert_frame_equal(read, frame)
-    with pytest.raises(OntimeError, match=r"^data\.source: memory://tables/absent\.csv: not found$"):
-        table.read_source("memory://tables/absent.csv")
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[str]:
-    """A web server on loopback that serves the table."""
-    (tmp_path / "t.csv").write_bytes(CSV)
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with http_server(functools.partial(Quiet, directory=str(tmp_path))) as host:
-        yield f"http://{host}"
-
-
-def test_a_web_address_is_read_with_or_without_a_query(web: str, frame: pd.DataFrame) -> None:
-    for address in (f"{web}/t.csv", f"{web}/t.csv?version=2"):
-        read, digest = table.read_source(address)
-        pd.testing.assert_frame_equal(read, frame)
-        assert digest == hashlib.sha256(CSV).hexdigest()
-
-
-def test_a_web_address_that_is_not_there_is_one_line(web: str) -> None:
-    with pytest.raises(OntimeError, match=r"/absent\.csv: cannot be read: 404, message='File not found'"):
-        table.read_source(f"{web}/absent.csv")
-
-
-def test_a_server_that_does_not_answer_is_one_line() -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        with pytest.raises(OntimeError, match=r": cannot be read: .*connect") as error:
-            table.read_source(f"http://127.0.0.1:{held.getsockname()[1]}/t.csv")
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("t.csv", b"", "not readable: No columns to parse"),
-        ("t.csv", b"a,b\n", "the table has no rows"),
-        ("t.csv", b"a,b\n1\n1,2,3,4\n", "not readable: "),
-        ("t.csv", b'a,b\n"open,1\n', "not readable: "),
-        ("t.csv", b"a,b\n\xff\xfe,1\n", "not readable: "),
-        ("t.csv.gz", CSV, "not readable: "),
-        ("t.csv.gz", gzip.compress(CSV, mtime=0)[:-12], "not readable: "),
-        ("t.csv.gz", gzip.compress(CSV, mtime=0)[:12] + b"\0" * 40, "not readable: "),
-        ("t.parquet", CSV, "not readable: "),
-        ("t.parquet", b"", "not readable: "),
-        ("t.xlsx", CSV, "neither a known package nor a .csv, .csv.gz or .parquet file"),
-    ],
-)
-def test_a_file_that_is_no_table_is_one_line(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(OntimeError) as error:
-        table.read_source(str(path))
-    assert str(error.value).startswith(f"data.source: {path}: {reason}")
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("name", ["absent.csv", "absent.parquet"])
-def test_an_absent_file_is_one_line(tmp_path: Path, name: str) -> None:
-    with pytest.raises(OntimeError, match=r"not found$"):
-        table.read_source(str(tmp_path / name))
-
-
-def test_a_folder_is_no_table(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").mkdir()
-    with pytest.raises(OntimeError, match=r"t\.csv: cannot be read: "):
-        table.read_source(str(tmp_path / "t.csv"))
-
-
-def test_a_store_of_an_unknown_kind_is_one_line() -> None:
-    with pytest.raises(OntimeError, match=r"^data\.source: nonsense://a/t\.csv: cannot be read: "):
-        table.read_source("nonsense://a/t.csv")
+    return {"table": check(TableSchema, {"fields": infer(columns_of(frame).found).fields}, "schema")}
 
 
 def test_the_pinned_hash_is_compared(tmp_path: Path, frame: pd.DataFrame) -> None:
@@ -160,47 +57,6 @@ def test_a_table_without_its_schema_says_how_to_write_it(tmp_path: Path, frame: 
     (tmp_path / "t.csv").write_bytes(CSV)
     with pytest.raises(OntimeError, match=r"data/schema/table\.yaml: not found; write it with `ontime init`"):
         list(table.read_tables(str(tmp_path / "t.csv"), options_of(), {"other": schemas_of(frame)["table"]}))
-
-
-def test_times_are_read_as_utc_and_others_left_for_validate(tmp_path: Path, frame: pd.DataFrame) -> None:
-    path = tmp_path / "t.csv"
-    path.write_bytes(CSV)
-    ((_, _, read),) = table.read_tables(str(path), options_of(), schemas_of(frame))
-    assert str(read["when"].dtype) == "datetime64[us, UTC]"
-    assert read["when"].dropna().map(pd.Timestamp.isoformat).tolist() == [
-        "2013-01-01T00:00:00+00:00",
-        "2013-01-02T05:00:00+00:00",
-        "2013-01-04T00:00:00+00:00",
-    ]
-    path.write_bytes(CSV.replace(b"2013-01-01", b"2013-02-30"))
-    ((_, _, read),) = table.read_tables(str(path), options_of(), schemas_of(frame))
-    assert read["when"][0] == "2013-02-30"
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        pd.Series([datetime.date(2013, 1, 1), None]),
-        pd.to_datetime(pd.Series(["2013-01-01", None])),
-        pd.to_datetime(pd.Series(["2013-01-01", None]), utc=True).dt.tz_convert("Asia/Kathmandu"),
-        pd.Series(["2013-01-01", None]),
-        pd.Series([datetime.datetime(2013, 1, 1), None], dtype=object),
-    ],
-    ids=["dates", "naive", "zone", "text", "datetimes"],
-)
-def test_every_kind_of_time_becomes_the_same(values: "pd.Series[Any]") -> None:
-    times = table.parse_times(values)
-    assert str(times.dtype) == "datetime64[us, UTC]"
-    assert times[0] == pd.Timestamp("2013-01-01", tz="UTC")
-    assert times.isna().tolist() == [False, True]
-
-
-def test_dates_in_parquet_come_through(tmp_path: Path) -> None:
-    dated = pd.DataFrame({"when": [datetime.date(2013, 1, 1), datetime.date(2013, 1, 2)], "late": ["yes", "no"]})
-    (tmp_path / "t.parquet").write_bytes(parquet_of(dated))
-    read, _ = table.read_source(str(tmp_path / "t.parquet"))
-    ((_, _, rows),) = table.read_tables(str(tmp_path / "t.parquet"), options_of(), schemas_of(read))
-    assert str(rows["when"].dtype) == "datetime64[us, UTC]"
 
 
 def test_columns_get_their_roles_by_type(frame: pd.DataFrame) -> None:
@@ -239,8 +95,7 @@ def features(tmp_path: Path) -> Make:
     def make(content: bytes, **changes: Any) -> pd.DataFrame:
         source = tmp_path / "t.csv"
         source.write_bytes(content)
-        read, _ = table.read_source(str(source))
-        schemas, options = schemas_of(read), options_of(**changes)
+        schemas, options = schemas_of(pd.read_csv(io.BytesIO(content))), options_of(**changes)
         ((_, _, rows),) = table.read_tables(str(source), options, schemas)
         write_parquet(rows, tmp_path / "raw" / "table" / "table.parquet")
         made = table.features(tmp_path / "raw", "table", options, table.layout(options, schemas))
@@ -310,9 +165,8 @@ def test_a_target_that_is_not_binary_is_refused_with_what_it_holds(
 def test_labels_have_the_keys_and_the_targets_of_the_features(features: Make, tmp_path: Path) -> None:
     for key in ([], ["kind", "size"]):
         rows = features(CSV, key=key)
-        read, _ = table.read_source(str(tmp_path / "t.csv"))
         options = options_of(key=key)
-        layout = table.layout(options, schemas_of(read))
+        layout = table.layout(options, schemas_of(pd.read_csv(io.BytesIO(CSV))))
         found = table.labels(tmp_path / "raw", "table", options, layout)
         assert list(found.columns) == [*layout.key, TARGET]
         assert found[TARGET].astype("Float64").tolist() == rows[TARGET].astype("Float64").tolist()
@@ -341,3 +195,28 @@ def test_a_personal_column_is_neither_target_nor_key_unless_it_is_allowed(role: 
     with pytest.raises(OntimeError, match=rf"data\.options\.{role}: {name} is marked personal"):
         table.layout(table.Options(**options), personal_schema(name))
     assert table.layout(table.Options(**options, allow_personal=[name]), personal_schema(name)).features
+
+
+def test_a_column_of_any_name_is_kept_apart_from_our_own(tmp_path: Path) -> None:
+    names = ["target", "target_", "row", "probability", "time", "key", "late"]
+    rows = pd.DataFrame({name: [0.5 + number, 7.5, 9.5] for number, name in enumerate(names[:-1])})
+    rows["late"] = ["yes", "no", None]
+    write_parquet(rows, tmp_path / "table" / "table.parquet")
+    layout = table.layout(options_of(), schemas_of(rows))
+    assert (layout.key, layout.target, layout.numbers) == (["row_"], "target__", names[:-1])
+    made = table.features(tmp_path, "table", options_of(), layout)
+    assert made.columns.tolist() == ["row_", *names[:-1], "target__"]
+    pd.testing.assert_frame_equal(made[names[:-1]], rows[names[:-1]].astype("float32"))
+    assert made["target__"].fillna(-1).tolist() == [1, 0, -1]
+    assert made["row_"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ['say "x"', "a\\b", "a\nb", "\t"])
+def test_a_name_that_the_service_cannot_decode_is_no_feature(name: str) -> None:
+    fields = [{"name": column, "type": "number"} for column in (name, "x", "late")]
+    schemas = {"table": TableSchema.model_validate({"fields": fields})}
+    with pytest.raises(OntimeError, match="a feature's name has no double quote, backslash") as error:
+        table.layout(options_of(), schemas)
+    assert "\n" not in str(error.value)
+    assert table.layout(options_of(exclude=[name]), schemas).features == ["x"]
+    assert table.layout(options_of(key=[name]), schemas).key == [name]

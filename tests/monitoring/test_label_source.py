@@ -1,5 +1,6 @@
 """Labels are the same from a file, a store and a database, and what is none is refused in one line."""
 
+import datetime
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.monitoring.label_source import read_labels
+from ontime.monitoring.label_source import parse_times, read_labels
 
 ROWS: dict[str, list[Any]] = {
     "key": ["007", "b/2", None, "d"],
@@ -84,7 +85,7 @@ def test_keys_that_are_no_texts_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("address", "reason"),
-    [("labels.txt", "not a .csv, .csv.gz or .parquet file"), ("absent.csv", "not found")],
+    [("labels.txt", "not a .csv, .csv.gz, .tsv, .tsv.gz or .parquet file"), ("absent.csv", "not found")],
 )
 def test_what_is_not_there_is_one_line(address: str, reason: str) -> None:
     with pytest.raises(OntimeError, match=f"^--labels: {address}: {reason}$"):
@@ -109,3 +110,21 @@ def test_a_database_that_cannot_answer_is_one_line_without_its_password(
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([datetime.date(2013, 1, 1), None]),
+        pd.to_datetime(pd.Series(["2013-01-01", None])),
+        pd.to_datetime(pd.Series(["2013-01-01", None]), utc=True).dt.tz_convert("Asia/Kathmandu"),
+        pd.Series(["2013-01-01", None]),
+        pd.Series([datetime.datetime(2013, 1, 1), None], dtype=object),
+    ],
+    ids=["dates", "naive", "zone", "text", "datetimes"],
+)
+def test_every_kind_of_time_becomes_the_same(values: "pd.Series[Any]") -> None:
+    times = parse_times(values)
+    assert str(times.dtype) == "datetime64[us, UTC]"
+    assert times[0] == pd.Timestamp("2013-01-01", tz="UTC")
+    assert times.isna().tolist() == [False, True]

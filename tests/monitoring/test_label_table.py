@@ -11,7 +11,6 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import write_parquet
 from ontime.datasets import flights
 from ontime.datasets.keys import key_text
-from ontime.datasets.schema import infer_schema
 from ontime.datasets.source import Data
 from ontime.monitoring.label_source import read_labels
 from ontime.monitoring.label_table import label_table
@@ -54,7 +53,9 @@ def test_a_forks_table_says_not_since_when_a_label_is_known(tmp_path: Path) -> N
     rows = pd.DataFrame({"id": [7, 8, 9], "size": [1.5, 2, 3], "ok": ["yes", "no", None]})
     write_parquet(rows, tmp_path / "table" / "table.parquet")
     (tmp_path / "schema").mkdir()
-    YAML().dump(infer_schema(rows, ["id"]), tmp_path / "schema" / "table.yaml")
+    types = {"id": "integer", "size": "number", "ok": "string"}
+    fields = [{"name": name, "type": kind} for name, kind in types.items()]
+    YAML().dump({"fields": fields, "primaryKey": ["id"]}, tmp_path / "schema" / "table.yaml")
     data = Data(source="rows.csv", options={"target": "ok", "positive": "yes", "key": ["id"]})
     found = label_table(data, tmp_path, tmp_path / "schema")
     assert found["key"].tolist() == ["7", "8", "9"]

@@ -18,6 +18,8 @@ def test_the_other_bytes_of_a_csv_file_stay() -> None:
     assert without_rows("t.csv", CSV, DROPPED) == CSV.replace(b"2,\xc3\xa9,0.10\r\n", b"")
     first = without_rows("t.csv", CSV, ~DROPPED)
     assert first == b"id,note,size\r\n\r\n2,\xc3\xa9,0.10\r\n"
+    other = "id;town\n1;Genève\n2;Zürich\n3;Köln\n".encode("cp1252")
+    assert without_rows("t.csv", other, DROPPED) == "id;town\n1;Genève\n3;Köln\n".encode("cp1252")
     assert gzip.decompress(without_rows("t.csv.gz", gzip.compress(CSV), ~DROPPED)) == first
 
 

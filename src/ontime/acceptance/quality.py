@@ -11,7 +11,7 @@ from ontime.common import paths
 from ontime.common.arrays import Probability
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet
-from ontime.common.layout import TARGET
+from ontime.common.layout import TARGET, own_in
 from ontime.common.params import load_section
 from ontime.model_evaluation.metrics import Decision, summarize
 
@@ -35,12 +35,13 @@ def read_labelled(file: Path | None, target: Target) -> pd.DataFrame:
     else:
         rows = read_parquet(source)
     names = [one.name for one in target.manifest.features]
-    absent = [name for name in (*names, TARGET) if name not in rows]
+    label = own_in(TARGET, rows.columns)
+    absent = [name for name in (*names, label) if name not in rows]
     if absent:
         raise OntimeError(f"{source}: no column {absent[0]}; expected every feature of the model and `{TARGET}`")
-    if set(rows[TARGET].unique()) != {0, 1}:
+    if set(rows[label].unique()) != {0, 1}:
         raise OntimeError(f"{source}: {TARGET}: expected 0 and 1, and both of them")
-    return rows[[*names, TARGET]]
+    return rows[[*names, label]]
 
 
 def check_quality(target: Target, rows: pd.DataFrame, tolerance: float) -> str:
@@ -50,7 +51,7 @@ def check_quality(target: Target, rows: pd.DataFrame, tolerance: float) -> str:
         OntimeError: one is further away.
     """
     probability = _score(target, rows)
-    labels = rows[TARGET].to_numpy(dtype=np.int8)
+    labels = rows[own_in(TARGET, rows.columns)].to_numpy(dtype=np.int8)
     found = summarize(labels, probability, target.manifest.threshold, load_section("decision", Decision))
     expected = target.manifest.metrics["test"]
     target.figures |= {"rows": len(rows), **{name: found[name] for name in METRICS}}

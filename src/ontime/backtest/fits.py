@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from ontime.common.arrays import Labels, Probability
 from ontime.common.errors import OntimeError
-from ontime.common.layout import TARGET, Layout
+from ontime.common.layout import Layout
 from ontime.data_processing.split import vocabulary_of
 from ontime.encoder import Encoder
 from ontime.model_evaluation.metrics import Decision, as_stored, best_threshold
@@ -47,10 +47,10 @@ def past_of(rows: pd.DataFrame, layout: Layout) -> Past:
     """
     if layout.time is None:
         raise OntimeError("backtest: the table has no time; set data.options.time in params.yaml")
-    rows = rows[rows[TARGET].notna() & rows[layout.time].notna()].sort_values(layout.time, kind="stable")
+    rows = rows[rows[layout.target].notna() & rows[layout.time].notna()].sort_values(layout.time, kind="stable")
     rows = rows.reset_index(drop=True)
     day = rows[layout.time].to_numpy(dtype="datetime64[D]")
-    return Past(rows, day, rows[TARGET].to_numpy(dtype=np.int8), layout)
+    return Past(rows, day, rows[layout.target].to_numpy(dtype=np.int8), layout)
 
 
 @dataclass(frozen=True)

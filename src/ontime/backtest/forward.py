@@ -18,7 +18,7 @@ import pandas as pd
 
 from ontime.common import paths
 from ontime.common.files import read_json, read_parquet, write_parquet
-from ontime.common.layout import TARGET, Layout
+from ontime.common.layout import PROBABILITY, TARGET, Layout, own, own_in
 from ontime.common.params import Count, Section, load_section
 from ontime.data_processing.split import Split, vocabulary_of
 from ontime.encoder import Encoder
@@ -45,7 +45,7 @@ def command() -> None:
     rows = pd.concat([read_parquet(paths.split_rows(part)) for part in PARTS], ignore_index=True)
     found = forward(rows, layout, champion_recipe(), folds, least_rows)
     time = [layout.time] if layout.time else []
-    kept = list(dict.fromkeys([*layout.key, *time, *slices, TARGET, "probability"]))
+    kept = list(dict.fromkeys([*layout.key, *time, *slices, layout.target, own(PROBABILITY, rows.columns)]))
     write_parquet(found[kept], paths.FORWARD)
 
 
@@ -56,12 +56,13 @@ def forward(rows: pd.DataFrame, layout: Layout, recipe: Recipe, folds: int, leas
         least_rows: categories with fewer earlier rows count as unknown.
     """
     block = blocks(rows, layout.time, folds + 1)
-    predicted = [rows.iloc[:0].assign(probability=np.array([], dtype=np.float32))]
+    name = own(PROBABILITY, rows.columns)
+    predicted = [rows.iloc[:0].assign(**{name: np.array([], dtype=np.float32)})]
     for earlier, later in _windows(rows, block, folds + 1):
         encoder = Encoder.from_vocabulary(vocabulary_of(earlier, earlier, layout, least_rows))
         model = recipe.fit_all(encoded(earlier, encoder), encoder, sys.stderr.isatty())
         probability = model.probability(encoded(later, encoder)[0]).astype(np.float32)
-        predicted.append(later.assign(probability=probability))
+        predicted.append(later.assign(**{name: probability}))
     return pd.concat(predicted, ignore_index=True)
 
 
@@ -86,5 +87,5 @@ def _windows(
     """Earlier rows and the next block; not where there is none, or the earlier rows are of one class."""
     for place in range(1, count):
         earlier, later = rows[(block >= 0) & (block < place)], rows[block == place]
-        if len(later) and earlier[TARGET].nunique() == 2:
+        if len(later) and earlier[own_in(TARGET, earlier.columns)].nunique() == 2:
             yield earlier, later

@@ -101,6 +101,17 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> "pd.DataFrame"
         raise OntimeError(f"{path}: not a readable parquet file: {str(error).splitlines()[0]}") from None
 
 
+def column_names(path: Path) -> list[str]:
+    """Names of the columns of a parquet file."""
+    import pyarrow.parquet as pq
+
+    try:
+        names: list[str] = pq.read_schema(path).names
+    except FileNotFoundError:
+        raise OntimeError(f"{path}: not found; run `dvc repro` (or `ontime pull`) first") from None
+    return names
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as stream:

@@ -1,11 +1,25 @@
-"""Which columns of a feature table are its key, its time and its features; `target` holds 0, 1 or missing."""
+"""Which columns of a feature table are its key, its time and its features; `target` holds 0, 1 or missing.
 
+A column of the project's own beside columns of a table that anybody made is named by `own`, and found by `own_in`.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-TARGET = "target"
+TARGET, PROBABILITY = "target", "probability"
 KNOWN_AT = "known_at"
 """Column of a table of labels: since when a label is known, in UTC, or missing."""
+
+
+def own(word: str, names: Iterable[str]) -> str:
+    """A name for a column of our own beside columns of these names: the word, with more underscores than any has."""
+    return word + "_" * max((len(name) - len(word) + 1 for name in names if name.rstrip("_") == word), default=0)
+
+
+def own_in(word: str, columns: Iterable[str]) -> str:
+    """The column that `own` has named, among all columns of the table or some that contain it."""
+    return max((name for name in columns if name.rstrip("_") == word), key=len, default=word)
 
 
 @dataclass(frozen=True)
@@ -23,10 +37,15 @@ class Layout:
         return [*self.numbers, *self.categories]
 
     @property
+    def target(self) -> str:
+        """The column of labels."""
+        return own(TARGET, [*self.key, *([self.time] if self.time else []), *self.features])
+
+    @property
     def columns(self) -> list[str]:
         """All columns of a feature table, in order."""
         carried = [*self.key, *([self.time] if self.time else [])]
-        return list(dict.fromkeys([*carried, *self.features, TARGET]))
+        return list(dict.fromkeys([*carried, *self.features, self.target]))
 
     def as_json(self) -> dict[str, Any]:
         """Plain content of `feature_layout.json`."""

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, read_json, read_parquet, write_json, write_parquet
-from ontime.common.layout import TARGET, Layout
+from ontime.common.layout import Layout
 from ontime.common.params import Count, Fraction, Section, load_section
 
 PARTS = ("train", "validation", "test")
@@ -84,9 +84,9 @@ def command() -> None:
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     rows = feature_rows(layout, settings)
     part = assign_parts(rows, layout, settings)
-    selected = {name: rows[(part == name) & rows[TARGET].notna()] for name in PARTS}
+    selected = {name: rows[(part == name) & rows[layout.target].notna()] for name in PARTS}
     for name, frame in selected.items():
-        if frame[TARGET].nunique() < 2:
+        if frame[layout.target].nunique() < 2:
             raise OntimeError(
                 f"params.yaml: split: {name} has {len(frame)} rows, not both classes; move the boundaries"
             )
@@ -137,12 +137,17 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray
     parts = np.full(len(rows), PARTS[0], dtype=object)
     random = np.random.default_rng(split.seed)
     for value in (0, 1):
-        members = random.permutation(np.flatnonzero((rows[TARGET] == value).fillna(False)))
-        first = round(len(members) * split.test_fraction)
-        second = first + round(len(members) * split.validation_fraction)
-        parts[members[:first]] = PARTS[2]
-        parts[members[first:second]] = PARTS[1]
+        members = random.permutation(np.flatnonzero((rows[layout.target] == value).fillna(False)))
+        _, validation_rows, test_rows = part_sizes(len(members), split)
+        parts[members[:test_rows]] = PARTS[2]
+        parts[members[test_rows : test_rows + validation_rows]] = PARTS[1]
     return parts
+
+
+def part_sizes(count: int, split: Split) -> tuple[int, int, int]:
+    """How many of so many rows of a class are for training, validation and test, of a stratified split."""
+    test, validation = round(count * split.test_fraction), round(count * split.validation_fraction)
+    return count - validation - test, validation, test
 
 
 def vocabulary_of(train: pd.DataFrame, rows: pd.DataFrame, layout: Layout, min_category_rows: int) -> dict[str, Any]:
@@ -157,10 +162,11 @@ def vocabulary_of(train: pd.DataFrame, rows: pd.DataFrame, layout: Layout, min_c
     numbers = [name for name in layout.numbers if train[name].notna().any()]
     categories = {}
     for name in layout.categories:
-        groups = train.groupby(name)[TARGET].agg(["size", "sum"]).reset_index()
-        groups = groups[groups["size"] >= min_category_rows]
-        share = (groups["sum"] / groups["size"]).astype("float64")
-        categories[name] = groups.assign(share=share).sort_values(["share", name])[name].astype(str).tolist()
+        # by values, not by columns, whose names may be any
+        labels = train[layout.target].groupby(train[name].to_numpy())
+        share = (labels.sum() / labels.size()).astype("float64")[labels.size() >= min_category_rows]
+        # stable, after the categories' own order
+        categories[name] = share.sort_index().sort_values(kind="stable").index.astype(str).tolist()
     missing = [name for name in [*numbers, *categories] if rows[name].isna().any()]
     typical: dict[str, Any] = {name: float(train[name].median()) for name in numbers}
     for name in categories:

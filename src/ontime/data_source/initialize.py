@@ -1,12 +1,14 @@
 """Configure the graph for a table of your own, from a file and a target column to a champion, and where data is shared.
 
-In: a CSV or parquet file. Out: `data/schema/table.yaml` and `data/features.yaml` inferred from it, `params.yaml` and
-the artifact's name in `dvc.yaml` edited in place, and the graph run. A file from outside the checkout is copied to
-`data/external` and tracked by DVC. With the address of a store, also alone: the DVC remote in `.dvc/config`.
+In: a CSV or parquet file, read by `own_table`. Out: `data/schema/table.yaml` and `data/features.yaml` inferred from it,
+`params.yaml` and `dvc.yaml` edited in place (the artifact's name, the file as an input), and the graph run. A file from
+outside the checkout is copied to `data/external` and tracked by DVC. With the address of a store, also alone: the DVC
+remote in `.dvc/config`.
 """
 
+import itertools
 import re
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,18 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, check
+from ontime.data_processing.split import PARTS, Split, assign_parts, part_sizes
+from ontime.data_source.own_table import Reading, read_own_table
+from ontime.data_source.place import check_place, depend_on, keep_source, place_of
+from ontime.datasets.content import LISTED, file_name
 from ontime.datasets.features import FEATURES_FILE, infer_fields
-from ontime.datasets.schema import TableSchema, infer_schema, load_schemas
-from ontime.datasets.table import PARTITIONED_TABLE, binary_target, layout, parse_times, read_source
+from ontime.datasets.schema import TableSchema
+from ontime.datasets.table import PARTITIONED_TABLE, binary_target, feature_numbers, layout
 from ontime.datasets.table import Options as TableOptions
 from ontime.parameters import check_params
 from ontime.repository.dvc import show
 from ontime.repository.remote import set_remote
+from ontime.repository.yaml_files import plain as yaml_plain
 from ontime.repository.yaml_files import replace_mapping, yaml_for_people
 
 DVC_FILE = Path("dvc.yaml")
@@ -37,16 +44,20 @@ MOST_CATEGORY_ROWS, LEAST_CATEGORY_ROWS = 100, 5
 ROWS_PER_CATEGORY_ROW = 1000
 MOST_LEAF_ROWS = 50
 MOST_TOLD = 5
+USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 
 
 @click.command(name="init")
-@click.option("--source", help="A .csv, .csv.gz or .parquet file: a path or an address.")
+@click.option("--source", help=f"A {LISTED} file: a path or an address.")
 @click.option("--target", help="The column to predict; it has two values.")
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
 @click.option("--key", multiple=True, help="A column of the row key; repeat for several.")
 @click.option("--exclude", multiple=True, help="A column that is not a feature; repeat for several.")
 @click.option("--personal", multiple=True, help="A column of persons' data, no feature; repeat for several.")
+@click.option("--type", "types", multiple=True, help="COLUMN=TYPE, or COLUMN=datetime:%m/%d/%Y; repeat for several.")
+@click.option("--missing", multiple=True, help="A word that stands for no value; repeat for several.")
+@click.option("--csv", "signs", multiple=True, help="NAME=VALUE of data.options.csv that is not to be found.")
 @click.option("--name", help="Name of the model (default: the file's).")
 @click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
 @click.option("--remote", help="The DVC remote: s3:// or gs://BUCKET/PREFIX, azure://CONTAINER/PREFIX; also alone.")
@@ -59,6 +70,9 @@ def command(
     key: tuple[str, ...],
     exclude: tuple[str, ...],
     personal: tuple[str, ...],
+    types: tuple[str, ...],
+    missing: tuple[str, ...],
+    signs: tuple[str, ...],
     name: str | None,
     run: bool,
     remote: str | None,
@@ -73,7 +87,8 @@ def command(
         changed = set_remote(remote, account)
         click.echo(f"wrote .dvc/config: the remote {changed} is {remote}; commit it, then `ontime cache --push`")
     if source and target:
-        configure(source, target, positive, time, key, exclude, personal, name)
+        reading = Reading(types, missing, signs, exclude, personal)
+        configure(source, target, positive, time, key, reading, name)
         if run:
             show("repro")
 
@@ -84,61 +99,68 @@ def configure(
     positive: str | None,
     time: str | None,
     key: tuple[str, ...],
-    exclude: tuple[str, ...],
-    personal: tuple[str, ...],
+    reading: Reading,
     name: str | None,
 ) -> None:
     """Write schema, features and parameters for a table, as the options of the command say."""
-    frame, digest = read_source(source)
-    for column in [target, *([time] if time else []), *key, *exclude, *personal]:
-        if column not in frame:
-            raise OntimeError(f"{source}: no column {column}; it has {', '.join(frame.columns)}")
+    graph = (yaml := yaml_for_people()).load(DVC_FILE)
+    check_place(source, graph)
+    table = read_own_table(source, [target, *([time] if time else []), *key], key, reading)
+    frame = table.frame
     event = positive_value(frame[target], positive)
-    options = {
+    options: dict[str, Any] = {
         "target": target,
         "positive": event,
         "time": time,
         "key": list(key),
-        "exclude": list(exclude),
-        "sha256": digest,
+        "exclude": [name for name in reading.exclude if name in frame],
     }
-    yaml = yaml_for_people()
+    if table.form:
+        options["csv"] = table.form.model_dump()
+    options["sha256"] = table.digest
     params = yaml.load(PARAMS_FILE)
-    # what a person has marked or allowed stays so
+    # what a person has allowed stays so
     if allowed := params["data"]["options"].get("allow_personal"):
         options["allow_personal"] = [column for column in allowed if column in frame]
-    schema = infer_schema(frame, list(key), {*personal, *marked_personal()})
-    roles = layout(check(TableOptions, options, "options"), {PARTITIONED_TABLE: check(TableSchema, schema, "schema")})
+    roles = layout(
+        check(TableOptions, plain(options), "options"),
+        {PARTITIONED_TABLE: check(TableSchema, yaml_plain(table.schema), "schema")},
+    )
     labels = binary_target(frame[target], event)
     adapt(params, frame, labels, roles, time)
     # texts about the same event may be a person's own
     if [params["data"]["options"].get(name) for name in ("target", "positive")] != [target, event]:
         describe_page(params["export"], target, event)
-    features, kept, dropped = merge_fields(read_fields(), schema, roles)
-    params["data"]["source"] = keep_source(source)
+    features, kept, dropped = merge_fields(read_fields(), table.schema, roles)
+    before, params["data"]["source"] = params["data"]["source"], place_of(source)
     replace_mapping(params["data"], "options", options)
-    params["export"]["name"] = name or re.sub(r"[^a-z0-9]+", "-", Path(source).name.split(".")[0].lower()).strip("-")
-    check_params(plain(params), str(PARAMS_FILE))
-    graph = yaml.load(DVC_FILE)
+    params["export"]["name"] = name or model_name(source)
+    check_parts(check_params(plain(params), str(PARAMS_FILE)).split, frame, labels, roles)
     (artifact,) = graph["artifacts"].values()
-    artifact["desc"] = f"Probability that {target} is {event}, as ONNX with its manifest and golden records"
+    # dvc fills in what stands in ${}
+    about = f"Probability that {target} is {event}".replace("${", "\\${")
+    artifact["desc"] = f"{about}, as ONNX with its manifest and golden records"
     graph["artifacts"] = {params["export"]["name"]: artifact}
+    depend_on(graph, before, params["data"]["source"])
+    keep_source(source, table.stored)
     with replacing(paths.SCHEMA) as folder:
         folder.mkdir()
-        yaml.dump(schema, folder / f"{PARTITIONED_TABLE}.yaml")
+        yaml.dump(table.schema, folder / f"{PARTITIONED_TABLE}.yaml")
     for path, content in ((FEATURES_FILE, features), (PARAMS_FILE, params), (DVC_FILE, graph)):
         with replacing(path) as temporary:
             yaml.dump(content, temporary)
+    for line in [*table.told, *merged_values(frame, roles)]:
+        click.echo(line)
     click.echo(f"{len(frame)} rows, {len(roles.features)} features, {target} is {event!r} in {labels.mean():.1%}")
     click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
     told = f"; dropped, as no features of this table: {shortened(dropped)}" if dropped else ""
     click.echo(f"wrote {FEATURES_FILE}: {len(roles.features) - len(kept)} new fields to edit, {len(kept)} kept{told}")
 
 
-def marked_personal() -> list[str]:
-    """Columns that the present schema of a table of one's own marks personal."""
-    path = paths.SCHEMA / f"{PARTITIONED_TABLE}.yaml"
-    return load_schemas(paths.SCHEMA)[PARTITIONED_TABLE].personal if path.is_file() else []
+def model_name(source: str) -> str:
+    """A model's name from the name of the file."""
+    words = re.sub(r"[^a-z0-9]+", "-", file_name(source).split(".")[0].lower()).strip("-")
+    return words or "model"
 
 
 def positive_value(values: "pd.Series[Any]", requested: str | None) -> Any:
@@ -154,9 +176,10 @@ def positive_value(values: "pd.Series[Any]", requested: str | None) -> Any:
                 f"--positive {requested}: no such value in {values.name}; found {', '.join(sorted(classes))}"
             )
         return classes[requested]
-    for usual in ("1", "1.0", "True"):
-        if usual in classes:
-            return classes[usual]
+    for usual in USUAL_EVENTS:
+        for written, value in classes.items():
+            if written.casefold() == usual:
+                return value
     return plain(counts.sort_index().idxmin())
 
 
@@ -167,9 +190,9 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
     split["validation_from"] = split["test_from"] = split["until"] = None
     split["excluded_days"][:] = []
     if time:
-        moments = parse_times(frame[time]).dropna().sort_values()
-        if not pd.api.types.is_datetime64_any_dtype(moments) or moments.empty:
-            raise OntimeError(f"--time {time}: not every value is an ISO 8601 date or time")
+        moments = frame[time][labels.notna()].dropna().sort_values()
+        if moments.empty:
+            raise OntimeError(f"--time {time}: no row with a target has a time")
         for name, share in (("validation_from", VALIDATION_FROM), ("test_from", TEST_FROM)):
             split[name] = moments.iloc[int(len(moments) * share)].isoformat()
     rows = int(labels.notna().sum())
@@ -183,6 +206,40 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
     params["export"]["page_features"][:] = [*roles.categories, *numbers][:MOST_PAGE_FEATURES]
     params["evaluate"]["slices"][:] = slices
     params["evaluate"]["baseline_group"][:] = slices[:1]
+
+
+def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout) -> None:
+    """Refuse a table of which a part of the split would lack a class, before anything is written."""
+    times = {roles.time: frame[roles.time]} if roles.time else {}
+    rows = pd.DataFrame({**times, roles.target: labels})
+    part = assign_parts(rows, roles, split)
+    for name in PARTS:
+        if labels[part == name].nunique() == 2:
+            continue
+        events, known = int(labels.sum()), int(labels.notna().sum())
+        found = f"{min(events, known - events)} of {known} rows are of the rarer class"
+        if split.by == "stratified":
+            need = next(count for count in itertools.count(1) if all(part_sizes(count, split)))
+            raise OntimeError(f"too few rows: {found}; the split needs at least {need}")
+        raise OntimeError(f"by time, {name} has no rows of both classes, and {found}; leave out --time, or add rows")
+
+
+def merged_values(frame: pd.DataFrame, roles: Layout) -> Iterator[str]:
+    """A line for each number of which 32 bits merge values, and for each text that no two rows share."""
+    for name in roles.numbers:
+        before, after = frame[name].nunique(), feature_numbers(frame[name]).nunique()
+        if after < before:
+            yield (
+                f"{name}: its {before} different values are {after} as a number of 32 bits; "
+                f"--type {name}=string or --exclude {name}?"
+            )
+    for name in roles.categories:
+        count = int(frame[name].notna().sum())
+        if count > 1 and frame[name].nunique() == count:
+            yield (
+                f"{name}: its {count} texts are all different, so that none is ever known; "
+                f"--key {name} or --exclude {name}?"
+            )
 
 
 def describe_page(export: Any, target: str, event: Any) -> None:
@@ -240,20 +297,6 @@ def merge_fields(content: Any, schema: Any, roles: Layout) -> tuple[Any, list[st
 def shortened(names: list[str]) -> str:
     """The first names of a list."""
     return ", ".join(names[:MOST_TOLD]) + (f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else "")
-
-
-def keep_source(source: str) -> str:
-    """The source as `params.yaml` names it: an address as it is, a file relative to the checkout."""
-    if "://" in source:
-        return source
-    path, here = Path(source).resolve(), Path.cwd()
-    if path.is_relative_to(here):
-        return str(path.relative_to(here))
-    kept = paths.EXTERNAL / path.name
-    with replacing(kept) as temporary:
-        shutil.copyfile(path, temporary)
-    show("add", "--quiet", str(kept))
-    return str(kept)
 
 
 def plain(value: Any) -> Any:

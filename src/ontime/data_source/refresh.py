@@ -29,9 +29,9 @@ def command() -> None:
         if not imported:
             click.echo(f"{data.source}: pinned with its package; nothing to fetch")
         return
-    from ontime.datasets.table import read_source
+    from ontime.datasets.content import fetch
 
-    _, current = read_source(data.source)
+    current = fetch(data.source).digest
     if current == pinned:
         click.echo(f"{data.source}: no new content")
         return

@@ -1,17 +1,17 @@
 """Frictionless Table Schema (https://specs.frictionlessdata.io/table-schema/): one YAML file per raw table.
 
-A file is named after its table. `validate` enforces it; for a fork's own table `ontime init` infers it and
-a person edits it. Field types: integer, number, string, boolean, datetime; constraints: required, unique,
-minimum, maximum, enum, pattern. Beside the standard, `personal: true` marks a column whose values are of a person: it
-is no feature, and no report shows a value of it.
+A file is named after its table. `validate` enforces it; for a fork's own table `ontime init` infers it, a person edits
+it, and the table is read by it. Field types: integer, number, string, boolean, datetime; `format`, of a datetime, the
+directives of `strptime`, such as %m/%d/%Y (default: ISO 8601); `missingValues`, of the table or of a column, the texts
+that stand for no value, beside an empty cell; constraints: required, unique, minimum, maximum, enum, pattern. Beside
+the standard, `personal: true` marks a column whose values are of a person: it is no feature, and no report shows a
+value of it.
 """
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -38,15 +38,28 @@ class Column(Section):
 
     name: str
     type: FieldType
+    format: str | None = None
+    missingValues: list[str] | None = None  # noqa: N815 - the standard's spelling
     constraints: Constraints = Constraints()
     personal: bool = False
+
+    @model_validator(mode="after")
+    def _format_of_a_datetime(self) -> "Column":
+        if self.format is not None and self.type != "datetime":
+            raise ValueError("format: only a datetime has one")
+        return self
 
 
 class TableSchema(Section):
     """One table: its columns in any order, and the columns whose values together are unique."""
 
     fields: Annotated[list[Column], Field(min_length=1)]
+    missingValues: list[str] = Field(default_factory=list)  # noqa: N815 - the standard's spelling
     primaryKey: list[str] = Field(default_factory=list)  # noqa: N815 - the standard's spelling
+
+    def missing_in(self, column: Column) -> list[str]:
+        """Texts that stand for no value in a column."""
+        return self.missingValues if column.missingValues is None else column.missingValues
 
     def of_type(self, *types: FieldType) -> list[str]:
         """Names of the columns that have one of the types."""
@@ -74,38 +87,3 @@ def load_schemas(folder: Path) -> dict[str, TableSchema]:
     if not schemas:
         raise OntimeError(f"{folder}: no schema file; write one with `ontime init`")
     return schemas
-
-
-def infer_schema(frame: pd.DataFrame, key: list[str], personal: Collection[str] = ()) -> dict[str, Any]:
-    """Plain content of a schema file for a frame: types from the values, `required` where nothing is missing.
-
-    Numbers get no bounds and texts no list of values: what a column may hold is for a person to say. `personal` has the
-    columns to mark so.
-    """
-    fields = []
-    for name in frame.columns:
-        column: dict[str, Any] = {"name": str(name), "type": _type_of(frame[name])}
-        if not frame[name].isna().any():
-            column["constraints"] = {"required": True}
-        if name in personal:
-            column["personal"] = True
-        fields.append(column)
-    return {"fields": fields, "primaryKey": key} if key else {"fields": fields}
-
-
-def _type_of(values: "pd.Series[Any]") -> FieldType:
-    if pd.api.types.is_bool_dtype(values):
-        return "boolean"
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return "datetime"
-    if pd.api.types.is_numeric_dtype(values):
-        known = values.dropna()
-        return (
-            "integer" if pd.api.types.is_integer_dtype(values) or (len(known) and (known % 1 == 0).all()) else "number"
-        )
-    known = values.dropna()
-    if len(known) and known.isin([True, False]).all():
-        return "boolean"
-    if len(known) and known.astype(str).str.match(r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?$").all():
-        return "datetime"
-    return "string"

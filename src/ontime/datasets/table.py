@@ -1,33 +1,31 @@
 """A fork's own table: one CSV or parquet file with a target column of two values.
 
 In: the file that `data.source` names (a path, or an s3://, gs://, abfs:// or https:// address, read through
-fsspec) and the schema that `ontime init` wrote. Out: its rows with the target as 0 or 1; numbers and booleans
-are number features, texts are categories, times other than the one to split by become days since 1970. A column that
-the schema marks personal is left out, unless `data.options.allow_personal` names it.
+fsspec) and the schema that `ontime init` wrote and a person edits, by which it is read. Out: its rows with the target
+as 0 or 1; numbers and booleans are number features, texts are categories, times other than the one to split by become
+days since 1970. A column that the schema marks personal is left out, unless `data.options.allow_personal` names it.
 """
 
-import gzip
-import hashlib
-import io
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from ontime.common.errors import OntimeError, one_line
+from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet
-from ontime.common.layout import TARGET, Layout
+from ontime.common.layout import Layout, own
 from ontime.common.params import Section
+from ontime.datasets.content import fetch, without_secrets
+from ontime.datasets.csv_form import CsvForm
+from ontime.datasets.reader import read_columns, typed_frame
 from ontime.datasets.schema import TableSchema
 
 PARTITIONED_TABLE = "table"
 ROW = "row"
-NANOSECONDS_PER_DAY = 86_400_000_000_000
+MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 class Options(Section):
@@ -35,8 +33,8 @@ class Options(Section):
 
     `target` is the column to predict and `positive` its value that counts as the event; `time` is the column to
     split by; `key` the columns that name a row (none: its number in the file); `exclude` columns that are no
-    features; `allow_personal` columns marked personal in the schema that may be used all the same. `sha256` pins the
-    file's content.
+    features; `allow_personal` columns marked personal in the schema that may be used all the same. `csv` says how a
+    text file is written; `sha256` pins the file's content.
     """
 
     target: str
@@ -45,80 +43,29 @@ class Options(Section):
     key: list[str] = Field(default_factory=list)
     exclude: list[str] = Field(default_factory=list)
     allow_personal: list[str] = Field(default_factory=list)
+    csv: CsvForm | None = None
     sha256: str | None = None
-
-
-def read_source(
-    source: str,
-    where: str = "data.source",
-    kinds: str = "neither a known package nor a .csv, .csv.gz or .parquet file",
-    texts: Sequence[str] = (),
-) -> tuple[pd.DataFrame, str]:
-    """The table that `source` names, and the SHA-256 of its bytes.
-
-    Args:
-        where: what named it, for errors; kinds: what a name of another ending is not.
-        texts: columns of a CSV file that are text although they look like numbers.
-
-    Raises:
-        OntimeError: neither CSV nor parquet by its name, not found, not reachable, not readable, empty.
-    """
-    name = PurePosixPath(source.split("?")[0]).name
-    if not name.endswith((".csv", ".csv.gz", ".parquet")):
-        raise OntimeError(f"{where}: {source}: {kinds}")
-    try:
-        with fsspec.open(source, "rb") as stream:
-            content = stream.read()
-    except FileNotFoundError as error:
-        if error.__cause__ is None:
-            raise OntimeError(f"{where}: {source}: not found") from None
-        # fsspec says the same where a web server refuses or does not answer
-        raise OntimeError(f"{where}: {source}: cannot be read: {one_line(error.__cause__, 200)}") from None
-    except ImportError as error:
-        raise OntimeError(f"{where}: {source}: {error}") from None
-    except Exception as error:  # each store raises its own classes; the person needs the reason in one line
-        raise OntimeError(f"{where}: {source}: cannot be read: {one_line(error, 200)}") from None
-    try:
-        if name.endswith(".parquet"):
-            frame = pd.read_parquet(io.BytesIO(content))
-        else:
-            text = gzip.decompress(content) if name.endswith(".gz") else content
-            frame = pd.read_csv(io.BytesIO(text), low_memory=False, dtype=dict.fromkeys(texts, "str"))
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise OntimeError(f"{where}: {source}: not readable: {one_line(error, 200)}") from None
-    if frame.empty:
-        raise OntimeError(f"{where}: {source}: the table has no rows")
-    return frame.rename(columns=str), hashlib.sha256(content).hexdigest()
 
 
 def read_tables(
     source: str, options: Options, schemas: Mapping[str, TableSchema]
 ) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Yield the one table, with columns that the schema calls datetime parsed where they can be."""
-    frame, digest = read_source(source)
-    if options.sha256 and digest != options.sha256:
+    """Yield the one table, its columns as the schema types them.
+
+    Raises:
+        OntimeError: not the pinned content, not readable, or values that are not of their column's type.
+    """
+    content = fetch(source)
+    shown = f"data.source: {without_secrets(source)}"
+    if options.sha256 and content.digest != options.sha256:
         raise OntimeError(
-            f"data.source: {source}: not the content that data.options.sha256 pins: "
-            f"restore the file, or take the new content by setting it to {digest}"
+            f"{shown}: not the content that data.options.sha256 pins: "
+            f"restore the file, or take the new content by setting it to {content.digest}"
         )
     if PARTITIONED_TABLE not in schemas:
         raise OntimeError(f"data/schema/{PARTITIONED_TABLE}.yaml: not found; write it with `ontime init`")
-    for name in schemas[PARTITIONED_TABLE].of_type("datetime"):
-        if name in frame:
-            frame[name] = parse_times(frame[name])
-    yield PARTITIONED_TABLE, PARTITIONED_TABLE, frame
-
-
-def parse_times(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Times as UTC to the microsecond; values that are none leave the column as it was, for `validate` to name."""
-    try:
-        return pd.to_datetime(values, utc=True, format=None if _is_time(values) else "ISO8601").dt.as_unit("us")
-    except (ValueError, TypeError):
-        return values
-
-
-def _is_time(values: "pd.Series[Any]") -> bool:
-    return pd.api.types.is_datetime64_any_dtype(values)
+    columns = read_columns(content, shown, options.csv)
+    yield PARTITIONED_TABLE, PARTITIONED_TABLE, typed_frame(columns, schemas[PARTITIONED_TABLE], shown, options.exclude)
 
 
 def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
@@ -149,7 +96,14 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
     categories = [name for name in schema.of_type("string") if name not in roles]
     if not numbers and not categories:
         raise OntimeError("data/schema/table.yaml: no column is left as a feature")
-    return Layout(key=options.key or [ROW], time=options.time, numbers=numbers, categories=categories)
+    for name in [*numbers, *categories]:
+        if any(sign in '"\\' or sign < " " for sign in name):
+            # the service's decoder of records takes no such name
+            raise OntimeError(
+                f"data/schema/table.yaml: {name!r}: a feature's name has no double quote, backslash or line break; "
+                "rename the column in the file, or name it in --exclude or data.options.exclude"
+            )
+    return Layout(key=options.key or [own(ROW, known)], time=options.time, numbers=numbers, categories=categories)
 
 
 def asked_minutes_before(options: Options) -> int:
@@ -165,23 +119,27 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
         OntimeError: the target has no row of either class.
     """
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
-    frame = _keys(rows, layout)
+    frame = _keys(rows, options, layout)
     if layout.time:
         frame[layout.time] = rows[layout.time]
     for name in layout.numbers:
-        values = rows[name]
-        if _is_time(values):
-            values = values.astype("int64").where(values.notna()) / (NANOSECONDS_PER_DAY // 1000)
-        frame[name] = values.astype("float64").astype(np.float32)
+        frame[name] = feature_numbers(rows[name])
     for name in layout.categories:
         frame[name] = rows[name].astype("str").mask(rows[name].isna())
-    frame[TARGET] = binary_target(rows[options.target], options.positive)
+    frame[layout.target] = binary_target(rows[options.target], options.positive)
     return frame[layout.columns]
 
 
 def files(raw: Path, partition: str) -> list[Path]:
     """The raw files that `features` reads for one partition."""
     return [raw / PARTITIONED_TABLE / f"{partition}.parquet"]
+
+
+def feature_numbers(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A column as a number feature of 32 bits; a time as days since 1970."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        values = values.astype("int64").where(values.notna()) / MICROSECONDS_PER_DAY
+    return values.astype("float64").astype(np.float32)
 
 
 def labels(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
@@ -191,11 +149,11 @@ def labels(raw: Path, partition: str, options: Options, layout: Layout) -> pd.Da
         OntimeError: the target has no row of either class.
     """
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
-    return _keys(rows, layout).assign(**{TARGET: binary_target(rows[options.target], options.positive)})
+    return _keys(rows, options, layout).assign(**{layout.target: binary_target(rows[options.target], options.positive)})
 
 
-def _keys(rows: pd.DataFrame, layout: Layout) -> pd.DataFrame:
-    return pd.DataFrame({ROW: np.arange(len(rows))}) if layout.key == [ROW] else rows[layout.key].copy()
+def _keys(rows: pd.DataFrame, options: Options, layout: Layout) -> pd.DataFrame:
+    return rows[layout.key].copy() if options.key else pd.DataFrame({layout.key[0]: np.arange(len(rows))})
 
 
 def binary_target(values: "pd.Series[Any]", positive: Any) -> "pd.Series[Any]":

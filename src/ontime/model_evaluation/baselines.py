@@ -12,7 +12,7 @@ from ontime.common import paths
 from ontime.common.arrays import Labels
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet, write_json
-from ontime.common.layout import TARGET
+from ontime.common.layout import TARGET, own_in
 from ontime.common.params import load_section
 from ontime.common.paths import BASELINES
 from ontime.model_evaluation.group_rate import past_rate
@@ -39,8 +39,9 @@ def _rows(part: str, group: list[str]) -> pd.DataFrame:
     absent = [name for name in group if name not in rows]
     if absent:
         raise OntimeError(f"params.yaml: evaluate.baseline_group: no column {absent[0]} among the features")
-    return rows[[*group, TARGET]].astype({TARGET: "int8"})
+    target = own_in(TARGET, rows.columns)
+    return rows[list(dict.fromkeys([*group, target]))].astype({target: "int8"})
 
 
 def _labels(rows: pd.DataFrame) -> Labels:
-    return rows[TARGET].to_numpy(dtype=np.int8)
+    return rows[own_in(TARGET, rows.columns)].to_numpy(dtype=np.int8)

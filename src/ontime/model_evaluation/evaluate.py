@@ -15,8 +15,8 @@ from sklearn.metrics import log_loss
 from ontime.common import paths
 from ontime.common.arrays import Labels, Matrix, Probability
 from ontime.common.errors import OntimeError
-from ontime.common.files import read_json, read_parquet, replacing, write_json, write_parquet, write_text
-from ontime.common.layout import TARGET
+from ontime.common.files import column_names, read_json, read_parquet, replacing, write_json, write_parquet, write_text
+from ontime.common.layout import PROBABILITY, TARGET, own, own_in
 from ontime.common.params import Count, Section, load_section
 from ontime.encoder import Encoder
 from ontime.model_evaluation.metrics import (
@@ -113,9 +113,10 @@ def large_slices(table: pd.DataFrame, slices: list[str], least: int) -> pd.DataF
 
 def with_probability(part: str, probability: Probability, slices: list[str]) -> pd.DataFrame:
     """Key, slices and target of the rows of a part with their probabilities, float32."""
-    key = read_json(paths.FEATURE_LAYOUT)["key"]
-    rows = read_parquet(paths.split_rows(part), columns=list(dict.fromkeys([*key, *slices, TARGET])))
-    return rows.assign(probability=probability.astype(np.float32))
+    key, path = read_json(paths.FEATURE_LAYOUT)["key"], paths.split_rows(part)
+    target = own_in(TARGET, column_names(path))
+    rows = read_parquet(path, columns=list(dict.fromkeys([*key, *slices, target])))
+    return rows.assign(**{own(PROBABILITY, rows.columns): probability.astype(np.float32)})
 
 
 def permutation_importance(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ontime.common.arrays import Probability
-from ontime.common.layout import TARGET
+from ontime.common.layout import TARGET, own, own_in
 
 PRIOR_ROWS = 20
 """Weight of the base rate in a group's rate, in rows."""
@@ -17,10 +17,11 @@ def past_rate(train: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> Pr
     Returns:
         Probability (rows,); the base rate where `columns` is empty or the group is new.
     """
-    base = float(train[TARGET].mean())
+    target, rate = own_in(TARGET, train.columns), own(RATE, columns)
+    base = float(train[target].mean())
     if not columns:
         return np.full(len(rows), base)
-    groups = train.groupby(columns, dropna=False)[TARGET]
+    groups = train.groupby(columns, dropna=False)[target]
     rates = (groups.sum() + PRIOR_ROWS * base) / (groups.size() + PRIOR_ROWS)
-    found = rows[columns].merge(rates.reset_index(name=RATE), on=columns, how="left")[RATE]
+    found = rows[columns].merge(rates.reset_index(name=rate), on=columns, how="left")[rate]
     return found.fillna(base).to_numpy(dtype=np.float64)

@@ -7,8 +7,8 @@ import pandas as pd
 
 from ontime.common import paths
 from ontime.common.arrays import Labels, Matrix
-from ontime.common.files import read_json, read_parquet
-from ontime.common.layout import TARGET
+from ontime.common.files import column_names, read_json, read_parquet
+from ontime.common.layout import TARGET, own_in
 from ontime.encoder import Encoder
 
 
@@ -19,10 +19,12 @@ def load_encoder(checkout: Path = Path()) -> Encoder:
 
 def load_rows(part: str, encoder: Encoder, checkout: Path = Path()) -> tuple[Matrix, Labels]:
     """Encoded matrix float32 (rows, features) and labels int8 (rows,) of `train`, `validation` or `test`."""
-    return encoded(read_parquet(checkout / paths.split_rows(part), columns=[*encoder.features, TARGET]), encoder)
+    path = checkout / paths.split_rows(part)
+    target = own_in(TARGET, column_names(path))
+    return encoded(read_parquet(path, columns=[*encoder.features, target]), encoder)
 
 
 def encoded(rows: pd.DataFrame, encoder: Encoder) -> tuple[Matrix, Labels]:
     """Encoded matrix float32 (rows, features) and labels int8 (rows,) of labelled rows."""
     columns = {name: rows[name].to_numpy() for name in encoder.features}
-    return encoder.transform(columns), rows[TARGET].to_numpy(dtype=np.int8)
+    return encoder.transform(columns), rows[own_in(TARGET, rows.columns)].to_numpy(dtype=np.int8)

@@ -10,7 +10,8 @@ import pandas as pd
 
 from ontime.common.errors import OntimeError, one_line
 from ontime.common.layout import KNOWN_AT, TARGET
-from ontime.datasets.table import parse_times, read_source
+from ontime.datasets.content import LISTED
+from ontime.datasets.reader import read_untyped
 from ontime.monitoring.label_table import KEY
 
 OPTION = "--labels"
@@ -20,7 +21,7 @@ def read_labels(address: str, query: str | None = None) -> pd.DataFrame:
     """Labels by key.
 
     Args:
-        address: a .csv, .csv.gz or .parquet file, by a path or any address that fsspec knows; with a query, the address
+        address: a CSV or parquet file, by a path or any address that fsspec knows; with a query, the address
             of a database as SQLAlchemy writes it, such as sqlite:///labels.db.
         query: what the database is asked, in SQL.
 
@@ -33,7 +34,7 @@ def read_labels(address: str, query: str | None = None) -> pd.DataFrame:
     """
     if query is None:
         where = f"{OPTION}: {address}"
-        rows, _ = read_source(address, OPTION, "not a .csv, .csv.gz or .parquet file", texts=[KEY])
+        rows = read_untyped(address, OPTION, f"not a {LISTED} file", texts=[KEY])
     else:
         where, rows = _queried(address, query)
     for name in (KEY, TARGET):
@@ -93,3 +94,12 @@ def _times(rows: pd.DataFrame, where: str) -> "pd.Series[Any]":
     if not pd.api.types.is_datetime64_any_dtype(times):
         raise OntimeError(f"{where}: {KNOWN_AT}: expected times such as 2013-07-01T10:00:00Z")
     return times.astype("datetime64[us, UTC]")
+
+
+def parse_times(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Times as UTC to the microsecond; values that are none leave the column as it was."""
+    is_time = pd.api.types.is_datetime64_any_dtype(values)
+    try:
+        return pd.to_datetime(values, utc=True, format=None if is_time else "ISO8601").dt.as_unit("us")
+    except (ValueError, TypeError):
+        return values

@@ -12,7 +12,7 @@ import pandas as pd
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, write_parquet
-from ontime.common.layout import KNOWN_AT, TARGET
+from ontime.common.layout import KNOWN_AT, TARGET, own
 from ontime.common.params import check, load_section
 from ontime.datasets.keys import key_text
 from ontime.datasets.registry import dataset_of
@@ -42,6 +42,7 @@ def label_table(data: Data, raw: Path, schema: Path) -> pd.DataFrame:
         dataset.labels(raw, partition, options, layout) for partition in partitions(raw / dataset.PARTITIONED_TABLE)
     ]
     rows = pd.concat(parts, ignore_index=True)
-    if KNOWN_AT not in rows:
-        rows[KNOWN_AT] = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us, UTC]")
-    return pd.DataFrame({KEY: key_text(rows, layout.key), TARGET: rows[TARGET], KNOWN_AT: rows[KNOWN_AT]})
+    known_at = own(KNOWN_AT, layout.key)
+    if known_at not in rows:
+        rows[known_at] = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us, UTC]")
+    return pd.DataFrame({KEY: key_text(rows, layout.key), TARGET: rows[layout.target], KNOWN_AT: rows[known_at]})

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from ontime.common.errors import OntimeError
-from ontime.datasets.table import read_source
+from ontime.datasets.content import fetch
 from ontime.model_deployment.inference.signing import PRIVATE_KEY
 from ontime.monitoring.prune import pruned
 from ontime.monitoring.store import Store
@@ -88,7 +88,7 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
     if not any(part.place == SOURCE for part in parts):
         written = write_record(record, private_key)
     else:
-        pin_table(source.address, read_source(source.address)[1])
+        pin_table(source.address, fetch(source.address).digest)
     for place, count in _counted(parts).items():
         click.echo(f"{place}: {count} rows removed")
     click.echo(f"{len(objects)} objects with them, {len(derived)} made from those, {len(images)} images: to be removed")

@@ -17,7 +17,9 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import listed, read_parquet
 from ontime.common.params import check, load_section
 from ontime.datasets import table
+from ontime.datasets.content import LISTED
 from ontime.datasets.keys import key_text
+from ontime.datasets.reader import read_untyped
 from ontime.datasets.registry import PACKAGES
 from ontime.datasets.schema import load_schemas
 from ontime.datasets.source import Data
@@ -97,7 +99,7 @@ def parts_of(privacy: Privacy, source: Source, search: Search) -> Iterator[Part]
             rows = pd.concat([pd.DataFrame(columns=opened.columns), *opened.batches()], ignore_index=True)
             yield Part(LOG, file.name, rows, search.rows_of(rows), file)
     if privacy.labels:
-        rows, _ = table.read_source(privacy.labels, "privacy.labels", texts=[KEY])
+        rows = read_untyped(privacy.labels, "privacy.labels", f"not a {LISTED} file", texts=[KEY])
         yield Part(LABELS, privacy.labels, rows, search.rows_of(rows))
     for path in listed(Path(privacy.monitoring) / DAYS, "*.parquet") if privacy.monitoring else []:
         rows = read_parquet(path)

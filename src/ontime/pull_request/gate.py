@@ -20,7 +20,7 @@ from sklearn.metrics import average_precision_score
 
 from ontime.common.arrays import Labels, Probability
 from ontime.common.errors import OntimeError
-from ontime.common.layout import TARGET
+from ontime.common.layout import PROBABILITY, TARGET, own, own_in
 from ontime.common.params import Count, Fraction, Section
 from ontime.model_evaluation.metrics import SLICE_ROWS, Decision, row_log_losses
 
@@ -29,6 +29,7 @@ Score = Callable[[Times], float]
 """A metric, given how many times each row counts."""
 
 ROW_NUMBER = "row number"
+SIDES = ("base", "head")
 """The column that pairs rows without a key."""
 LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000"}
 
@@ -101,14 +102,15 @@ def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
         )
     key, left, right = list(head.key), base.rows, head.rows
     if not key:
-        key, left, right = [ROW_NUMBER], left.reset_index(names=ROW_NUMBER), right.reset_index(names=ROW_NUMBER)
-    bases = [name for name in left if name not in (*key, "probability", TARGET)]
+        key = [own(ROW_NUMBER, [*left.columns, *right.columns])]
+        left, right = left.reset_index(names=key[0]), right.reset_index(names=key[0])
+    before, after = own_in(PROBABILITY, left.columns), own_in(PROBABILITY, right.columns)
+    bases = [name for name in left if name not in (*key, before, own_in(TARGET, left.columns))]
+    of_base, of_head = (own(word, [*left.columns, *right.columns]) for word in SIDES)
     both = (
         right.drop(columns=bases, errors="ignore")
-        .rename(columns={"probability": "head"})
-        .merge(
-            left[[*key, *bases, "probability"]].rename(columns={"probability": "base"}), on=key, validate="one_to_one"
-        )
+        .rename(columns={after: of_head})
+        .merge(left[[*key, *bases, before]].rename(columns={before: of_base}), on=key, validate="one_to_one")
     )
     if both.empty:
         raise OntimeError("gate: base and head have no validation row in common; compare the metrics by hand")
@@ -128,8 +130,8 @@ def compare_metrics(
     day: Times | None = None,
 ) -> list[Comparison]:
     """Compare every metric of the gate on the paired rows; `day` is the number of each row's day (rows,)."""
-    labels = both[TARGET].to_numpy(dtype=np.int8)
-    probabilities = (both["base"].to_numpy(dtype=np.float64), both["head"].to_numpy(dtype=np.float64))
+    labels = both[own_in(TARGET, both.columns)].to_numpy(dtype=np.int8)
+    probabilities = [both[own_in(side, both.columns)].to_numpy(dtype=np.float64) for side in SIDES]
     thresholds = (base_threshold, head_threshold)
     comparisons = []
     for name, tolerance in gate.metrics.items():
@@ -152,8 +154,8 @@ def compare_slices(
     score = _roc_auc if metric == "roc_auc" else _log_loss
     comparisons = []
     for column, value, part in _slices(both, slices, gate.slice_rows):
-        labels = part[TARGET].to_numpy(dtype=np.int8)
-        scores = [score(labels, part[name].to_numpy(dtype=np.float64)) for name in ("base", "head")]
+        labels = part[own_in(TARGET, part.columns)].to_numpy(dtype=np.int8)
+        scores = [score(labels, part[own_in(side, part.columns)].to_numpy(dtype=np.float64)) for side in SIDES]
         group = _groups(len(labels), None if day is None else day[both.index.get_indexer(part.index)])
         comparisons.append(_comparison(f"{column}={value}", metric, scores, group, gate.slices, gate))
     return comparisons
@@ -162,7 +164,7 @@ def compare_slices(
 def _slices(both: pd.DataFrame, slices: list[str], least_rows: int) -> Iterator[tuple[str, str, pd.DataFrame]]:
     for column in slices:
         for value, part in both.groupby(column, sort=True):
-            events = int(part[TARGET].sum())
+            events = int(part[own_in(TARGET, part.columns)].sum())
             if len(part) >= max(least_rows, SLICE_ROWS) and 0 < events < len(part):
                 yield column, str(value), part
 

@@ -19,11 +19,11 @@ import pandas as pd
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet
-from ontime.common.layout import TARGET, Layout
+from ontime.common.layout import Layout, own
 from ontime.model_deployment.inference.champion import Champion, load_champion
 from ontime.model_deployment.inference.manifest import MANIFEST
 from ontime.model_evaluation.metrics import Decision
-from ontime.pull_request.gate import Comparison, Gate, Tolerance, compare_metrics, compare_slices
+from ontime.pull_request.gate import SIDES, Comparison, Gate, Tolerance, compare_metrics, compare_slices
 
 CONFIDENCE = 0.95
 LEAST_DAYS = 7
@@ -89,8 +89,9 @@ def unseen_rows(opened: Opened, base_files: dict[str, Path], slices: list[str]) 
     day, names = pd.factorize(rows[layout.time].dt.strftime("%Y-%m-%d"), sort=True)
     if len(names) < LEAST_DAYS:
         return f"{len(names)} days of rows are in neither champion's training; {LEAST_DAYS} are needed"
-    kept = rows[[TARGET, *(name for name in dict.fromkeys(slices) if name in rows)]].copy()
-    kept["base"], kept["head"] = _probability(base, rows), _probability(head, rows)
+    kept = rows[[layout.target, *(name for name in dict.fromkeys(slices) if name in rows)]].copy()
+    of_base, of_head = (own(side, kept.columns) for side in SIDES)
+    kept[of_base], kept[of_head] = _probability(base, rows), _probability(head, rows)
     return Unseen(kept, day.astype(np.int64), [str(name) for name in names], base.threshold, head.threshold)
 
 

@@ -11,7 +11,14 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.encoder import Encoder
-from ontime.model_deployment.batch.columns import ADDED, RefusedValues, check_columns, encode, predictions
+from ontime.model_deployment.batch.columns import (
+    ADDED,
+    RefusedValues,
+    added_columns,
+    check_columns,
+    encode,
+    predictions,
+)
 from ontime.model_deployment.inference.champion import Champion, load_champion
 
 SCHEMA = pa.schema({"weight": pa.float32(), "depot": pa.string()})
@@ -104,6 +111,13 @@ def test_a_column_that_does_not_fit_is_refused_by_name(schema: pa.Schema, reason
     with pytest.raises(OntimeError) as refused:
         check_columns(Path("one.parquet"), schema, ENCODER)
     assert str(refused.value) == f"one.parquet: {reason}"
+
+
+def test_a_feature_that_is_called_as_an_added_column_can_be_scored() -> None:
+    encoder = Encoder(("probability", "decision_"), {})
+    check_columns(Path("one.parquet"), pa.schema({"probability": pa.float64(), "decision_": pa.float64()}), encoder)
+    assert added_columns(encoder).names == ["probability_", "decision__", "model_version"]
+    assert added_columns(ENCODER) == ADDED
 
 
 def test_many_missing_columns_are_counted() -> None:

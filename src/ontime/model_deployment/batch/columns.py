@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
+from ontime.common.layout import own
 from ontime.encoder import MISSING, UNKNOWN, Encoder
 from ontime.model_deployment.inference.champion import Champion
 
@@ -17,6 +18,11 @@ ADDED = pa.schema(
     {"probability": pa.float32(), "decision": pa.bool_(), "model_version": pa.dictionary(pa.int32(), pa.string())}
 )
 """The columns that scoring adds."""
+
+
+def added_columns(encoder: Encoder) -> pa.Schema:
+    """`ADDED`, a name of which has another underscore where a feature of the model is called so."""
+    return pa.schema([field.with_name(own(field.name, encoder.features)) for field in ADDED])
 
 
 def check_columns(path: Path, schema: pa.Schema, encoder: Encoder) -> None:
@@ -31,7 +37,7 @@ def check_columns(path: Path, schema: pa.Schema, encoder: Encoder) -> None:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise OntimeError(f"{path}: no column {', '.join(missing[:5])}{more}, which the model needs")
     for name, count in counts.items():
-        if name in ADDED.names:
+        if name in added_columns(encoder).names:
             raise OntimeError(f"{path}: column {name} exists already; rename it")
         if count > 1:
             raise OntimeError(f"{path}: column {name} occurs {count} times")
@@ -144,4 +150,4 @@ def predictions(matrix: Matrix, incomplete: npt.NDArray[np.bool_], champion: Cha
     probability = champion.probability(matrix)
     version = pa.DictionaryArray.from_arrays(np.zeros(len(probability), dtype=np.int32), [champion.version])
     values = [pa.array(probability, mask=incomplete), pa.array(champion.decide(probability), mask=incomplete), version]
-    return pa.RecordBatch.from_arrays(values, schema=ADDED)
+    return pa.RecordBatch.from_arrays(values, schema=added_columns(champion.encoder))

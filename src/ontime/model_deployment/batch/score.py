@@ -23,10 +23,11 @@ from ontime.common import paths
 from ontime.common.environment import end_with_parent
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, replacing, sha256
+from ontime.common.layout import PROBABILITY, own_in
 from ontime.common.params import load_section
 from ontime.cores import limit_threads
 from ontime.engine import Engine, Files, run_tasks
-from ontime.model_deployment.batch.columns import ADDED, RefusedValues, check_columns, encode, predictions
+from ontime.model_deployment.batch.columns import RefusedValues, added_columns, check_columns, encode, predictions
 from ontime.model_deployment.inference.champion import Champion, load_champion
 from ontime.model_deployment.inference.manifest import MANIFEST, read_manifest
 from ontime.model_deployment.inference.signing import Signer, verify
@@ -247,7 +248,7 @@ def score_partition(
         categories = list(champion.encoder.categories)
         parquet = pq.ParquetFile(pa.BufferReader(content), metadata=metadata, read_dictionary=categories)
     refused = RefusedValues(champion)
-    schema = pa.schema([*parquet.schema_arrow, *ADDED])
+    schema = pa.schema([*parquet.schema_arrow, *added_columns(champion.encoder)])
     with replacing(target) as temporary:
         with pq.ParquetWriter(temporary, schema, **WRITER, **column_options(schema)) as writer:
             writer.add_key_value_metadata(provenance)
@@ -268,7 +269,7 @@ def column_options(schema: pa.Schema) -> dict[str, list[str]]:
     and without them zstd makes a file of nearly the same size.
     """
     others = [field.name for field in schema if not pa.types.is_floating(field.type)]
-    return {"use_dictionary": others, "write_statistics": [*others, "probability"]}
+    return {"use_dictionary": others, "write_statistics": [*others, own_in(PROBABILITY, schema.names)]}
 
 
 def add_predictions(table: pa.Table, champion: Champion, refused: RefusedValues) -> pa.Table:
@@ -277,9 +278,9 @@ def add_predictions(table: pa.Table, champion: Champion, refused: RefusedValues)
     for batch in table.to_batches(max_chunksize=BATCH_ROWS):
         matrix = encode(batch, champion.encoder)
         batches.append(predictions(matrix, refused.count(matrix), champion))
-    added = pa.Table.from_batches(batches, ADDED)
+    added = pa.Table.from_batches(batches, added_columns(champion.encoder))
     columns = [*table.columns, *added.columns]
-    return pa.Table.from_arrays(columns, schema=pa.schema([*table.schema, *ADDED]))
+    return pa.Table.from_arrays(columns, schema=pa.schema([*table.schema, *added.schema]))
 
 
 def end_with_driver(driver: int) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ontime.common import paths
-from ontime.common.files import read_parquet
-from ontime.common.layout import TARGET
+from ontime.common.files import column_names, read_parquet
+from ontime.common.layout import TARGET, own_in
 from ontime.datasets.keys import key_text
 from ontime.model_deployment.export.label_series import GroupRate, LabelReference, limits_of, sums_by_day
 from ontime.model_deployment.export.rounding import rounded
@@ -27,14 +27,15 @@ def label_reference(time: str, slices: list[str], group: list[str], decision: De
 
 def group_rate(group: list[str], decision: Decision) -> GroupRate:
     """The past rate of each group of the training rows, and the threshold that is cheapest on validation rows."""
+    target = own_in(TARGET, column_names(paths.split_rows("train")))
     train, validation = (
-        read_parquet(paths.split_rows(part), columns=[*group, TARGET]).astype({TARGET: "int8"})
+        read_parquet(paths.split_rows(part), columns=[*group, target]).astype({target: "int8"})
         for part in ("train", "validation")
     )
-    labels = validation[TARGET].to_numpy(dtype=np.int8)
+    labels = validation[target].to_numpy(dtype=np.int8)
     threshold = best_threshold(labels, past_rate(train, validation, group), decision)
     known = train[group].drop_duplicates().dropna() if group else train[[]].iloc[:0]
     names = key_text(known, group).tolist() if group else []
     rates = {str(name): rounded(rate) for name, rate in zip(names, past_rate(train, known, group), strict=True)}
-    base = float(train[TARGET].mean())
+    base = float(train[target].mean())
     return GroupRate(columns=group, threshold=rounded(threshold), base=rounded(base), rates=dict(sorted(rates.items())))

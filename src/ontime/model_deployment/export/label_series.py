@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from ontime.common.layout import TARGET
+from ontime.common.layout import PROBABILITY, TARGET, own_in
 from ontime.model_deployment.export.label_sums import ALL, Floats, Series, Sums, shifts, stacked, sums_of
 from ontime.model_deployment.export.rounding import rounded
 
@@ -71,13 +71,14 @@ def sums_by_day(rows: pd.DataFrame, time: str, slices: list[str]) -> dict[str, S
     Args:
         rows: with `target`, `probability`, the column of times and the slices.
     """
-    labelled = rows[rows[TARGET].notna() & rows[time].notna()]
+    target, probability = own_in(TARGET, rows.columns), own_in(PROBABILITY, rows.columns)
+    labelled = rows[rows[target].notna() & rows[time].notna()]
     day = labelled[time].to_numpy(dtype="datetime64[D]").astype(str)
     found = {}
     for one, places in labelled.groupby(day).indices.items():
         part = labelled.iloc[places]
-        label = part[TARGET].to_numpy(dtype=np.int8)
-        found[str(one)] = sums_of(label, part["probability"].to_numpy(dtype=np.float64), part[slices])
+        label = part[target].to_numpy(dtype=np.int8)
+        found[str(one)] = sums_of(label, part[probability].to_numpy(dtype=np.float64), part[slices])
     return found
 
 
