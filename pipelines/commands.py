@@ -1,6 +1,6 @@
 """Runs the project's own commands for a task: in a clone of the task's run, by the programs of its own `.venv`.
 
-`ONTIME_REPOSITORY` is what a run clones (default: `origin` of the checkout that these files are in), `ONTIME_RUNS` the
+`ONTIME_ORIGIN` is what a run clones (default: `origin` of the checkout that these files are in), `ONTIME_RUNS` the
 folder of the clones (default: `runs` in Airflow's home), `ONTIME_PROGRAMS` the folder of `ontime` and `dvc` (default:
 `.venv/bin` of that checkout). They are read when a task runs, not when the scheduler reads the files.
 """
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowException
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -26,6 +27,22 @@ class Done(NamedTuple):
 
     text: str
     outputs: dict[str, str]
+
+
+def origin() -> str:
+    """The address of the repository."""
+    found = os.environ.get("ONTIME_ORIGIN")
+    return found or run("git", "remote", "get-url", "origin", folder=CHECKOUT).text.strip()
+
+
+def forge() -> dict[str, str]:
+    """What a command needs that calls the forge, by the names that a workflow has; asked for when it is needed."""
+    known = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_API_URL": "https://api.github.com"}
+    found = re.search(r"[^/:]+/[^/:]+?(?=(\.git)?/?$)", origin())
+    if found:
+        known["GITHUB_REPOSITORY"] = found[0]
+    given = {name: value for name, value in os.environ.items() if name in (*known, "GITHUB_REPOSITORY")}
+    return known | given | {"GITHUB_TOKEN": Connection.get("forge").password}
 
 
 def run_folder(dag_run: Any) -> Path:
@@ -42,10 +59,7 @@ def clone(folder: Path, commit: str = "origin/main") -> str:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    source = os.environ.get("ONTIME_REPOSITORY")
-    if not source:
-        source = run("git", "remote", "get-url", "origin", folder=CHECKOUT).text.strip()
-    run("git", "clone", "--quiet", "--no-checkout", source, str(folder), folder=folder.parent)
+    run("git", "clone", "--quiet", "--no-checkout", origin(), str(folder), folder=folder.parent)
     run("git", "checkout", "--quiet", "--detach", commit, folder=folder)
     return run("git", "rev-parse", "HEAD", folder=folder).text.strip()
 
@@ -84,7 +98,7 @@ def run(
         outputs.touch()
         kept = {"GITHUB_OUTPUT": str(outputs), "GITHUB_STEP_SUMMARY": str(Path(made) / "summary")}
         with subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *command],
+            ["setpriv", "--pdeathsig", "KILL", *command],
             cwd=folder,
             env={**_environment(), **kept, **(variables or {})},
             stdin=source,

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, Connection, CronDataIntervalTimetable, Param, TriggerRule
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pipelines.commands import check_programs, clone, run, run_folder
+from pipelines.commands import check_programs, clone, forge, run, run_folder
 from pipelines.events import ALERT, RETRIES, failed
 
 SCRIPTS = ".github/scripts"
@@ -42,9 +42,8 @@ def check(ti: Any, **context: Any) -> dict[str, str]:
 
 def incidents(**context: Any) -> None:
     """Open, update and close the issues of alarms."""
-    token = {"GITHUB_TOKEN": Connection.get("forge").password}
     found = str(_checkout(context) / "monitoring")
-    run("ontime", "monitor", "incidents", found, folder=_clean(context, "incidents"), variables=token)
+    run("ontime", "monitor", "incidents", found, folder=_clean(context, "incidents"), variables=forge())
 
 
 def challenger(ti: Any, outlet_events: Any, **context: Any) -> None:

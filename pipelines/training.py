@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, AssetOrTimeSchedule, Connection, CronDataIntervalTimetable, Param, TaskGroup, TriggerRule
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronDataIntervalTimetable, Param, TaskGroup, TriggerRule
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
-from pipelines.commands import CHECKOUT, check_programs, clone, run, run_folder
+from pipelines.commands import CHECKOUT, check_programs, clone, forge, run, run_folder
 from pipelines.events import ALERT, CHAMPION, MERGED, NEW_DATA, RETRIES, alert_of, failed, settings_of
 from pipelines.graph import needs
 
@@ -34,9 +34,13 @@ def prepare(**context: Any) -> str:
     return commit
 
 
-def reproduce(stage: str, **context: Any) -> str:
+def reproduce(stage: str, ti: Any, **context: Any) -> str:
     """Run a stage if something that it reads has changed; whether it ran."""
-    done = run(*REPRO, "--single-item", stage, folder=_checkout(context))
+    checkout = _checkout(context)
+    if ti.try_number > 1:
+        # a killed process can have left a file of DVC half written
+        run("ontime", "lock", folder=checkout)
+    done = run(*REPRO, "--single-item", stage, folder=checkout)
     return "skipped" if f"Stage '{stage}' didn't change, skipping" in done.text else "ran"
 
 
@@ -54,6 +58,7 @@ def report(ti: Any, **context: Any) -> str:
     """Compare the champion with that of main; the verdict, which the checks of the pull request give again."""
     checkout = _checkout(context)
     base = ti.xcom_pull(task_ids="prepare")
+    shutil.rmtree(checkout / "report", ignore_errors=True)
     done = run("ontime", "report", "--base", base, "--output", "report", folder=checkout, check=False)
     path = checkout / "report" / "report.md"
     if not path.is_file():
@@ -74,18 +79,17 @@ def propose(ti: Any, **context: Any) -> str:
         text=settings_of(context),
         variables={"ALERT": alert_of(context)},
     ).text
-    token = {"GITHUB_TOKEN": Connection.get("forge").password}
-    server = run("git", "remote", "get-url", "origin", folder=checkout).text
+    known = forge()
     dag_run = context["dag_run"]
     if dag_run.run_type == "backfill":
         branch = f"backfill-{dag_run.data_interval_start:%Y-%m}-{ti.try_number}"
     else:
         branch = f"retrain-{re.sub(r'[^A-Za-z0-9]+', '-', dag_run.run_id)}-{ti.try_number}"
-    run("bash", f"{SCRIPTS}/push_branch.sh", branch, "Retrain", folder=checkout, variables=AUTHOR | token)
+    run("bash", f"{SCRIPTS}/push_branch.sh", branch, "Retrain", folder=checkout, variables=AUTHOR | known)
     if dag_run.run_type == "backfill":
-        return f"{server.strip()} {branch}"
+        return branch
     opened = run(
-        "bash", f"{SCRIPTS}/open_pull_request.sh", branch, "Retrain", folder=checkout, text=told, variables=token
+        "bash", f"{SCRIPTS}/open_pull_request.sh", branch, "Retrain", folder=checkout, text=told, variables=known
     )
     return opened.text.strip()
 

@@ -35,12 +35,13 @@ class Airflow:
 
     address: str
     home: Path
+    checkout: Path
     process: "subprocess.Popen[bytes]"
 
     @functools.cached_property
     def token(self) -> str:
         """What proves who asks; Airflow made the password when it first started."""
-        (username, password) = next(iter(json.loads(self._passwords.read_text()).items()))
+        username, password = self.account
         token: str = self._ask("/auth/token", {"username": username, "password": password})["access_token"]
         return token
 
@@ -100,11 +101,17 @@ class Airflow:
             time.sleep(0.5)
         return found
 
-    def command(self, *words: str, **variables: str) -> str:
+    def command(self, *words: str) -> str:
         """What a command of Airflow prints."""
+        own = {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.checkout / "pipelines"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "PYTHONPATH": str(self.checkout),
+        }
         done = subprocess.run(
             [PROGRAMS / "airflow", *words],
-            env={**os.environ, "AIRFLOW_HOME": str(self.home), **variables},
+            env={**os.environ, **own},
             capture_output=True,
             text=True,
             check=False,
@@ -113,8 +120,11 @@ class Airflow:
         return done.stdout
 
     @property
-    def _passwords(self) -> Path:
-        return self.home / "simple_auth_manager_passwords.json.generated"
+    def account(self) -> tuple[str, str]:
+        """Name and password of the account that Airflow made."""
+        content = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
+        ((name, password),) = content.items()
+        return name, password
 
     def _ask(
         self, path: str, content: Mapping[str, Any] | None = None, method: str | None = None, **headers: str
@@ -151,7 +161,7 @@ def airflow_server(checkout: Path, folder: Path, **variables: str) -> Iterator[A
             stderr=log,
             start_new_session=True,
         )
-    made = Airflow(f"http://127.0.0.1:{port}", home, process)
+    made = Airflow(f"http://127.0.0.1:{port}", home, checkout, process)
 
     def ready() -> bool:
         try:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tests.checkouts import TOP, commit, git, run, small_fork
@@ -23,14 +24,27 @@ class Team:
 
 
 @contextmanager
-def small_team(top: Path) -> Iterator[Team]:
-    """A small fork, whose champion is boosting, with rows enough that a slice of half of them is judged."""
+def small_team(top: Path, start: datetime | None = None) -> Iterator[Team]:
+    """A small fork, whose champion is boosting, with rows enough that a slice of half of them is judged.
+
+    Args:
+        top: an empty folder.
+        start: time of the first row; the others follow two hours apart, and the split is by time.
+    """
     clone = small_fork(top / "clone")
     table = clone / "data" / "external" / "tumours.csv"
     header, *rows = table.read_text().splitlines()
-    with_clinic = [f"{row},{'ab'[place % 2]}" for place, row in enumerate(rows * REPEATED)]
-    table.write_text("\n".join([f"{header},clinic", *with_clinic, ""]))
-    run("ontime", "init", "--source", "data/external/tumours.csv", "--target", "target", "--no-run", cwd=clone)
+    header, rows = f"{header},clinic", [f"{row},{'ab'[place % 2]}" for place, row in enumerate(rows * REPEATED)]
+    if start:
+        times = (start + timedelta(hours=2 * place) for place in range(len(rows)))
+        header, rows = (
+            f"{header},at",
+            [f"{row},{time:%Y-%m-%dT%H:%M:%SZ}" for row, time in zip(rows, times, strict=True)],
+        )
+    table.write_text("\n".join([header, *rows, ""]))
+    by_time = ["--time", "at"] if start else []
+    table_of = ["--source", "data/external/tumours.csv", "--target", "target"]
+    run("ontime", "init", *table_of, *by_time, "--no-run", cwd=clone)
     for family, values in {**WEAK, "gradient_boosting": {"max_iter": 5}}.items():
         set_parameters(clone, f"train.{family}", **values)
     set_parameters(clone, "gate", slice_rows=20, slices={"absolute": 0.0, "relative": 0.0})

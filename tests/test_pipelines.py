@@ -43,9 +43,7 @@ def test_the_lock_says_which_stage_needs_which_as_dvc_resolves_it(resolved: dict
 
 @pytest.mark.integration
 @pytest.mark.xdist_group("airflow")
-def test_the_dag_has_a_task_for_each_stage_with_dvcs_order(
-    read: dict[str, Any], resolved: dict[str, set[str]]
-) -> None:
+def test_the_dag_has_a_task_for_each_stage_with_dvcs_order(read: dict[str, Any], resolved: dict[str, set[str]]) -> None:
     training = read["dags"]["training"]
     names = training["stages"]
     assert names.keys() == resolved.keys()

@@ -22,6 +22,7 @@ def test_what_is_rendered_is_what_is_expected_to_run(rendered: dict[str, list[Ma
         "admission",
         "gateway",
         "dashboards",
+        "airflow",
         "argocd",
         "components/tensorflow-serving",
     ]
