@@ -11,8 +11,10 @@ export AIRFLOW__CORE__DAGS_FOLDER=$top/pipelines AIRFLOW__CORE__LOAD_EXAMPLES=Fa
 export AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$port AIRFLOW__API__BASE_URL=http://127.0.0.1:$port
 export AIRFLOW__CORE__EXECUTION_API_SERVER_URL=http://127.0.0.1:$port/execution/
 export AIRFLOW__CORE__PARALLELISM=${AIRFLOW__CORE__PARALLELISM:-2} AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=False
-mkdir -p -m 700 "$AIRFLOW_HOME"
+mkdir -p "$AIRFLOW_HOME"
+chmod 700 "$AIRFLOW_HOME"
 airflow db migrate > "$AIRFLOW_HOME/migrate.log" 2>&1 || { cat "$AIRFLOW_HOME/migrate.log" >&2; exit 1; }
+# shellcheck disable=SC2329 # by the trap
 stop() {
   trap - EXIT INT TERM
   # shellcheck disable=SC2046 # a number for each part
