@@ -70,9 +70,11 @@ class Airflow:
         return self.call(path)["value"]
 
     def log(self, run: Mapping[str, Any], task: str, attempt: int = 1) -> str:
-        """What a task printed."""
+        """What a task printed, and the errors that ended it."""
         path = f"dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'])}/taskInstances/{task}/logs/{attempt}"
-        return "\n".join(str(line.get("event", "")) for line in self.call(path)["content"])
+        lines = self.call(path)["content"]
+        errors = [one["exc_value"] for line in lines for one in line.get("error_detail") or ()]
+        return "\n".join([*(str(line.get("event", "")) for line in lines), *errors])
 
     def new_run(self, dag: str, known: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
         """The first run that is not among the known ones."""
