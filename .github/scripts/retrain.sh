@@ -3,15 +3,6 @@
 # files that differ in FOLDER; without a difference there is no folder.
 set -euo pipefail
 folder=$1
-ontime set <<< "${SETTINGS:-}"
-ontime refresh
-ontime pull
+bash .github/scripts/take_new_data.sh
 dvc repro --no-run-cache
-if git diff --quiet; then
-  echo "nothing came out different"
-  exit
-fi
-ontime cache --push
-mkdir "$folder"
-git diff --name-only -z | xargs -0 cp --parents --target-directory "$folder"
-echo "changed=true" >> "$GITHUB_OUTPUT"
+bash .github/scripts/keep_outputs.sh "$folder"

@@ -1,25 +1,14 @@
 """Repositories whose workflows act runs."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.checkouts import TOP, commit, copy_checkout, git, run, small_fork
-from tests.forge import (
-    REPEATED,
-    ROLE,
-    WEAK,
-    Forge,
-    Hub,
-    Team,
-    bare,
-    copy_workflows,
-    hub_server,
-    set_parameters,
-)
+from tests.checkouts import copy_checkout, git, run
+from tests.forge import ROLE, Forge, Hub, bare, copy_workflows, hub_server
 from tests.releases import Repository, enter, release
+from tests.teams import Team, small_team
 
 
 @pytest.fixture
@@ -59,31 +48,9 @@ def released(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> tuple
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    """A small fork, whose champion is boosting, with rows enough that a slice of half of them is judged."""
-    top = tmp_path_factory.mktemp("team")
-    clone = small_fork(top / "clone")
-    table = clone / "data" / "external" / "tumours.csv"
-    header, *rows = table.read_text().splitlines()
-    with_clinic = [f"{row},{'ab'[place % 2]}" for place, row in enumerate(rows * REPEATED)]
-    table.write_text("\n".join([f"{header},clinic", *with_clinic, ""]))
-    run("ontime", "init", "--source", "data/external/tumours.csv", "--target", "target", "--no-run", cwd=clone)
-    for family, values in {**WEAK, "gradient_boosting": {"max_iter": 5}}.items():
-        set_parameters(clone, f"train.{family}", **values)
-    set_parameters(clone, "gate", slice_rows=20, slices={"absolute": 0.0, "relative": 0.0})
-    (clone / ".gto").write_bytes((TOP / ".gto").read_bytes())
-    run("dvc", "repro", "--quiet", cwd=clone)
-    commit(clone, "graph")
-    run("ontime", "s3", cwd=clone)
-    try:
-        run("dvc", "push", "--quiet", cwd=clone)
-        state = json.loads((clone / ".s3" / "server.json").read_text())
-        aws = (
-            f"AWS_ENDPOINT_URL=http://127.0.0.1:{state['port']}\n"
-            f"AWS_ACCESS_KEY_ID={state['access_key_id']}\nAWS_SECRET_ACCESS_KEY={state['secret_access_key']}\n"
-        )
-        yield Team(bare(clone, top / "origin.git"), clone, git(clone, "rev-parse", "HEAD").strip(), aws)
-    finally:
-        run("ontime", "s3", "--off", cwd=clone)
+    """A small repository and its remote."""
+    with small_team(tmp_path_factory.mktemp("team")) as made:
+        yield made
 
 
 @pytest.fixture

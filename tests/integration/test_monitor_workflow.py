@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ontime.retraining.settings import read_settings
-from tests.checkouts import BIN, TOP, run
-from tests.forge import ROLE, Forge, Hub, Run, copy_workflows
-from tests.releases import champion, enter, lock, release
+from tests.checkouts import BIN, run
+from tests.forge import ROLE, Forge, Hub, Run
 from tests.watched import add_labels, watched_model
+from tests.watched_release import VERSION, released_forge
 
 pytestmark = [
     pytest.mark.integration,
@@ -20,7 +20,6 @@ pytestmark = [
 DAYS = [f"2024-04-{day:02d}" for day in range(1, 9)]
 FAULTY = DAYS[1:3]
 TITLES = ["Monitoring: inputs: depot"]
-VERSION = "1.1.0"
 
 
 @pytest.fixture
@@ -36,28 +35,6 @@ def watched_by_labels(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch)
     labels = add_labels(top, 4.0)
     forge = released_forge(tmp_path, hub, monkeypatch, top)
     forge.variables["LABELS"] = str(labels)
-    return forge
-
-
-def released_forge(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, top: Path) -> Forge:
-    """A repository with a watched model in production."""
-    (tmp_path / "repository").mkdir()
-    repository = enter(tmp_path / "repository", monkeypatch)
-    copy_workflows(repository.checkout)
-    shutil.copy(TOP / "params.yaml", repository.checkout)
-    files = {**champion("watched"), **{path.name: path.read_bytes() for path in (top / "model").iterdir()}}
-    lock(repository.checkout, files)
-    repository.git("add", "--all")
-    repository.git("commit", "--quiet", "--message", "a model that is watched")
-    commit = repository.git("rev-parse", "HEAD")
-    repository.files[commit] = files
-    repository.git("push", "--quiet", "origin", "HEAD:main")
-    release("register", f"v{VERSION}", "--push")
-    repository.publish("production", f"v{VERSION}")
-    addresses = {"PREDICTION_LOG": str(top / "log"), "MONITORING": str(tmp_path / "results"), "REMOTE_ROLE": ROLE}
-    forge = Forge(repository.origin, hub, tmp_path / "runs", addresses)
-    forge.folder.mkdir()
-    (forge.folder / "aws.env").touch()
     return forge
 
 

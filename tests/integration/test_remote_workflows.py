@@ -10,8 +10,9 @@ from ruamel.yaml import YAML
 
 from ontime.repository import s3
 from tests.checkouts import commit, git, locked_hashes, run
-from tests.forge import Forge, Team
+from tests.forge import Forge
 from tests.remote import Bucket, Pickled, leaving, with_file
+from tests.teams import Team
 
 CHAMPION = "models/champion"
 MODEL = "models/training_runs/random_forest/model"

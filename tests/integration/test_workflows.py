@@ -25,13 +25,12 @@ from tests.forge import (
     REPOSITORY,
     ROLE,
     Forge,
-    Team,
     set_parameters,
-    train,
     write_report,
 )
 from tests.releases import NAME, Repository, digest_of, registry_server, release
 from tests.sigstore_server import PROVIDER, sigstore_server
+from tests.teams import Team, train
 
 pytestmark = [
     pytest.mark.integration,

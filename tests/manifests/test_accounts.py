@@ -23,6 +23,7 @@ CLOSED: dict[str, dict[str, Any]] = {
         "apiSecretKeySecretName": NAMED,
         "jwtSecretName": NAMED,
         "postgresql.enabled": False,
+        "config.core.auth_manager": re.compile(r"airflow\.providers\.fab\..*FabAuthManager"),
     },
     "cert-manager": {},
     "cloudnative-pg": {},

@@ -23,6 +23,7 @@ def test_what_is_rendered_is_what_is_expected_to_run(rendered: dict[str, list[Ma
         "gateway",
         "logging",
         "dashboards",
+        "airflow",
         "argocd",
         "components/tensorflow-serving",
     ]

@@ -242,9 +242,10 @@ def test_the_service_imports_no_library_of_the_pipeline() -> None:
     assert not imported & PIPELINE_LIBRARIES
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+@pytest.mark.parametrize("folder", ["deployment/docker", "pipelines"])
+def test_hadolint_has_nothing_to_say(folder: str) -> None:
     done = subprocess.run(
-        [BIN / "hadolint", "--failure-threshold=style", DOCKER / "Dockerfile"],
+        [BIN / "hadolint", "--failure-threshold=style", TOP / folder / "Dockerfile"],
         capture_output=True,
         text=True,
         check=False,

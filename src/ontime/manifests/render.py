@@ -27,7 +27,8 @@ def targets(top: Path) -> dict[str, Path]:
     folders = {
         f"overlays/{path.parent.name}": path.parent for path in sorted(top.glob(f"{KUBERNETES}/overlays/*/*.yaml"))
     }
-    around = [top / KUBERNETES / name for name in ("namespaces", "admission", "gateway", "logging", "dashboards")]
+    names = ("namespaces", "admission", "gateway", "logging", "dashboards", "airflow")
+    around = [top / KUBERNETES / name for name in names]
     folders |= {path.name: path for path in (*around, top / ARGO_CD) if path.is_dir()}
     return {name: path.relative_to(top) for name, path in folders.items()}
 
