@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from ontime.common.errors import OntimeError
@@ -46,6 +47,10 @@ def sleep(**variables: str) -> "subprocess.Popen[bytes]":
     )
     assert process.stdout is not None
     process.stdout.readline()
+    (child,) = psutil.Process(process.pid).children()
+    # until its program has replaced the shell's, its environment may be empty
+    while child.name() != "sleep" or not child.environ():
+        time.sleep(0.01)
     return process
 
 
