@@ -57,7 +57,9 @@ def ontime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 def fork(tmp_path: Path) -> Path:
     """A folder with parameters and a schema for a table of two columns, not yet there."""
     (tmp_path / "data" / "schema").mkdir(parents=True)
-    schema = "fields:\n- {name: size, type: number, constraints: {maximum: 5}}\n- {name: late, type: integer}\n"
+    size = "{name: size, type: number, constraints: {maximum: 5}}"
+    late = "{name: late, type: integer, constraints: {enum: [0, 1]}}"
+    schema = f"fields:\n- {size}\n- {late}\n"
     (tmp_path / "data" / "schema" / "table.yaml").write_text(schema)
     params = (ROOT / "params.yaml").read_text(encoding="utf-8")
     _, rest = params.split("\nengine:", 1)
@@ -125,13 +127,13 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, ontime: Ontime) 
 
 
 def test_each_violation_is_a_line_of_its_own(fork: Path, ontime: Ontime) -> None:
-    pd.DataFrame({"size": [1, 9], "late": [0.5, 1]}).to_csv(fork / "table.csv", index=False)
+    pd.DataFrame({"size": [1, 9], "late": [2, 1]}).to_csv(fork / "table.csv", index=False)
     assert ontime("ingest").status == 0
     done = ontime("validate")
     assert done.status == 1
     assert done.stderr.splitlines() == [
-        "error: table.size: maximum 5: 1 rows, for example 9 (table)",
-        "error: table.late: type integer: 1 rows, for example 0.5 (table)",
+        "error: table.size: maximum 5: 1 rows, for example 9.0 (table)",
+        "error: table.late: enum [0, 1]: 1 rows, for example 2 (table)",
     ]
     assert not (fork / "data" / "processed" / "validation.json").exists()
 

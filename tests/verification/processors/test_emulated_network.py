@@ -1,7 +1,9 @@
 """The network trains and predicts the same bytes on processors that QEMU computes, generated code included."""
 
+import contextlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pytest
 
 from ontime.common.environment import PINNED
 
+TRIES, SECONDS = 3, 400
 TRAIN_AND_PREDICT = """
 import hashlib
 import json
@@ -51,12 +54,21 @@ print(json.dumps(told))
 def told_by(command: list[str]) -> dict[str, object]:
     """What the program tells; the environment is pinned before, for a program that starts itself again leaves QEMU."""
     environment = {**os.environ, **PINNED, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "-c", TRAIN_AND_PREDICT], env=environment, capture_output=True, text=True, check=False
-    )
-    assert not done.returncode, done.stderr
-    told: dict[str, object] = json.loads(done.stdout)
-    return told
+    for _ in range(TRIES):
+        # threads of a program that QEMU runs can wait for each other for ever; the same program ends at the next try
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            done = subprocess.run(
+                [*command, "-c", TRAIN_AND_PREDICT],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=SECONDS,
+            )
+            assert not done.returncode, done.stderr
+            told: dict[str, object] = json.loads(done.stdout)
+            return told
+    pytest.fail(f"{shlex.join(command)}: no end within {SECONDS} s, {TRIES} times")
 
 
 @pytest.mark.integration
