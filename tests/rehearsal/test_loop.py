@@ -25,7 +25,7 @@ import requests
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.model_deployment.inference.signing import make_key
-from ontime.release.release_file import parse, path_of
+from ontime.release.release_file import Release, parse, path_of
 from tests.checkouts import commit, git, run
 from tests.rehearsal.cluster.processes import PODS, owned
 from tests.rehearsal.story import ARGO_CD, CACHE, TUMOURS, Load, Story
@@ -549,10 +549,11 @@ def everybody_sees(checkout: Path) -> None:
     git(checkout, "update-ref", "refs/remotes/origin/main", "HEAD")
 
 
-def released_commit(checkout: Path) -> str:
-    """The commit that production's version is of."""
-    (found,) = re.findall(r'git-commit: "(\w+)"', (checkout / path_of("production")).read_text())
-    return str(found)
+def in_production(checkout: Path) -> Release:
+    """What the checkout's release file of production says."""
+    release = parse((checkout / path_of("production")).read_text(), path_of("production"))
+    assert release is not None
+    return release
 
 
 def edit_the_release_file(checkout: Path) -> None:
@@ -562,9 +563,10 @@ def edit_the_release_file(checkout: Path) -> None:
 
 
 def move_the_tag(checkout: Path) -> None:
-    tag = f"{TUMOURS.name}@v1.0.0"
+    release = in_production(checkout)
+    tag = f"{TUMOURS.name}@{release.version}"
     git(checkout, "tag", "--delete", tag)
-    git(checkout, "tag", "--annotate", "--message=moved", tag, f"{released_commit(checkout)}^")
+    git(checkout, "tag", "--annotate", "--message=moved", tag, f"{release.commit}^")
 
 
 def rewrite_history(checkout: Path) -> None:
@@ -584,7 +586,7 @@ def flip(checkout: Path, md5: str) -> None:
 
 def md5_of(checkout: Path, output: str, file: str) -> str:
     """The hash of a file of an output at the released commit."""
-    lock = git(checkout, "show", f"{released_commit(checkout)}:dvc.lock")
+    lock = git(checkout, "show", f"{in_production(checkout).commit}:dvc.lock")
     folder = re.findall(rf"path: {output}\n\s+hash: md5\n\s+md5: (\w+)\.dir", lock)[0]
     listing = json.loads((checkout / f".dvc/cache/files/md5/{folder[:2]}/{folder[2:]}.dir").read_text())
     return next(str(one["md5"]) for one in listing if one["relpath"].endswith(file))
