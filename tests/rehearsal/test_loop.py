@@ -809,7 +809,7 @@ def test_13_a_new_cluster_serves_from_the_repository_the_remote_and_the_registry
 
 def released(story: Story, stage: str, name: str) -> str:
     """What the release file of a stage says at the tip of main: its digest or its version."""
-    text = story.git("show", f"origin/main:{path_of(stage)}")
+    text = git(story.checkout, "show", f"origin/main:{path_of(stage)}")
     release = parse(text, path_of(stage))
     assert release is not None
     return str(getattr(release, name))
