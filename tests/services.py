@@ -5,7 +5,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, 
 from ontime.model_deployment.inference.signing import sign
 from tests.checkouts import TOP, environment
 
-START_SECONDS = 60
+START_SECONDS, STOP_SECONDS = 60, 20
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,17 @@ def start(signed: Path, log: Path, before: Sequence[str] = (), **variables: str)
         time.sleep(0.05)
     process.kill()
     raise AssertionError(f"the service did not start: {log.read_text()}")
+
+
+@contextmanager
+def serving(signed: Path, log: Path, **variables: str) -> Iterator[Running]:
+    """The service for as long as a block runs; it ends with status 0."""
+    running = start(signed, log, **variables)
+    try:
+        yield running
+    finally:
+        running.process.terminate()
+        assert running.process.wait(timeout=STOP_SECONDS) == 0
 
 
 def log_lines(printed: str, event: str) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from tests.checkouts import run
 from tests.servers import JsonHandler, http_server
-from tests.services import Running, make_second, start
+from tests.services import Running, make_second, serving, start
 
 NAMES = (
     "health",
@@ -36,10 +36,8 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def running(signed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    found = start(signed, tmp_path_factory.mktemp("log") / "service.log")
-    yield found
-    found.process.terminate()
-    assert found.process.wait(timeout=20) == 0
+    with serving(signed, tmp_path_factory.mktemp("log") / "service.log") as found:
+        yield found
 
 
 @pytest.fixture

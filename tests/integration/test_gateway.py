@@ -22,7 +22,7 @@ from tests.pages import blocks
 from tests.rehearsal.cluster.certificates import Authority
 from tests.rehearsal.cluster.processes import SYSTEM_PATH
 from tests.servers import JsonHandler, free_port, http_server
-from tests.services import Running, start
+from tests.services import Running, serving
 
 pytestmark = pytest.mark.integration
 CONFIGURATION = TOP / "deployment" / "kubernetes" / "gateway" / "nginx.conf"
@@ -159,10 +159,9 @@ def wait(found: Callable[[], bool]) -> None:
 @pytest.fixture(scope="module")
 def running(signed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The service as production runs it."""
-    found = start(signed, tmp_path_factory.mktemp("log") / "service.log", DRAIN_SECONDS="0", PAGE="false")
-    yield found
-    found.process.terminate()
-    assert found.process.wait(timeout=ANSWER_SECONDS) == 0
+    log = tmp_path_factory.mktemp("log") / "service.log"
+    with serving(signed, log, DRAIN_SECONDS="0", PAGE="false") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ import pytest
 from ontime.common.files import read_json
 from tests.browser import Tab, chromium
 from tests.servers import http_server
-from tests.services import Running, start
+from tests.services import Running, serving, start
 
 pytestmark = pytest.mark.integration
 PREDICT = "/v1/models/parcels:predict"
@@ -40,10 +40,10 @@ WAIT_SECONDS = 30
 def running(signed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One service for all tests."""
     log = tmp_path_factory.mktemp("log") / "service.log"
-    found = start(signed, log, DRAIN_SECONDS="0", MAX_BODY_BYTES=str(LARGEST_BODY), PREDICTION_LOG_SHARE="0.01")
-    yield found
-    found.process.terminate()
-    assert found.process.wait(timeout=20) == 0
+    with serving(
+        signed, log, DRAIN_SECONDS="0", MAX_BODY_BYTES=str(LARGEST_BODY), PREDICTION_LOG_SHARE="0.01"
+    ) as found:
+        yield found
     assert "Traceback" not in log.read_text()
 
 

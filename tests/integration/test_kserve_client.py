@@ -8,15 +8,14 @@ import pytest
 
 from benchmarks.serving.environments import environment
 from ontime.common.files import read_json
-from tests.services import start
+from tests.services import serving
 
 pytestmark = pytest.mark.integration
 
 
 def test_the_kserve_client_gets_the_golden_probabilities_in_both_protocols(signed: Path, tmp_path: Path) -> None:
     golden = signed / "model" / "golden.json"
-    running = start(signed, tmp_path / "service.log", DRAIN_SECONDS="0")
-    try:
+    with serving(signed, tmp_path / "service.log", DRAIN_SECONDS="0") as running:
         done = subprocess.run(
             [
                 environment("kserve") / "bin" / "python",
@@ -29,9 +28,6 @@ def test_the_kserve_client_gets_the_golden_probabilities_in_both_protocols(signe
             text=True,
             check=False,
         )
-    finally:
-        running.process.terminate()
-        assert running.process.wait(timeout=20) == 0
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     expected = pytest.approx(read_json(golden)["probabilities"], abs=1e-6)

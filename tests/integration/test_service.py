@@ -21,7 +21,7 @@ from ontime.common.files import read_json
 from ontime.model_deployment.inference.signing import make_key, sign
 from tests.checkouts import environment
 from tests.mutations import mutations, send_all, sound
-from tests.services import Running, start
+from tests.services import Running, serving, start
 from tests.sigstore_server import PROVIDER, sigstore_server
 
 pytestmark = pytest.mark.integration
@@ -33,10 +33,9 @@ LASTING_REQUESTS = int(os.environ.get("ONTIME_REQUESTS", "20000"))
 @pytest.fixture(scope="module")
 def running(signed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One service for the tests that leave it as it is."""
-    found = start(signed, tmp_path_factory.mktemp("log") / "service.log", BODY_SECONDS="1", PREDICTION_LOG_SHARE="0.01")
-    yield found
-    found.process.terminate()
-    assert found.process.wait(timeout=20) == 0
+    log = tmp_path_factory.mktemp("log") / "service.log"
+    with serving(signed, log, BODY_SECONDS="1", PREDICTION_LOG_SHARE="0.01") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from ontime.common.files import read_json
-from tests.services import log_lines, make_second, start
+from tests.services import log_lines, make_second, serving, start
 
 pytestmark = pytest.mark.integration
 
 
 def test_every_answered_row_is_predicted_by_the_second_model_too(signed: Path, tmp_path: Path) -> None:
     folder = make_second(signed, tmp_path / "second")
-    running = start(signed, tmp_path / "service.log", SHADOW=str(folder), SHADOW_VERSION="2.0.0")
     golden: dict[str, Any] = read_json(signed / "model" / "golden.json")
     second: dict[str, Any] = read_json(folder / "golden.json")
-    try:
+    settings = {"SHADOW": str(folder), "SHADOW_VERSION": "2.0.0"}
+    with serving(signed, tmp_path / "service.log", **settings) as running:
         with httpx2.Client(base_url=running.url) as client:
             for number in range(200):
                 place = number % len(golden["records"])
@@ -26,9 +26,6 @@ def test_every_answered_row_is_predicted_by_the_second_model_too(signed: Path, t
                 answer = client.post("/v1/models/parcels:predict", json=body, headers={"x-request-id": str(number)})
                 assert answer.json()["predictions"] == pytest.approx([golden["probabilities"][place]], abs=1e-6)
         assert "ontime_shadow_rows_skipped_total 0.0" in httpx2.get(f"http://127.0.0.1:{running.metrics_port}").text
-    finally:
-        running.process.terminate()
-        assert running.process.wait(timeout=20) == 0
     printed = running.log.read_text()
     (ready,) = log_lines(printed, "ready")
     assert (ready["shadow"], ready["shadow_version"]) == ("parcels", "2.0.0")

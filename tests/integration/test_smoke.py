@@ -12,17 +12,15 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.model_deployment.service.smoke import smoke_test
 from tests.checkouts import TOP, environment
-from tests.services import Running, start
+from tests.services import Running, serving
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
 def running(signed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    found = start(signed, tmp_path_factory.mktemp("log") / "service.log")
-    yield found
-    found.process.terminate()
-    assert found.process.wait(timeout=20) == 0
+    with serving(signed, tmp_path_factory.mktemp("log") / "service.log") as found:
+        yield found
 
 
 def ontime(signed: Path, *arguments: str, version: str = "1.2.3") -> "subprocess.CompletedProcess[str]":
