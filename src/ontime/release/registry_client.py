@@ -5,8 +5,10 @@ ORAS handles tokens and Docker's saved logins; every download is bounded and ver
 
 import hashlib
 import json
+import re
 import tempfile
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 import requests
 from oras.container import Container
@@ -23,6 +25,8 @@ INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.di
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 MOST_JSON = 4 << 20
 """Bytes of a manifest, a configuration or a signature."""
+TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+"""https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests"""
 CHUNK = 1 << 20
 REFUSED = (requests.codes.unauthorized, requests.codes.forbidden)
 
@@ -129,20 +133,40 @@ class Repository:
         Raises:
             OntimeError: the registry answers otherwise.
         """
-        path = self._container.manifest_url("x").rpartition("/manifests/")[0]
-        with self._get(f"{path}/tags/list", ("application/json",)) as answer:
-            if answer.status_code == requests.codes.not_found:
-                return {}
-            if answer.status_code != requests.codes.ok:
-                raise OntimeError(f"tags: the registry answers with status {answer.status_code}")
-            names = _object(answer.raw.read(MOST_JSON, decode_content=True)).get("tags") or []
         found = {}
-        for name in names:
+        for name in self._tags():
             with self._get(self._container.manifest_url(name), (*MANIFESTS, *INDEXES)) as answer:
-                if answer.status_code == requests.codes.ok:
-                    content = answer.raw.read(MOST_JSON, decode_content=True)
-                    found[name] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+                # removed since it was listed
+                if answer.status_code == requests.codes.not_found:
+                    continue
+                if answer.status_code != requests.codes.ok:
+                    raise OntimeError(f"tag {name}: the registry answers with status {answer.status_code}")
+                content = answer.raw.read(MOST_JSON, decode_content=True)
+                found[name] = f"sha256:{hashlib.sha256(content).hexdigest()}"
         return found
+
+    def _tags(self) -> list[str]:
+        """Names of all tags, page by page."""
+        path = self._container.manifest_url("x").rpartition("/manifests/")[0]
+        names: list[str] = []
+        query = ""
+        while True:
+            with self._get(f"{path}/tags/list{query}", ("application/json",)) as answer:
+                if answer.status_code == requests.codes.not_found:
+                    return names
+                if answer.status_code != requests.codes.ok:
+                    raise OntimeError(f"tags: the registry answers with status {answer.status_code}")
+                page = _object(answer.raw.read(MOST_JSON, decode_content=True)).get("tags") or []
+                following = answer.links.get("next", {}).get("url")
+            if not all(isinstance(name, str) and TAG.fullmatch(name) for name in page):
+                raise OntimeError("tags: the registry lists a name that no tag has")
+            if not set(page) - set(names):
+                return names
+            names += page
+            if not following:
+                return names
+            # where to go on, of this registry's own list alone
+            query = f"?{urlsplit(following).query}"
 
     def remove(self, digest: str) -> None:
         """Remove a manifest, and with it its tags; nothing if it is not there.
