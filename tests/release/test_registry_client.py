@@ -22,7 +22,7 @@ def registry(pages: list[list[Any]], **statuses: int) -> Iterator[Repository]:
     """A registry that lists tags page by page, and answers for a tag with its status if it is not 200."""
 
     class Handler(StandIn):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - the base class chooses the name
             path, _, query = self.path.partition("?")
             name = path.rpartition("/")[2]
             if path.endswith("/tags/list"):
