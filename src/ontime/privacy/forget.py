@@ -81,13 +81,13 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
         remove_from=remove_from(time, privacy.keep_versions_days).isoformat(),
     )
     # the raw table last, because its rows say which ones of the other places are theirs
-    for part in sorted(parts, key=lambda part: part.place == SOURCE):
-        if part.place == SOURCE:
-            written = write_record(record, private_key)
-        remove_rows(part)
-    if not any(part.place == SOURCE for part in parts):
-        written = write_record(record, private_key)
-    else:
+    for part in parts:
+        if part.place != SOURCE:
+            remove_rows(part)
+    written = write_record(record, private_key)
+    if own := [part for part in parts if part.place == SOURCE]:
+        for part in own:
+            remove_rows(part)
         pin_table(source.address, fetch(source.address).digest)
     for place, count in _counted(parts).items():
         click.echo(f"{place}: {count} rows removed")
@@ -168,11 +168,9 @@ def remove_due(privacy: Privacy, private_key: Path) -> None:
 
 def _remove_log_versions(privacy: Privacy) -> int:
     """Remove versions of the log's files that were replaced, once they are as old as the policy says."""
-    filesystem, root = Store(str(privacy.log)).place
-    stored, first = (
-        Stored(filesystem, root, str(privacy.log)),
-        datetime.now(UTC) - timedelta(privacy.keep_versions_days),
-    )
+    address = str(privacy.log)
+    stored = Stored(*Store(address).place, address)
+    first = datetime.now(UTC) - timedelta(privacy.keep_versions_days)
     old = [one for one in stored.objects() if not one.latest and one.time is not None and one.time <= first]
     for one in old:
         stored.remove(one)

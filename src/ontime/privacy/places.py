@@ -59,8 +59,7 @@ def every_object(privacy: Privacy) -> Iterator[Held]:
         yield Held(HISTORY, name, content)
     yield from dvc_objects()
     if privacy.log:
-        filesystem, root = Store(privacy.log).place
-        stored = Stored(filesystem, root, privacy.log)
+        stored = Stored(*Store(privacy.log).place, privacy.log)
         for one in stored.objects():
             yield Held(LOG, str(one), stored.read(one))
     for repository in privacy.images:
