@@ -18,6 +18,7 @@ from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowException
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+SCRIPTS = ".github/scripts"
 HIDDEN = re.compile(r"_?AIRFLOW|GITHUB_TOKEN$|PYTHONPATH$|VIRTUAL_ENV$")
 """Variables that a command does not get: it works on data from elsewhere, and Airflow's have keys and passwords."""
 
@@ -49,6 +50,16 @@ def run_folder(dag_run: Any) -> Path:
     """The folder of a run, which its tasks share."""
     runs = os.environ.get("ONTIME_RUNS") or Path(os.environ["AIRFLOW_HOME"]) / "runs"
     return Path(runs) / f"{dag_run.dag_id}-{re.sub(r'[^A-Za-z0-9.-]', '-', dag_run.run_id)}"
+
+
+def checkout_of(context: Mapping[str, Any]) -> Path:
+    """The clone of a task's run that its stages work in."""
+    return run_folder(context["dag_run"]) / "checkout"
+
+
+def remove(**context: Any) -> None:
+    """Remove the run's clones; those of a failed run stay, so that its tasks can be cleared and run again."""
+    shutil.rmtree(run_folder(context["dag_run"]))
 
 
 def clone(folder: Path, commit: str = "origin/main") -> str:
@@ -124,5 +135,5 @@ def _environment() -> dict[str, str]:
 
 
 def _values(text: str) -> dict[str, str]:
-    pairs: Mapping[str, str] = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    return dict(pairs)
+    parts = (line.partition("=") for line in text.splitlines())
+    return {name: value for name, sign, value in parts if sign}

@@ -13,16 +13,15 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pipelines.commands import check_programs, clone, forge, run, run_folder
+from pipelines.commands import SCRIPTS, check_programs, checkout_of, clone, forge, remove, run, run_folder
 from pipelines.events import ALERT, RETRIES, failed
 
-SCRIPTS = ".github/scripts"
 DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 
 
 def release(**context: Any) -> dict[str, str]:
     """Clone main, and find what production runs."""
-    checkout = _checkout(context)
+    checkout = checkout_of(context)
     clone(checkout)
     check_programs(checkout)
     found = run("bash", f"{SCRIPTS}/released_model.sh", "production", folder=checkout).outputs
@@ -33,7 +32,7 @@ def release(**context: Any) -> dict[str, str]:
 
 def check(ti: Any, **context: Any) -> dict[str, str]:
     """Check the run's day of what the released model answered."""
-    checkout, released = _checkout(context), ti.xcom_pull(task_ids="release")
+    checkout, released = checkout_of(context), ti.xcom_pull(task_ids="release")
     clone(checkout / "released", released["commit"])
     shutil.rmtree(checkout / "monitoring", ignore_errors=True)
     script = ("bash", f"{SCRIPTS}/monitor_day.sh", "released", "monitoring")
@@ -42,7 +41,7 @@ def check(ti: Any, **context: Any) -> dict[str, str]:
 
 def incidents(**context: Any) -> None:
     """Open, update and close the issues of alarms."""
-    found = str(_checkout(context) / "monitoring")
+    found = str(checkout_of(context) / "monitoring")
     run("ontime", "monitor", "incidents", found, folder=_clean(context, "incidents"), variables=forge())
 
 
@@ -51,21 +50,12 @@ def challenger(ti: Any, outlet_events: Any, **context: Any) -> None:
     checked = ti.xcom_pull(task_ids="check")
     if checked["challenger"] != "true":
         raise AirflowSkipException("no challenger is asked for")
-    found = str(_checkout(context) / "monitoring")
+    found = str(checkout_of(context) / "monitoring")
     command = ("ontime", "monitor", "challenger", checked["day"], "--output", found)
     outlet_events[ALERT].extra = {
         "settings": run(*command, folder=_clean(context, "challenger")).text,
         "day": checked["day"],
     }
-
-
-def remove(**context: Any) -> None:
-    """Remove the run's clones; those of a failed run stay."""
-    shutil.rmtree(run_folder(context["dag_run"]))
-
-
-def _checkout(context: Any) -> Path:
-    return run_folder(context["dag_run"]) / "checkout"
 
 
 def _clean(context: Any, name: str) -> Path:

@@ -5,18 +5,16 @@ The tasks run what the workflow `retrain` runs. Each run has a clone of its own.
 
 import re
 import shutil
-from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronDataIntervalTimetable, Param, TaskGroup, TriggerRule
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pipelines.commands import CHECKOUT, check_programs, clone, forge, run, run_folder
+from pipelines.commands import CHECKOUT, SCRIPTS, check_programs, checkout_of, clone, forge, remove, run, run_folder
 from pipelines.events import ALERT, CHAMPION, MERGED, NEW_DATA, RETRIES, alert_of, failed, settings_of
 from pipelines.graph import needs
 
-SCRIPTS = ".github/scripts"
 REPRO = ("dvc", "--wait-for-lock", "repro", "--no-run-cache")
 AUTHOR = {
     f"GIT_{role}_{name}": value
@@ -27,7 +25,7 @@ AUTHOR = {
 
 def prepare(**context: Any) -> str:
     """Clone main, change the parameters that were asked for, and fetch data; the commit of main."""
-    checkout = _checkout(context)
+    checkout = checkout_of(context)
     commit = clone(checkout)
     check_programs(checkout)
     run("bash", f"{SCRIPTS}/take_new_data.sh", folder=checkout, variables={"SETTINGS": settings_of(context)})
@@ -36,7 +34,7 @@ def prepare(**context: Any) -> str:
 
 def reproduce(stage: str, ti: Any, **context: Any) -> str:
     """Run a stage if something that it reads has changed; whether it ran."""
-    checkout = _checkout(context)
+    checkout = checkout_of(context)
     if ti.try_number > 1:
         # a killed process can have left a file of DVC half written
         run("ontime", "lock", folder=checkout)
@@ -46,7 +44,7 @@ def reproduce(stage: str, ti: Any, **context: Any) -> str:
 
 def keep(**context: Any) -> None:
     """Push what came out to the DVC remote, and leave the files that differ for the pull request."""
-    checkout = _checkout(context)
+    checkout = checkout_of(context)
     # what is left is run too, should main have a stage that this DAG has not
     run(*REPRO, folder=checkout)
     shutil.rmtree(checkout / "proposal", ignore_errors=True)
@@ -59,7 +57,7 @@ def report(ti: Any, **context: Any) -> str:
 
     What decides is the same report among the checks of the pull request.
     """
-    checkout = _checkout(context)
+    checkout = checkout_of(context)
     base = ti.xcom_pull(task_ids="prepare")
     shutil.rmtree(checkout / "report", ignore_errors=True)
     done = run("ontime", "report", "--base", base, "--output", "report", folder=checkout, check=False)
@@ -72,7 +70,7 @@ def report(ti: Any, **context: Any) -> str:
 
 def propose(ti: Any, **context: Any) -> str:
     """Take over what the run made, as data, into a new clone; push a branch, and open its pull request."""
-    made, checkout = _checkout(context) / "proposal", run_folder(context["dag_run"]) / "main"
+    made, checkout = checkout_of(context) / "proposal", run_folder(context["dag_run"]) / "main"
     clone(checkout, ti.xcom_pull(task_ids="prepare"))
     told = run(
         "ontime",
@@ -99,22 +97,13 @@ def propose(ti: Any, **context: Any) -> str:
 
 def announce(ti: Any, outlet_events: Any, **context: Any) -> None:
     """Say what the champion is and where it is proposed, for other DAGs."""
-    lock = (_checkout(context) / "dvc.lock").read_text(encoding="utf-8")
+    lock = (checkout_of(context) / "dvc.lock").read_text(encoding="utf-8")
     found = re.search(r"path: models/champion\n\s+hash: md5\n\s+md5: (\S+)", lock)
     outlet_events[CHAMPION].extra = {
         "md5": found[1] if found else None,
         "base": ti.xcom_pull(task_ids="prepare"),
         "proposed": ti.xcom_pull(task_ids="propose"),
     }
-
-
-def remove(**context: Any) -> None:
-    """Remove the run's clones; those of a failed run stay, so that its tasks can be cleared and run again."""
-    shutil.rmtree(run_folder(context["dag_run"]))
-
-
-def _checkout(context: Any) -> Path:
-    return run_folder(context["dag_run"]) / "checkout"
 
 
 with DAG(
