@@ -77,7 +77,7 @@ def test_edited_types_and_rules_stay_when_init_is_run_again(graph: Path, capsys:
     path.write_text(edited)
     init("t.csv", "--target", "y", "--exclude", "x")
     assert path.read_text() == edited
-    assert "kept: the types and rules of data/schema/table.yaml" in capsys.readouterr().out
+    assert "kept: the types and rules in data/schema/table.yaml" in capsys.readouterr().out
     init("t.csv", "--target", "y", "--type", "code=number")
     assert fields_of(graph)["code"] == {"name": "code", "type": "number", "constraints": {"required": True}}
 
@@ -101,7 +101,7 @@ def test_what_was_read_is_told(graph: Path, capsys: pytest.CaptureFixture[str]) 
         "string: c, id\n",
         "missing values: n 1, z 1\n",
         "n: 1 of 40 values read as missing: NA\n",
-        "id: its 40 texts are all different, so that none is ever known; --key id or --exclude id?\n",
+        "id: its 40 texts are all different, so a model learns nothing from them; --key id or --exclude id?\n",
     ):
         assert line in out
     assert load_params(graph / "params.yaml").data.options["csv"]["decimal"] == ","
@@ -130,7 +130,7 @@ def test_a_nested_column_is_refused_unless_it_is_left_out(graph: Path) -> None:
     frame["l"] = [[1, 2]] * 40
     (graph / "t.parquet").write_bytes(parquet_of(frame))
     with pytest.raises(
-        OntimeError, match=r"t\.parquet: l: list<.*> is no type of a table; leave it out by --exclude l"
+        OntimeError, match=r"t\.parquet: l: list<.*> is not a type that a table may have; leave it out with --exclude l"
     ):
         init("t.parquet", "--target", "y")
     init("t.parquet", "--target", "y", "--exclude", "l")

@@ -220,7 +220,7 @@ def test_somebody_is_shown_forgotten_removed_and_proved_to_be_gone(fork: Fork) -
     assert "1 of registry" in due
     # after
     after = fork.ontime("forget", "--check", PERSON)
-    assert after.stdout.endswith("nothing is left of them\n")
+    assert after.stdout.endswith("nothing about them is left\n")
     # what the kept version needs is all there
     shutil.rmtree(checkout / ".dvc/cache")
     fork.ontime("pull")
@@ -240,7 +240,7 @@ def test_somebody_is_shown_forgotten_removed_and_proved_to_be_gone(fork: Fork) -
     # removed by asking again
     fork.ontime("forget", PERSON, "--no-run")
     fork.ontime("forget", "--due")
-    assert fork.ontime("forget", "--check", PERSON).stdout.endswith("nothing is left of them\n")
+    assert fork.ontime("forget", "--check", PERSON).stdout.endswith("nothing about them is left\n")
 
 
 def test_without_persons_each_command_says_so_and_does_nothing(tmp_path: Path) -> None:

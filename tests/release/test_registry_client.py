@@ -60,6 +60,6 @@ def test_a_tag_that_is_gone_is_left_out_and_one_that_is_not_given_is_an_error() 
 def test_a_name_that_no_tag_has_is_refused(name: object) -> None:
     with (
         registry([["v1.0.0", name]]) as repository,
-        pytest.raises(OntimeError, match=r"^tags: the registry lists a name that no tag has$"),
+        pytest.raises(OntimeError, match=r"^tags: the registry lists a name that is not a valid tag$"),
     ):
         repository.tagged()

@@ -56,10 +56,10 @@ def test_another_bucket_of_the_same_kind_keeps_the_options() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--remote", "ftp://bucket/dvc"], "no address of a store"),
-        (["--remote", "gs://"], "no address of a store"),
-        (["--remote", "gs://bucket/a b"], "no address of a store"),
-        (["--remote", "gs://bucket/dvc\nurl = x"], "no address of a store"),
+        (["--remote", "ftp://bucket/dvc"], "not the address of a store"),
+        (["--remote", "gs://"], "not the address of a store"),
+        (["--remote", "gs://bucket/a b"], "not the address of a store"),
+        (["--remote", "gs://bucket/dvc\nurl = x"], "not the address of a store"),
         (["--remote", "azure://container/dvc"], "--account: the name of the storage account"),
         (["--remote", "azure://container/dvc", "--account", "A_B"], "--account: the name of the storage account"),
         (["--remote", "gs://bucket/dvc", "--account", "abc"], "--account: the name of the storage account"),

@@ -41,7 +41,7 @@ class Answer:
         try:
             return json.loads(self.body)
         except ValueError:
-            raise OntimeError(f"status {self.status}, no JSON: {self.body[:80]!r}") from None
+            raise OntimeError(f"status {self.status}, not JSON: {self.body[:80]!r}") from None
 
 
 @dataclass(frozen=True)

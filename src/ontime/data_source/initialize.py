@@ -54,10 +54,10 @@ USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
 @click.option("--key", multiple=True, help="A column of the row key; repeat for several.")
 @click.option("--exclude", multiple=True, help="A column that is not a feature; repeat for several.")
-@click.option("--personal", multiple=True, help="A column of persons' data, no feature; repeat for several.")
+@click.option("--personal", multiple=True, help="A column with personal data, left out of the features; repeat.")
 @click.option("--type", "types", multiple=True, help="COLUMN=TYPE, or COLUMN=datetime:%m/%d/%Y; repeat for several.")
 @click.option("--missing", multiple=True, help="A word that stands for no value; repeat for several.")
-@click.option("--csv", "signs", multiple=True, help="NAME=VALUE of data.options.csv that is not to be found.")
+@click.option("--csv", "signs", multiple=True, help="NAME=VALUE: a part of data.options.csv that you set yourself.")
 @click.option("--name", help="Name of the model (default: the file's).")
 @click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
 @click.option("--remote", help="The DVC remote: s3:// or gs://BUCKET/PREFIX, azure://CONTAINER/PREFIX; also alone.")
@@ -237,7 +237,7 @@ def merged_values(frame: pd.DataFrame, roles: Layout) -> Iterator[str]:
         count = int(frame[name].notna().sum())
         if count > 1 and frame[name].nunique() == count:
             yield (
-                f"{name}: its {count} texts are all different, so that none is ever known; "
+                f"{name}: its {count} texts are all different, so a model learns nothing from them; "
                 f"--key {name} or --exclude {name}?"
             )
 

@@ -71,7 +71,9 @@ def read_own_table(source: str, roles: Sequence[str], key: Sequence[str], readin
             raise OntimeError(f"{where}: no column {name}; it has {', '.join(present)}")
     for name, kind in columns.nested.items():
         if name not in reading.exclude:
-            raise OntimeError(f"{where}: {name}: {kind} is no type of a table; leave it out by --exclude {name}")
+            raise OntimeError(
+                f"{where}: {name}: {kind} is not a type that a table may have; leave it out with --exclude {name}"
+            )
     earlier = _schema_before()
     before = {field["name"]: field for field in earlier["fields"]}
     # the schema of the same table has what a person edited
@@ -98,7 +100,7 @@ def read_own_table(source: str, roles: Sequence[str], key: Sequence[str], readin
     told = [*_told(where, columns, checked, frame), *notes]
     if kept:
         told.append(
-            f"kept: the types and rules of {SCHEMA_FILE}, which is of the same columns; remove it to infer them"
+            f"kept: the types and rules in {SCHEMA_FILE}, which has the same columns; remove that file to infer them"
         )
     return OwnTable(frame, content.stored, content.digest, columns.form, schema, told)
 

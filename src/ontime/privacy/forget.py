@@ -64,7 +64,7 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
     found = search_objects(dvc_objects(), search)
     objects, derived = sorted(found.objects), derived_from(found)
     if not parts and not objects:
-        click.echo("nothing is held of them; `ontime forget --check` reads every other place too")
+        click.echo("nothing about them was found; `ontime forget --check` searches every other place too")
         return
     images = [f"{name}@{digest}" for name in privacy.images for digest in sorted(set(tagged_images(name).values()))]
     time = now()
@@ -120,8 +120,8 @@ def prove(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
     for place, count in read.items():
         click.echo(f"{place}: {count} objects read, {found[place]} with them")
     if found:
-        raise OntimeError(f"{found.total()} of {read.total()} objects still have them")
-    click.echo("nothing is left of them")
+        raise OntimeError(f"{found.total()} of {read.total()} objects still have something about them")
+    click.echo("nothing about them is left")
 
 
 def remove_due(privacy: Privacy, private_key: Path) -> None:

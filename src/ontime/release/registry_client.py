@@ -159,7 +159,7 @@ class Repository:
                 page = _object(answer.raw.read(MOST_JSON, decode_content=True)).get("tags") or []
                 following = answer.links.get("next", {}).get("url")
             if not all(isinstance(name, str) and TAG.fullmatch(name) for name in page):
-                raise OntimeError("tags: the registry lists a name that no tag has")
+                raise OntimeError("tags: the registry lists a name that is not a valid tag")
             if not set(page) - set(names):
                 return names
             names += page

@@ -51,7 +51,7 @@ def set_remote(address: str, account: str | None = None) -> str:
     found = ADDRESS.fullmatch(address)
     if not found:
         raise OntimeError(
-            f"--remote {address}: no address of a store; give s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or "
+            f"--remote {address}: not the address of a store; give s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or "
             "azure://CONTAINER/PREFIX"
         )
     kind = found["kind"]
