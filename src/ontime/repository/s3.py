@@ -26,6 +26,7 @@ from ontime.repository.remote import REMOTE
 FOLDER = Path(".s3")
 STATE = FOLDER / "server.json"
 BUCKET = "ontime-models"
+PROBE = "probe"
 SOCKETS = Path("/tmp")  # noqa: S108 - where the server puts them
 START_SECONDS, STOP_SECONDS = 60, 5
 PORTS = (
@@ -63,7 +64,7 @@ def command(off: bool) -> None:
 
 
 def start(folder: Path, access_key_id: str | None = None, secret_access_key: str | None = None) -> dict[str, str | int]:
-    """Start the server with its data in `folder` and make the bucket, versioned.
+    """Start the server with its data in `folder` and make the bucket, versioned; it takes objects when this returns.
 
     Returns:
         pid, port, access_key_id and secret_access_key (made up where none is given).
@@ -178,6 +179,9 @@ def _wait_and_make_bucket(process: "subprocess.Popen[bytes]", state: dict[str, s
             if BUCKET not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
                 client.create_bucket(Bucket=BUCKET)
             client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+            # a bucket may be there before the volume that takes its first object
+            written = client.put_object(Bucket=BUCKET, Key=PROBE, Body=b"-")
+            client.delete_object(Bucket=BUCKET, Key=PROBE, VersionId=written["VersionId"])
             return
         except (BotoCoreError, ClientError):
             time.sleep(0.2)
