@@ -144,7 +144,7 @@ def test_the_bucket_denies_requests_without_tls_and_other_encryption() -> None:
 def test_the_bucket_lets_the_writing_role_create_objects_and_replace_none() -> None:
     statement = load("bucket-policy")["Statement"][2]
     assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:PutObject")
-    assert statement["Principal"] == {"AWS": arn("ontime-main")}
+    assert statement["Principal"] == {"AWS": [arn("ontime-main"), arn("ontime-pipelines")]}
     assert statement["Resource"] == "arn:aws:s3:::ontime-models/*"
     # denied without If-None-Match; beginning an upload in parts and sending a part cannot have it
     assert statement["Condition"] == {

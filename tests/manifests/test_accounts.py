@@ -1,12 +1,12 @@
 """Nothing of the platform is left with an account, a password or a key that its chart brings, or open to anybody."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ontime.manifests.render import Manifest, parse
+from tests.charts import leaves, sources
 from tests.checkouts import TOP
 from tests.kubernetes import one
 from tests.pages import blocks
@@ -68,33 +68,11 @@ MOUNTED = {"secrets"}
 REFERS = {"existingAdminSecret", "existingDatabaseSecret", "secretKeyRef", "secretRef"}
 
 
-def sources(rendered: dict[str, list[Manifest]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each chart of the platform and its values."""
-    for application in rendered["argocd"]:
-        if application["kind"] == "Application":
-            spec = application["spec"]
-            for source in spec.get("sources") or [spec["source"]]:
-                if "chart" in source:
-                    yield source["chart"], source.get("helm", {}).get("valuesObject", {})
-
-
 def value(values: Any, path: str) -> Any:
     """The value at a path; a point within a name has a backslash before it."""
     for name in re.split(r"(?<!\\)\.", path):
         values = values.get(name.replace("\\.", "."), ABSENT) if isinstance(values, dict) else ABSENT
     return values
-
-
-def leaves(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every value that is no list or mapping, and the names that lead to it."""
-    if isinstance(values, dict):
-        for name, inner in values.items():
-            yield from leaves(inner, (*path, str(name)))
-    elif isinstance(values, list):
-        for inner in values:
-            yield from leaves(inner, path)
-    else:
-        yield path, values
 
 
 def is_closed(found: Any, wanted: Any) -> bool:
