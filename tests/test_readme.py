@@ -177,8 +177,11 @@ def check_git(arguments: list[str]) -> None:
 
 
 def check_curl(arguments: list[str]) -> None:
-    (address,) = arguments
-    assert re.fullmatch(r"http://127\.0\.0\.1:8080/v[12]/models/flight-delay", address), address
+    *options, address = arguments
+    assert re.fullmatch(r"http://127\.0\.0\.1:8080/v[12]/models/flight-delay(:predict)?", address), address
+    if options:
+        option, body = options
+        assert option == "--json" and made_by_a_command(body.removeprefix("@")), options
 
 
 def check_kubectl(arguments: list[str]) -> None:

@@ -21,6 +21,7 @@ OPERATIONS = {
     "labels": "ontime.monitoring.label_table",
     "monitor": "ontime.monitoring.monitor",
     "backtest": "ontime.backtest.backtest",
+    "predict": "ontime.prediction.predict",
     "score": "ontime.model_deployment.batch.score",
     "image": "ontime.release.image",
     "saved-model": "ontime.model_deployment.export.saved_model",

@@ -23,6 +23,9 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import listed, partitions, read_parquet
 from ontime.common.layout import KNOWN_AT, TARGET, Layout
 from ontime.common.params import Section
+from ontime.datasets.content import ENDINGS, fetch
+from ontime.datasets.reader import read_columns, typed_frame
+from ontime.datasets.schema import TableSchema
 
 Array = npt.NDArray[Any]
 
@@ -74,16 +77,38 @@ def read_tables(source: str, options: Options, schemas: Mapping[str, Any]) -> It
     folder = Path(spec.submodule_search_locations[0]) / "data"
     for path in listed(folder, "*.csv*"):
         table = path.name.split(".")[0]
-        if table not in schemas:
-            continue
-        frame = pd.read_csv(path)
-        if "time_hour" in frame:
-            frame["time_hour"] = pd.to_datetime(frame["time_hour"], utc=True).dt.as_unit("us")
-        if table not in MONTHLY_TABLES:
-            yield table, table, frame
-            continue
-        for (year, month), rows in frame.groupby(["year", "month"], sort=True):
-            yield table, f"{year:04d}-{month:02d}", rows.reset_index(drop=True)
+        if table in schemas:
+            yield from _parts(table, pd.read_csv(path))
+
+
+def new_tables(
+    source: Path, options: Options, schemas: Mapping[str, TableSchema]
+) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield (table, partition, frame) as `read_tables` does, for each table that a folder has.
+
+    A table is a file, such as `flights.csv`, or a folder of parquet files, as in `data/raw`.
+
+    Raises:
+        OntimeError: a file cannot be read, or its values are not what the schema says.
+    """
+    del options
+    for table, schema in schemas.items():
+        for path in [source / table, *(source / f"{table}{ending}" for ending in ENDINGS)]:
+            if path.is_dir():
+                parts = [read_parquet(path / f"{name}.parquet") for name in partitions(path)]
+                yield from _parts(table, pd.concat(parts, ignore_index=True))
+            elif path.exists():
+                yield from _parts(table, typed_frame(read_columns(fetch(str(path)), str(path)), schema, str(path)))
+
+
+def _parts(table: str, frame: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    if "time_hour" in frame:
+        frame["time_hour"] = pd.to_datetime(frame["time_hour"], utc=True).dt.as_unit("us")
+    if table not in MONTHLY_TABLES:
+        yield table, table, frame
+        return
+    for (year, month), rows in frame.groupby(["year", "month"], sort=True):
+        yield table, f"{year:04d}-{month:02d}", rows.reset_index(drop=True)
 
 
 def layout(options: Options, schemas: Mapping[str, Any]) -> Layout:
@@ -148,6 +173,11 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
     planes = read_parquet(raw / "planes" / "planes.parquet")
     airports = read_parquet(raw / "airports" / "airports.parquet")
     return compute_features(flights, previous, weather, planes, airports, options)[layout.columns]
+
+
+def inputs(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
+    """What `features` gives, without the target."""
+    return features(raw, partition, options, layout).drop(columns=layout.target)
 
 
 def files(raw: Path, partition: str) -> list[Path]:

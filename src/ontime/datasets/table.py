@@ -68,6 +68,22 @@ def read_tables(
     yield PARTITIONED_TABLE, PARTITIONED_TABLE, typed_frame(columns, schemas[PARTITIONED_TABLE], shown, options.exclude)
 
 
+def new_tables(
+    source: Path, options: Options, schemas: Mapping[str, TableSchema]
+) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield the one table of another file, which is read as `data.source` is.
+
+    Raises:
+        OntimeError: not readable, or values that are not of their column's type.
+    """
+    columns = read_columns(fetch(str(source), "INPUT"), str(source), options.csv)
+    yield (
+        PARTITIONED_TABLE,
+        PARTITIONED_TABLE,
+        typed_frame(columns, schemas[PARTITIONED_TABLE], str(source), options.exclude),
+    )
+
+
 def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
     """Roles of the columns: by the schema's types, less target, key, time and excluded ones."""
     schema = schemas[PARTITIONED_TABLE]
@@ -119,6 +135,18 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
         OntimeError: the target has no row of either class.
     """
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
+    frame = _inputs(rows, options, layout)
+    frame[layout.target] = binary_target(rows[options.target], options.positive)
+    return frame[layout.columns]
+
+
+def inputs(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
+    """What `features` gives, without the target, which the raw table may lack."""
+    rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
+    return _inputs(rows, options, layout)[[name for name in layout.columns if name != layout.target]]
+
+
+def _inputs(rows: pd.DataFrame, options: Options, layout: Layout) -> pd.DataFrame:
     frame = _keys(rows, options, layout)
     if layout.time:
         frame[layout.time] = rows[layout.time]
@@ -126,8 +154,7 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
         frame[name] = feature_numbers(rows[name])
     for name in layout.categories:
         frame[name] = rows[name].astype("str").mask(rows[name].isna())
-    frame[layout.target] = binary_target(rows[options.target], options.positive)
-    return frame[layout.columns]
+    return frame
 
 
 def files(raw: Path, partition: str) -> list[Path]:

@@ -93,8 +93,11 @@ def with_type(name: str, column_type: pa.DataType) -> pa.Schema:
 @pytest.mark.parametrize(
     ("schema", "reason"),
     [
-        (pa.schema({"weight": pa.float32()}), "no column depot, which the model needs"),
-        (pa.schema({}), "no column weight, depot, which the model needs"),
+        (
+            pa.schema({"weight": pa.float32()}),
+            "no column depot, which the model needs; raw rows are for `ontime predict`",
+        ),
+        (pa.schema({}), "no column weight, depot, which the model needs; raw rows are for `ontime predict`"),
         (with_type("weight", pa.string()), "column weight: expected numbers, found string"),
         (with_type("weight", pa.timestamp("us")), "column weight: expected numbers, found timestamp[us]"),
         (with_type("depot", pa.binary()), "column depot: expected text, found binary"),
@@ -122,7 +125,10 @@ def test_a_feature_that_is_called_as_an_added_column_can_be_scored() -> None:
 
 def test_many_missing_columns_are_counted() -> None:
     encoder = Encoder(tuple(f"number_{number}" for number in range(8)), {})
-    with pytest.raises(OntimeError, match=r"no column number_0, .*number_4 and 3 more, which the model needs$"):
+    with pytest.raises(
+        OntimeError,
+        match=r"no column number_0, .*number_4 and 3 more, which the model needs; raw rows are for `ontime predict`$",
+    ):
         check_columns(Path("one.parquet"), pa.schema({}), encoder)
 
 

@@ -319,7 +319,10 @@ def broken_tables(table: pa.Table) -> dict[str, tuple[pa.Table, str]]:
     rows = table.num_rows
     weight = table["weight"].to_pylist()
     return {
-        "no column": (table.drop_columns(["weight", "depot"]), "no column weight, depot, which the model needs"),
+        "no column": (
+            table.drop_columns(["weight", "depot"]),
+            "no column weight, depot, which the model needs; raw rows are for `ontime predict`",
+        ),
         "text": (change(table, "weight", pa.array(["1"] * rows)), "column weight: expected numbers, found string"),
         "number": (change(table, "depot", pa.array([1] * rows)), "column depot: expected text, found int64"),
         "bytes": (change(table, "depot", pa.array([b"x"] * rows)), "column depot: expected text, found binary"),

@@ -35,7 +35,8 @@ def check_columns(path: Path, schema: pa.Schema, encoder: Encoder) -> None:
     missing = [name for name in encoder.features if name not in counts]
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise OntimeError(f"{path}: no column {', '.join(missing[:5])}{more}, which the model needs")
+        names = ", ".join(missing[:5])
+        raise OntimeError(f"{path}: no column {names}{more}, which the model needs; raw rows are for `ontime predict`")
     for name, count in counts.items():
         if name in added_columns(encoder).names:
             raise OntimeError(f"{path}: column {name} exists already; rename it")

@@ -1,0 +1,1 @@
+"""Answers for raw rows of which nobody knows the outcome yet."""
