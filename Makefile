@@ -26,6 +26,8 @@ setup: .venv/.ready ## create .venv from the lock files
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-build.txt
 	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements.txt $(addprefix -r ,$(TEST_PACKAGES))
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	@# so that plots show without a network
+	$(if $(TEST_PACKAGES),mkdir -p .venv/share && .venv/bin/python -c 'import vl_convert; print(vl_convert.javascript_bundle(vl_version="5.21"))' > .venv/share/vega.js)
 	@# a relative path, because under LC_ALL=C Python cannot read a non-ASCII folder name here
 	for path in .venv/lib/python3*/site-packages/*ontime.pth; do echo ../../../../src > "$$path"; done
 	touch $@
@@ -49,7 +51,7 @@ setup-airflow: .airflow/.ready ## create .airflow, with Airflow and nothing of t
 
 requirements: setup ## update the lock files from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline pyproject.toml -o requirements.txt
-	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra serving --extra release --extra stores --extra verification --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra serving --extra release --extra stores --extra verification --extra plots --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra serving -c requirements-test.txt pyproject.toml -o deployment/docker/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 deployment/tools/requirements.in -o deployment/tools/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 -c requirements-test.txt deployment/signing/requirements.in -o deployment/signing/requirements.txt
