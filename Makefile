@@ -14,7 +14,7 @@ TEST_PACKAGES ?= requirements-test.txt
 BASE ?= origin/main
 BENCHMARKS := explain features gate monitoring own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup signer setup-spark setup-airflow requirements repro test attacks lint verify s3 mlflow airflow serve acceptance image manifests pull-request rehearsal bench clean
+.PHONY: help setup signer setup-spark setup-notebooks setup-airflow requirements repro test attacks lint verify s3 mlflow notebook notebooks airflow serve acceptance image manifests pull-request rehearsal bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -42,6 +42,9 @@ signer: .signer/.ready ## create .signer, with what signs a model and nothing el
 setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
 	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) --no-binary pyspark -r requirements-spark.txt
 
+setup-notebooks: setup ## add JupyterLab, for the notebooks
+	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements-notebooks.txt
+
 setup-airflow: .airflow/.ready ## create .airflow, with Airflow and nothing of the graph
 
 .airflow/.ready: pipelines/requirements.txt
@@ -58,6 +61,7 @@ requirements: setup ## update the lock files from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 pipelines/requirements.in -o pipelines/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --group build -c requirements-test.txt -o requirements-build.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra notebooks -c requirements-test.txt pyproject.toml -o requirements-notebooks.txt
 
 repro: setup ## run the stages that changed, from raw tables to champion
 	ontime lock
@@ -85,6 +89,12 @@ s3: setup ## start an S3 server on loopback and point .dvc/config.local at it
 
 mlflow: setup ## start MLflow's user interface on port 5000
 	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+notebook: setup-notebooks ## open the notebooks in JupyterLab, with the packages of .venv
+	JUPYTER_PREFER_ENV_PATH=1 jupyter lab --LabApp.default_url=/lab/tree/notebooks/exploration.ipynb $(OPTIONS)
+
+notebooks: setup-notebooks ## run the notebooks and write them as pages into report/notebooks
+	JUPYTER_PREFER_ENV_PATH=1 jupyter nbconvert --log-level WARN --execute --to html --output-dir report/notebooks notebooks/*.ipynb
 
 airflow: setup setup-airflow ## start Airflow with the project's DAGs on port 8793
 	bash pipelines/start.sh

@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 
 from ontime.common import paths
 from ontime.common.files import read_json
-from tests.checkouts import TOP
+from tests.checkouts import TOP, run
 
 NOTEBOOKS = sorted((TOP / "notebooks").glob("*.ipynb"))
 CELL_SECONDS = 300
@@ -62,3 +62,13 @@ def test_carries_no_output_and_no_trace_of_a_machine(path: Path) -> None:
     assert not ran, f"{path.name}: clear the outputs of all cells before the commit; found some in {', '.join(ran)}"
     assert notebook.metadata == METADATA, f"{path.name}: metadata of the notebook differs from {METADATA}"
     assert not [cell.id for cell in notebook.cells if cell.metadata], f"{path.name}: a cell has metadata"
+
+
+@pytest.mark.rehearsal
+def test_each_notebook_becomes_a_page_with_its_outputs() -> None:
+    if missing := [path for name in READS for path in absent(name)]:
+        pytest.skip(f"{missing[0]} not found; run `make repro` or `ontime pull`")
+    run("make", "notebooks", cwd=TOP)
+    for path in NOTEBOOKS:
+        page = (TOP / "report" / "notebooks" / f"{path.stem}.html").read_text(encoding="utf-8")
+        assert "data:image/png;base64," in page and "Traceback" not in page
