@@ -31,7 +31,7 @@ from ontime.datasets.table import PARTITIONED_TABLE, binary_target, feature_numb
 from ontime.datasets.table import Options as TableOptions
 from ontime.parameters import check_params
 from ontime.repository.dvc import show
-from ontime.repository.remote import set_remote
+from ontime.repository.ownership import own, team_options
 from ontime.repository.yaml_files import plain as yaml_plain
 from ontime.repository.yaml_files import replace_mapping, yaml_for_people
 
@@ -62,6 +62,7 @@ USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 @click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
 @click.option("--remote", help="The DVC remote: s3:// or gs://BUCKET/PREFIX, azure://CONTAINER/PREFIX; also alone.")
 @click.option("--account", help="Azure's storage account of the remote.")
+@team_options
 def command(
     source: str | None,
     target: str | None,
@@ -77,15 +78,17 @@ def command(
     run: bool,
     remote: str | None,
     account: str | None,
+    dry_run: bool,
+    **team: str | None,
 ) -> None:
-    """Configure the graph for a table of your own, and run it; or set the DVC remote."""
-    if (source is None) != (target is None) or source is remote is None:
-        raise OntimeError("ontime init: give --source and --target, or --remote, or all three")
-    if account and not remote:
-        raise OntimeError("--account: only with --remote azure://CONTAINER/PREFIX")
-    if remote:
-        changed = set_remote(remote, account)
-        click.echo(f"wrote .dvc/config: the remote {changed} is {remote}; commit it, then `ontime cache --push`")
+    """Configure the graph for a table of your own, and run it; or set what belongs to your team."""
+    ours = remote is not None or any(value is not None for value in team.values())
+    if (source is None) != (target is None) or (source is None and not ours):
+        raise OntimeError("ontime init: give --source and --target, or --remote or --repository, or both")
+    if dry_run and source:
+        raise OntimeError("--dry-run: not with --source; `--no-run` writes the settings alone, and git undoes it")
+    if ours or account:
+        own(team, remote, account, dry_run)
     if source and target:
         reading = Reading(types, missing, signs, exclude, personal)
         configure(source, target, positive, time, key, reading, name)
