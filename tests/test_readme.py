@@ -27,6 +27,7 @@ from ontime.model_training.families import check_family
 from ontime.parameters import Params
 from ontime.repository.git import listed_files
 from tests.checkouts import TOP
+from tests.live import live
 from tests.pages import PAGES, PROGRAMS, blocks, command_lines, sentences, spans, tree_paths
 
 THIS = Path(__file__).resolve()
@@ -47,7 +48,7 @@ OF_A_TABLE = "data.options"
 def graph() -> dict[str, dict[str, Any]]:
     """Stages of dvc.yaml by name, those of a loop one by one."""
     stages: dict[str, dict[str, Any]] = {}
-    for name, stage in YAML(typ="safe").load(TOP / "dvc.yaml")["stages"].items():
+    for name, stage in YAML(typ="safe").load(live("dvc.yaml"))["stages"].items():
         if "foreach" not in stage:
             stages[name] = stage
         for item in stage.get("foreach", ()):
@@ -71,7 +72,7 @@ def graph_outputs() -> set[str]:
 
 def parameters() -> dict[str, Any]:
     """Content of params.yaml."""
-    content: dict[str, Any] = YAML(typ="safe").load(TOP / "params.yaml")
+    content: dict[str, Any] = YAML(typ="safe").load(live("params.yaml"))
     return content
 
 
