@@ -37,7 +37,7 @@ ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
 FILE_NAME = re.compile(r"[\w.-]+\.(config|csv|ipynb|json|key|lock|md|mod|onnx|parquet|pub|py|sh|sig|toml|txt|ya?ml)")
 SOURCES = sorted((TOP / "src").rglob("*.py"))
 MANIFESTS = sorted(path for name in ("argocd", "deployment") for path in (TOP / name).rglob("*.yaml"))
-BLOCK_LANGUAGES = {"shell", "text", "yaml"}
+BLOCK_LANGUAGES = {"mermaid", "shell", "text", "yaml"}
 MADE_LOCALLY = {"data/external", "data/forgotten", "data/schema/table.yaml"}
 """What `ontime init` and `ontime forget` make in a fork; git does not ignore it."""
 OF_A_TABLE = "data.options"
@@ -179,7 +179,8 @@ def check_git(arguments: list[str]) -> None:
 
 def check_curl(arguments: list[str]) -> None:
     (address,) = arguments
-    assert re.fullmatch(r"http://127\.0\.0\.1:8080/v[12]/models/flight-delay", address), address
+    name = re.escape(parameters()["export"]["name"])
+    assert re.fullmatch(rf"http://127\.0\.0\.1:8080/v[12]/models/{name}", address), address
 
 
 def check_kubectl(arguments: list[str]) -> None:

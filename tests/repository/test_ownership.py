@@ -48,7 +48,7 @@ def test_no_name_of_before_is_left(ours: Path, capsys: pytest.CaptureFixture[str
     run_command("init", *OURS)
     after = present(ours)
     assert after.keys() == before.keys()
-    assert {name for name, value in before.items() if after[name] == value} == {"model"}
+    assert {name for name, value in before.items() if after[name] == value} == {"model", "event"}
     gone = {before[name] for name in ("repository", "registry", "domain", "image", "bucket", "region", "aws_account")}
     pattern = re.compile("|".join([*WORDS, *(re.escape(value) for value in gone)]))
     left = {name: sorted(set(pattern.findall(text))) for name, text in texts(ours).items() if pattern.search(text)}

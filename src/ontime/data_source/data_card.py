@@ -15,7 +15,7 @@ def write_card(name: str, source: str, frame: pd.DataFrame, schema: TableSchema,
     """Write the card of a table, unless the present one is of the same model: a person may have edited it.
 
     Args:
-        name: of the model; source: where the table is from; event: what is predicted, in words.
+        name: of the model; source: where the table is from; event: what is predicted, in plain words.
 
     Returns:
         Whether it was written.
@@ -36,7 +36,7 @@ def _body(source: str, frame: pd.DataFrame, schema: TableSchema, roles: Layout, 
         "",
         "## Source and licence",
         "",
-        f"{_plain(source)}, {len(frame):,} rows. Say here where it comes from, who may use it, how it was collected.",
+        f"{plain_words(source)}, {len(frame):,} rows. Say here where it is from, who may use it, how it was collected.",
         "",
         "## Purpose and personal data",
         "",
@@ -48,7 +48,7 @@ def _body(source: str, frame: pd.DataFrame, schema: TableSchema, roles: Layout, 
         "| column | type | missing | used as |",
         "|---|---|---|---|",
         *(
-            f"| {_plain(column.name)} | {column.type} | {int(frame[column.name].isna().sum()):,} "
+            f"| {plain_words(column.name)} | {column.type} | {int(frame[column.name].isna().sum()):,} "
             f"| {role.get(column.name, 'not used')} |"
             for column in schema.fields
             if column.name in frame
@@ -59,11 +59,11 @@ def _body(source: str, frame: pd.DataFrame, schema: TableSchema, roles: Layout, 
         "",
         "## Prediction target",
         "",
-        f"{_plain(event)}. Rows without a target are not trained on. Say here when the prediction is asked for,",
-        "and check that every feature is known by then.",
+        f"The event is that {event}. Rows without a target are not trained on. Say here when it is asked for, and",
+        "check that every feature is known by then.",
     ]
 
 
-def _plain(text: str) -> str:
-    """A text that is no markup and ends no cell of a table."""
-    return " ".join(text.replace("`", "'").replace("|", "\\|").split())
+def plain_words(text: str) -> str:
+    """A text that ends no sentence's part, no cell of a table, and is no code."""
+    return " ".join(text.replace("`", "'").replace(";", ",").replace("|", "\\|").split())

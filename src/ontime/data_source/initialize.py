@@ -22,7 +22,7 @@ from ontime.common.files import replacing
 from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, check
 from ontime.data_processing.split import PARTS, Split, assign_parts, part_sizes
-from ontime.data_source.data_card import CARD, write_card
+from ontime.data_source.data_card import CARD, plain_words, write_card
 from ontime.data_source.own_table import Reading, read_own_table
 from ontime.data_source.place import check_place, depend_on, keep_source, place_of
 from ontime.data_source.unsaved import ask_before_overwriting
@@ -156,8 +156,8 @@ def configure(
     for path, content in ((FEATURES_FILE, features), (PARAMS_FILE, params), (DVC_FILE, graph)):
         with replacing(path) as temporary:
             yaml.dump(content, temporary)
-    name_model(params["export"]["name"])
-    about = f"The event is that {target} is {event}"
+    about = plain_words(f"{target} is {event}")
+    name_model(params["export"]["name"], f"whether {about}")
     carded = write_card(params["export"]["name"], params["data"]["source"], frame, schema, roles, about)
     for line in [*table.told, *merged_values(frame, roles)]:
         click.echo(line)

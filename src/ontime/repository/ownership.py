@@ -78,9 +78,13 @@ def changes(
     return _replaced({**wanted, **_following(wanted, now, remote, account)}, now, top)
 
 
-def name_model(name: str) -> None:
-    """Put a model's name wherever a file has it, beside `params.yaml` and `dvc.yaml`."""
-    for path, change in _replaced({"model": name}, present(), Path()).items():
+def name_model(name: str, event: str) -> None:
+    """Put a model's name, and what it predicts, wherever a file beside `params.yaml` and `dvc.yaml` has them.
+
+    Args:
+        event: what is predicted, in plain words without a semicolon.
+    """
+    for path, change in _replaced({"model": name, "event": event}, present(), Path()).items():
         write_text(Path(path), change.text)
 
 
