@@ -1,4 +1,4 @@
-"""A fork's first day: a table in place of the flights, a commit, and what CI then checks, as far as it needs no graph."""
+"""A fork's first day: a table in place of the flights, a commit, and what CI checks, as far as it needs no graph."""
 
 import re
 import sys
