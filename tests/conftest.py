@@ -18,10 +18,10 @@ from ontime.datasets import flights
 from ontime.datasets.schema import TableSchema, load_schemas
 from ontime.model_training.families import FAMILIES
 from tests.attacks import NAME, name_attacks, verdicts
-from tests.checkouts import TOP
 from tests.commands import make_small, run_and_watch, run_command
 from tests.encoded import Encoded, fit_every_family, make_encoded
 from tests.graph_copy import copy_graph
+from tests.live import SCHEMA
 
 THREADS = (1, 4)
 LONGEST_NAME = 100
@@ -67,7 +67,7 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 @pytest.fixture(scope="session")
 def schemas() -> dict[str, TableSchema]:
     """The checkout's schemas by table name."""
-    return load_schemas(TOP / "data" / "schema")
+    return load_schemas(SCHEMA)
 
 
 @pytest.fixture(scope="session")

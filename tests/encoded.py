@@ -12,8 +12,8 @@ import numpy as np
 
 from ontime.common.arrays import Labels, Matrix
 from ontime.encoder import Encoder
-from tests.checkouts import TOP
 from tests.commands import make_small
+from tests.live import PARAMS
 
 FIT_EVERY_FAMILY = """
 import sys
@@ -77,7 +77,7 @@ def fit_every_family(top: Path, encoded: Encoded, threads: tuple[int, ...]) -> l
     names: dict[str, Any] = {"numbers": encoded.encoder.numbers, "kinds": encoded.encoder.categories["kind"]}
     (x, y), (x_validation, y_validation) = encoded.train, encoded.validation
     np.savez(top / "rows.npz", x=x, y=y, x_validation=x_validation, y_validation=y_validation, **names)
-    shutil.copyfile(TOP / "params.yaml", top / "params.yaml")
+    shutil.copyfile(PARAMS, top / "params.yaml")
     make_small(top / "params.yaml")
     folders = []
     for count in threads:

@@ -13,6 +13,8 @@ from typing import Any
 
 from dvc.repo import Repo
 
+from tests.live import live
+
 TOP = Path(__file__).parents[1]
 PACKAGE = Path("src/ontime")
 COMMON = PACKAGE / "common"
@@ -22,15 +24,16 @@ COMMON = PACKAGE / "common"
 def copy_graph(folder: Path) -> Path:
     """Copy what the graph is made of, without data, models and git, to a folder."""
     shutil.copytree(TOP / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(TOP / "data" / "schema", folder / "data" / "schema")
-    for name in ("data/features.yaml", "dvc.yaml", "params.yaml", "requirements.txt"):
-        shutil.copyfile(TOP / name, folder / name)
+    shutil.copytree(live("data/schema"), folder / "data" / "schema")
+    for name in ("data/features.yaml", "dvc.yaml", "params.yaml"):
+        shutil.copyfile(live(name), folder / name)
+    shutil.copyfile(TOP / "requirements.txt", folder / "requirements.txt")
     return folder
 
 
 def with_lock(folder: Path) -> Repo:
     """DVC's view of a copy of the graph whose lock says that every stage ran on the files and parameters there."""
-    shutil.copyfile(TOP / "dvc.lock", folder / "dvc.lock")
+    shutil.copyfile(live("dvc.lock"), folder / "dvc.lock")
     logging.getLogger("dvc").setLevel(logging.WARNING)
     with contextlib.redirect_stdout(io.StringIO()):
         made = Repo.init(str(folder), no_scm=True)

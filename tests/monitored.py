@@ -19,7 +19,7 @@ from ontime.model_deployment.inference.champion import Champion, load_champion
 from ontime.model_deployment.inference.manifest import MANIFEST
 from ontime.monitoring.log import compacted
 from ontime.monitoring.monitor import command
-from tests.checkouts import TOP
+from tests.live import PARAMS
 
 VERSION, SHADOW_VERSION = "1.1.0", "1.2.0"
 DAY, NEXT_DAY = "2024-03-01", "2024-03-02"
@@ -97,7 +97,7 @@ def make_monitored(folder: Path, fork: Path, lines: list[Line]) -> Monitored:
     """A folder without a log, in which the champion has a reference of days before the log's."""
     shutil.copytree(fork / "models" / "champion", folder / "model")
     (folder / "data").symlink_to(fork / "data")
-    shutil.copyfile(TOP / "params.yaml", folder / "params.yaml")
+    shutil.copyfile(PARAMS, folder / "params.yaml")
     champion = load_champion(folder / "model")
     write_reference(folder / "model", champion, lines)
     return Monitored(folder, champion, json.loads(json.dumps(lines)))

@@ -26,7 +26,7 @@ from ontime.monitoring.day import check_day
 from ontime.monitoring.days import Day
 from ontime.monitoring.label_table import label_table
 from ontime.monitoring.log import compacted
-from tests.checkouts import TOP
+from tests.live import live
 from tests.moved_lines import moved
 from tests.services import Running
 
@@ -40,7 +40,7 @@ SAMPLE = re.compile(r"(?P<series>\w+(?:\{.*\})?) (?P<value>\S+)")
 
 def signed_champion(folder: Path) -> Path:
     """A copy of the checkout's champion with a signature and its keys."""
-    shutil.copytree(TOP / paths.CHAMPION, folder / "model")
+    shutil.copytree(live(paths.CHAMPION), folder / "model")
     make_key(folder / "model.key")
     sign(folder / "model", folder / "model.sig", folder / "model.key")
     return folder
@@ -48,7 +48,7 @@ def signed_champion(folder: Path) -> Path:
 
 def flights_by_day() -> dict[str, pd.DataFrame]:
     """Features and target of all flights of the two months, the unlabelled ones too, by day."""
-    folder = TOP / "data" / "processed" / "features"
+    folder = live(paths.FEATURES)
     rows = pd.concat([pd.read_parquet(folder / f"{month}.parquet") for month in MONTHS], ignore_index=True)
     days = {str(day.date()): part for day, part in rows.groupby(rows["time_hour"].dt.floor("D"))}
     # the files are those of the local months; a few hours of the next month are in the last one
@@ -57,7 +57,7 @@ def flights_by_day() -> dict[str, pd.DataFrame]:
 
 def keys_of(rows: pd.DataFrame) -> "pd.Series[str]":
     """The text of each flight's key."""
-    return key_text(rows, read_json(TOP / paths.FEATURE_LAYOUT)["key"])
+    return key_text(rows, read_json(live(paths.FEATURE_LAYOUT))["key"])
 
 
 def request_body(rows: pd.DataFrame, features: Iterable[str]) -> bytes:
@@ -85,7 +85,7 @@ def logged_predictions(service: Running) -> list[bytes]:
 
 def replay(service: Running, days: Mapping[str, pd.DataFrame], log: Path) -> None:
     """Ask a service for each day's flights in one request, and compact its log."""
-    encoder = Encoder.from_vocabulary(read_json(TOP / paths.CHAMPION / VOCABULARY))
+    encoder = Encoder.from_vocabulary(read_json(live(paths.CHAMPION) / VOCABULARY))
     for day, rows in days.items():
         answered = ask(service, request_body(rows, encoder.features), f"{day}/1")
         assert len(answered) == len(rows)
@@ -100,7 +100,7 @@ def replay(service: Running, days: Mapping[str, pd.DataFrame], log: Path) -> Non
 
 def labels_of(path: Path) -> Path:
     """A file of the flights' labels, as `ontime labels` writes it."""
-    label_table(load_section("data", Data), TOP / paths.RAW, TOP / paths.SCHEMA).to_parquet(path)
+    label_table(load_section("data", Data), live(paths.RAW), live(paths.SCHEMA)).to_parquet(path)
     return path
 
 
@@ -109,7 +109,7 @@ def texts_by_day(days: Mapping[str, pd.DataFrame], log: Path, output: Path) -> d
     labels = LabelSource(str(labels_of(log.with_name("labels.parquet"))))
     found = {}
     for place, day in enumerate(days):
-        record, text = check_day(Day(day, str(log), TOP / paths.CHAMPION, VERSION, output), labels)
+        record, text = check_day(Day(day, str(log), live(paths.CHAMPION), VERSION, output), labels)
         assert not record.skipped, record
         if place + 1 >= WINDOW_DAYS:
             found[day] = text

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.checkouts import TOP
+from tests.owned import text_of
 
 FOLDER = TOP / "deployment" / "configurations" / "iam"
 ROLES = ("pull-request", "main", "release", "monitoring")
@@ -16,7 +17,7 @@ BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 
 def load(name: str) -> Any:
     """Content of a JSON file."""
-    return json.loads((FOLDER / name).read_text(encoding="utf-8"))
+    return json.loads(text_of(FOLDER / name))
 
 
 def subjects(role: str) -> set[str]:

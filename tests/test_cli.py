@@ -16,8 +16,7 @@ import pytest
 
 from ontime.cli import all_commands, commands, main
 from ontime.common.environment import PINNED
-
-ROOT = Path(__file__).parents[1]
+from tests.live import PARAMS
 
 
 class Done(NamedTuple):
@@ -61,7 +60,7 @@ def fork(tmp_path: Path) -> Path:
     late = "{name: late, type: integer, constraints: {enum: [0, 1]}}"
     schema = f"fields:\n- {size}\n- {late}\n"
     (tmp_path / "data" / "schema" / "table.yaml").write_text(schema)
-    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    params = PARAMS.read_text(encoding="utf-8")
     _, rest = params.split("\nengine:", 1)
     data = "data:\n  source: table.csv\n  options: {target: late, positive: 1}\n"
     (tmp_path / "params.yaml").write_text(f"{data}\nengine:{rest}", encoding="utf-8")

@@ -11,14 +11,14 @@ from ontime.common.errors import OntimeError
 from ontime.common.params import check, load_section
 from ontime.model_training.families import parameters_of
 from ontime.parameters import Params, load_params
-from tests.checkouts import TOP
 from tests.commands import write_params
+from tests.live import PARAMS, live
 
 
 @pytest.fixture
 def content() -> dict[str, Any]:
     """The checkout's parameters as plain content, split by time whatever the checkout does."""
-    plain: dict[str, Any] = YAML(typ="safe", pure=True).load(TOP / "params.yaml")
+    plain: dict[str, Any] = YAML(typ="safe", pure=True).load(PARAMS)
     plain["split"] |= {"by": "time", "validation_from": "2013-10-01T04:00:00Z", "test_from": "2013-11-01T04:00:00Z"}
     return plain
 
@@ -41,7 +41,7 @@ def refused(tmp_path: Path, content: dict[str, Any]) -> Callable[[], str]:
 
 
 def test_the_parameters_of_the_checkout_are_accepted_and_frozen() -> None:
-    params = load_params(TOP / "params.yaml")
+    params = load_params(live("params.yaml"))
     with pytest.raises(ValueError, match="frozen"):
         params.engine.backend = "spark"
 

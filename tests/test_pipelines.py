@@ -10,6 +10,7 @@ import pytest
 from pipelines.graph import needs
 from tests.airflow_server import PROGRAMS, make_environment
 from tests.checkouts import TOP, run
+from tests.live import live
 
 WITHOUT_GRAPH = {"prepare", "keep", "report", "propose", "announce", "remove"}
 
@@ -38,7 +39,7 @@ def read() -> dict[str, Any]:
 
 def test_the_lock_says_which_stage_needs_which_as_dvc_resolves_it(resolved: dict[str, set[str]]) -> None:
     assert any("@" in name for name in resolved)
-    assert needs(TOP / "dvc.lock") == resolved
+    assert needs(live("dvc.lock")) == resolved
 
 
 @pytest.mark.integration

@@ -27,6 +27,7 @@ from ontime.model_training.families import check_family
 from ontime.parameters import Params
 from ontime.repository.git import listed_files
 from tests.checkouts import TOP
+from tests.live import live
 from tests.pages import PAGES, PROGRAMS, blocks, command_lines, sentences, spans, tree_paths
 
 THIS = Path(__file__).resolve()
@@ -36,7 +37,7 @@ ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
 FILE_NAME = re.compile(r"[\w.-]+\.(config|csv|ipynb|json|key|lock|md|mod|onnx|parquet|pub|py|sh|sig|toml|txt|ya?ml)")
 SOURCES = sorted((TOP / "src").rglob("*.py"))
 MANIFESTS = sorted(path for name in ("argocd", "deployment") for path in (TOP / name).rglob("*.yaml"))
-BLOCK_LANGUAGES = {"shell", "text", "yaml"}
+BLOCK_LANGUAGES = {"mermaid", "shell", "text", "yaml"}
 MADE_LOCALLY = {"data/external", "data/forgotten", "data/schema/table.yaml"}
 """What `ontime init` and `ontime forget` make in a fork; git does not ignore it."""
 OF_A_TABLE = "data.options"
@@ -47,7 +48,7 @@ OF_A_TABLE = "data.options"
 def graph() -> dict[str, dict[str, Any]]:
     """Stages of dvc.yaml by name, those of a loop one by one."""
     stages: dict[str, dict[str, Any]] = {}
-    for name, stage in YAML(typ="safe").load(TOP / "dvc.yaml")["stages"].items():
+    for name, stage in YAML(typ="safe").load(live("dvc.yaml"))["stages"].items():
         if "foreach" not in stage:
             stages[name] = stage
         for item in stage.get("foreach", ()):
@@ -71,7 +72,7 @@ def graph_outputs() -> set[str]:
 
 def parameters() -> dict[str, Any]:
     """Content of params.yaml."""
-    content: dict[str, Any] = YAML(typ="safe").load(TOP / "params.yaml")
+    content: dict[str, Any] = YAML(typ="safe").load(live("params.yaml"))
     return content
 
 
@@ -178,7 +179,8 @@ def check_git(arguments: list[str]) -> None:
 
 def check_curl(arguments: list[str]) -> None:
     *options, address = arguments
-    assert re.fullmatch(r"http://127\.0\.0\.1:8080/v[12]/models/flight-delay(:predict)?", address), address
+    name = re.escape(parameters()["export"]["name"])
+    assert re.fullmatch(rf"http://127\.0\.0\.1:8080/v[12]/models/{name}(:predict)?", address), address
     if options:
         option, body = options
         assert option == "--json" and made_by_a_command(body.removeprefix("@")), options

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ontime.common.errors import OntimeError
 from ontime.release.tags import check_tag_name, read_event
 from tests.checkouts import BIN, TOP, git
+from tests.owned import text_of
 from tests.workflows import GITHUB, USES, WORKFLOWS, uses_of
 
 NAMES = [path.stem for path in WORKFLOWS if path.parent.name == "workflows"]
@@ -444,7 +445,7 @@ def test_the_tags_that_start_releases_are_final() -> None:
 )
 def test_what_decides_about_a_release_is_the_release_teams(path: str, owner: str, tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
-    lines = [line.split() for line in (GITHUB / "CODEOWNERS").read_text().splitlines() if line and line[0] != "#"]
+    lines = [line.split() for line in text_of(GITHUB / "CODEOWNERS").splitlines() if line and line[0] != "#"]
     owners = ""
     for pattern, found in lines:
         (tmp_path / ".gitignore").write_text(f"{pattern}\n")

@@ -13,7 +13,7 @@ from ontime.model_deployment.export.label_series import limits_of, sums_by_day
 from ontime.model_deployment.export.profile import Bins, quantile_edges
 from ontime.model_deployment.export.reference import REFERENCE, make_reference, read_reference
 from ontime.monitoring.log import compacted
-from tests.checkouts import TOP
+from tests.live import PARAMS
 
 VOCABULARY = {"numbers": ["weight", "probability"], "categories": {"depot": ["north", "south"]}}
 ENCODER = Encoder.from_vocabulary(VOCABULARY)
@@ -63,7 +63,7 @@ def watched_model(top: Path, live_days: list[str], faulty_days: list[str]) -> Pa
             }
             lines.append(json.dumps(content).encode())
     compacted(lines, str(top / "log"))
-    (top / "params.yaml").write_bytes((TOP / "params.yaml").read_bytes())
+    (top / "params.yaml").write_bytes(PARAMS.read_bytes())
     return top
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkouts import TOP
 from tests.forge import ROLE, Forge, Hub, copy_workflows
+from tests.live import PARAMS
 from tests.releases import champion, enter, lock, release
 
 VERSION = "1.1.0"
@@ -17,7 +17,7 @@ def released_forge(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, to
     (tmp_path / "repository").mkdir()
     repository = enter(tmp_path / "repository", monkeypatch)
     copy_workflows(repository.checkout)
-    shutil.copy(TOP / "params.yaml", repository.checkout)
+    shutil.copy(PARAMS, repository.checkout)
     files = {**champion("watched"), **{path.name: path.read_bytes() for path in (top / "model").iterdir()}}
     lock(repository.checkout, files)
     repository.git("add", "--all")

@@ -2,6 +2,7 @@
 
 OPERATIONS = {
     "init": "ontime.data_source.initialize",
+    "doctor": "ontime.doctor.command",
     "tune": "ontime.model_training.tune",
     "track": "ontime.tracking.training_runs",
     "verify": "ontime.verification.graph",

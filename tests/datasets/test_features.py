@@ -90,12 +90,12 @@ def test_a_title_is_made_of_a_name(name: str, title: str) -> None:
     assert title_of(name) == title
 
 
-def test_the_checkouts_own_file_describes_every_feature_of_its_graph() -> None:
+def test_the_file_of_the_flights_describes_every_feature_of_their_graph() -> None:
     from ontime.datasets import flights
-    from tests.checkouts import TOP
+    from tests.live import FEATURES
 
     layout = flights.layout(flights.Options(late_minutes=15, cutoff_minutes=120), {})
-    text = (TOP / "data" / "features.yaml").read_text(encoding="utf-8")
-    fields = load_features(layout, TOP / "data" / "features.yaml")
+    text = FEATURES.read_text(encoding="utf-8")
+    fields = load_features(layout, FEATURES)
     assert text.count("\n  - name: ") == len(fields)
     assert all(field.title != title_of(name) or " " not in field.title for name, field in fields.items())

@@ -25,6 +25,7 @@ from ontime.manifests.tools import find_kustomize
 from tests.alertmanager import find_alertmanager, write_configuration
 from tests.checkouts import TOP
 from tests.mail import Mailbox, mail_server
+from tests.owned import owned
 from tests.prometheus import prometheus, serving
 from tests.promtool import rule_groups
 from tests.servers import free_port, http_server
@@ -208,7 +209,7 @@ def test_who_must_know_is_told_and_what_follows_from_another_alert_waits(world: 
     wait(lambda: any("FIRING: OntimeReplayDiffers" in text for text in world.texts("/slack")), world)
     assert set(world.mailbox.passwords) == {SECRETS["smtp-password"]}
     (mail,) = (mail for mail in world.mailbox.mails if mail["Subject"] == "FIRING: OntimeReplayDiffers")
-    assert mail["To"] == "on-call@example.com"
+    assert mail["To"] == f"on-call@{owned()['domain']}"
 
     # the service is down: that is told, and of its inputs nothing
     world.say(replay=0)

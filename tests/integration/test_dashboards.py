@@ -30,6 +30,7 @@ from ontime.manifests.render import KUBERNETES
 from ontime.model_deployment.inference.manifest import VOCABULARY
 from tests.browser import Tab, chromium
 from tests.checkouts import TOP
+from tests.live import live, predicts_flights
 from tests.panels import built_page
 from tests.prometheus import asked, prometheus
 from tests.promtool import find_promtool
@@ -51,7 +52,8 @@ from tests.services import start
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.xdist_group("dashboards"),
-    pytest.mark.skipif(not (TOP / paths.CHAMPION).is_dir(), reason="needs the graph's outputs: make repro"),
+    pytest.mark.skipif(not live(paths.CHAMPION).is_dir(), reason="needs the graph's outputs: make repro"),
+    pytest.mark.skipif(not predicts_flights(), reason="replays two months of flights"),
 ]
 CANARY = "1.1.0"
 PODS = {"ontime-stable": (VERSION, "5d8f"), "ontime-canary": (CANARY, "7c4b")}
@@ -128,7 +130,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         # a sample a day stands for one that is scraped all day
         options = ("--query.lookback-delta=25h", "--storage.tsdb.retention.time=90d")
         address = stack.enter_context(prometheus(folder, configuration, *options))
-        encoder = Encoder.from_vocabulary(read_json(TOP / paths.CHAMPION / VOCABULARY))
+        encoder = Encoder.from_vocabulary(read_json(live(paths.CHAMPION) / VOCABULARY))
         rows = [*days.values()][-1]
         bodies = [request_body(rows.iloc[place : place + 100], encoder.features) for place in range(0, 500, 100)]
         loads = [threading.Thread(target=load, args=(service, bodies)) for service in services.values()]

@@ -15,8 +15,9 @@ from ruamel.yaml import YAML
 from ontime.common.files import read_json
 from ontime.repository import s3
 from ontime.repository.remote import REMOTE
-from tests.checkouts import TOP, commit, copy_checkout, git, run
+from tests.checkouts import commit, copy_checkout, git, run
 from tests.commands import make_small
+from tests.live import PARAMS
 from tests.releases import push_image, registry_server
 from tests.remote import Bucket
 from tests.s3_server import served
@@ -244,7 +245,7 @@ def test_somebody_is_shown_forgotten_removed_and_proved_to_be_gone(fork: Fork) -
 
 
 def test_without_persons_each_command_says_so_and_does_nothing(tmp_path: Path) -> None:
-    shutil.copyfile(TOP / "params.yaml", tmp_path / "params.yaml")
+    shutil.copyfile(PARAMS, tmp_path / "params.yaml")
     for arguments in (["subject", "x"], ["forget", "x"], ["forget", "--check", "x"], ["forget", "--due"]):
         done = run("ontime", *arguments, cwd=tmp_path)
         assert done.stdout.startswith("privacy.subject is empty in params.yaml: ")

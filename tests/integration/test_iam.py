@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ontime.repository import s3
 from tests.checkouts import TOP, run
+from tests.owned import text_of
 from tests.s3_server import served
 from tests.servers import JsonHandler, http_server
 
@@ -48,7 +49,7 @@ STRANGERS = ("repo:example/other:environment:main", "repo:example/ontime:ref:ref
 
 def load(name: str) -> Any:
     """Content of a JSON file."""
-    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads(text_of(FOLDER / f"{name}.json"))
 
 
 def listed(value: Any) -> list[Any]:
@@ -405,7 +406,7 @@ def test_lifecycle_rules_are_taken_as_they_are(server: dict[str, Any]) -> None:
 def test_the_bucket_policy_denies_other_encryption_and_then_all_that_comes_without_tls(server: dict[str, Any]) -> None:
     admin, bucket = client(server), "guarded"
     admin.create_bucket(Bucket=bucket)
-    policy = json.loads((FOLDER / "bucket-policy.json").read_text().replace(s3.BUCKET, bucket))
+    policy = json.loads(text_of(FOLDER / "bucket-policy.json").replace(s3.BUCKET, bucket))
     at = {"Bucket": bucket, "Key": "dvc/object"}
     unencrypted = {**policy, "Statement": policy["Statement"][1:]}
     admin.put_bucket_policy(Bucket=bucket, Policy=json.dumps(unencrypted))

@@ -9,6 +9,7 @@ from ontime.manifests.render import Manifest, parse
 from tests.charts import leaves, sources
 from tests.checkouts import TOP
 from tests.kubernetes import one
+from tests.owned import owned
 from tests.pages import blocks
 
 pytestmark = pytest.mark.xdist_group("manifests")
@@ -179,7 +180,7 @@ def test_each_database_is_copied_every_day_and_kept_for_a_month(rendered: dict[s
         assert daily["pluginConfiguration"] == backups["pluginConfiguration"]
         assert backups["s3"]["path"] == f"/{values['cluster']['initdb']['database']}"
         # the bucket of the databases, not the one of DVC, whose readers are others
-        assert backups["s3"]["bucket"] == "ontime-databases"
+        assert backups["s3"]["bucket"] == f"{owned()['buckets']}-databases"
 
 
 def test_each_secret_that_is_made_by_hand_is_documented(rendered: dict[str, list[Manifest]]) -> None:

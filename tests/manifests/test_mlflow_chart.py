@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests import mlflow_chart
+from tests.owned import owned
 
 RENDERED = """\
 [mlflow]
@@ -20,7 +21,7 @@ def test_command_variables_and_accounts_are_those_that_the_chart_renders() -> No
     given = mlflow_chart.values()
     assert mlflow_chart.arguments(given) == [
         "--backend-store-uri=postgresql+psycopg2://",
-        "--artifacts-destination=s3://ontime-mlflow/artifacts",
+        f"--artifacts-destination=s3://{owned()['buckets']}-mlflow/artifacts",
         "--serve-artifacts",
         "--app-name=basic-auth",
         "--uvicorn-opts='--log-level=info'",
@@ -48,4 +49,4 @@ def test_no_artifact_is_written_where_it_is_lost() -> None:
     root = mlflow_chart.values()["artifactRoot"]
     assert root["proxiedArtifactStorage"] and root["s3"]["enabled"]
     # neither DVC's bucket nor the one of the databases, whose readers are others
-    assert root["s3"]["bucket"] not in ("ontime-models", "ontime-databases")
+    assert root["s3"]["bucket"] not in (owned()["bucket"], f"{owned()['buckets']}-databases")

@@ -111,6 +111,7 @@ def test_each_application_is_in_a_project_that_admits_its_source_and_place(
     rendered: dict[str, list[Manifest]],
 ) -> None:
     applications = [manifest for manifest in rendered["argocd"] if manifest["kind"] == "Application"]
+    ours = one(rendered["argocd"], "Application", "bootstrap")["spec"]["source"]["repoURL"]
     files = [path for path in (TOP / "argocd" / "platform").glob("*.yaml") if path.stem != "kustomization"]
     assert len(applications) == len(files) + 1
     for application in applications:
@@ -118,7 +119,7 @@ def test_each_application_is_in_a_project_that_admits_its_source_and_place(
         project = one(rendered["argocd"], "AppProject", spec["project"])["spec"]
         for source in spec.get("sources") or [spec["source"]]:
             assert source["repoURL"] in project["sourceRepos"], application["metadata"]["name"]
-            is_ours = "OWNER" in source["repoURL"]
+            is_ours = source["repoURL"] == ours
             assert (source["targetRevision"] == "main") == is_ours, "others' versions are pinned"
             assert is_ours or source["targetRevision"].lstrip("v").count(".") == 2
         assert any(place["namespace"] == spec["destination"]["namespace"] for place in project["destinations"])

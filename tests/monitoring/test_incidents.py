@@ -10,9 +10,9 @@ from ontime.common.errors import OntimeError
 from ontime.monitoring.day_files import DayRecord, Found, write_day
 from ontime.monitoring.decision import Incident, is_quarantined
 from ontime.monitoring.incidents import marker
-from tests.checkouts import TOP
 from tests.commands import run_command
 from tests.forge import REPOSITORY, Hub, hub_server
+from tests.live import PARAMS
 
 HOSTILE = "depot=`|<!-- x -->\n# Approved @everyone [a](https://example.invalid) ‮"
 
@@ -21,7 +21,7 @@ HOSTILE = "depot=`|<!-- x -->\n# Approved @everyone [a](https://example.invalid)
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """The forge, and a folder for the days."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes((TOP / "params.yaml").read_bytes())
+    (tmp_path / "params.yaml").write_bytes(PARAMS.read_bytes())
     with hub_server() as made:
         monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
         monkeypatch.setenv("GITHUB_TOKEN", "secret")

@@ -14,8 +14,8 @@ from ontime.datasets.keys import key_text
 from ontime.datasets.source import Data
 from ontime.monitoring.label_source import read_labels
 from ontime.monitoring.label_table import label_table
-from tests.checkouts import TOP
 from tests.commands import run_command
+from tests.live import PARAMS, SCHEMA
 
 Tables = dict[str, pd.DataFrame]
 
@@ -30,8 +30,8 @@ def checkout(
     """A checkout with the raw tables of flights in January and February."""
     early = raw_tables["flights"][raw_tables["flights"]["month"] <= 2]
     write_raw(tmp_path / "data" / "raw", {"flights": early, "airports": raw_tables["airports"]})
-    (tmp_path / "data" / "schema").symlink_to(TOP / "data" / "schema")
-    (tmp_path / "params.yaml").symlink_to(TOP / "params.yaml")
+    (tmp_path / "data" / "schema").symlink_to(SCHEMA)
+    (tmp_path / "params.yaml").symlink_to(PARAMS)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

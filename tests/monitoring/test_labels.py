@@ -21,8 +21,8 @@ from ontime.monitoring.day_files import DayRecord, write_day
 from ontime.monitoring.days import ALARM
 from ontime.monitoring.log import compacted
 from ontime.monitoring.monitor import command
-from tests.checkouts import TOP
 from tests.commands import write_params
+from tests.live import PARAMS
 
 DAYS = [f"2024-04-{day:02d}" for day in range(1, 11)]
 ROWS = 300
@@ -91,7 +91,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: LabelRefer
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / REFERENCE).write_text(reference.as_text())
     monkeypatch.chdir(tmp_path)
-    params = read_params(TOP / "params.yaml")
+    params = read_params(PARAMS)
     params["evaluate"]["slices"] = ["depot"]
     write_params(params, tmp_path / "params.yaml")
     rows = rows_of(7, DAYS)

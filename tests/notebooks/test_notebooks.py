@@ -10,6 +10,7 @@ from nbclient import NotebookClient
 from ontime.common import paths
 from ontime.common.files import read_json
 from tests.checkouts import TOP, run
+from tests.live import live
 
 NOTEBOOKS = sorted((TOP / "notebooks").glob("*.ipynb"))
 CELL_SECONDS = 300
@@ -26,10 +27,10 @@ READS = {
 def absent(name: str) -> list[Path]:
     """What a notebook reads and the graph has not made here."""
     wanted = list(READS[name])
-    if paths.SELECTION in wanted and (TOP / paths.SELECTION).exists():
-        run = paths.training_run(read_json(TOP / paths.SELECTION)["champion"])
+    if paths.SELECTION in wanted and live(paths.SELECTION).exists():
+        run = paths.training_run(read_json(live(paths.SELECTION))["champion"])
         wanted += [run / part for part in ("model", "metrics/test.json", "metrics/slices.csv", "plots")]
-    return [path for path in wanted if not (TOP / path).exists()]
+    return [path for path in wanted if not live(path).exists()]
 
 
 def test_each_notebook_is_known() -> None:

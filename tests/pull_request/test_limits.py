@@ -11,14 +11,15 @@ from ontime.common.params import load_section
 from ontime.model_evaluation.metrics import Evaluate
 from ontime.pull_request.gate import Gate
 from ontime.pull_request.limits import Limits, changed_limits, limits_of
-from tests.checkouts import TOP, commit, git
+from tests.checkouts import commit, git
 from tests.commands import write_params
+from tests.live import PARAMS
 
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The commit of a repository with this checkout's parameters."""
-    (tmp_path / "params.yaml").write_bytes((TOP / "params.yaml").read_bytes())
+    (tmp_path / "params.yaml").write_bytes(PARAMS.read_bytes())
     git(tmp_path, "init", "--quiet")
     commit(tmp_path, "base")
     monkeypatch.chdir(tmp_path)

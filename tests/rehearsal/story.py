@@ -24,6 +24,7 @@ from tests.checkouts import TOP, commit, environment, git, run, small_fork
 from tests.containers import new_store
 from tests.integration.local_base import NAME as LOCAL_BASE
 from tests.integration.local_base import find_base
+from tests.owned import owned
 from tests.rehearsal.cluster.rig import Rig
 from tests.releases import identify
 
@@ -32,7 +33,6 @@ CACHE = Path.home() / ".cache" / "ontime" / "rehearsal"
 ARGO_CD = "argocd"
 POLL_SECONDS = 0.5
 WEBFLOW_KEY = "B5690EEEBB952194"
-REPOSITORY = "https://github.com/OWNER/NAME.git"
 FAST: dict[str, dict[str, Any]] = {
     "random_forest": {"n_estimators": 1},
     "gradient_boosting": {"max_iter": 1},
@@ -367,7 +367,8 @@ def furnish(checkout: Path, address: str, key: str, full: bool) -> None:
     - The window without syncs is taken out, so that the story can be told on a weekend.
     - Components for kustomize, which say what they are for, and an autoscaler that keeps two pods beside them.
     """
-    exchange(checkout / "argocd" / "bootstrap.yaml", REPOSITORY, address)
+    repository = f"https://github.com/{owned()['repository']}.git"
+    exchange(checkout / "argocd" / "bootstrap.yaml", repository, address)
     exchange(checkout / "argocd" / "bootstrap.yaml", WEBFLOW_KEY, key)
     production = checkout / "argocd" / "projects" / "model" / "production" / "kustomization.yaml"
     text, windows = re.subn(

@@ -7,6 +7,7 @@ import pytest
 from ontime.common.errors import OntimeError
 from ontime.repository.lock_file import committed_lock, is_import, outputs, read_lock, tracked
 from tests.checkouts import commit, git
+from tests.live import live
 
 LOCK = """schema: '2.0'
 stages:
@@ -33,7 +34,7 @@ def test_stages_come_after_those_whose_outputs_they_read(tmp_path: Path) -> None
 
 
 def test_the_graph_of_the_checkout_is_locked_in_order() -> None:
-    stages = read_lock(Path(__file__).parents[2] / "dvc.lock")
+    stages = read_lock(live("dvc.lock"))
     names = list(stages)
     assert names[0] == "ingest"
     assert names[-1] == "export"

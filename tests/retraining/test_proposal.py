@@ -14,8 +14,9 @@ from ruamel.yaml import YAML
 from ontime.common.errors import OntimeError
 from ontime.repository.lock_file import read_lock
 from ontime.retraining.proposal import MOST_BYTES, MOST_FILES, description
-from tests.checkouts import TOP, commit, git
+from tests.checkouts import commit, git
 from tests.commands import run_command
+from tests.live import live
 
 OLD, NEW = "a" * 64, "b" * 64
 IMPORT = """deps:
@@ -36,10 +37,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     top = tmp_path / "checkout"
     top.mkdir()
     yaml = YAML()
-    params = yaml.load(TOP / "params.yaml")
+    params = yaml.load(live("params.yaml"))
     params["data"]["options"] = {"target": "late", "sha256": OLD}
     yaml.dump(params, top / "params.yaml")
-    (top / "dvc.lock").write_bytes((TOP / "dvc.lock").read_bytes())
+    (top / "dvc.lock").write_bytes(live("dvc.lock").read_bytes())
     (top / "a.csv.dvc").write_text(IMPORT)
     git(top, "init", "--quiet", "--initial-branch=main")
     commit(top, "main")

@@ -11,15 +11,15 @@ import pytest
 from ontime.common.errors import OntimeError
 from ontime.parameters import load_params
 from ontime.retraining.settings import LONGEST_LINE, MOST_CHARACTERS, MOST_LINES, read_settings
-from tests.checkouts import TOP
 from tests.commands import run_command
+from tests.live import PARAMS
 
 
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The checkout's parameters in a folder of their own."""
     path = tmp_path / "params.yaml"
-    path.write_bytes((TOP / "params.yaml").read_bytes())
+    path.write_bytes(PARAMS.read_bytes())
     monkeypatch.chdir(tmp_path)
     return path
 

@@ -22,8 +22,10 @@ from ontime.common.files import replacing
 from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, check
 from ontime.data_processing.split import PARTS, Split, assign_parts, part_sizes
+from ontime.data_source.data_card import CARD, plain_words, write_card
 from ontime.data_source.own_table import Reading, read_own_table
 from ontime.data_source.place import check_place, depend_on, keep_source, place_of
+from ontime.data_source.unsaved import ask_before_overwriting
 from ontime.datasets.content import LISTED, file_name
 from ontime.datasets.features import FEATURES_FILE, infer_fields
 from ontime.datasets.schema import TableSchema
@@ -31,7 +33,7 @@ from ontime.datasets.table import PARTITIONED_TABLE, binary_target, feature_numb
 from ontime.datasets.table import Options as TableOptions
 from ontime.parameters import check_params
 from ontime.repository.dvc import show
-from ontime.repository.remote import set_remote
+from ontime.repository.ownership import name_model, own, team_options
 from ontime.repository.yaml_files import plain as yaml_plain
 from ontime.repository.yaml_files import replace_mapping, yaml_for_people
 
@@ -60,8 +62,10 @@ USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 @click.option("--csv", "signs", multiple=True, help="NAME=VALUE: a part of data.options.csv that you set yourself.")
 @click.option("--name", help="Name of the model (default: the file's).")
 @click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
+@click.option("--yes", is_flag=True, help="Overwrite rules of the schemas that are not committed, without asking.")
 @click.option("--remote", help="The DVC remote: s3:// or gs://BUCKET/PREFIX, azure://CONTAINER/PREFIX; also alone.")
 @click.option("--account", help="Azure's storage account of the remote.")
+@team_options
 def command(
     source: str | None,
     target: str | None,
@@ -75,20 +79,23 @@ def command(
     signs: tuple[str, ...],
     name: str | None,
     run: bool,
+    yes: bool,
     remote: str | None,
     account: str | None,
+    dry_run: bool,
+    **team: str | None,
 ) -> None:
-    """Configure the graph for a table of your own, and run it; or set the DVC remote."""
-    if (source is None) != (target is None) or source is remote is None:
-        raise OntimeError("ontime init: give --source and --target, or --remote, or all three")
-    if account and not remote:
-        raise OntimeError("--account: only with --remote azure://CONTAINER/PREFIX")
-    if remote:
-        changed = set_remote(remote, account)
-        click.echo(f"wrote .dvc/config: the remote {changed} is {remote}; commit it, then `ontime cache --push`")
+    """Configure the graph for a table of your own, and run it; or set what belongs to your team."""
+    ours = remote is not None or any(value is not None for value in team.values())
+    if (source is None) != (target is None) or (source is None and not ours):
+        raise OntimeError("ontime init: give --source and --target, or --remote or --repository, or both")
+    if dry_run and source:
+        raise OntimeError("--dry-run: not with --source; `--no-run` writes the settings alone, and git undoes it")
+    if ours or account:
+        own(team, remote, account, dry_run)
     if source and target:
         reading = Reading(types, missing, signs, exclude, personal)
-        configure(source, target, positive, time, key, reading, name)
+        configure(source, target, positive, time, key, reading, name, yes)
         if run:
             show("repro")
 
@@ -101,6 +108,7 @@ def configure(
     key: tuple[str, ...],
     reading: Reading,
     name: str | None,
+    agreed: bool,
 ) -> None:
     """Write schema, features and parameters for a table, as the options of the command say."""
     graph = (yaml := yaml_for_people()).load(DVC_FILE)
@@ -122,10 +130,8 @@ def configure(
     # what a person has allowed stays so
     if allowed := params["data"]["options"].get("allow_personal"):
         options["allow_personal"] = [column for column in allowed if column in frame]
-    roles = layout(
-        check(TableOptions, plain(options), "options"),
-        {PARTITIONED_TABLE: check(TableSchema, yaml_plain(table.schema), "schema")},
-    )
+    schema = check(TableSchema, yaml_plain(table.schema), "schema")
+    roles = layout(check(TableOptions, plain(options), "options"), {PARTITIONED_TABLE: schema})
     labels = binary_target(frame[target], event)
     adapt(params, frame, labels, roles, time)
     # texts about the same event may be a person's own
@@ -142,6 +148,7 @@ def configure(
     artifact["desc"] = f"{about}, as ONNX with its manifest and golden records"
     graph["artifacts"] = {params["export"]["name"]: artifact}
     depend_on(graph, before, params["data"]["source"])
+    ask_before_overwriting(PARTITIONED_TABLE, schema, agreed)
     keep_source(source, table.stored)
     with replacing(paths.SCHEMA) as folder:
         folder.mkdir()
@@ -149,10 +156,15 @@ def configure(
     for path, content in ((FEATURES_FILE, features), (PARAMS_FILE, params), (DVC_FILE, graph)):
         with replacing(path) as temporary:
             yaml.dump(content, temporary)
+    about = plain_words(f"{target} is {event}")
+    name_model(params["export"]["name"], f"whether {about}")
+    carded = write_card(params["export"]["name"], params["data"]["source"], frame, schema, roles, about)
     for line in [*table.told, *merged_values(frame, roles)]:
         click.echo(line)
     click.echo(f"{len(frame)} rows, {len(roles.features)} features, {target} is {event!r} in {labels.mean():.1%}")
     click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
+    if carded:
+        click.echo(f"wrote {CARD}: the data card, for you to complete")
     told = f"; dropped, as no features of this table: {shortened(dropped)}" if dropped else ""
     click.echo(f"wrote {FEATURES_FILE}: {len(roles.features) - len(kept)} new fields to edit, {len(kept)} kept{told}")
 

@@ -30,13 +30,14 @@ OBJECTS = "files/md5"
 ANSWER_SECONDS = 10
 
 
-def set_remote(address: str, account: str | None = None) -> str:
+def set_remote(address: str, account: str | None = None, dry_run: bool = False) -> str:
     """Point the checkout's DVC remote at an address, in `.dvc/config`.
 
     Options of the remote stay if the new address is of the same kind; of another kind they would mean nothing.
 
     Args:
         account: the storage account, for Azure.
+        dry_run: check it, and write nothing.
 
     Returns:
         The remote's name.
@@ -69,6 +70,8 @@ def set_remote(address: str, account: str | None = None) -> str:
                     f".dvc/config.local: sets {', '.join(local)} of the remote {name}, for {known.get('url')}; "
                     "remove that first (after `make s3`: `ontime s3 --off`)"
                 )
+            if dry_run:
+                return name
             options = {**(known if same else {"verify": "true"}), "url": address.rstrip("/")}
             with repo.config.edit("repo") as config:
                 config["remote"][name] = {**options, **({"account_name": account} if account else {})}

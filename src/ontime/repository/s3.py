@@ -56,16 +56,19 @@ def command(off: bool) -> None:
     if state and _answers(state["port"]):
         click.echo(f"already running: {_address(state['port'])}, process {state['pid']}")
         return
-    state = start(FOLDER, state.get("access_key_id"), state.get("secret_access_key"))
+    bucket = _bucket_of_remote()
+    state = start(FOLDER, state.get("access_key_id"), state.get("secret_access_key"), bucket)
     write_json(STATE, state)
     STATE.chmod(0o600)
     _point_remote(state)
     click.echo(
-        f"S3 at {_address(int(state['port']))}, bucket {BUCKET}, process {state['pid']}; stop it: ontime s3 --off"
+        f"S3 at {_address(int(state['port']))}, bucket {bucket}, process {state['pid']}; stop it: ontime s3 --off"
     )
 
 
-def start(folder: Path, access_key_id: str | None = None, secret_access_key: str | None = None) -> dict[str, str | int]:
+def start(
+    folder: Path, access_key_id: str | None = None, secret_access_key: str | None = None, bucket: str = BUCKET
+) -> dict[str, str | int]:
     """Start the server with its data in `folder` and make the bucket, versioned; it takes objects when this returns.
 
     Returns:
@@ -101,7 +104,7 @@ def start(folder: Path, access_key_id: str | None = None, secret_access_key: str
         "access_key_id": access,
         "secret_access_key": secret,
     }
-    _wait_and_make_bucket(process, state, folder)
+    _wait_and_make_bucket(process, state, folder, bucket)
     return state
 
 
@@ -146,6 +149,14 @@ def _point_remote(state: dict[str, str | int]) -> None:
         dvc("remote", "modify", "--local", REMOTE, option, value)
 
 
+def _bucket_of_remote() -> str:
+    url = dict(line.split(maxsplit=1) for line in dvc("remote", "list").splitlines()).get(REMOTE, "").split()
+    found = re.fullmatch(r"s3://([^/]+)(/.*)?", url[0]) if url else None
+    if found is None:
+        raise OntimeError(f"the DVC remote {REMOTE} is not on S3; `ontime init --remote s3://BUCKET/PREFIX` sets it")
+    return found[1]
+
+
 def _address(port: str | int) -> str:
     return f"http://127.0.0.1:{port}"
 
@@ -167,7 +178,9 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _wait_and_make_bucket(process: "subprocess.Popen[bytes]", state: dict[str, str | int], folder: Path) -> None:
+def _wait_and_make_bucket(
+    process: "subprocess.Popen[bytes]", state: dict[str, str | int], folder: Path, bucket: str
+) -> None:
     client = get_session().create_client(
         "s3",
         endpoint_url=_address(int(state["port"])),
@@ -178,12 +191,12 @@ def _wait_and_make_bucket(process: "subprocess.Popen[bytes]", state: dict[str, s
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:
-            if BUCKET not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
-                client.create_bucket(Bucket=BUCKET)
-            client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+            if bucket not in [known["Name"] for known in client.list_buckets()["Buckets"]]:
+                client.create_bucket(Bucket=bucket)
+            client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
             # a bucket may be there before the volume that takes its first object
-            written = client.put_object(Bucket=BUCKET, Key=PROBE, Body=b"-")
-            client.delete_object(Bucket=BUCKET, Key=PROBE, VersionId=written["VersionId"])
+            written = client.put_object(Bucket=bucket, Key=PROBE, Body=b"-")
+            client.delete_object(Bucket=bucket, Key=PROBE, VersionId=written["VersionId"])
             return
         except (BotoCoreError, ClientError):
             time.sleep(0.2)

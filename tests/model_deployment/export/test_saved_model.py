@@ -28,6 +28,7 @@ from ontime.model_deployment.service.settings import Settings
 from ontime.model_training.families import load_model
 from ontime.parameters import load_params
 from tests.checkouts import run
+from tests.live import live
 
 ROOT = Path(__file__).parents[3]
 CONFIGURATION = ROOT / "deployment" / "configurations" / "tensorflow-serving"
@@ -227,7 +228,7 @@ def test_the_documented_request_fits_the_signature_and_the_service_unchanged(
 
 def test_models_config_serves_the_projects_model_with_labels_for_loaded_versions() -> None:
     config = models_config((CONFIGURATION / "models.config").read_text())
-    name = load_params(ROOT / "params.yaml").export.name
+    name = load_params(live("params.yaml")).export.name
     assert (config.name, config.base_path, config.model_platform) == (name, f"/models/{name}", "tensorflow")
     assert set(config.version_labels) == {"stable", "canary"}
     assert set(config.version_labels.values()) <= set(config.model_version_policy.specific.versions)
@@ -282,7 +283,7 @@ def test_the_init_containers_put_the_model_where_the_server_looks_and_verify_it_
     deployment: Any, tmp_path: Path, saved: Path
 ) -> None:
     pod = deployment["spec"]["template"]["spec"]
-    name = load_params(ROOT / "params.yaml").export.name
+    name = load_params(live("params.yaml")).export.name
     (python, option, code), check = [container["command"] for container in pod["initContainers"]]
     assert (python, option) == ("/opt/ontime/bin/python", "-c")
     assert "COPY . /saved-model/" in (CONFIGURATION / "Dockerfile").read_text().splitlines()
@@ -401,7 +402,7 @@ def test_only_named_clients_and_prometheus_reach_the_server_and_it_reaches_nobod
 
 
 def test_probes_and_service_meet_the_servers_ports_and_model(deployment: Any) -> None:
-    name = load_params(ROOT / "params.yaml").export.name
+    name = load_params(live("params.yaml")).export.name
     (server,) = deployment["spec"]["template"]["spec"]["containers"]
     flags = dict(argument.removeprefix("--").split("=") for argument in server["args"])
     ports = {port["name"]: port["containerPort"] for port in server["ports"]}

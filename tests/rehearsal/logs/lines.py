@@ -20,7 +20,7 @@ from ontime.model_deployment.inference.prediction_log import RequestLine
 from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings
 from ontime.model_deployment.service.trace_context import NO_TRACE, Trace
-from tests.checkouts import TOP
+from tests.live import live
 from tests.planted import KINDS, planted
 
 CUT_BYTES = 16 * 1024
@@ -93,8 +93,8 @@ def stamp(nanoseconds: int) -> str:
 
 def service_lines(requests: int, seed: int) -> list[str]:
     """What the service writes for so many requests, by its own log: predictions of golden records, requests, errors."""
-    model = load_champion(TOP / "models" / "champion")
-    golden = read_json(TOP / "models" / "champion" / GOLDEN)["records"]
+    model = load_champion(live("models/champion"))
+    golden = read_json(live("models/champion") / GOLDEN)["records"]
     service = Service(model, Settings())
     rows = [msgspec.convert(one, service.records.record_type) for one in golden]
     draw = random.Random(seed)
