@@ -235,6 +235,20 @@ def test_command_exists_with_its_options(line: str) -> None:
     CHECKS[words[0]](words[1:])
 
 
+def test_git_ignores_what_the_written_commands_make() -> None:
+    # at which word of the command its output is
+    place = {"labels": 2, "log": 4, "predict": 3, "saved-model": 2, "score": 3}
+    made = set()
+    for (line,) in (one.values for one in written_commands()):
+        words = shlex.split(line, comments=True)
+        if words[0] == "ontime" and len(words) > place.get(words[1], len(words)):
+            made.add(words[place[words[1]]])
+        made |= {after for option, after in itertools.pairwise(words) if option in ("--output", "-o")}
+    assert made >= {"labels.parquet", "predictions", "predictions/day.csv", "scored", "serving"}
+    kept = {path for path in made if not in_git_or_made_by_the_graph(path)}
+    assert not [path for path in kept if not made_by_a_command(path)]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
