@@ -1,6 +1,6 @@
 """Configure the graph for a table of your own, from a file and a target column to a champion, and where data is shared.
 
-In: a CSV or parquet file, read by `own_table`. Out: `data/schema/table.yaml` and `data/features.yaml` inferred from it,
+In: a table, read by `own_table`. Out: `data/schema/table.yaml` and `data/features.yaml` inferred from it,
 `params.yaml` and `dvc.yaml` edited in place (the artifact's name, the file as an input), and the graph run. A file from
 outside the checkout is copied to `data/external` and tracked by DVC. With the address of a store, also alone: the DVC
 remote in `.dvc/config`.
@@ -48,7 +48,7 @@ USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 
 
 @click.command(name="init")
-@click.option("--source", help=f"A {LISTED} file: a path or an address.")
+@click.option("--source", help=f"A {LISTED} file, or a folder of such files: a path or an address.")
 @click.option("--target", help="The column to predict; it has two values.")
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
@@ -58,6 +58,7 @@ USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 @click.option("--type", "types", multiple=True, help="COLUMN=TYPE, or COLUMN=datetime:%m/%d/%Y; repeat for several.")
 @click.option("--missing", multiple=True, help="A word that stands for no value; repeat for several.")
 @click.option("--csv", "signs", multiple=True, help="NAME=VALUE: a part of data.options.csv that you set yourself.")
+@click.option("--sheet", help="Which sheet of an Excel file (default: the only one).")
 @click.option("--name", help="Name of the model (default: the file's).")
 @click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
 @click.option("--remote", help="The DVC remote: s3:// or gs://BUCKET/PREFIX, azure://CONTAINER/PREFIX; also alone.")
@@ -73,6 +74,7 @@ def command(
     types: tuple[str, ...],
     missing: tuple[str, ...],
     signs: tuple[str, ...],
+    sheet: str | None,
     name: str | None,
     run: bool,
     remote: str | None,
@@ -87,7 +89,7 @@ def command(
         changed = set_remote(remote, account)
         click.echo(f"wrote .dvc/config: the remote {changed} is {remote}; commit it, then `ontime cache --push`")
     if source and target:
-        reading = Reading(types, missing, signs, exclude, personal)
+        reading = Reading(types, missing, signs, exclude, personal, sheet)
         configure(source, target, positive, time, key, reading, name)
         if run:
             show("repro")
@@ -115,9 +117,7 @@ def configure(
         "key": list(key),
         "exclude": [name for name in reading.exclude if name in frame],
     }
-    if table.form:
-        options["csv"] = table.form.model_dump()
-    options["sha256"] = table.digest
+    options |= table.options
     params = yaml.load(PARAMS_FILE)
     # what a person has allowed stays so
     if allowed := params["data"]["options"].get("allow_personal"):
