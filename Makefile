@@ -12,7 +12,7 @@ LOCKED := --require-hashes --no-build-isolation --only-binary :all: --no-binary 
 # empty for an environment that runs the graph and no test
 TEST_PACKAGES ?= requirements-test.txt
 BASE ?= origin/main
-BENCHMARKS := explain features gate monitoring own_tables pipeline scoring serving tidymodels_recipe
+BENCHMARKS := explain features gate memory monitoring own_tables pipeline scoring serving tidymodels_recipe
 
 .PHONY: help setup signer setup-spark setup-tables setup-airflow requirements repro test attacks lint verify s3 mlflow airflow serve acceptance image manifests pull-request rehearsal bench clean
 
