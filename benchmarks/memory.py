@@ -79,7 +79,7 @@ def main() -> None:
         with contextlib.chdir(checkout):
             subprocess.run(["dvc", "config", "--local", "core.site_cache_dir", f"{top}/site"], check=True)
             graph = Repo().index.graph
-        import networkx
+        import networkx  # type: ignore[import-untyped]
 
         for stage in reversed(list(networkx.topological_sort(graph))):
             if hasattr(stage, "name") and stage.cmd:
