@@ -14,7 +14,6 @@ from typing import Any
 
 import click
 import pandas as pd
-from ruamel.yaml.error import YAMLError
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
@@ -22,10 +21,11 @@ from ontime.common.files import replacing
 from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, check
 from ontime.data_processing.split import PARTS, Split, assign_parts, part_sizes
+from ontime.data_source.feature_fields import merge_fields, read_fields, shortened
 from ontime.data_source.own_table import Reading, read_own_table
 from ontime.data_source.place import check_place, depend_on, keep_source, place_of
 from ontime.datasets.content import LISTED, file_name
-from ontime.datasets.features import FEATURES_FILE, infer_fields
+from ontime.datasets.features import FEATURES_FILE
 from ontime.datasets.schema import TableSchema
 from ontime.datasets.table import PARTITIONED_TABLE, binary_target, feature_numbers, layout
 from ontime.datasets.table import Options as TableOptions
@@ -43,7 +43,6 @@ MOST_SLICE_VALUES = 20
 MOST_CATEGORY_ROWS, LEAST_CATEGORY_ROWS = 100, 5
 ROWS_PER_CATEGORY_ROW = 1000
 MOST_LEAF_ROWS = 50
-MOST_TOLD = 5
 USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 
 
@@ -257,46 +256,6 @@ def describe_page(export: Any, target: str, event: Any) -> None:
             "record": "row",
         },
     )
-
-
-def read_fields() -> Any:
-    """Content of `data/features.yaml`, with its comments; no fields where there is no file.
-
-    Raises:
-        OntimeError: it is not what `export` reads.
-    """
-    try:
-        content = yaml_for_people().load(FEATURES_FILE)
-        for field in content["fields"]:
-            field["name"], field["type"]
-        return content
-    except FileNotFoundError:
-        return {"fields": []}
-    except (YAMLError, KeyError, TypeError):
-        raise OntimeError(
-            f"{FEATURES_FILE}: not a list of `fields` with name and type; correct it or remove it"
-        ) from None
-
-
-def merge_fields(content: Any, schema: Any, roles: Layout) -> tuple[Any, list[str], list[str]]:
-    """The content with a field for each feature of the table; names of the fields kept and dropped.
-
-    A field of the same name and type is kept, because a person may have edited it.
-    """
-    types = {column["name"]: column["type"] for column in schema["fields"]}
-    before = {field["name"]: field for field in content["fields"]}
-    fields: list[Any] = []
-    for field in infer_fields(roles, types):
-        name = field["name"]
-        fields.append(before[name] if name in before and before[name]["type"] == field["type"] else field)
-    kept = [str(field["name"]) for field in fields if any(field is old for old in before.values())]
-    content["fields"] = fields
-    return content, kept, [name for name in before if name not in kept]
-
-
-def shortened(names: list[str]) -> str:
-    """The first names of a list."""
-    return ", ".join(names[:MOST_TOLD]) + (f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else "")
 
 
 def plain(value: Any) -> Any:
