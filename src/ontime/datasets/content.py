@@ -69,17 +69,19 @@ def fetch(
         raise OntimeError(f"{where}: {shown}: not readable: {one_line(error, 200)}") from None
     kind = PurePosixPath(name.removesuffix(".gz")).suffix
     if kind == ".sql":
-        return _of_query(stored, source)
+        return _of_query(stored, source, where)
     return Content(stored, data, hashlib.sha256(stored).hexdigest(), kind)
 
 
-def _of_query(stored: bytes, source: str) -> Content:
+def _of_query(stored: bytes, source: str, where: str) -> Content:
     if "://" in source:
-        raise OntimeError(f"{without_secrets(source)}: a query is a file in the checkout, so that git has what it asks")
+        raise OntimeError(
+            f"{where}: {without_secrets(source)}: a query is a file in the checkout, so that git has what it asks"
+        )
     try:
         rows, digest = run_query(stored.decode())
     except (UnicodeDecodeError, OntimeError) as error:
-        raise OntimeError(f"{source}: {one_line(error)}") from None
+        raise OntimeError(f"{where}: {source}: {one_line(error)}") from None
     return Content(stored, stored, digest, ".sql", rows)
 
 

@@ -34,9 +34,7 @@ def run_query(text: str) -> tuple[Rows, str]:
     except ImportError:
         raise OntimeError("a query needs the package sqlalchemy: `make setup-tables`") from None
     try:
-        url = sqlalchemy.make_url(address)
-        if url.drivername in ("postgres", "postgresql"):
-            url = url.set(drivername="postgresql+psycopg2")
+        url = database_url(address)
         engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     except ModuleNotFoundError as error:
         raise OntimeError(
@@ -61,6 +59,19 @@ def run_query(text: str) -> tuple[Rows, str]:
             reason = reason.replace(secret, "…")
         shown = sqlalchemy.URL.create(url.get_backend_name(), None, None, url.host, url.port, url.database)
         raise OntimeError(f"{shown}: {one_line(ValueError(reason), 300)}") from None
+
+
+def database_url(address: str) -> Any:
+    """SQLAlchemy's URL of an address, with the driver for PostgreSQL that `make setup-tables` installs.
+
+    Raises:
+        sqlalchemy.exc.ArgumentError: it is none.
+    """
+    import sqlalchemy
+
+    url = sqlalchemy.make_url(address)
+    is_postgresql = url.drivername in ("postgres", "postgresql")
+    return url.set(drivername="postgresql+psycopg2") if is_postgresql else url
 
 
 def _read(result: Any) -> tuple[Rows, str]:
