@@ -12,9 +12,9 @@ LOCKED := --require-hashes --no-build-isolation --only-binary :all: --no-binary 
 # empty for an environment that runs the graph and no test
 TEST_PACKAGES ?= requirements-test.txt
 BASE ?= origin/main
-BENCHMARKS := explain features gate monitoring own_tables pipeline scoring serving tidymodels_recipe
+BENCHMARKS := explain features gate memory monitoring own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup signer setup-spark setup-notebooks setup-airflow requirements repro test attacks lint verify s3 mlflow notebook notebooks airflow serve acceptance image manifests pull-request rehearsal bench clean
+.PHONY: help setup signer setup-spark setup-notebooks setup-tables setup-airflow requirements repro test attacks lint verify s3 mlflow notebook notebooks airflow serve acceptance image manifests pull-request rehearsal bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -45,6 +45,9 @@ setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
 setup-notebooks: setup ## add JupyterLab, for the notebooks
 	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements-notebooks.txt
 
+setup-tables: setup ## add what reads Excel files and PostgreSQL as a table of your own
+	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements-tables.txt
+
 setup-airflow: .airflow/.ready ## create .airflow, with Airflow and nothing of the graph
 
 .airflow/.ready: pipelines/requirements.txt
@@ -54,7 +57,7 @@ setup-airflow: .airflow/.ready ## create .airflow, with Airflow and nothing of t
 
 requirements: setup ## update the lock files from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline pyproject.toml -o requirements.txt
-	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra serving --extra release --extra stores --extra verification --extra plots --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra serving --extra release --extra stores --extra tables --extra verification --extra plots --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra serving -c requirements-test.txt pyproject.toml -o deployment/docker/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 deployment/tools/requirements.in -o deployment/tools/requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 -c requirements-test.txt deployment/signing/requirements.in -o deployment/signing/requirements.txt
@@ -62,6 +65,7 @@ requirements: setup ## update the lock files from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --group build -c requirements-test.txt -o requirements-build.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra notebooks -c requirements-test.txt pyproject.toml -o requirements-notebooks.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra tables -c requirements-test.txt pyproject.toml -o requirements-tables.txt
 
 repro: setup ## run the stages that changed, from raw tables to champion
 	ontime lock

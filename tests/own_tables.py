@@ -3,6 +3,7 @@
 import csv
 import datetime
 import io
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +94,9 @@ class AnyTable:
         if self.kind == ".parquet":
             pq.write_table(pa.table({name: _arrow(values) for name, values in self.columns.items()}), stream)
             return stream.getvalue()
+        if self.kind == ".jsonl":
+            rows = zip(*self.columns.values(), strict=True)
+            return "".join(json.dumps(dict(zip(self.columns, row, strict=True))) + "\n" for row in rows).encode()
         text = io.StringIO(newline="")
         writer = csv.writer(text, delimiter=self.delimiter, quoting=csv.QUOTE_ALL)
         writer.writerow(self.columns)
@@ -117,7 +121,7 @@ def any_tables(draw: strategies.DrawFn) -> AnyTable:
         columns[name] = draw(strategies.lists(values | strategies.none(), min_size=ROWS, max_size=ROWS))
     classes = draw(strategies.sampled_from([(0, 1), ("yes", "no"), (True, False), (0.5, 1.5), ("NA", "é")]))
     columns[names[0]] = [classes[number % 2] for number in range(ROWS)]
-    kind = draw(strategies.sampled_from([".csv", ".parquet"]))
+    kind = draw(strategies.sampled_from([".csv", ".parquet", ".jsonl"]))
     return AnyTable(columns, names[0], kind, draw(strategies.sampled_from([",", ";", "\t", "|"])))
 
 

@@ -118,7 +118,7 @@ def test_a_server_that_does_not_answer_is_one_line() -> None:
         ("t.csv.gz", gzip.compress(CSV, mtime=0)[:12] + b"\0" * 40, "not readable: "),
         ("t.parquet", CSV, "not readable: "),
         ("t.parquet", b"", "not readable: "),
-        ("t.xlsx", CSV, "neither a known package nor a .csv, .csv.gz, .tsv, .tsv.gz or .parquet file"),
+        ("t.json", CSV, "neither a known package nor a .csv, .tsv, .jsonl, .ndjson, .csv.gz, "),
     ],
 )
 def test_a_file_that_is_no_table_is_one_line(tmp_path: Path, name: str, content: bytes, reason: str) -> None:

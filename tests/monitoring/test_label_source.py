@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ontime.common.errors import OntimeError
+from ontime.datasets.content import LISTED
 from ontime.monitoring.label_source import parse_times, read_labels
 
 ROWS: dict[str, list[Any]] = {
@@ -85,7 +86,7 @@ def test_keys_that_are_no_texts_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("address", "reason"),
-    [("labels.txt", "not a .csv, .csv.gz, .tsv, .tsv.gz or .parquet file"), ("absent.csv", "not found")],
+    [("labels.txt", f"not a {LISTED} file"), ("absent.csv", "not found")],
 )
 def test_what_is_not_there_is_one_line(address: str, reason: str) -> None:
     with pytest.raises(OntimeError, match=f"^--labels: {address}: {reason}$"):

@@ -130,7 +130,7 @@ def test_the_service_gives_the_same_answers_to_the_body_of_a_request(
     with serving(signed, parcels_fork / "service.log") as service:
         body = (parcels_fork / "body.json").read_bytes()
         answer = requests.post(f"{service.url}/v1/models/{name}:predict", data=body, timeout=30).json()
-    assert np.float32(answer["predictions"]).tolist() == answers["probability"].tolist()
+    assert np.array(answer["predictions"], dtype=np.float32).tolist() == answers["probability"].tolist()
     assert read_json(parcels_fork / "body.json")["keys"] == answers["parcel"].astype(str).tolist()
 
 

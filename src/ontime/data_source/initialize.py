@@ -1,6 +1,6 @@
 """Configure the graph for a table of your own, from a file and a target column to a champion, and where data is shared.
 
-In: a CSV or parquet file, read by `own_table`. Out: `data/schema/table.yaml` and `data/features.yaml` inferred from it,
+In: a table, read by `own_table`. Out: `data/schema/table.yaml` and `data/features.yaml` inferred from it,
 `params.yaml` and `dvc.yaml` edited in place (the artifact's name, the file as an input), and the graph run. A file from
 outside the checkout is copied to `data/external` and tracked by DVC. With the address of a store, also alone: the DVC
 remote in `.dvc/config`.
@@ -14,7 +14,6 @@ from typing import Any
 
 import click
 import pandas as pd
-from ruamel.yaml.error import YAMLError
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
@@ -23,11 +22,12 @@ from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, check
 from ontime.data_processing.split import PARTS, Split, assign_parts, part_sizes
 from ontime.data_source.data_card import CARD, plain_words, write_card
+from ontime.data_source.feature_fields import merge_fields, read_fields, shortened
 from ontime.data_source.own_table import Reading, read_own_table
 from ontime.data_source.place import check_place, depend_on, keep_source, place_of
 from ontime.data_source.unsaved import ask_before_overwriting
 from ontime.datasets.content import LISTED, file_name
-from ontime.datasets.features import FEATURES_FILE, infer_fields
+from ontime.datasets.features import FEATURES_FILE
 from ontime.datasets.schema import TableSchema
 from ontime.datasets.table import PARTITIONED_TABLE, binary_target, feature_numbers, layout
 from ontime.datasets.table import Options as TableOptions
@@ -45,12 +45,11 @@ MOST_SLICE_VALUES = 20
 MOST_CATEGORY_ROWS, LEAST_CATEGORY_ROWS = 100, 5
 ROWS_PER_CATEGORY_ROW = 1000
 MOST_LEAF_ROWS = 50
-MOST_TOLD = 5
 USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 
 
 @click.command(name="init")
-@click.option("--source", help=f"A {LISTED} file: a path or an address.")
+@click.option("--source", help=f"A {LISTED} file, or a folder of such files: a path or an address.")
 @click.option("--target", help="The column to predict; it has two values.")
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
@@ -60,6 +59,7 @@ USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 @click.option("--type", "types", multiple=True, help="COLUMN=TYPE, or COLUMN=datetime:%m/%d/%Y; repeat for several.")
 @click.option("--missing", multiple=True, help="A word that stands for no value; repeat for several.")
 @click.option("--csv", "signs", multiple=True, help="NAME=VALUE: a part of data.options.csv that you set yourself.")
+@click.option("--sheet", help="Which sheet of an Excel file (default: the only one).")
 @click.option("--name", help="Name of the model (default: the file's).")
 @click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
 @click.option("--yes", is_flag=True, help="Overwrite rules of the schemas that are not committed, without asking.")
@@ -77,6 +77,7 @@ def command(
     types: tuple[str, ...],
     missing: tuple[str, ...],
     signs: tuple[str, ...],
+    sheet: str | None,
     name: str | None,
     run: bool,
     yes: bool,
@@ -94,7 +95,7 @@ def command(
     if ours or account:
         own(team, remote, account, dry_run)
     if source and target:
-        reading = Reading(types, missing, signs, exclude, personal)
+        reading = Reading(types, missing, signs, exclude, personal, sheet)
         configure(source, target, positive, time, key, reading, name, yes)
         if run:
             show("repro")
@@ -123,9 +124,7 @@ def configure(
         "key": list(key),
         "exclude": [name for name in reading.exclude if name in frame],
     }
-    if table.form:
-        options["csv"] = table.form.model_dump()
-    options["sha256"] = table.digest
+    options |= table.options
     params = yaml.load(PARAMS_FILE)
     # what a person has allowed stays so
     if allowed := params["data"]["options"].get("allow_personal"):
@@ -269,46 +268,6 @@ def describe_page(export: Any, target: str, event: Any) -> None:
             "record": "row",
         },
     )
-
-
-def read_fields() -> Any:
-    """Content of `data/features.yaml`, with its comments; no fields where there is no file.
-
-    Raises:
-        OntimeError: it is not what `export` reads.
-    """
-    try:
-        content = yaml_for_people().load(FEATURES_FILE)
-        for field in content["fields"]:
-            field["name"], field["type"]
-        return content
-    except FileNotFoundError:
-        return {"fields": []}
-    except (YAMLError, KeyError, TypeError):
-        raise OntimeError(
-            f"{FEATURES_FILE}: not a list of `fields` with name and type; correct it or remove it"
-        ) from None
-
-
-def merge_fields(content: Any, schema: Any, roles: Layout) -> tuple[Any, list[str], list[str]]:
-    """The content with a field for each feature of the table; names of the fields kept and dropped.
-
-    A field of the same name and type is kept, because a person may have edited it.
-    """
-    types = {column["name"]: column["type"] for column in schema["fields"]}
-    before = {field["name"]: field for field in content["fields"]}
-    fields: list[Any] = []
-    for field in infer_fields(roles, types):
-        name = field["name"]
-        fields.append(before[name] if name in before and before[name]["type"] == field["type"] else field)
-    kept = [str(field["name"]) for field in fields if any(field is old for old in before.values())]
-    content["fields"] = fields
-    return content, kept, [name for name in before if name not in kept]
-
-
-def shortened(names: list[str]) -> str:
-    """The first names of a list."""
-    return ", ".join(names[:MOST_TOLD]) + (f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else "")
 
 
 def plain(value: Any) -> Any:

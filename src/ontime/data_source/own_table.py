@@ -16,10 +16,10 @@ from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.params import check
 from ontime.data_processing.validate import violations
-from ontime.datasets.content import fetch, without_secrets
+from ontime.datasets.content import digest_of, fetch, files_of, without_secrets
 from ontime.datasets.csv_form import CsvForm
 from ontime.datasets.inference import infer
-from ontime.datasets.reader import Columns, read_columns, typed_frame
+from ontime.datasets.reader import Columns, read_columns, read_folder, typed_frame
 from ontime.datasets.schema import Column, FieldType, TableSchema
 from ontime.datasets.table import PARTITIONED_TABLE
 from ontime.repository.yaml_files import plain, yaml_for_people
@@ -29,31 +29,31 @@ SCHEMA_FILE = paths.SCHEMA / f"{PARTITIONED_TABLE}.yaml"
 
 @dataclass(frozen=True)
 class Reading:
-    """Options of `ontime init` about reading: COLUMN=TYPE, missing words, NAME=VALUE of `data.options.csv`, and columns
-    that are no features or hold data of persons."""
+    """Options of `ontime init` about reading: COLUMN=TYPE, missing words, NAME=VALUE of `data.options.csv`, columns
+    that are no features or hold data of persons, and the sheet of an Excel file."""
 
     types: Sequence[str] = ()
     missing: Sequence[str] = ()
     signs: Sequence[str] = ()
     exclude: Sequence[str] = ()
     personal: Sequence[str] = ()
+    sheet: str | None = None
 
 
 @dataclass(frozen=True)
 class OwnTable:
-    """The typed frame, the file's bytes and their SHA-256, the form of a text file, the plain schema, and lines on what
-    was decided."""
+    """The typed frame, the file's bytes (of a folder, none), the options by which the same is read again, the plain
+    schema, and lines on what was decided."""
 
     frame: pd.DataFrame
     stored: bytes
-    digest: str
-    form: CsvForm | None
+    options: dict[str, Any]
     schema: dict[str, Any]
     told: list[str]
 
 
 def read_own_table(source: str, roles: Sequence[str], key: Sequence[str], reading: Reading) -> OwnTable:
-    """Read a file, and infer the schema that reads it.
+    """Read a file or a folder, and infer the schema that reads it.
 
     Args:
         roles: columns that must be there; key: those whose values together name a row.
@@ -62,8 +62,7 @@ def read_own_table(source: str, roles: Sequence[str], key: Sequence[str], readin
         OntimeError: not readable, a column that is not there, or one whose type a person has to say.
     """
     where = without_secrets(source)
-    content = fetch(source)
-    columns = read_columns(content, where, _signs(reading.signs))
+    stored, columns, options = _read(source, reading)
     present = [*columns.found, *columns.nested]
     types = _types(reading.types)
     for name in [*roles, *reading.exclude, *reading.personal, *types]:
@@ -80,7 +79,7 @@ def read_own_table(source: str, roles: Sequence[str], key: Sequence[str], readin
     kept = before if set(before) == set(columns.found) else {}
     marked = {name for name, field in before.items() if field.get("personal")}
     missing = list(reading.missing or (earlier.get("missingValues", []) if kept else []))
-    found = infer(columns.found, columns.form, {**kept, **types}, missing, {*reading.personal, *marked})
+    found = infer(columns.found, columns.form, {**kept, **types}, missing, {*reading.personal, *marked}, columns.mixed)
     if found.problems:
         raise OntimeError("\nerror: ".join(f"{where}: {problem}" for problem in found.problems))
     schema: dict[str, Any] = {"fields": found.fields}
@@ -102,7 +101,25 @@ def read_own_table(source: str, roles: Sequence[str], key: Sequence[str], readin
         told.append(
             f"kept: the types and rules in {SCHEMA_FILE}, which has the same columns; remove that file to infer them"
         )
-    return OwnTable(frame, content.stored, content.digest, columns.form, schema, told)
+    return OwnTable(frame, stored, options, schema, told)
+
+
+def _read(source: str, reading: Reading) -> tuple[bytes, Columns, dict[str, Any]]:
+    """A file's bytes, its columns, and the options by which the same is read again."""
+    form = _signs(reading.signs)
+    options: dict[str, Any] = {}
+    if files := files_of(source):
+        stored, digest, columns = b"", digest_of(source), read_folder(files, form)
+        options["folder"] = True
+    else:
+        content = fetch(source)
+        stored, digest = content.stored, content.digest
+        columns = read_columns(content, without_secrets(source), form, reading.sheet)
+    if columns.form:
+        options["csv"] = columns.form.model_dump()
+    if reading.sheet:
+        options["sheet"] = reading.sheet
+    return stored, columns, options | {"sha256": digest}
 
 
 def _told(where: str, columns: Columns, schema: TableSchema, frame: pd.DataFrame) -> list[str]:
@@ -145,9 +162,9 @@ def _types(given: Sequence[str]) -> dict[str, dict[str, Any]]:
     return fields
 
 
-def _signs(given: Sequence[str]) -> dict[str, str]:
+def _signs(given: Sequence[str]) -> dict[str, Any]:
     """Parts of `data.options.csv` from NAME=VALUE."""
-    parts = {}
+    parts: dict[str, Any] = {}
     for text in given:
         name, _, value = text.partition("=")
         parts[name] = "\t" if value == r"\t" else value

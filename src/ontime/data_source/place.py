@@ -1,12 +1,13 @@
 """Where a table of one's own lies: in the checkout as an input of the graph, or at an address that holds no secret."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
-from ontime.datasets.content import file_name, without_secrets
+from ontime.datasets.content import file_name, files_of, without_secrets
 from ontime.repository.dvc import show
 
 
@@ -29,17 +30,22 @@ def place_of(source: str) -> str:
 
 
 def keep_source(source: str, stored: bytes) -> None:
-    """Copy a file that the checkout cannot name to `data/external`, and track it by DVC."""
+    """Copy a file or a folder that the checkout cannot name to `data/external`, and track it by DVC."""
     kept = Path(place_of(source))
     if is_kept_outside(source) or ("://" not in source and kept.resolve() == Path(source).resolve()):
         return
     with replacing(kept) as temporary:
-        temporary.write_bytes(stored)
+        if files := files_of(source):
+            temporary.mkdir()
+            for path in files:
+                shutil.copyfile(path, temporary / path.name)
+        else:
+            temporary.write_bytes(stored)
     show("add", "--quiet", str(kept))
 
 
 def check_place(source: str, graph: Any) -> None:
-    """Refuse a file in a folder that the graph writes, where its next run would remove it.
+    """Refuse a file in a folder that the graph writes, where its next run would remove it, and a folder that has such.
 
     Args:
         graph: content of `dvc.yaml`.
@@ -51,6 +57,8 @@ def check_place(source: str, graph: Any) -> None:
         return
     path = Path(source).resolve()
     for owned in [str(paths.SCHEMA), *_written(graph)]:
+        if Path(owned).resolve().is_relative_to(path):
+            raise OntimeError(f"{source}: has {owned}, which the graph replaces; a table is a folder of its own")
         if path.is_relative_to(Path(owned).resolve()):
             raise OntimeError(
                 f"{source}: in {owned}, which the graph replaces; move it, for example to {paths.EXTERNAL}"

@@ -29,9 +29,9 @@ def command() -> None:
         if not imported:
             click.echo(f"{data.source}: pinned with its package; nothing to fetch")
         return
-    from ontime.datasets.content import fetch
+    from ontime.datasets.content import digest_of
 
-    current = fetch(data.source).digest
+    current = digest_of(data.source)
     if current == pinned:
         click.echo(f"{data.source}: no new content")
         return

@@ -1,29 +1,39 @@
-"""The bytes of a file by its path or address, and addresses without the secrets that they may hold."""
+"""The bytes of a file by its path or address, or the rows that a query in it gives, and a folder's files.
+
+Addresses are written without the secrets that they may hold.
+"""
 
 import gzip
 import hashlib
 import zlib
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
 
 from ontime.common.errors import OntimeError, one_line
+from ontime.common.files import sha256
+from ontime.datasets.query import run_query
+from ontime.datasets.rows import Rows
 
-KINDS = (".csv", ".tsv", ".parquet")
-ENDINGS = tuple(f"{kind}{packed}" for kind in KINDS for packed in ("", ".gz") if kind != ".parquet" or not packed)
+TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson")
+ENDINGS = (*TEXTS, *(f"{kind}.gz" for kind in TEXTS), ".parquet", ".xlsx", ".sql")
 LISTED = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
 
 
 @dataclass(frozen=True)
 class Content:
-    """A file's bytes as stored and unpacked; the SHA-256 of the stored ones, in hexadecimal; its kind, of `KINDS`."""
+    """A file's bytes as stored and unpacked; the SHA-256 of the stored ones, in hexadecimal; its ending, unpacked.
+
+    Of a query, `rows` are those that the database gave, and the SHA-256 is theirs.
+    """
 
     stored: bytes
     data: bytes
     digest: str
     kind: str
+    rows: Rows | None = None
 
 
 def fetch(
@@ -58,7 +68,61 @@ def fetch(
     except (OSError, EOFError, zlib.error) as error:
         raise OntimeError(f"{where}: {shown}: not readable: {one_line(error, 200)}") from None
     kind = PurePosixPath(name.removesuffix(".gz")).suffix
+    if kind == ".sql":
+        return _of_query(stored, source, where)
     return Content(stored, data, hashlib.sha256(stored).hexdigest(), kind)
+
+
+def _of_query(stored: bytes, source: str, where: str) -> Content:
+    if "://" in source:
+        raise OntimeError(
+            f"{where}: {without_secrets(source)}: a query is a file in the checkout, so that git has what it asks"
+        )
+    try:
+        rows, digest = run_query(stored.decode())
+    except (UnicodeDecodeError, OntimeError) as error:
+        raise OntimeError(f"{where}: {source}: {one_line(error)}") from None
+    return Content(stored, stored, digest, ".sql", rows)
+
+
+def files_of(source: str) -> list[Path]:
+    """The tables of a folder, in the order of their names; of a file or an address, none.
+
+    Raises:
+        OntimeError: the folder has no table, or files of several endings, or others than tables.
+    """
+    folder = Path(source)
+    if "://" in source or not folder.is_dir():
+        return []
+    # what programs leave beside tables: .DS_Store, _SUCCESS
+    found = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
+    endings = {ending_of(path.name) for path in found}
+    if len(endings) != 1 or endings & {"", ".sql", ".xlsx"}:
+        names = ", ".join(path.name for path in found[:3]) or "nothing"
+        raise OntimeError(
+            f"{source}: a folder is a table where all its files have one ending, of "
+            f"{', '.join(ending for ending in ENDINGS if ending not in ('.sql', '.xlsx'))}; it has {names}"
+        )
+    return found
+
+
+def ending_of(name: str) -> str:
+    """The ending of a file's name, of `ENDINGS`; empty where it has none of them."""
+    return next((ending for ending in ENDINGS if name.endswith(ending)), "")
+
+
+def partition_of(path: Path) -> str:
+    """Name of the partition that a file of a folder is."""
+    return path.name.removesuffix(ending_of(path.name))
+
+
+def digest_of(source: str) -> str:
+    """SHA-256 of what is read of a source, in hexadecimal; of a folder, of the names and contents of its files."""
+    files = files_of(source)
+    if not files:
+        return fetch(source).digest
+    lines = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def file_name(source: str) -> str:

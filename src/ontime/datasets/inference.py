@@ -66,24 +66,27 @@ def infer(
     declared: Mapping[str, dict[str, Any]] | None = None,
     missing: Sequence[str] = (),
     personal: Collection[str] = (),
+    mixed: Collection[str] = (),
 ) -> Inferred:
     """The fields of a schema for natural columns (`values.natural`), `required` where nothing is missing.
 
-    A text of a file that has types, as parquet has, is a date or a text, whatever it looks like.
+    A text of a file that has types, as parquet has, is a date or a text, whatever it looks like, but for a column of
+    several types.
 
     Numbers get no bounds and texts no list of values: what a column may hold is for a person to say.
 
     Args:
-        form: of a text file.
+        form: of a CSV file.
         declared: fields that are given, by column; missing: texts that stand for no value in any column.
-        personal: columns to mark so.
+        personal: columns to mark so; mixed: columns of several types, as texts.
     """
     found, declared = Inferred(), declared or {}
     for name, values in columns.items():
         if name in declared:
             content = declared[name]
         elif _is_text(values):
-            content = {"name": name, **_of_texts(name, without(values, missing), form, found, name not in personal)}
+            written = form or (CsvForm() if name in mixed else None)
+            content = {"name": name, **_of_texts(name, without(values, missing), written, found, name not in personal)}
         else:
             content = {"name": name, "type": _of_natural(values)}
         words = [*content.get("missingValues", []), *missing]

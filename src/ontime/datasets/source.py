@@ -6,7 +6,7 @@ from ontime.common.params import Section
 
 
 class Data(Section):
-    """A package that `datasets.registry` names, or a CSV or parquet file, and the options of that dataset."""
+    """A package that `datasets.registry` names, or a table of one's own, and the options of that dataset."""
 
     source: str
     options: dict[str, Any]

@@ -1,6 +1,6 @@
-"""A fork's own table: one CSV or parquet file with a target column of two values.
+"""A fork's own table with a target column of two values: a file, a query, or a folder with a partition per file.
 
-In: the file that `data.source` names (a path, or an s3://, gs://, abfs:// or https:// address, read through
+In: what `data.source` names (a path, or an s3://, gs://, abfs:// or https:// address of a file, read through
 fsspec) and the schema that `ontime init` wrote and a person edits, by which it is read. Out: its rows with the target
 as 0 or 1; numbers and booleans are number features, texts are categories, times other than the one to split by become
 days since 1970. A column that the schema marks personal is left out, unless `data.options.allow_personal` names it.
@@ -18,13 +18,13 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet
 from ontime.common.layout import Layout, own
 from ontime.common.params import Section
-from ontime.datasets.content import fetch, without_secrets
+from ontime.datasets.content import digest_of, fetch, files_of, partition_of, without_secrets
 from ontime.datasets.csv_form import CsvForm
 from ontime.datasets.reader import read_columns, typed_frame
 from ontime.datasets.schema import TableSchema
 
 PARTITIONED_TABLE = "table"
-ROW = "row"
+FILE, ROW = "file", "row"
 MICROSECONDS_PER_DAY = 86_400_000_000
 
 
@@ -34,7 +34,8 @@ class Options(Section):
     `target` is the column to predict and `positive` its value that counts as the event; `time` is the column to
     split by; `key` the columns that name a row (none: its number in the file); `exclude` columns that are no
     features; `allow_personal` columns marked personal in the schema that may be used all the same. `csv` says how a
-    text file is written; `sha256` pins the file's content.
+    CSV file is written, `sheet` which one of an Excel file is read; `folder` is true where each file of a folder is a
+    partition, and a row is named by its file, too. `sha256` pins the content, or a query's result.
     """
 
     target: str
@@ -44,6 +45,8 @@ class Options(Section):
     exclude: list[str] = Field(default_factory=list)
     allow_personal: list[str] = Field(default_factory=list)
     csv: CsvForm | None = None
+    sheet: str | None = None
+    folder: bool = False
     sha256: str | None = None
 
 
@@ -55,17 +58,30 @@ def read_tables(
     Raises:
         OntimeError: not the pinned content, not readable, or values that are not of their column's type.
     """
-    content = fetch(source)
-    shown = f"data.source: {without_secrets(source)}"
-    if options.sha256 and content.digest != options.sha256:
-        raise OntimeError(
-            f"{shown}: not the content that data.options.sha256 pins: "
-            f"restore the file, or take the new content by setting it to {content.digest}"
-        )
+    files = files_of(source)
+    if options.folder and not files:
+        raise OntimeError(f"data.source: {without_secrets(source)}: not a folder, as data.options.folder says")
     if PARTITIONED_TABLE not in schemas:
         raise OntimeError(f"data/schema/{PARTITIONED_TABLE}.yaml: not found; write it with `ontime init`")
-    columns = read_columns(content, shown, options.csv)
-    yield PARTITIONED_TABLE, PARTITIONED_TABLE, typed_frame(columns, schemas[PARTITIONED_TABLE], shown, options.exclude)
+    whole = None if files else fetch(source)
+    digest = whole.digest if whole else digest_of(source)
+    if options.sha256 and digest != options.sha256:
+        kept = "give the query an ORDER BY" if source.endswith(".sql") else "restore the file"
+        raise OntimeError(
+            f"data.source: {without_secrets(source)}: not the content that data.options.sha256 pins: "
+            f"{kept}, or take the new content with `ontime refresh`"
+        )
+    classes: set[Any] = set()
+    for partition, place in [(partition_of(path), str(path)) for path in files] or [(PARTITIONED_TABLE, source)]:
+        shown = f"data.source: {without_secrets(place)}"
+        columns = read_columns(whole or fetch(place), shown, options.csv, options.sheet)
+        frame = typed_frame(columns, schemas[PARTITIONED_TABLE], shown, options.exclude)
+        if options.folder and options.target in frame:
+            classes |= set(frame[options.target].dropna().unique())
+            if len(classes) > 2:
+                found = ", ".join(sorted(map(str, classes)))
+                raise OntimeError(f"{shown}: target {options.target}: has a third value ({found}); it must have two")
+        yield PARTITIONED_TABLE, partition, frame
 
 
 def new_tables(
@@ -76,7 +92,7 @@ def new_tables(
     Raises:
         OntimeError: not readable, or values that are not of their column's type.
     """
-    columns = read_columns(fetch(str(source), "INPUT"), str(source), options.csv)
+    columns = read_columns(fetch(str(source), "INPUT"), str(source), options.csv, options.sheet)
     yield (
         PARTITIONED_TABLE,
         PARTITIONED_TABLE,
@@ -119,7 +135,8 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
                 f"data/schema/table.yaml: {name!r}: a feature's name has no double quote, backslash or line break; "
                 "rename the column in the file, or name it in --exclude or data.options.exclude"
             )
-    return Layout(key=options.key or [own(ROW, known)], time=options.time, numbers=numbers, categories=categories)
+    key = [own(word, known) for word in (FILE, ROW) if word == ROW or options.folder]
+    return Layout(key=options.key or key, time=options.time, numbers=numbers, categories=categories)
 
 
 def asked_minutes_before(options: Options) -> int:
@@ -135,19 +152,19 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
         OntimeError: the target has no row of either class.
     """
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
-    frame = _inputs(rows, options, layout)
-    frame[layout.target] = binary_target(rows[options.target], options.positive)
+    frame = _inputs(rows, partition, options, layout)
+    frame[layout.target] = _target(rows, options)
     return frame[layout.columns]
 
 
 def inputs(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
     """What `features` gives, without the target, which the raw table may lack."""
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
-    return _inputs(rows, options, layout)[[name for name in layout.columns if name != layout.target]]
+    return _inputs(rows, partition, options, layout)[[name for name in layout.columns if name != layout.target]]
 
 
-def _inputs(rows: pd.DataFrame, options: Options, layout: Layout) -> pd.DataFrame:
-    frame = _keys(rows, options, layout)
+def _inputs(rows: pd.DataFrame, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
+    frame = _keys(rows, partition, options, layout)
     if layout.time:
         frame[layout.time] = rows[layout.time]
     for name in layout.numbers:
@@ -176,11 +193,25 @@ def labels(raw: Path, partition: str, options: Options, layout: Layout) -> pd.Da
         OntimeError: the target has no row of either class.
     """
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
-    return _keys(rows, options, layout).assign(**{layout.target: binary_target(rows[options.target], options.positive)})
+    return _keys(rows, partition, options, layout).assign(**{layout.target: _target(rows, options)})
 
 
-def _keys(rows: pd.DataFrame, options: Options, layout: Layout) -> pd.DataFrame:
-    return rows[layout.key].copy() if options.key else pd.DataFrame({layout.key[0]: np.arange(len(rows))})
+def _keys(rows: pd.DataFrame, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
+    if options.key:
+        return rows[layout.key].copy()
+    numbers = pd.DataFrame({layout.key[-1]: np.arange(len(rows))})
+    if options.folder:
+        numbers.insert(0, layout.key[0], partition)
+    return numbers
+
+
+def _target(rows: pd.DataFrame, options: Options) -> "pd.Series[Any]":
+    """The labels of a partition; one of a folder may have one class, or none, and `read_tables` has seen all."""
+    values = rows[options.target]
+    if not options.folder:
+        return binary_target(values, options.positive)
+    labels: pd.Series[Any] = (values == options.positive).astype("Int8").mask(values.isna())
+    return labels
 
 
 def binary_target(values: "pd.Series[Any]", positive: Any) -> "pd.Series[Any]":

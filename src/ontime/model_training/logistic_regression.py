@@ -9,6 +9,10 @@ from ontime.encoder import Encoder
 from ontime.model_training.families import History, Rows
 from ontime.model_training.scikit_learn_model import ScikitLearnModel
 
+MOST_DENSE_BYTES = 1 << 30
+"""A matrix of one column per code that would be larger is held sparse; a fit holds it about three times."""
+BYTES_PER_VALUE = 8
+
 
 class LogisticRegressionParameters(Section):
     """scikit-learn's names."""
@@ -68,18 +72,18 @@ class LogisticRegression(ScikitLearnModel):
         del seed, steps
         count = len(encoder.numbers)
         numbers = make_pipeline(SimpleImputer(strategy="mean", keep_empty_features=True), StandardScaler())
+        is_sparse = len(rows[1]) * (count + sum(encoder.category_sizes)) * BYTES_PER_VALUE > MOST_DENSE_BYTES
         codes = OneHotEncoder(
             categories=[np.arange(size, dtype=np.float32) for size in encoder.category_sizes],
             handle_unknown="ignore",
-            sparse_output=False,
+            sparse_output=is_sparse,
         )
         parts = [("numbers", numbers, list(range(count))), ("codes", codes, list(range(count, len(encoder.features))))]
         classifier = linear_model.LogisticRegression(
             C=parameters.C, max_iter=parameters.max_iter, solver="newton-cholesky"
         )
-        model = Pipeline(
-            [("columns", ColumnTransformer([part for part in parts if part[2]])), ("classifier", classifier)]
-        )
+        columns = ColumnTransformer([part for part in parts if part[2]], sparse_threshold=1.0 if is_sparse else 0.3)
+        model = Pipeline([("columns", columns), ("classifier", classifier)])
         if progress:
             model.set_params(verbose=True)
         model.fit(*rows)

@@ -11,6 +11,7 @@ import pandas as pd
 from ontime.common.errors import OntimeError, one_line
 from ontime.common.layout import KNOWN_AT, TARGET
 from ontime.datasets.content import LISTED
+from ontime.datasets.query import database_url
 from ontime.datasets.reader import read_untyped
 from ontime.monitoring.label_table import KEY
 
@@ -53,7 +54,7 @@ def _queried(address: str, query: str) -> tuple[str, pd.DataFrame]:
 
     shown = OPTION
     try:
-        url = sqlalchemy.make_url(address)
+        url = database_url(address)
         shown = f"{OPTION}: {url.render_as_string(hide_password=True)}"
         engine = sqlalchemy.create_engine(url)
         try:

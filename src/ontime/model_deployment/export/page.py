@@ -46,7 +46,7 @@ def make_page(
 
     Args:
         follows, sums: the features that each one follows, or is the sum of.
-        fields: by feature, of the data card.
+        fields: by feature, of the data card; what the model lacks is left out of the page.
         train: training rows with the model's features.
         golden: the content of `golden.json`.
 
@@ -55,6 +55,10 @@ def make_page(
             too many combinations.
     """
     names = [*vocabulary["numbers"], *vocabulary["categories"]]
+    # a number that every training row lacks is no feature of the model
+    absent = fields.keys() - set(names)
+    asked = [name for name in asked if name not in absent]
+    follows, sums = ({name: of for name, of in rules.items() if not absent & {name, *of}} for rules in (follows, sums))
     check_names(names, asked, follows, sums)
     features = [page_feature(fields[name], vocabulary, train[name]) for name in names]
     for name, parts in sums.items():
