@@ -1,23 +1,24 @@
-"""What the scikit-learn families share: saved by joblib, asked by `predict_proba`.
+"""What the scikit-learn families share: saved by joblib, asked by `predict_proba`, or `predict` for a number.
 
 They see the encoded matrix, numbers first and then category codes. Trees take codes as numbers, for the vocabulary
-orders them by their share of events; the linear model gets one column per code.
+orders them by their share of events, or their mean; the linear models get one column per code.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from ontime.common.arrays import Matrix, Probability
+from ontime.common.arrays import Matrix, Outputs
 from ontime.common.files import replacing
+from ontime.encoder import Encoder
 from ontime.model_training.families import Family
 
 MODEL_FILE = "model.joblib"
 
 
 class ScikitLearnModel(Family):
-    """A fitted scikit-learn classifier or pipeline."""
+    """A fitted scikit-learn estimator or pipeline."""
 
     framework = "scikit-learn"
     packages = ("numpy", "scikit-learn", "scipy")
@@ -36,6 +37,32 @@ class ScikitLearnModel(Family):
 
         return cls(joblib.load(folder / MODEL_FILE))
 
-    def probability(self, matrix: Matrix) -> Probability:
-        """Probability of the event: float64 (rows,)."""
-        return np.asarray(self.model.predict_proba(matrix)[:, 1], dtype=np.float64)
+    def predict(self, matrix: Matrix) -> Outputs:
+        """Probability of the event, or a number: float64 (rows,)."""
+        return outputs_of(self.model, matrix)
+
+
+def linear_columns(encoder: Encoder) -> Any:
+    """What linear models see, not fitted: scaled numbers, the mean for a missing one, one column per category code."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    count = len(encoder.numbers)
+    numbers = make_pipeline(SimpleImputer(strategy="mean", keep_empty_features=True), StandardScaler())
+    codes = OneHotEncoder(
+        categories=[np.arange(size, dtype=np.float32) for size in encoder.category_sizes],
+        handle_unknown="ignore",
+        sparse_output=False,
+    )
+    parts = [("numbers", numbers, list(range(count))), ("codes", codes, list(range(count, len(encoder.features))))]
+    return ColumnTransformer([part for part in parts if part[2]])
+
+
+def outputs_of(model: Any, matrix: Matrix) -> Outputs:
+    """What a fitted estimator says of rows: of two classes the probability of the second."""
+    if not hasattr(model, "predict_proba"):
+        return np.asarray(model.predict(matrix), dtype=np.float64)
+    probability = model.predict_proba(matrix)
+    return np.asarray(probability[:, 1] if probability.shape[1] == 2 else probability, dtype=np.float64)
