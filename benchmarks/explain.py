@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.common import finish, measure, print_table, run_task
 from ontime.common import paths
 from ontime.common.environment import PINNED
+from ontime.tasks.names import PROBABILITY
 
 GREATEST_DIFFERENCE = 1e-6
 FAMILIES = ("gradient_boosting", "random_forest", "logistic_regression", "neural_network")
@@ -40,14 +41,14 @@ def prepare(family: str, rows: int, folder: str) -> None:
     encoder, model = load_encoder(), load_model(family, paths.training_run(family) / "model")
     matrix = load_rows("validation", encoder)[0]
     matrix = matrix[np.linspace(0, len(matrix) - 1, rows).astype(int)]
-    content = to_onnx(family, model, len(encoder.features))
+    content = to_onnx(family, model, len(encoder.features), PROBABILITY)
     (Path(folder) / MODEL).write_bytes(content)
     if family in SCALES:
         np.save(Path(folder) / TREES, tree_nodes(content, SCALES[family]))
     if hasattr(model.model, "decision_function"):
         margin = model.model.decision_function(matrix)
     else:
-        margin = model.probability(matrix)
+        margin = model.predict(matrix)
         margin = margin if SCALES.get(family) == "probability" else np.log(margin) - np.log1p(-margin)
     np.savez(Path(folder) / ROWS, matrix=matrix, margin=margin)
 
@@ -69,7 +70,7 @@ def explain(family: str, rows: int, folder: str) -> dict[str, Any]:
     with noted(found, "start"):
         trees = read_trees(Path(folder), matrix.shape[1], scale) if scale else None
         if trees:
-            trees.probability(champion.background)
+            trees.predict(champion.background)
     # trees are explained without a session, and what ONNX Runtime frees when it opens one would hide their memory
     session = champion.session if trees else open_session(Path(folder) / MODEL, threads=1)
     manifest = champion.manifest.model_copy(update={"model": family})

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.common import finish, print_table
 from ontime.common.environment import pin
+from ontime.tasks.binary import Binary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +66,8 @@ def main(retrained: int, resamples: int, halves: int) -> None:
             {feature: values for feature, values in encoder.categories.items() if feature in columns},
         )
         rows, others = ((matrix[:, kept], labels) for matrix, labels in (train, validation))
-        model, _ = family(champion).fit(rows, others, part, parameters, seed, progress=False)
-        probability = model.probability(others[0]).astype(np.float32)
+        model, _ = family(champion).fit(rows, others, part, parameters, seed, progress=False, task=Binary())
+        probability = model.predict(others[0]).astype(np.float32)
         both = base.assign(head=probability)
         thresholds = threshold, best_threshold(others[1], probability.astype(np.float64), params.decision)
         found = found_in(both, thresholds, params)

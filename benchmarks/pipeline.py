@@ -67,7 +67,7 @@ def call_stages(copy: str, commands: Sequence[str]) -> dict[str, float]:
 
 def import_packages() -> None:
     """Import what the stages do."""
-    families = (f"ontime.model_training.{name}" for name in (*FAMILIES, "keras_model"))
+    families = (f"ontime.model_training.{name}" for name in (*FAMILIES["binary"], "keras_model"))
     for module in (*cli.STAGES.values(), *families, "sklearn.ensemble", "sklearn.linear_model", "dvc.repo"):
         importlib.import_module(module)
 

@@ -29,20 +29,22 @@ from ontime.model_deployment.export.onnx_graph import to_onnx
 from ontime.model_training.families import FAMILIES, family, parameters_of
 from ontime.model_training.train import history_csv
 from ontime.parameters import load_params
+from ontime.tasks.binary import Binary
 
 rows, params, folder = map(Path, sys.argv[1:])
 data = np.load(rows)
 encoder = Encoder(tuple(data["numbers"].tolist()), {"kind": tuple(data["kinds"].tolist()), "place": ("a",)})
 train, validation = (data["x"], data["y"]), (data["x_validation"], data["y_validation"])
 settings = load_params(params).train
-for name in FAMILIES:
+for name in FAMILIES["binary"]:
     parameters = parameters_of(name, settings)
-    fitted, history = family(name).fit(train, validation, encoder, parameters, settings.seed, progress=False)
+    kind, seed = family(name), settings.seed
+    fitted, history = kind.fit(train, validation, encoder, parameters, seed, False, Binary())
     fitted.save(folder / name)
-    again = family(name).fit_all(train, encoder, parameters, settings.seed, family(name).kept_steps(history), False)
+    again = kind.fit_all(train, encoder, parameters, seed, kind.kept_steps(history), False, Binary())
     again.save(folder / name / "all")
     (folder / f"{name}.csv").write_text(history_csv(history))
-    (folder / f"{name}.onnx").write_bytes(to_onnx(name, fitted, len(encoder.features)))
+    (folder / f"{name}.onnx").write_bytes(to_onnx(name, fitted, len(encoder.features), "probability"))
 """
 
 

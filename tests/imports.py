@@ -10,6 +10,14 @@ TOP = Path(__file__).parents[1]
 SOURCE = TOP / "src"
 LOADERS = {"family", "load_model", "parameters_of"}
 """What imports a model family's module when it is called, by the family's name."""
+TASKS = ("binary", "regression")
+OF_TASKS = {
+    "task_of": "ontime.tasks.{}",
+    "load_task": "ontime.tasks.{}",
+    "judge_of": "ontime.model_evaluation.{}_judge",
+}
+"""What imports a task's module when it is called, and which."""
+ALL_FAMILIES = tuple(dict.fromkeys(name for names in FAMILIES.values() for name in names))
 
 
 def file_of(module: str) -> Path | None:
@@ -27,11 +35,11 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(module: str, families: tuple[str, ...] = tuple(FAMILIES)) -> Iterator[str]:
+def imports_of(module: str, families: tuple[str, ...] = ALL_FAMILIES, tasks: tuple[str, ...] = TASKS) -> Iterator[str]:
     """Modules of this package that a module imports anywhere in its text, and the packages that hold it.
 
     Args:
-        families: the model families that are asked for.
+        families, tasks: those that are asked for.
     """
     parts = module.split(".")
     yield from (".".join(parts[:count]) for count in range(1, len(parts)))
@@ -45,6 +53,9 @@ def imports_of(module: str, families: tuple[str, ...] = tuple(FAMILIES)) -> Iter
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
             if node.module.endswith(".families") and LOADERS & {alias.name for alias in node.names}:
                 yield from (f"ontime.model_training.{name}" for name in families)
+            if node.module in ("ontime.tasks.task", "ontime.model_evaluation.judge"):
+                found = (OF_TASKS[alias.name] for alias in node.names if alias.name in OF_TASKS)
+                yield from (form.format(task) for form in found for task in tasks)
 
 
 def executed(tree: ast.AST) -> Iterator[ast.AST]:
@@ -55,7 +66,7 @@ def executed(tree: ast.AST) -> Iterator[ast.AST]:
             yield from executed(child)
 
 
-def closure(*modules: str, families: tuple[str, ...] = tuple(FAMILIES)) -> set[str]:
+def closure(*modules: str, families: tuple[str, ...] = ALL_FAMILIES, tasks: tuple[str, ...] = TASKS) -> set[str]:
     """Files, from the top folder, of the modules and of everything in this package that they can import."""
     seen: set[str] = set()
     waiting = list(modules)
@@ -63,7 +74,7 @@ def closure(*modules: str, families: tuple[str, ...] = tuple(FAMILIES)) -> set[s
         module = waiting.pop()
         if module not in seen and file_of(module):
             seen.add(module)
-            waiting.extend(imports_of(module, families))
+            waiting.extend(imports_of(module, families, tasks))
     return {str(path.relative_to(TOP)) for module in seen if (path := file_of(module)) and has_code(path)}
 
 

@@ -74,8 +74,14 @@ def sound_lines(fork: Path) -> list[Line]:
     frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], ignore_index=True)
     features = champion.encoder.features
     records = frame[features].astype(object).where(frame[features].notna(), None).to_dict("records")
-    probability = champion.probability(champion.encoder.transform({name: frame[name].to_numpy() for name in features}))
-    rows = zip(records, key_text(frame, layout["key"]), probability, champion.decide(probability), strict=True)
+    probability = champion.predict(champion.encoder.transform({name: frame[name].to_numpy() for name in features}))
+    rows = zip(
+        records,
+        key_text(frame, layout["key"]),
+        probability,
+        champion.answer.values("decision", probability),
+        strict=True,
+    )
     return [
         {
             "time": f"{DAY if place < ROWS else NEXT_DAY}T10:00:00.000+00:00",
@@ -108,7 +114,7 @@ def write_reference(model: Path, champion: Champion, lines: list[Line]) -> None:
     encoder, random = champion.encoder, np.random.default_rng(3)
     records = [[line["features"][name] for name in encoder.features] for line in lines]
     matrix = encoder.transform_records(records)
-    probability = champion.probability(matrix)
+    probability = champion.predict(matrix)
     bins = Bins(
         {name: quantile_edges(matrix[:, place]) for place, name in enumerate(encoder.numbers)},
         dict(zip(encoder.categories, encoder.category_sizes, strict=True)),

@@ -15,9 +15,10 @@ import numpy as np
 
 from ontime.common.files import read_json, sha256
 from ontime.encoder import Encoder
-from ontime.model_deployment.inference.champion import open_session
+from ontime.model_deployment.inference.champion import Champion, open_session
 from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, VOCABULARY, read_manifest
 from ontime.model_deployment.inference.signing import sign
+from ontime.tasks.answers import BinaryAnswer
 from tests.checkouts import TOP, environment
 
 START_SECONDS, STOP_SECONDS = 60, 20
@@ -92,6 +93,12 @@ def serving(signed: Path, log: Path, **variables: str) -> Iterator[Running]:
 def log_lines(printed: str, event: str) -> list[dict[str, Any]]:
     """The log's objects of one event."""
     return [content for content in map(json.loads, printed.splitlines()) if content["event"] == event]
+
+
+def threshold_of(model: Champion) -> float:
+    """The threshold of a model of an event."""
+    assert isinstance(model.answer, BinaryAnswer)
+    return model.answer.threshold
 
 
 def make_second(signed: Path, folder: Path) -> Path:

@@ -10,12 +10,16 @@ import pytest
 from ruamel.yaml import YAML
 
 from ontime.cli import STAGES
+from ontime.common.params import load_section
 from ontime.model_training.families import FAMILIES, family
 from ontime.operations import OPERATIONS
+from ontime.tasks.task import TaskSettings
 from tests.commands import leaves_of, run_and_watch, write_params
-from tests.graph_copy import COMMON, copy_graph, is_common, package_files, stale_by_file, table, with_lock
+from tests.graph_copy import COMMON, TOP, copy_graph, is_common, package_files, stale_by_file, table, with_lock
 from tests.imports import closure, file_of, has_code
 
+TASK = load_section("task", TaskSettings, TOP / "params.yaml").kind
+"""What the checkout's own graph is about."""
 UNREAD_PACKAGES = (
     *("data_source", "manifests", "privacy", "pull_request", "release", "repository", "tracking", "verification"),
     *(f"model_deployment/{name}" for name in ("batch", "service")),
@@ -41,7 +45,7 @@ class Stage:
     def modules(self) -> set[str]:
         """Files of the package that the stage can import, from the top folder."""
         name, *item = self.command.split()[1:]
-        return closure("ontime.__main__", STAGES[name], families=tuple(item) or tuple(FAMILIES))
+        return closure("ontime.__main__", STAGES[name], families=tuple(item) or FAMILIES[TASK], tasks=(TASK,))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +110,9 @@ def test_imports_within_functions_and_of_packages_and_families_are_found() -> No
         "src/ontime/common/errors.py",
     }
     forest = closure("ontime.model_training.train", families=("random_forest",))
-    assert {path for path in forest if Path(path).stem in FAMILIES} == {"src/ontime/model_training/random_forest.py"}
+    assert {path for path in forest if Path(path).stem in FAMILIES["binary"]} == {
+        "src/ontime/model_training/random_forest.py"
+    }
     top = file_of("ontime")
     assert top
     assert not has_code(top)
@@ -132,7 +138,7 @@ def test_what_no_stage_reads_makes_none_stale(stale: dict[str, set[str]]) -> Non
     assert not operations & read
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES["binary"])
 def test_a_family_makes_its_own_training_and_evaluation_and_the_champions_stages_stale(
     stale: dict[str, set[str]], name: str
 ) -> None:
@@ -143,7 +149,7 @@ def test_a_family_makes_its_own_training_and_evaluation_and_the_champions_stages
 def test_a_framework_makes_its_own_families_and_the_champions_stages_stale(
     stale: dict[str, set[str]], framework: str
 ) -> None:
-    names = [name for name in FAMILIES if family(name).framework.replace("-", "_") == framework]
+    names = [name for name in FAMILIES["binary"] if family(name).framework.replace("-", "_") == framework]
     expected = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in names} | OF_THE_CHAMPION
     assert stale[f"src/ontime/model_training/{framework}_model.py"] == expected
 

@@ -62,8 +62,8 @@ def hidden(replay: Replay, rows: "pd.DataFrame", champion: "Champion", folder: P
         return lambda day: answer(fault(day), champion)
 
     def of_another_model(day: str) -> "pd.DataFrame":
-        probability = earlier.probability(encoded(by_day[day], champion)).astype(np.float32)
-        return by_day[day].assign(probability=probability, decision=champion.decide(probability))
+        probability = earlier.predict(encoded(by_day[day], champion)).astype(np.float32)
+        return by_day[day].assign(probability=probability, decision=champion.answer.values("decision", probability))
 
     return [
         Hidden(f"features {HOURS_LATE} hours late", "skew", answered(lambda day: late[day])),

@@ -125,8 +125,10 @@ def encoded(rows: "pd.DataFrame", champion: "Champion") -> "Matrix":
 
 def answer(rows: "pd.DataFrame", champion: "Champion") -> "pd.DataFrame":
     """The rows with what the model says of them: `probability` and `decision`."""
-    probability = champion.probability(encoded(rows, champion))
-    return rows.assign(probability=probability.astype("float64"), decision=champion.decide(probability))
+    probability = champion.predict(encoded(rows, champion))
+    return rows.assign(
+        probability=probability.astype("float64"), decision=champion.answer.values("decision", probability)
+    )
 
 
 def lines_of(rows: "pd.DataFrame", champion: "Champion") -> Iterator[bytes]:

@@ -16,12 +16,14 @@ from ontime.model_training.tune import Tune
 from ontime.monitoring.settings import Monitor, Retraining
 from ontime.privacy.settings import Privacy
 from ontime.pull_request.gate import Gate
+from ontime.tasks.task import TaskSettings
 
 
 class Params(Section):
     """All sections."""
 
     data: Data
+    task: TaskSettings
     engine: Engine
     split: Split
     train: Train
@@ -50,6 +52,6 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 def check_params(content: object, where: str) -> Params:
     """Check plain content and return all sections; the one-line error begins with `where`."""
     params = check(Params, content, where)
-    for name in FAMILIES:
+    for name in FAMILIES[params.task.kind]:
         parameters_of(name, params.train, where)
     return params

@@ -18,9 +18,10 @@ from ontime.common.layout import TARGET, Layout
 from ontime.model_evaluation.metrics import Decision, row_log_losses
 from ontime.model_training.logistic_regression import LogisticRegressionParameters
 from ontime.model_training.recipe import Recipe
+from ontime.tasks.binary import Binary
 
 LAYOUT = Layout(["row"], "sent", ["weight"], ["depot"])
-RECIPE = Recipe("logistic_regression", LogisticRegressionParameters(C=0.1, max_iter=50), 0, 1)
+RECIPE = Recipe("logistic_regression", LogisticRegressionParameters(C=0.1, max_iter=50), 0, 1, Binary())
 FIRST, START, END = date(2024, 1, 1), date(2024, 3, 11), date(2024, 5, 20)
 TURN = date(2024, 4, 8)
 """From this day on the target follows the weight the other way round, where a test says so."""

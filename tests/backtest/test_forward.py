@@ -13,10 +13,11 @@ from ontime.common.files import read_json, read_parquet, sha256, write_json
 from ontime.common.layout import TARGET, Layout
 from ontime.model_training.logistic_regression import LogisticRegressionParameters
 from ontime.model_training.recipe import Recipe, champion_recipe
+from ontime.tasks.binary import Binary
 from tests.commands import run_command
 
 LAYOUT = Layout(["parcel"], "sent", ["weight"], ["depot"])
-RECIPE = Recipe("logistic_regression", LogisticRegressionParameters(C=0.1, max_iter=50), 0, 1)
+RECIPE = Recipe("logistic_regression", LogisticRegressionParameters(C=0.1, max_iter=50), 0, 1, Binary())
 
 
 @pytest.fixture

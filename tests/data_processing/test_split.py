@@ -10,6 +10,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET, Layout
 from ontime.common.params import check
 from ontime.data_processing.split import PARTS, Split, assign_parts, left_out, vocabulary_of
+from ontime.tasks.binary import Binary
 
 LAYOUT = Layout(key=["row"], time="when", numbers=["size"], categories=["kind"])
 
@@ -38,12 +39,12 @@ def test_boundaries_belong_to_the_later_part_and_are_utc_unless_they_say_more() 
     moments = ["2013-02-28T23:59:59.999999", "2013-03-01", "2013-03-31T21:59:59", "2013-03-31T22:00:00", "2014-01-01"]
     rows = pd.DataFrame({"when": pd.to_datetime(moments, utc=True, format="ISO8601")})
     expected = ["train", "validation", "validation", "test", "test"]
-    assert assign_parts(rows, LAYOUT, split_of()).tolist() == expected
+    assert assign_parts(rows, LAYOUT, split_of(), Binary()).tolist() == expected
 
 
 def test_a_row_without_a_time_is_in_no_part() -> None:
     rows = pd.DataFrame({"when": pd.to_datetime(pd.Series(["2013-01-01", None]), utc=True)})
-    first, second = assign_parts(rows, LAYOUT, split_of())
+    first, second = assign_parts(rows, LAYOUT, split_of(), Binary())
     assert first == "train"
     assert second not in ("train", "validation", "test")
 
@@ -82,12 +83,12 @@ def test_a_watermark_or_day_that_is_none_is_named(changes: dict[str, Any], reaso
 def test_a_split_by_time_needs_a_time() -> None:
     rows, layout = labelled(4, 2), Layout(key=["row"], time=None, numbers=[], categories=[])
     with pytest.raises(OntimeError, match=r"split\.by: time needs data\.options\.time; or use stratified"):
-        assign_parts(rows, layout, split_of())
+        assign_parts(rows, layout, split_of(), Binary())
 
 
 def test_each_class_is_divided_by_the_fractions() -> None:
     rows = labelled(1010, 200, missing=10)
-    parts = assign_parts(rows, LAYOUT, split_of(by="stratified"))
+    parts = assign_parts(rows, LAYOUT, split_of(by="stratified"), Binary())
     known, labels = parts[:1000], rows[TARGET][:1000].to_numpy(dtype=int)
     counts = {name: [int(((known == name) & (labels == value)).sum()) for value in (0, 1)] for name in PARTS}
     assert counts == {"train": [560, 140], "validation": [160, 40], "test": [80, 20]}
@@ -95,7 +96,7 @@ def test_each_class_is_divided_by_the_fractions() -> None:
 
 def test_the_seed_alone_decides_who_goes_where() -> None:
     rows = labelled(300, 100)
-    parts = [assign_parts(rows, LAYOUT, split_of(by="stratified", seed=seed)) for seed in (0, 0, 1)]
+    parts = [assign_parts(rows, LAYOUT, split_of(by="stratified", seed=seed), Binary()) for seed in (0, 0, 1)]
     assert (parts[0] == parts[1]).all()
     assert (parts[0] != parts[2]).any()
 
@@ -107,41 +108,41 @@ def train_rows() -> pd.DataFrame:
 
 
 def test_categories_are_ordered_by_their_share_of_events_then_by_name() -> None:
-    vocabulary = vocabulary_of(train_rows(), train_rows(), LAYOUT, 2)
+    vocabulary = vocabulary_of(train_rows(), train_rows(), LAYOUT, 2, Binary())
     assert vocabulary["categories"] == {"kind": ["never", "also half", "half", "often"]}
     assert vocabulary["numbers"] == ["size"]
 
 
 def test_categories_with_fewer_rows_than_the_least_are_left_out() -> None:
-    assert vocabulary_of(train_rows(), train_rows(), LAYOUT, 4)["categories"] == {"kind": ["half", "often"]}
-    assert "rare" in vocabulary_of(train_rows(), train_rows(), LAYOUT, 1)["categories"]["kind"]
-    assert vocabulary_of(train_rows(), train_rows(), LAYOUT, 100)["categories"] == {"kind": []}
+    assert vocabulary_of(train_rows(), train_rows(), LAYOUT, 4, Binary())["categories"] == {"kind": ["half", "often"]}
+    assert "rare" in vocabulary_of(train_rows(), train_rows(), LAYOUT, 1, Binary())["categories"]["kind"]
+    assert vocabulary_of(train_rows(), train_rows(), LAYOUT, 100, Binary())["categories"] == {"kind": []}
 
 
 def test_the_typical_row_has_medians_and_the_most_frequent_categories() -> None:
     rows = train_rows()
-    typical = vocabulary_of(rows, rows, LAYOUT, 1)["typical"]
+    typical = vocabulary_of(rows, rows, LAYOUT, 1, Binary())["typical"]
     assert typical == {"size": rows["size"].median(), "kind": rows["kind"].mode().min()}
 
 
 def test_the_vocabulary_says_which_features_may_be_missing() -> None:
-    assert vocabulary_of(train_rows(), train_rows(), LAYOUT, 1)["may_be_missing"] == ["size", "kind"]
-    assert vocabulary_of(train_rows().dropna(), train_rows().dropna(), LAYOUT, 1)["may_be_missing"] == []
+    assert vocabulary_of(train_rows(), train_rows(), LAYOUT, 1, Binary())["may_be_missing"] == ["size", "kind"]
+    assert vocabulary_of(train_rows().dropna(), train_rows().dropna(), LAYOUT, 1, Binary())["may_be_missing"] == []
 
 
 def test_what_only_a_later_row_lacks_may_be_missing_too() -> None:
-    assert vocabulary_of(train_rows().dropna(), train_rows(), LAYOUT, 1)["may_be_missing"] == ["size", "kind"]
+    assert vocabulary_of(train_rows().dropna(), train_rows(), LAYOUT, 1, Binary())["may_be_missing"] == ["size", "kind"]
 
 
 def test_a_number_that_every_training_row_lacks_is_left_out() -> None:
     rows = train_rows().assign(empty=np.nan)
     layout = Layout(key=["row"], time="when", numbers=["empty", "size"], categories=["kind"])
-    vocabulary = vocabulary_of(rows, rows, layout, 1)
+    vocabulary = vocabulary_of(rows, rows, layout, 1, Binary())
     assert (vocabulary["numbers"], vocabulary["may_be_missing"]) == (["size"], ["size", "kind"])
 
 
 def test_the_order_of_rows_changes_no_vocabulary() -> None:
     rows = train_rows()
     assert vocabulary_of(
-        rows.sample(frac=1, random_state=3), rows.sample(frac=1, random_state=3), LAYOUT, 1
-    ) == vocabulary_of(rows, rows, LAYOUT, 1)
+        rows.sample(frac=1, random_state=3), rows.sample(frac=1, random_state=3), LAYOUT, 1, Binary()
+    ) == vocabulary_of(rows, rows, LAYOUT, 1, Binary())

@@ -167,7 +167,9 @@ def test_a_table_from_elsewhere_is_copied_and_tracked(
         (["--target", "late", "--key", "id"], "t.csv: no column id; "),
         (["--target", "late", "--exclude", "id"], "t.csv: no column id; "),
         (["--target", "depot"], "target depot: has 3 values (north, "),
-        (["--target", "weight"], "target weight: has "),
+        (["--target", "depot", "--task", "regression"], "target depot: is not of numbers"),
+        (["--target", "weight", "--task", "regression", "--positive", "1.0"], "--positive: belongs to an event"),
+        (["--target", "boxes"], "target boxes: has 4 values, all of them whole numbers"),
         (["--target", "late", "--positive", "maybe"], "--positive maybe: no such value in late; found no, yes"),
         (["--target", "late", "--time", "weight"], "data.options.time: weight is not a datetime"),
         (["--target", "late", "--name", "Not A Name"], "params.yaml: export.name: "),
@@ -176,7 +178,7 @@ def test_a_table_from_elsewhere_is_copied_and_tracked(
 def test_what_does_not_fit_the_table_is_refused_and_nothing_written(
     graph: Path, parcels: pd.DataFrame, arguments: list[str], reason: str
 ) -> None:
-    parcels.to_csv("t.csv", index=False)
+    parcels.assign(boxes=parcels["parcel"] % 4).to_csv("t.csv", index=False)
     with pytest.raises(OntimeError) as error:
         init("t.csv", *arguments)
     assert reason in str(error.value)

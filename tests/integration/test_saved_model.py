@@ -8,10 +8,11 @@ import pytest
 
 from ontime.common import paths
 from ontime.common.files import read_json
-from ontime.model_deployment.export.onnx_graph import onnx_probability, to_onnx
-from ontime.model_deployment.export.saved_model import MODEL, saved_probability, write_saved_model
+from ontime.model_deployment.export.onnx_graph import onnx_outputs, to_onnx
+from ontime.model_deployment.export.saved_model import MODEL, saved_outputs, write_saved_model
 from ontime.model_training.families import load_model
 from ontime.model_training.rows import load_encoder, load_rows
+from ontime.tasks.names import PROBABILITY
 
 pytestmark = [
     pytest.mark.integration,
@@ -46,7 +47,7 @@ def golden_rows() -> Any:
 @pytest.mark.parametrize("rows", [validation_rows, golden_rows])
 def test_saved_model_and_onnx_agree_to_a_millionth(saved: Path, network: Any, rows: Any) -> None:
     matrix = rows()
-    exported = onnx_probability(to_onnx(MODEL, network, matrix.shape[1]), matrix)
-    difference = np.abs(saved_probability(saved, matrix) - exported).max()
+    exported = onnx_outputs(to_onnx(MODEL, network, matrix.shape[1], PROBABILITY), matrix)
+    difference = np.abs(saved_outputs(saved, matrix, PROBABILITY) - exported).max()
     print(f"{len(matrix)} rows: greatest difference {difference:.2e}")
     assert difference <= 1e-6

@@ -7,12 +7,12 @@ import pytest
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
-from ontime.common.paths import BASELINES
+from ontime.tasks.binary import Binary
 
 
 def test_both_baselines_are_judged_like_a_model(fork: Path) -> None:
     runs = fork / "models" / "training_runs"
-    found = {name: read_json(runs / name / "metrics" / "test.json") for name in BASELINES}
+    found = {name: read_json(runs / name / "metrics" / "test.json") for name in Binary.baselines}
     model = read_json(fork / "models" / "training_runs" / "random_forest" / "metrics" / "test.json")
     for summary in found.values():
         assert list(summary) == list(model)

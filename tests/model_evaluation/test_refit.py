@@ -44,7 +44,7 @@ def test_the_model_is_fitted_on_training_and_validation_rows_with_the_steps_of_t
     rows = (np.concatenate([matrix for matrix, _ in parts]), np.concatenate([labels for _, labels in parts]))
     test = load_rows("test", encoder)[0]
     served = load_model(recipe.family, paths.REFIT / "model")
-    np.testing.assert_array_equal(served.probability(test), recipe.fit_all(rows, encoder).probability(test))
+    np.testing.assert_array_equal(served.predict(test), recipe.fit_all(rows, encoder).predict(test))
     metadata = read_json(paths.REFIT / "metadata" / "refit.json")
     assert (metadata["model"], metadata["refit"], metadata["steps"]) == (recipe.family, True, recipe.steps)
     assert (metadata["rows"], metadata["events"]) == (len(rows[1]), rows[1].sum())
@@ -56,7 +56,7 @@ def test_it_is_measured_on_test_at_the_threshold_that_validation_chose() -> None
     run = paths.training_run(recipe.family)
     threshold = read_json(run / "metrics" / "validation.json")["threshold"]
     matrix, labels = load_rows("test", load_encoder())
-    probability = as_stored(load_model(recipe.family, paths.REFIT / "model").probability(matrix))
+    probability = as_stored(load_model(recipe.family, paths.REFIT / "model").predict(matrix))
     expected = summarize(labels, probability, threshold, load_section("decision", Decision))
     assert read_json(paths.REFIT / "metrics" / "test.json") == expected
     assert expected != read_json(run / "metrics" / "test.json")

@@ -12,6 +12,7 @@ from ontime.common.files import read_json, sha256
 from ontime.encoder import Encoder
 from ontime.model_training.families import FAMILIES, Train, check_family, family, load_model, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
+from ontime.tasks.binary import Binary
 from tests.encoded import Encoded
 
 TRAIN = Train(
@@ -35,14 +36,16 @@ TRAIN = Train(
 def fit(name: str, encoded: Encoded, seed: int = 0) -> Any:
     """A fitted model of a family and its history."""
     parameters = parameters_of(name, TRAIN)
-    return family(name).fit(encoded.train, encoded.validation, encoded.encoder, parameters, seed, progress=False)
+    return family(name).fit(
+        encoded.train, encoded.validation, encoded.encoder, parameters, seed, progress=False, task=Binary()
+    )
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES["binary"])
 def test_probabilities_follow_the_target(encoded: Encoded, name: str) -> None:
     fitted, history = fit(name, encoded)
     matrix, labels = encoded.validation
-    probability = fitted.probability(matrix)
+    probability = fitted.predict(matrix)
     assert probability.dtype == np.float64
     assert probability.shape == labels.shape
     assert ((probability >= 0) & (probability <= 1)).all()
@@ -50,25 +53,25 @@ def test_probabilities_follow_the_target(encoded: Encoded, name: str) -> None:
     assert history[-1]["validation_log_loss"] < 0.69
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES["binary"])
 def test_the_seed_decides_where_something_is_drawn(encoded: Encoded, name: str) -> None:
     matrix = encoded.validation[0]
-    first, again, other = (fit(name, encoded, seed)[0].probability(matrix) for seed in (0, 0, 1))
+    first, again, other = (fit(name, encoded, seed)[0].predict(matrix) for seed in (0, 0, 1))
     assert (first == again).all()
     assert (first == other).all() == (name == "logistic_regression")
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES["binary"])
 def test_a_fit_of_all_rows_is_the_one_that_validation_rows_stopped(encoded: Encoded, name: str) -> None:
     fitted, history = fit(name, encoded)
     kind, parameters = family(name), parameters_of(name, TRAIN)
     steps = kind.kept_steps(history)
-    again = kind.fit_all(encoded.train, encoded.encoder, parameters, 0, steps, progress=False)
+    again = kind.fit_all(encoded.train, encoded.encoder, parameters, 0, steps, progress=False, task=Binary())
     matrix = encoded.validation[0]
-    np.testing.assert_array_equal(again.probability(matrix), fitted.probability(matrix))
+    np.testing.assert_array_equal(again.predict(matrix), fitted.predict(matrix))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES["binary"])
 def test_the_number_of_threads_changes_no_byte_of_a_saved_model(fitted_folders: list[Path], name: str) -> None:
     one, four = (folder / name for folder in fitted_folders)
     files = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
@@ -77,29 +80,29 @@ def test_the_number_of_threads_changes_no_byte_of_a_saved_model(fitted_folders: 
     assert (one.parent / f"{name}.csv").read_bytes() == (four.parent / f"{name}.csv").read_bytes()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES["binary"])
 def test_a_saved_model_predicts_as_before_and_says_no_path(tmp_path: Path, encoded: Encoded, name: str) -> None:
     fitted, _ = fit(name, encoded)
     fitted.save(tmp_path / "model")
     matrix = encoded.validation[0]
-    np.testing.assert_array_equal(load_model(name, tmp_path / "model").probability(matrix), fitted.probability(matrix))
+    np.testing.assert_array_equal(load_model(name, tmp_path / "model").predict(matrix), fitted.predict(matrix))
     for path in (tmp_path / "model").iterdir():
         assert str(tmp_path).encode() not in path.read_bytes(), path.name
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES["binary"])
 def test_a_saved_model_gives_the_probabilities_that_were_evaluated(
     fork: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(fork)
     run = fork / "models" / "training_runs" / name
     matrix, labels = load_rows("validation", load_encoder())
-    probability = load_model(name, run / "model").probability(matrix)
+    probability = load_model(name, run / "model").predict(matrix)
     brier = float(np.mean((probability - labels) ** 2))
     assert read_json(run / "metrics" / "validation.json")["brier_score"] == pytest.approx(brier, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES["binary"])
 @pytest.mark.parametrize("kept", ["numbers", "categories"])
 def test_numbers_alone_and_categories_alone_are_enough(encoded: Encoded, name: str, kept: str) -> None:
     columns = slice(0, 9) if kept == "numbers" else slice(9, 11)
@@ -112,18 +115,18 @@ def test_numbers_alone_and_categories_alone_are_enough(encoded: Encoded, name: s
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fitted, _ = fit(name, part)
-    assert np.isfinite(fitted.probability(part.validation[0])).all()
+    assert np.isfinite(fitted.predict(part.validation[0])).all()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES["binary"])
 def test_an_absent_model_says_how_to_get_it(tmp_path: Path, name: str) -> None:
     with pytest.raises(OntimeError, match=r"model: not found; run `dvc repro` \(or `ontime pull`\) first"):
         load_model(name, tmp_path / "model")
 
 
 def test_every_family_has_its_own_parameters_in_the_section_train() -> None:
-    assert set(Train.model_fields) == {"seed", "refit", *FAMILIES}
-    assert len({family(name).Parameters for name in FAMILIES}) == len(FAMILIES)
+    assert set(Train.model_fields) == {"seed", "refit", *FAMILIES["binary"], *FAMILIES["regression"]}
+    assert len({family(name).Parameters for name in FAMILIES["binary"]}) == len(FAMILIES["binary"])
 
 
 def test_a_mistake_in_a_familys_parameters_names_its_place() -> None:
@@ -134,7 +137,7 @@ def test_a_mistake_in_a_familys_parameters_names_its_place() -> None:
 
 
 def test_a_model_family_is_known_by_its_name() -> None:
-    assert [check_family(name) for name in FAMILIES] == list(FAMILIES)
+    assert [check_family(name) for name in FAMILIES["binary"]] == list(FAMILIES["binary"])
 
 
 def test_an_unknown_model_family_suggests_a_known_one() -> None:

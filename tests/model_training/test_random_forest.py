@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ontime.model_training.random_forest import RandomForest, RandomForestParameters
+from ontime.tasks.binary import Binary
 from tests.encoded import Encoded
 
 PARAMETERS = RandomForestParameters(n_estimators=12, max_features=0.5, min_samples_leaf=20)
@@ -11,7 +12,9 @@ PARAMETERS = RandomForestParameters(n_estimators=12, max_features=0.5, min_sampl
 
 @pytest.fixture(scope="module")
 def fitted(encoded: Encoded) -> tuple[RandomForest, list[dict[str, float]]]:
-    return RandomForest.fit(encoded.train, encoded.validation, encoded.encoder, PARAMETERS, 0, progress=False)
+    return RandomForest.fit(
+        encoded.train, encoded.validation, encoded.encoder, PARAMETERS, 0, progress=False, task=Binary()
+    )
 
 
 def test_the_loss_is_told_every_few_trees(
@@ -21,7 +24,7 @@ def test_the_loss_is_told_every_few_trees(
     assert [row["step"] for row in history] == [10, 12]
     assert len(forest.model["classifier"].estimators_) == 12
     matrix, labels = encoded.validation
-    probability = forest.probability(matrix)
+    probability = forest.predict(matrix)
     loss = -np.mean(np.log(np.where(labels == 1, probability, 1 - probability)))
     assert history[-1]["validation_log_loss"] == pytest.approx(loss)
 

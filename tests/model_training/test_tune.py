@@ -15,8 +15,8 @@ from tests.commands import run_command
 def losses_by(parameter: str, best: Any) -> Any:
     """A stand-in for a fit: the loss is the distance of one hyperparameter from the best value."""
 
-    def loss(checkout: Path, model: str, parameters: Any, seed: int) -> float:
-        del checkout, model, seed
+    def loss(checkout: Path, model: str, parameters: Any, seed: int, task: str) -> float:
+        del checkout, model, seed, task
         return float(abs(getattr(parameters, parameter) - best))
 
     return loss
@@ -35,17 +35,19 @@ def test_the_best_settings_replace_those_in_the_file_and_nothing_else(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (checkout / "params.yaml").read_text()
-    old = load_params().train.logistic_regression["C"]
+    old = load_params().train.model_dump()["logistic_regression"]["C"]
     monkeypatch.setattr(tune, "validation_loss", losses_by("C", 0.001))
     run_command("tune", "logistic_regression", "--trials", "4")
     after = (checkout / "params.yaml").read_text()
-    assert load_params().train.logistic_regression["C"] == 0.001
+    assert load_params().train.model_dump()["logistic_regression"]["C"] == 0.001
     assert after == before.replace(f"C: {old}", "C: 0.001")
 
 
 def test_the_file_is_left_alone_where_it_has_the_best(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (checkout / "params.yaml").read_bytes()
-    monkeypatch.setattr(tune, "validation_loss", losses_by("C", load_params().train.logistic_regression["C"]))
+    monkeypatch.setattr(
+        tune, "validation_loss", losses_by("C", load_params().train.model_dump()["logistic_regression"]["C"])
+    )
     run_command("tune", "logistic_regression", "--trials", "4")
     assert (checkout / "params.yaml").read_bytes() == before
 
@@ -67,7 +69,7 @@ def test_a_family_without_a_space_is_told(checkout: Path) -> None:
 def test_the_loss_of_a_fit_is_read_from_a_checkout_elsewhere(fork: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train = load_params(fork / "params.yaml").train
     parameters = parameters_of("logistic_regression", train)
-    here = tune.validation_loss(fork, "logistic_regression", parameters, train.seed)
+    here = tune.validation_loss(fork, "logistic_regression", parameters, train.seed, "binary")
     monkeypatch.chdir("/")
-    assert tune.validation_loss(fork, "logistic_regression", parameters, train.seed) == here
+    assert tune.validation_loss(fork, "logistic_regression", parameters, train.seed, "binary") == here
     assert 0 < here < 0.7

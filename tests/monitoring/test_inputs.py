@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ontime.model_deployment.export.reference import WINDOW_DAYS
 from ontime.monitoring.days import ALARM
-from ontime.monitoring.inputs import PROBABILITY
+from ontime.monitoring.inputs import SAID
 from ontime.monitoring.log import compacted
 from ontime.monitoring.monitor import command
 from tests.watched import LIVE_DAYS, ROWS, watched_model
@@ -40,7 +40,7 @@ def test_a_sound_day_is_told_with_all_its_rows_and_those_of_one_version_as_answe
     )
     found = json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[2]}.json").read_text())
     assert (found["rows"], found["alarms"], len(found["compared_with"])) == (ROWS, [], WINDOW_DAYS)
-    assert list(found["inputs"]) == ["weight", "probability", "depot", PROBABILITY]
+    assert list(found["inputs"]) == ["weight", "probability", "depot", SAID]
     assert sum(found["counts"][-4:]) == ROWS - ROWS // 10
 
 
@@ -98,7 +98,7 @@ def test_missing_and_unknown_shares_are_told_of_each_input(checkout: Path) -> No
     assert inputs["weight"]["missing"] == pytest.approx(rows["feature_weight"].isna().mean(), rel=1e-5)
     assert 0.02 < inputs["weight"]["missing"] < 0.3
     assert (inputs["depot"]["missing"], inputs["depot"]["unknown"]) == (0, 1)
-    assert not {"missing", "unknown"} & inputs[PROBABILITY].keys()
+    assert not {"missing", "unknown"} & inputs[SAID].keys()
     text = (checkout / "monitoring" / "inputs.prom").read_text()
     families = {family.name: family for family in text_string_to_metric_families(text)}
     for kind, names in (("missing", {"weight", "probability", "depot"}), ("unknown", {"depot"})):

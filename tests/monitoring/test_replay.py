@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ontime.monitoring.days import ALARM
 from tests.monitored import DAY, NEXT_DAY, SHADOW_VERSION, VERSION, Line, Monitored
+from tests.services import threshold_of
 
 REPLAY = ["replay", DAY, "--log", "log"]
 
@@ -35,7 +36,7 @@ def test_a_row_with_another_answer_is_an_alarm_that_names_it(monitored: Monitore
         concerned = of_day(monitored.lines)
         for one in concerned:
             one["probability"] = 1 - one["probability"]
-            one["decision"] = one["probability"] >= model.threshold
+            one["decision"] = one["probability"] >= threshold_of(model)
     elif fault == "swapped":
         concerned = of_day(monitored.lines)
         first, second = model.encoder.numbers[:2]

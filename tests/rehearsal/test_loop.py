@@ -359,7 +359,7 @@ def shuffle(text: str, column: str, share: float) -> str:
 @needs("5_a_better_version_becomes_a_canary_and_then_all_of_staging")
 def test_7_a_service_that_is_slower_is_taken_back_by_its_latency(story: Story, figures: dict[str, Any]) -> None:
     endpoint = story.checkout / "src" / "ontime" / "model_deployment" / "service" / "inference_endpoint.py"
-    before = "            probability = await self.service.probability(rows, requested)\n"
+    before = "            outputs = await self.service.outputs(rows, requested)\n"
     text = endpoint.read_text()
     assert text.count(before) == 1
     endpoint.write_text(text.replace(before, SLEEP + before))

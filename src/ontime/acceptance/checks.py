@@ -24,13 +24,13 @@ from ontime.acceptance.client import (
     predict_body,
     predictions_of,
 )
-from ontime.common.arrays import Probability
+from ontime.common.arrays import Outputs
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.golden import Golden, read_golden
 from ontime.model_deployment.inference.manifest import Manifest, read_manifest
 from ontime.model_deployment.service.smoke import REQUESTS, RETRY_SECONDS
 
-METRICS = ("ontime_requests_total", "ontime_request_duration_seconds", "ontime_predicted_probability")
+METRICS = ("ontime_requests_total", "ontime_request_duration_seconds")
 
 
 @dataclass
@@ -107,25 +107,21 @@ def check_golden_v1(target: Target) -> str:
 def check_golden_v2(target: Target) -> str:
     """Golden records through version 2 in JSON."""
     body = infer_body(target.manifest.features, target.columns)
-    return _golden(target, lambda: _decided(target, target.client.post(f"{target.v2}/infer", body)))
+    return _golden(target, lambda: _said(target, target.client.post(f"{target.v2}/infer", body)))
 
 
 def check_golden_binary(target: Target) -> str:
     """Golden records through version 2 with binary tensors."""
     body, headers = binary_body(target.manifest.features, target.columns)
-    return _golden(target, lambda: _decided(target, target.client.ask("POST", f"{target.v2}/infer", body, headers)))
+    return _golden(target, lambda: _said(target, target.client.ask("POST", f"{target.v2}/infer", body, headers)))
 
 
-def _decided(target: Target, answer: Answer) -> Probability:
-    """The probabilities, after a check that the decisions follow from them."""
-    probability, decision = outputs_of(answer)
-    if not np.array_equal(decision, probability >= target.manifest.threshold):
-        raise OntimeError(f"decisions are not those at the threshold {target.manifest.threshold:g}")
-    return probability
+def _said(target: Target, answer: Answer) -> Outputs:
+    return outputs_of(answer, target.manifest.answer)
 
 
-def _golden(target: Target, ask: Callable[[], Probability]) -> str:
-    expected, largest = np.array(target.golden.probabilities), 0.0
+def _golden(target: Target, ask: Callable[[], Outputs]) -> str:
+    expected, largest = np.array(target.golden.expected), 0.0
     for _ in range(REQUESTS):
         found = ask()
         if len(found) != len(expected):
@@ -175,7 +171,7 @@ def check_metrics(target: Target, address: Client) -> str:
     if answer.status != 200:
         raise OntimeError(f"status {answer.status}")
     text = answer.body.decode(errors="replace")
-    absent = [name for name in METRICS if name not in text]
+    absent = [name for name in (*METRICS, target.manifest.answer.metric) if name not in text]
     if absent:
         raise OntimeError(f"not among them: {', '.join(absent)}")
     counted = sum(

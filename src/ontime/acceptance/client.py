@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from ontime.common.arrays import Probability
+from ontime.common.arrays import Outputs
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.manifest import Feature
+from ontime.tasks.answers import Answer as ModelAnswer
 
 JSON, BINARY = "application/json", "application/octet-stream"
 LENGTH = "Inference-Header-Content-Length"
@@ -152,7 +153,7 @@ def datatype(feature: Feature) -> str:
 
 
 def predictions_of(answer: Answer) -> list[float]:
-    """Probabilities of a version 1 answer.
+    """What the model says, by a version 1 answer.
 
     Raises:
         OntimeError: it is none.
@@ -164,11 +165,11 @@ def predictions_of(answer: Answer) -> list[float]:
     return [float(one) for one in found]
 
 
-def outputs_of(answer: Answer) -> tuple[Probability, npt.NDArray[np.bool_]]:
-    """Probabilities, of float32 in float64, and decisions of a version 2 answer, in JSON or binary.
+def outputs_of(answer: Answer, expected: ModelAnswer) -> Outputs:
+    """What the model says, of float32 in float64, by a version 2 answer in JSON or binary.
 
     Raises:
-        OntimeError: it is none.
+        OntimeError: it is none, or its other outputs do not follow from that.
     """
     length = int(answer.headers.get(LENGTH.lower(), len(answer.body)))
     content = checked(Answer(answer.status, answer.headers, answer.body[:length]))
@@ -182,9 +183,13 @@ def outputs_of(answer: Answer) -> tuple[Probability, npt.NDArray[np.bool_]]:
             found[tensor["name"]] = np.array(tensor["data"], kind)
         else:
             found[tensor["name"]], rest = np.frombuffer(rest[:size], kind), rest[size:]
-    if found.keys() != {"probability", "decision"}:
-        raise OntimeError(f"outputs: expected probability and decision, found {', '.join(found) or 'none'}")
-    return found["probability"].astype(np.float64), found["decision"].astype(np.bool_)
+    if list(found) != list(expected.types):
+        raise OntimeError(f"outputs: expected {' and '.join(expected.types)}, found {', '.join(found) or 'none'}")
+    outputs = found[expected.output]
+    for name in expected.types:
+        if not np.array_equal(found[name], expected.values(name, outputs)):
+            raise OntimeError(f"outputs: {name} does not follow from {expected.output}")
+    return outputs.astype(np.float64)
 
 
 def checked(answer: Answer) -> Any:

@@ -8,22 +8,21 @@ import pandas as pd
 from ontime.acceptance.checks import Target
 from ontime.acceptance.client import binary_body, outputs_of
 from ontime.common import paths
-from ontime.common.arrays import Probability
+from ontime.common.arrays import Outputs
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet
 from ontime.common.layout import TARGET, own_in
-from ontime.common.params import load_section
-from ontime.model_evaluation.metrics import Decision, summarize
+from ontime.model_evaluation.judge import judge_of
+from ontime.tasks.task import target_of, task_of
 
-METRICS = ("roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000")
 BATCH_ROWS = 2048
 
 
 def read_labelled(file: Path | None, target: Target) -> pd.DataFrame:
-    """Features and `target`, 0 or 1, of a labelled CSV or parquet file, or of the champion's test rows.
+    """Features and `target` of a labelled CSV or parquet file, or of the champion's test rows.
 
     Raises:
-        OntimeError: it cannot be read, a column is missing, or there are not both labels.
+        OntimeError: it cannot be read, a column is missing, or there are no targets to judge by.
     """
     source = file or paths.split_rows("test")
     if source.suffix == ".csv":
@@ -39,8 +38,8 @@ def read_labelled(file: Path | None, target: Target) -> pd.DataFrame:
     absent = [name for name in (*names, label) if name not in rows]
     if absent:
         raise OntimeError(f"{source}: no column {absent[0]}; expected every feature of the model and `{TARGET}`")
-    if set(rows[label].unique()) != {0, 1}:
-        raise OntimeError(f"{source}: {TARGET}: expected 0 and 1, and both of them")
+    if fault := task_of(target.manifest.task).fault(rows[label]):
+        raise OntimeError(f"{source}: {TARGET}: {fault}")
     return rows[[*names, label]]
 
 
@@ -50,31 +49,31 @@ def check_quality(target: Target, rows: pd.DataFrame, tolerance: float) -> str:
     Raises:
         OntimeError: one is further away.
     """
-    probability = _score(target, rows)
-    labels = rows[own_in(TARGET, rows.columns)].to_numpy(dtype=np.int8)
-    found = summarize(labels, probability, target.manifest.threshold, load_section("decision", Decision))
+    judge = judge_of(target.manifest.task)
+    rule = {} if target.manifest.threshold is None else {"threshold": target.manifest.threshold}
+    found = judge.summarize(target_of(rows), _score(target, rows), rule)
     expected = target.manifest.metrics["test"]
-    target.figures |= {"rows": len(rows), **{name: found[name] for name in METRICS}}
-    for name in METRICS:
+    target.figures |= {"rows": len(rows), **{name: found[name] for name in judge.accepted}}
+    for name in judge.accepted:
         # written so that NaN fails
         if not abs(found[name] - expected[name]) <= tolerance * abs(expected[name]):
             raise OntimeError(
                 f"{name} {found[name]:g} of {len(rows)} rows is more than {100 * tolerance:g} % away from "
                 f"{expected[name]:g} in the manifest"
             )
-    values = ", ".join(f"{name} {found[name]:g}" for name in METRICS)
+    values = ", ".join(f"{name} {found[name]:g}" for name in judge.accepted)
     return f"{len(rows)} rows: {values}, each within {100 * tolerance:g} % of the manifest"
 
 
-def _score(target: Target, rows: pd.DataFrame) -> Probability:
-    """Probability of each row, in order."""
+def _score(target: Target, rows: pd.DataFrame) -> Outputs:
+    """What the service says of each row, in order."""
     parts = []
     for start in range(0, len(rows), BATCH_ROWS):
         batch = rows.iloc[start : start + BATCH_ROWS]
         columns = {one.name: batch[one.name].tolist() for one in target.manifest.features}
         body, headers = binary_body(target.manifest.features, columns)
-        probability, _ = outputs_of(target.client.ask("POST", f"{target.v2}/infer", body, headers))
-        if len(probability) != len(batch):
-            raise OntimeError(f"{len(probability)} probabilities for {len(batch)} rows")
-        parts.append(probability)
+        outputs = outputs_of(target.client.ask("POST", f"{target.v2}/infer", body, headers), target.manifest.answer)
+        if len(outputs) != len(batch):
+            raise OntimeError(f"{len(outputs)} answers for {len(batch)} rows")
+        parts.append(outputs)
     return np.concatenate(parts)

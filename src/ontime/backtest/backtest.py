@@ -25,6 +25,7 @@ from ontime.cores import limit_threads
 from ontime.data_processing.split import Split, feature_rows, moment
 from ontime.model_evaluation.metrics import DIGITS, Decision, cost_per_1000, row_log_losses
 from ontime.model_training.recipe import champion_recipe
+from ontime.tasks.task import need_events
 
 VALIDATION_DAYS = 31
 
@@ -66,6 +67,7 @@ def command(
     output: Path | None,
 ) -> None:
     """Replay the past with each policy of retraining and print what it would have cost."""
+    need_events("ontime backtest")
     limit_threads()
     decision, split = load_section("decision", Decision), load_section("split", Split)
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))

@@ -102,18 +102,17 @@ class Fits:
             if len(np.unique(past.labels[mask])) < 2:
                 raise OntimeError(f"backtest: {day}: {int(mask.sum())} {name} rows before it, not both classes")
         encoder = Encoder.from_vocabulary(
-            vocabulary_of(past.rows[train], past.rows[train], past.layout, self.least_rows)
+            vocabulary_of(past.rows[train], past.rows[train], past.layout, self.least_rows, recipe.task)
         )
         matrix, labels = encoded(past.rows, encoder)
         kind = family(recipe.family)
         checked = (matrix[validation], labels[validation])
+        parameters, seed, task = recipe.parameters, recipe.seed, recipe.task
         model, history = kind.fit(
-            (matrix[train], labels[train]), checked, encoder, recipe.parameters, recipe.seed, progress=False
+            (matrix[train], labels[train]), checked, encoder, parameters, seed, progress=False, task=task
         )
-        both = train | validation
-        again = kind.fit_all(
-            (matrix[both], labels[both]), encoder, recipe.parameters, recipe.seed, kind.kept_steps(history), False
-        )
+        both, steps = train | validation, kind.kept_steps(history)
+        again = kind.fit_all((matrix[both], labels[both]), encoder, parameters, seed, steps, False, task)
         measured = _answers(model, matrix, past.day >= first)
         threshold = best_threshold(checked[1], measured[validation], self.decision)
         windows = auc_windows(past.day[validation], checked[1], measured[validation])
@@ -124,7 +123,7 @@ class Fits:
 def _answers(model: Family, matrix: npt.NDArray[np.float32], asked: Mask) -> Probability:
     found = np.full(len(matrix), np.nan)
     if asked.any():
-        found[asked] = as_stored(model.probability(matrix[asked]))
+        found[asked] = as_stored(model.predict(matrix[asked]))
     return found
 
 

@@ -1,7 +1,7 @@
 """What models of the champion's family say of rows that came after those they were fitted on.
 
 In: training and validation rows, the champion's family, parameters and number of steps. Out:
-`models/forward/predictions.parquet` with key, time, slices, target and probability of each row that was predicted.
+`models/forward/predictions.parquet` with key, time, slices, target and the model's output of each row.
 
 The days are cut into blocks of equally many days, and each block but the first is predicted by a model of all rows
 before it, with its own vocabulary: a rolling origin (Tashman 2000, "Out-of-sample tests of forecasting accuracy"). The
@@ -18,13 +18,14 @@ import pandas as pd
 
 from ontime.common import paths
 from ontime.common.files import read_json, read_parquet, write_parquet
-from ontime.common.layout import PROBABILITY, TARGET, Layout, own, own_in
+from ontime.common.layout import TARGET, Layout, own, own_in
 from ontime.common.params import Count, Section, load_section
 from ontime.data_processing.split import Split, vocabulary_of
 from ontime.encoder import Encoder
 from ontime.model_evaluation.metrics import Evaluate
 from ontime.model_training.recipe import Recipe, champion_recipe
 from ontime.model_training.rows import encoded
+from ontime.tasks.task import Task
 
 PARTS = ("train", "validation")
 
@@ -43,26 +44,28 @@ def command() -> None:
     least_rows = load_section("split", Split).min_category_rows
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     rows = pd.concat([read_parquet(paths.split_rows(part)) for part in PARTS], ignore_index=True)
-    found = forward(rows, layout, champion_recipe(), folds, least_rows)
+    recipe = champion_recipe()
+    found = forward(rows, layout, recipe, folds, least_rows)
     time = [layout.time] if layout.time else []
-    kept = list(dict.fromkeys([*layout.key, *time, *slices, layout.target, own(PROBABILITY, rows.columns)]))
+    kept = list(dict.fromkeys([*layout.key, *time, *slices, layout.target, own(recipe.task.output, rows.columns)]))
     write_parquet(found[kept], paths.FORWARD)
 
 
 def forward(rows: pd.DataFrame, layout: Layout, recipe: Recipe, folds: int, least_rows: int) -> pd.DataFrame:
-    """The rows that were predicted, block after block, with `probability` (float32).
+    """The rows that were predicted, block after block, with the model's output (float32).
 
     Args:
         least_rows: categories with fewer earlier rows count as unknown.
     """
     block = blocks(rows, layout.time, folds + 1)
-    name = own(PROBABILITY, rows.columns)
+    task = recipe.task
+    name = own(task.output, rows.columns)
     predicted = [rows.iloc[:0].assign(**{name: np.array([], dtype=np.float32)})]
-    for earlier, later in _windows(rows, block, folds + 1):
-        encoder = Encoder.from_vocabulary(vocabulary_of(earlier, earlier, layout, least_rows))
+    for earlier, later in _windows(rows, block, folds + 1, task):
+        encoder = Encoder.from_vocabulary(vocabulary_of(earlier, earlier, layout, least_rows, task))
         model = recipe.fit_all(encoded(earlier, encoder), encoder, sys.stderr.isatty())
-        probability = model.probability(encoded(later, encoder)[0]).astype(np.float32)
-        predicted.append(later.assign(**{name: probability}))
+        outputs = model.predict(encoded(later, encoder)[0]).astype(np.float32)
+        predicted.append(later.assign(**{name: outputs}))
     return pd.concat(predicted, ignore_index=True)
 
 
@@ -82,10 +85,10 @@ def blocks(rows: pd.DataFrame, time: str | None, count: int) -> npt.NDArray[np.i
 
 
 def _windows(
-    rows: pd.DataFrame, block: npt.NDArray[np.int64], count: int
+    rows: pd.DataFrame, block: npt.NDArray[np.int64], count: int, task: Task
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Earlier rows and the next block; not where there is none, or the earlier rows are of one class."""
+    """Earlier rows and the next block; not where there is none, or no model can be made of the earlier rows."""
     for place in range(1, count):
         earlier, later = rows[(block >= 0) & (block < place)], rows[block == place]
-        if len(later) and earlier[own_in(TARGET, earlier.columns)].nunique() == 2:
+        if len(later) and not task.fault(earlier[own_in(TARGET, earlier.columns)]):
             yield earlier, later

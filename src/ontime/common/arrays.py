@@ -1,5 +1,7 @@
 """Types of the arrays that stages work on, apart from the packages that fill them."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,3 +11,7 @@ Labels = npt.NDArray[np.int8]
 """Whether the event happened, 0 or 1: (rows,)."""
 Probability = npt.NDArray[np.float64]
 """Probability of the event: (rows,)."""
+Target = npt.NDArray[Any]
+"""What a model learns to say: 0 or 1 as `Labels`, or numbers of float64: (rows,)."""
+Outputs = npt.NDArray[np.float64]
+"""What a model says of rows, by its task: the probability of the event, or the expected number: (rows,)."""

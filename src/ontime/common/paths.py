@@ -11,8 +11,6 @@ FEATURES = PROCESSED / "features"
 FEATURE_LAYOUT = PROCESSED / "feature_layout.json"
 VOCABULARY = PROCESSED / "vocabulary.json"
 TRAINING_RUNS = Path("models/training_runs")
-BASELINES = ("base_rate", "group_rate")
-"""Answers that need no model, judged in runs of these names."""
 SELECTION = Path("models/selection.json")
 FORWARD = Path("models/forward/predictions.parquet")
 REFIT = Path("models/refit")

@@ -19,6 +19,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, read_json, read_parquet, write_json, write_parquet
 from ontime.common.layout import Layout
 from ontime.common.params import Count, Fraction, Section, load_section
+from ontime.tasks.task import Task, load_task
 
 PARTS = ("train", "validation", "test")
 
@@ -80,19 +81,17 @@ class Split(Section):
 @click.command(name="split")
 def command() -> None:
     """Write training, validation and test rows and the vocabulary."""
-    settings = load_section("split", Split)
+    settings, task = load_section("split", Split), load_task()
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     rows = feature_rows(layout, settings)
-    part = assign_parts(rows, layout, settings)
+    part = assign_parts(rows, layout, settings, task)
     selected = {name: rows[(part == name) & rows[layout.target].notna()] for name in PARTS}
     for name, frame in selected.items():
-        if frame[layout.target].nunique() < 2:
-            raise OntimeError(
-                f"params.yaml: split: {name} has {len(frame)} rows, not both classes; move the boundaries"
-            )
+        if fault := task.fault(frame[layout.target]):
+            raise OntimeError(f"params.yaml: split: {name} has {len(frame)} rows, {fault}; move the boundaries")
     for name, frame in selected.items():
         write_parquet(frame, paths.split_rows(name))
-    write_json(paths.VOCABULARY, vocabulary_of(selected["train"], rows, layout, settings.min_category_rows))
+    write_json(paths.VOCABULARY, vocabulary_of(selected["train"], rows, layout, settings.min_category_rows, task))
 
 
 def feature_rows(layout: Layout, split: Split) -> pd.DataFrame:
@@ -121,7 +120,7 @@ def left_out(rows: pd.DataFrame, layout: Layout, split: Split) -> npt.NDArray[np
     return found
 
 
-def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray[Any, Any]:
+def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split, task: Task) -> np.ndarray[Any, Any]:
     """Name of the part that each row belongs to.
 
     Returns:
@@ -136,8 +135,7 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray
         return np.select([condition.to_numpy() for condition in conditions], PARTS, "")
     parts = np.full(len(rows), PARTS[0], dtype=object)
     random = np.random.default_rng(split.seed)
-    for value in (0, 1):
-        members = random.permutation(np.flatnonzero((rows[layout.target] == value).fillna(False)))
+    for members in map(random.permutation, task.strata(rows[layout.target])):
         _, validation_rows, test_rows = part_sizes(len(members), split)
         parts[members[:test_rows]] = PARTS[2]
         parts[members[test_rows : test_rows + validation_rows]] = PARTS[1]
@@ -145,15 +143,17 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray
 
 
 def part_sizes(count: int, split: Split) -> tuple[int, int, int]:
-    """How many of so many rows of a class are for training, validation and test, of a stratified split."""
+    """How many of so many rows of a stratum are for training, validation and test, of a stratified split."""
     test, validation = round(count * split.test_fraction), round(count * split.validation_fraction)
     return count - validation - test, validation, test
 
 
-def vocabulary_of(train: pd.DataFrame, rows: pd.DataFrame, layout: Layout, min_category_rows: int) -> dict[str, Any]:
+def vocabulary_of(
+    train: pd.DataFrame, rows: pd.DataFrame, layout: Layout, min_category_rows: int, task: Task
+) -> dict[str, Any]:
     """Content of `vocabulary.json`: the features in the matrix's order and the categories of the training rows.
 
-    Categories are ordered by their share of events (then by name), so that a tree can split them as a number
+    Categories are ordered by the mean of what the task says (then by name), so that a tree can split them as a number
     (Fisher 1958, "On grouping for maximum homogeneity"); rarer ones than `min_category_rows` count as unknown.
     A number that every training row lacks is left out. `typical` is the row that explanations start from: each
     number's median and each category's most frequent value. `may_be_missing` has the features that any of all `rows`
@@ -163,10 +163,10 @@ def vocabulary_of(train: pd.DataFrame, rows: pd.DataFrame, layout: Layout, min_c
     categories = {}
     for name in layout.categories:
         # by values, not by columns, whose names may be any
-        labels = train[layout.target].groupby(train[name].to_numpy())
-        share = (labels.sum() / labels.size()).astype("float64")[labels.size() >= min_category_rows]
+        labels = task.order(train[layout.target]).groupby(train[name].to_numpy())
+        mean = (labels.sum() / labels.size()).astype("float64")[labels.size() >= min_category_rows]
         # stable, after the categories' own order
-        categories[name] = share.sort_index().sort_values(kind="stable").index.astype(str).tolist()
+        categories[name] = mean.sort_index().sort_values(kind="stable").index.astype(str).tolist()
     missing = [name for name in [*numbers, *categories] if rows[name].isna().any()]
     typical: dict[str, Any] = {name: float(train[name].median()) for name in numbers}
     for name in categories:

@@ -7,15 +7,19 @@ import pandas as pd
 from ontime.common.files import write_text
 from ontime.common.layout import Layout
 from ontime.datasets.schema import TableSchema
+from ontime.tasks.names import TaskName
 
 CARD = Path("data/README.md")
+TARGETS: dict[TaskName, str] = {"binary": "The event is that", "regression": "The number is"}
 
 
-def write_card(name: str, source: str, frame: pd.DataFrame, schema: TableSchema, roles: Layout, event: str) -> bool:
+def write_card(
+    name: str, source: str, frame: pd.DataFrame, schema: TableSchema, roles: Layout, asked: str, task: TaskName
+) -> bool:
     """Write the card of a table, unless the present one is of the same model: a person may have edited it.
 
     Args:
-        name: of the model; source: where the table is from; event: what is predicted, in plain words.
+        name: of the model; source: where the table is from; asked: the event or the number that is predicted, in plain words.
 
     Returns:
         Whether it was written.
@@ -23,11 +27,13 @@ def write_card(name: str, source: str, frame: pd.DataFrame, schema: TableSchema,
     title = f"# Data card: {name}"
     if CARD.exists() and CARD.read_text(encoding="utf-8").startswith(f"{title}\n"):
         return False
-    write_text(CARD, "\n".join([title, *_body(source, frame, schema, roles, event)]) + "\n")
+    write_text(CARD, "\n".join([title, *_body(source, frame, schema, roles, asked, task)]) + "\n")
     return True
 
 
-def _body(source: str, frame: pd.DataFrame, schema: TableSchema, roles: Layout, event: str) -> list[str]:
+def _body(
+    source: str, frame: pd.DataFrame, schema: TableSchema, roles: Layout, asked: str, task: TaskName
+) -> list[str]:
     role = dict.fromkeys(roles.features, "feature")
     role |= dict.fromkeys(roles.key, "key") | ({roles.time: "time"} if roles.time else {})
     return [
@@ -59,7 +65,7 @@ def _body(source: str, frame: pd.DataFrame, schema: TableSchema, roles: Layout, 
         "",
         "## Prediction target",
         "",
-        f"The event is that {event}. Rows without a target are not trained on. Say here when it is asked for, and",
+        f"{TARGETS[task]} {asked}. Rows without a target are not trained on. Say here when it is asked for, and",
         "check that every feature is known by then.",
     ]
 

@@ -25,17 +25,20 @@ from ontime.data_source.data_card import CARD, plain_words, write_card
 from ontime.data_source.feature_fields import merge_fields, read_fields, shortened
 from ontime.data_source.own_table import Reading, read_own_table
 from ontime.data_source.place import check_place, depend_on, keep_source, place_of
+from ontime.data_source.task_settings import about, find_task, page_texts, said_of, set_task
 from ontime.data_source.unsaved import ask_before_overwriting
 from ontime.datasets.content import LISTED, file_name
 from ontime.datasets.features import FEATURES_FILE
 from ontime.datasets.schema import TableSchema
-from ontime.datasets.table import PARTITIONED_TABLE, binary_target, feature_numbers, layout
+from ontime.datasets.table import PARTITIONED_TABLE, feature_numbers, layout, target_values
 from ontime.datasets.table import Options as TableOptions
 from ontime.parameters import check_params
 from ontime.repository.dvc import show
 from ontime.repository.ownership import name_model, own, team_options
 from ontime.repository.yaml_files import plain as yaml_plain
 from ontime.repository.yaml_files import replace_mapping, yaml_for_people
+from ontime.tasks.names import TaskName
+from ontime.tasks.task import Task, task_of
 
 DVC_FILE = Path("dvc.yaml")
 VALIDATION_FROM, TEST_FROM = 0.70, 0.85
@@ -50,7 +53,12 @@ USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 
 @click.command(name="init")
 @click.option("--source", help=f"A {LISTED} file, or a folder of such files: a path or an address.")
-@click.option("--target", help="The column to predict; it has two values.")
+@click.option("--target", help="The column to predict; it has two values, or numbers.")
+@click.option(
+    "--task",
+    type=click.Choice(["binary", "regression"]),
+    help="Whether an event happens, or how much it is (default: regression for a target of many numbers).",
+)
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
 @click.option("--key", multiple=True, help="A column of the row key; repeat for several.")
@@ -69,6 +77,7 @@ USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 def command(
     source: str | None,
     target: str | None,
+    task: TaskName | None,
     positive: str | None,
     time: str | None,
     key: tuple[str, ...],
@@ -96,7 +105,7 @@ def command(
         own(team, remote, account, dry_run)
     if source and target:
         reading = Reading(types, missing, signs, exclude, personal, sheet)
-        configure(source, target, positive, time, key, reading, name, yes)
+        configure(source, target, positive, time, key, reading, name, yes, task)
         if run:
             show("repro")
 
@@ -110,13 +119,15 @@ def configure(
     reading: Reading,
     name: str | None,
     agreed: bool,
+    requested: TaskName | None = None,
 ) -> None:
     """Write schema, features and parameters for a table, as the options of the command say."""
     graph = (yaml := yaml_for_people()).load(DVC_FILE)
     check_place(source, graph)
     table = read_own_table(source, [target, *([time] if time else []), *key], key, reading)
     frame = table.frame
-    event = positive_value(frame[target], positive)
+    task = find_task(frame[target], requested, positive)
+    event = positive_value(frame[target], positive) if task == "binary" else None
     options: dict[str, Any] = {
         "target": target,
         "positive": event,
@@ -131,7 +142,8 @@ def configure(
         options["allow_personal"] = [column for column in allowed if column in frame]
     schema = check(TableSchema, yaml_plain(table.schema), "schema")
     roles = layout(check(TableOptions, plain(options), "options"), {PARTITIONED_TABLE: schema})
-    labels = binary_target(frame[target], event)
+    labels = target_values(frame[target], event)
+    set_task(params, graph, task)
     adapt(params, frame, labels, roles, time)
     # texts about the same event may be a person's own
     if [params["data"]["options"].get(name) for name in ("target", "positive")] != [target, event]:
@@ -140,11 +152,10 @@ def configure(
     before, params["data"]["source"] = params["data"]["source"], place_of(source)
     replace_mapping(params["data"], "options", options)
     params["export"]["name"] = name or model_name(source)
-    check_parts(check_params(plain(params), str(PARAMS_FILE)).split, frame, labels, roles)
+    check_parts(check_params(plain(params), str(PARAMS_FILE)).split, frame, labels, roles, task_of(task))
     (artifact,) = graph["artifacts"].values()
     # dvc fills in what stands in ${}
-    about = f"Probability that {target} is {event}".replace("${", "\\${")
-    artifact["desc"] = f"{about}, as ONNX with its manifest and golden records"
+    artifact["desc"] = f"{about(target, event)}, as ONNX with its manifest and golden records".replace("${", "\\${")
     graph["artifacts"] = {params["export"]["name"]: artifact}
     depend_on(graph, before, params["data"]["source"])
     ask_before_overwriting(PARTITIONED_TABLE, schema, agreed)
@@ -155,12 +166,12 @@ def configure(
     for path, content in ((FEATURES_FILE, features), (PARAMS_FILE, params), (DVC_FILE, graph)):
         with replacing(path) as temporary:
             yaml.dump(content, temporary)
-    about = plain_words(f"{target} is {event}")
-    name_model(params["export"]["name"], f"whether {about}")
-    carded = write_card(params["export"]["name"], params["data"]["source"], frame, schema, roles, about)
+    asked = plain_words(target if event is None else f"{target} is {event}")
+    name_model(params["export"]["name"], f"{'how much is' if event is None else 'whether'} {asked}")
+    carded = write_card(params["export"]["name"], params["data"]["source"], frame, schema, roles, asked, task)
     for line in [*table.told, *merged_values(frame, roles)]:
         click.echo(line)
-    click.echo(f"{len(frame)} rows, {len(roles.features)} features, {target} is {event!r} in {labels.mean():.1%}")
+    click.echo(f"{len(frame)} rows, {len(roles.features)} features, {said_of(target, frame[target], event)}")
     click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
     if carded:
         click.echo(f"wrote {CARD}: the data card, for you to complete")
@@ -219,14 +230,18 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
     params["evaluate"]["baseline_group"][:] = slices[:1]
 
 
-def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout) -> None:
-    """Refuse a table of which a part of the split would lack a class, before anything is written."""
+def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout, task: Task) -> None:
+    """Refuse a table of which a part of the split would be too little for the task, before anything is written."""
     times = {roles.time: frame[roles.time]} if roles.time else {}
     rows = pd.DataFrame({**times, roles.target: labels})
-    part = assign_parts(rows, roles, split)
+    part = assign_parts(rows, roles, split, task)
     for name in PARTS:
-        if labels[part == name].nunique() == 2:
+        fault = task.fault(labels[part == name])
+        if fault is None:
             continue
+        if task.name != "binary":
+            count, more = int((part == name).sum()), ", or leave out --time" * (split.by == "time")
+            raise OntimeError(f"too few rows: {name} has {count} rows of {len(rows)}, {fault}; add rows{more}")
         events, known = int(labels.sum()), int(labels.notna().sum())
         found = f"{min(events, known - events)} of {known} rows are of the rarer class"
         if split.by == "stratified":
@@ -260,13 +275,7 @@ def describe_page(export: Any, target: str, event: Any) -> None:
     replace_mapping(
         export,
         "page_texts",
-        {
-            "question": f"Will {target} be {event}?",
-            "event": f"{target} will probably be {event}.",
-            "no_event": f"{target} will probably not be {event}.",
-            "probability": f"Probability that {target} is {event}",
-            "record": "row",
-        },
+        page_texts(target, event),
     )
 
 

@@ -1,9 +1,10 @@
-"""A fork's own table with a target column of two values: a file, a query, or a folder with a partition per file.
+"""A fork's own table with a target of two values or of numbers: a file, a query, or a folder, with a partition per file.
 
 In: what `data.source` names (a path, or an s3://, gs://, abfs:// or https:// address of a file, read through
 fsspec) and the schema that `ontime init` wrote and a person edits, by which it is read. Out: its rows with the target
-as 0 or 1; numbers and booleans are number features, texts are categories, times other than the one to split by become
-days since 1970. A column that the schema marks personal is left out, unless `data.options.allow_personal` names it.
+as 0 or 1, or as a number; numbers and booleans are number features, texts are categories, times other than the one to
+split by become days since 1970. A column that the schema marks personal is left out, unless
+`data.options.allow_personal` names it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,15 +32,15 @@ MICROSECONDS_PER_DAY = 86_400_000_000
 class Options(Section):
     """What the columns mean.
 
-    `target` is the column to predict and `positive` its value that counts as the event; `time` is the column to
-    split by; `key` the columns that name a row (none: its number in the file); `exclude` columns that are no
-    features; `allow_personal` columns marked personal in the schema that may be used all the same. `csv` says how a
-    CSV file is written, `sheet` which one of an Excel file is read; `folder` is true where each file of a folder is a
-    partition, and a row is named by its file, too. `sha256` pins the content, or a query's result.
+    `target` is the column to predict and `positive` its value that counts as the event, none if the target is a number;
+    `time` is the column to split by; `key` the columns that name a row (none: its number in the file); `exclude`
+    columns that are no features; `allow_personal` columns marked personal in the schema that may be used all the same.
+    `csv` says how a CSV file is written, `sheet` which one of an Excel file is read; `folder` is true where each file
+    of a folder is a partition, and a row is named by its file, too. `sha256` pins the content, or a query's result.
     """
 
     target: str
-    positive: str | int | float | bool
+    positive: str | int | float | bool | None = None
     time: str | None = None
     key: list[str] = Field(default_factory=list)
     exclude: list[str] = Field(default_factory=list)
@@ -149,7 +150,7 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
     """The rows of the raw table in its own order, with the columns of `layout`.
 
     Raises:
-        OntimeError: the target has no row of either class.
+        OntimeError: the target has not the two classes, or not numbers.
     """
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
     frame = _inputs(rows, partition, options, layout)
@@ -187,10 +188,10 @@ def feature_numbers(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def labels(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
-    """Key and `target`, 0, 1 or missing, of each row of the raw table; it does not say since when that is known.
+    """Key and `target`, or missing, of each row of the raw table; it does not say since when a target is known.
 
     Raises:
-        OntimeError: the target has no row of either class.
+        OntimeError: the target has not the two classes, or not numbers.
     """
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
     return _keys(rows, partition, options, layout).assign(**{layout.target: _target(rows, options)})
@@ -208,10 +209,26 @@ def _keys(rows: pd.DataFrame, partition: str, options: Options, layout: Layout) 
 def _target(rows: pd.DataFrame, options: Options) -> "pd.Series[Any]":
     """The labels of a partition; one of a folder may have one class, or none, and `read_tables` has seen all."""
     values = rows[options.target]
-    if not options.folder:
-        return binary_target(values, options.positive)
+    if not options.folder or options.positive is None:
+        return target_values(values, options.positive)
     labels: pd.Series[Any] = (values == options.positive).astype("Int8").mask(values.isna())
     return labels
+
+
+def target_values(values: "pd.Series[Any]", positive: Any) -> "pd.Series[Any]":
+    """A target as 1 where it equals `positive` and 0 elsewhere, or without that as numbers; missing where it is.
+
+    Raises:
+        OntimeError: it has not the two classes, or not numbers.
+    """
+    return number_target(values) if positive is None else binary_target(values, positive)
+
+
+def number_target(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The numbers of a target as float64."""
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        raise OntimeError(f"target {values.name}: is not of numbers; set data.options.positive to the event's value")
+    return values.astype("float64")
 
 
 def binary_target(values: "pd.Series[Any]", positive: Any) -> "pd.Series[Any]":

@@ -1,36 +1,36 @@
-"""Two answers that need no model, judged like one: always the base rate, and the past rate of the row's group.
+"""Two answers that need no model, judged like one: the past mean of all rows, and that of the row's group.
 
 In: train, validation and test rows, `evaluate.baseline_group`. Out: `metrics/{validation,test}.json`
-of the runs `base_rate` and `group_rate`.
+of the two runs that the task names; of an event, the mean is the rate.
 """
 
 import click
-import numpy as np
 import pandas as pd
 
 from ontime.common import paths
-from ontime.common.arrays import Labels
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet, write_json
 from ontime.common.layout import TARGET, own_in
 from ontime.common.params import load_section
-from ontime.common.paths import BASELINES
 from ontime.model_evaluation.group_rate import past_rate
-from ontime.model_evaluation.metrics import Decision, Evaluate, best_threshold, summarize
+from ontime.model_evaluation.judge import judge_of
+from ontime.model_evaluation.metrics import Evaluate
+from ontime.tasks.task import load_task, target_of
 
 
 @click.command(name="baselines")
 def command() -> None:
-    """Judge the base rate and the group's past rate on validation and test."""
-    decision = load_section("decision", Decision)
+    """Judge the past mean and the group's past mean on validation and test."""
+    task = load_task()
+    judge = judge_of(task.name)
     group = load_section("evaluate", Evaluate).baseline_group
     train = _rows("train", group)
-    for name, columns in zip(BASELINES, ([], group), strict=True):
+    for name, columns in zip(task.baselines, ([], group), strict=True):
         validation = _rows("validation", group)
-        threshold = best_threshold(_labels(validation), past_rate(train, validation, columns), decision)
+        rule = judge.rule(target_of(validation), past_rate(train, validation, columns))
         for part in ("validation", "test"):
             rows = _rows(part, group)
-            summary = summarize(_labels(rows), past_rate(train, rows, columns), threshold, decision)
+            summary = judge.summarize(target_of(rows), past_rate(train, rows, columns), rule)
             write_json(paths.training_run(name) / "metrics" / f"{part}.json", summary)
 
 
@@ -40,8 +40,4 @@ def _rows(part: str, group: list[str]) -> pd.DataFrame:
     if absent:
         raise OntimeError(f"params.yaml: evaluate.baseline_group: no column {absent[0]} among the features")
     target = own_in(TARGET, rows.columns)
-    return rows[list(dict.fromkeys([*group, target]))].astype({target: "int8"})
-
-
-def _labels(rows: pd.DataFrame) -> Labels:
-    return rows[own_in(TARGET, rows.columns)].to_numpy(dtype=np.int8)
+    return rows[list(dict.fromkeys([*group, target]))]

@@ -1,21 +1,21 @@
-"""The past rate of a row's group: what can be said of it without a model."""
+"""The past mean of a row's group, of events the past rate: what can be said of it without a model."""
 
 import numpy as np
 import pandas as pd
 
-from ontime.common.arrays import Probability
+from ontime.common.arrays import Outputs
 from ontime.common.layout import TARGET, own, own_in
 
 PRIOR_ROWS = 20
-"""Weight of the base rate in a group's rate, in rows."""
+"""Weight of the mean of all rows in a group's, in rows."""
 RATE = "(rate)"
 
 
-def past_rate(train: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> Probability:
-    """Share of events among the training rows with the same values of `columns`, drawn to the base rate.
+def past_rate(train: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> Outputs:
+    """Mean target of the training rows with the same values of `columns`, drawn to that of all rows.
 
     Returns:
-        Probability (rows,); the base rate where `columns` is empty or the group is new.
+        Outputs (rows,); the mean of all rows where `columns` is empty or the group is new.
     """
     target, rate = own_in(TARGET, train.columns), own(RATE, columns)
     base = float(train[target].mean())

@@ -3,7 +3,7 @@
 Rounded to six decimals where they are written, so that files say no more than a person can use.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -129,27 +129,30 @@ def by_slice(
     ROC AUC is missing where a slice has fewer than 50 rows or one class alone.
     """
     found: list[Mapping[str, Any]] = []
+    for name, part in slice_values(rows, columns):
+        enough = part.sum() >= SLICE_ROWS and 0 < labels[part].sum() < part.sum()
+        score = float(metrics.roc_auc_score(labels[part], probability[part])) if enough else None
+        found.append(
+            {
+                "slice": name,
+                "rows": int(part.sum()),
+                "share_of_events": round(float(labels[part].mean()), DIGITS),
+                "mean_probability": round(float(probability[part].mean()), DIGITS),
+                "roc_auc": None if score is None else round(score, DIGITS),
+                "cost_per_1000": round(cost_per_1000(labels[part], probability[part] >= threshold, decision), DIGITS),
+            }
+        )
+    columns_of = ["slice", "rows", "share_of_events", "mean_probability", "roc_auc", "cost_per_1000"]
+    return pd.DataFrame(found, columns=columns_of)
+
+
+def slice_values(rows: pd.DataFrame, columns: list[str]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Each value of each column, as `column=value`, and which rows (rows,) have it; most rows first."""
     for column in columns:
         values = rows[column].astype("str").fillna("(missing)").to_numpy()
         names, counts = np.unique(values.astype(str), return_counts=True)
         for name in names[np.argsort(-counts, kind="stable")]:
-            part = values == name
-            enough = part.sum() >= SLICE_ROWS and 0 < labels[part].sum() < part.sum()
-            score = float(metrics.roc_auc_score(labels[part], probability[part])) if enough else None
-            found.append(
-                {
-                    "slice": f"{column}={name}",
-                    "rows": int(part.sum()),
-                    "share_of_events": round(float(labels[part].mean()), DIGITS),
-                    "mean_probability": round(float(probability[part].mean()), DIGITS),
-                    "roc_auc": None if score is None else round(score, DIGITS),
-                    "cost_per_1000": round(
-                        cost_per_1000(labels[part], probability[part] >= threshold, decision), DIGITS
-                    ),
-                }
-            )
-    columns_of = ["slice", "rows", "share_of_events", "mean_probability", "roc_auc", "cost_per_1000"]
-    return pd.DataFrame(found, columns=columns_of)
+            yield f"{column}={name}", values == name
 
 
 def curves(labels: Labels, probability: Probability) -> dict[str, pd.DataFrame]:

@@ -4,7 +4,7 @@ In: the champion's run, training, validation and test rows, `train.refit`. Out: 
 `metadata/refit.json` and `metrics/test.json`.
 
 Validation rows are the newest that may be learned from, and once they have chosen the champion, the number of steps and
-the threshold, a model can learn from them too. Nothing is chosen afterwards: what is measured on validation is the
+any threshold, a model can learn from them too. Nothing is chosen afterwards: what is measured on validation is the
 champion's run, and the fitted model is measured on the test rows, which neither has seen.
 """
 
@@ -17,7 +17,8 @@ import numpy as np
 from ontime.common import paths
 from ontime.common.files import read_json, replacing, sha256, write_json
 from ontime.common.params import load_section
-from ontime.model_evaluation.metrics import Decision, as_stored, summarize
+from ontime.model_evaluation.judge import judge_of
+from ontime.model_evaluation.metrics import as_stored
 from ontime.model_training.families import Train, load_model
 from ontime.model_training.recipe import champion_recipe
 from ontime.model_training.rows import load_encoder, load_rows
@@ -29,27 +30,26 @@ PARTS = ("train", "validation")
 def command() -> None:
     """Fit the champion's family on training and validation rows, if train.refit says so, and measure it on test."""
     refit = load_section("train", Train).refit
-    decision = load_section("decision", Decision)
     recipe, encoder = champion_recipe(), load_encoder()
-    run = paths.training_run(recipe.family)
+    run, judge = paths.training_run(recipe.family), judge_of(recipe.task.name)
     metadata = {"model": recipe.family, "refit": refit}
     if refit:
         parts = [load_rows(part, encoder) for part in PARTS]
-        matrix, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        matrix, target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         metadata |= {
             "steps": recipe.steps,
-            "rows": len(labels),
-            "events": int(labels.sum()),
+            "rows": len(target),
+            **recipe.task.counts(target),
             "validation_data_sha256": sha256(paths.split_rows("validation")),
         }
-        model = recipe.fit_all((matrix, labels), encoder, sys.stderr.isatty())
+        model = recipe.fit_all((matrix, target), encoder, sys.stderr.isatty())
         model.save(paths.REFIT / "model")
     else:
         model = load_model(recipe.family, run / "model")
         with replacing(paths.REFIT / "model") as folder:
             shutil.copytree(run / "model", folder)
     write_json(paths.REFIT / "metadata" / "refit.json", metadata)
-    threshold = read_json(run / "metrics" / "validation.json")["threshold"]
-    matrix, labels = load_rows("test", encoder)
-    summary = summarize(labels, as_stored(model.probability(matrix)), threshold, decision)
+    chosen = read_json(run / "metrics" / "validation.json")
+    matrix, target = load_rows("test", encoder)
+    summary = judge.summarize(target, as_stored(model.predict(matrix)), chosen)
     write_json(paths.REFIT / "metrics" / "test.json", summary)

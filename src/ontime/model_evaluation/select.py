@@ -12,25 +12,29 @@ from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json
 from ontime.common.params import Section, load_section
-from ontime.common.paths import BASELINES
 from ontime.model_training.families import FAMILIES
+from ontime.tasks.task import load_task
 
-LESS_IS_BETTER = {"log_loss", "brier_score"}
+LESS_IS_BETTER = {"log_loss", "brier_score", "rmse", "mae"}
 
 
 class Select(Section):
     """The validation metric that decides."""
 
-    metric: Literal["roc_auc", "pr_auc", "log_loss", "brier_score"]
+    metric: Literal["roc_auc", "pr_auc", "log_loss", "brier_score", "rmse", "mae", "r2"]
 
 
 @click.command(name="select")
 def command() -> None:
     """Choose the champion by its validation metric."""
-    metric = load_section("select", Select).metric
+    metric, task = load_section("select", Select).metric, load_task()
+    if metric not in task.metrics:
+        raise OntimeError(
+            f"params.yaml: select.metric: {metric}: no metric of a {task.name} task; known: {', '.join(task.metrics)}"
+        )
     runs, baselines = (
         {name: read_json(paths.training_run(name) / "metrics" / "validation.json") for name in names}
-        for names in (FAMILIES, BASELINES)
+        for names in (FAMILIES[task.name], task.baselines)
     )
     write_json(paths.SELECTION, select(runs, baselines, metric))
 

@@ -1,4 +1,4 @@
-"""The model families by name, and what each can do: be fitted, saved, loaded, and asked for probabilities.
+"""The model families by name, and what each can do: be fitted for a task, saved, loaded, and asked.
 
 A family is a class in a module of its own name, which is imported when it is asked for. To add one, write such a
 module, and name it here, in `params.yaml` and in `dvc.yaml`.
@@ -12,37 +12,39 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
-from ontime.common.arrays import Labels, Matrix, Probability
+from ontime.common.arrays import Matrix, Outputs, Target
 from ontime.common.errors import OntimeError
 from ontime.common.params import Section, check, closest
+from ontime.tasks.names import TaskName
 
 if TYPE_CHECKING:
     from ontime.encoder import Encoder
+    from ontime.tasks.task import Task
 
-FAMILIES = {
-    "logistic_regression": "LogisticRegression",
-    "random_forest": "RandomForest",
-    "gradient_boosting": "GradientBoosting",
-    "neural_network": "NeuralNetwork",
+OF_ANY_TASK = ("random_forest", "gradient_boosting", "neural_network")
+FAMILIES: dict[TaskName, tuple[str, ...]] = {
+    "binary": ("logistic_regression", *OF_ANY_TASK),
+    "regression": ("linear_regression", *OF_ANY_TASK),
 }
-"""Class of each family, in the module of the family's name."""
+"""The families that each task has. A family is a class in the module of its name, such as `RandomForest`."""
 
 History = list[dict[str, float]]
 """Losses by step of a training: epochs, trees or boosting iterations."""
-Rows = tuple[Matrix, Labels]
-"""Encoded rows (rows, features) and their labels (rows,)."""
-Predict = Callable[[Matrix], Probability]
+Rows = tuple[Matrix, Target]
+"""Encoded rows (rows, features) and their targets (rows,)."""
+Predict = Callable[[Matrix], Outputs]
 
 
 class Train(Section):
-    """One section per model family, which its `Parameters` check, and what all share.
+    """One section per model family of the task, which its `Parameters` check, and what all share.
 
     `refit`: the champion's family is fitted once more on training and validation rows, and that model is served.
     """
 
     seed: Annotated[int, Field(ge=0)]
     refit: bool
-    logistic_regression: dict[str, Any]
+    logistic_regression: dict[str, Any] | None = None
+    linear_regression: dict[str, Any] | None = None
     random_forest: dict[str, Any]
     gradient_boosting: dict[str, Any]
     neural_network: dict[str, Any]
@@ -64,12 +66,20 @@ class Family(ABC):
     @classmethod
     @abstractmethod
     def fit(
-        cls, train: Rows, validation: Rows, encoder: "Encoder", parameters: Any, seed: int, progress: bool
+        cls,
+        train: Rows,
+        validation: Rows,
+        encoder: "Encoder",
+        parameters: Any,
+        seed: int,
+        progress: bool,
+        task: "Task",
     ) -> tuple[Self, History]:
         """Fit on the training rows; validation rows decide when to stop.
 
         Args:
             parameters: an object of `Parameters`; progress: show steps on the terminal.
+            task: what the targets are, and the loss that is made small.
 
         Returns:
             The fitted model and its history, one entry per step.
@@ -77,7 +87,16 @@ class Family(ABC):
 
     @classmethod
     @abstractmethod
-    def fit_all(cls, rows: Rows, encoder: "Encoder", parameters: Any, seed: int, steps: int, progress: bool) -> Self:
+    def fit_all(
+        cls,
+        rows: Rows,
+        encoder: "Encoder",
+        parameters: Any,
+        seed: int,
+        steps: int,
+        progress: bool,
+        task: "Task",
+    ) -> Self:
         """Fit on all rows, none of which decides when to stop.
 
         Args:
@@ -99,27 +118,45 @@ class Family(ABC):
         """Read a saved model."""
 
     @abstractmethod
-    def probability(self, matrix: Matrix) -> Probability:
-        """Probability of the event for encoded rows (rows, features): float64 (rows,)."""
+    def predict(self, matrix: Matrix) -> Outputs:
+        """What the task's models say of encoded rows (rows, features): float64 (rows,)."""
+
+
+def validation_loss(step: dict[str, float]) -> float:
+    """The loss on validation rows in one entry of a history, whatever the task calls it."""
+    return next(value for name, value in step.items() if name.startswith("validation_"))
 
 
 def check_family(name: str) -> str:
     """The name itself, if it is a model family."""
-    if name not in FAMILIES:
-        raise OntimeError(f"unknown model {name}; {closest(name, list(FAMILIES))}")
+    known = [*dict.fromkeys(name for names in FAMILIES.values() for name in names)]
+    if name not in known:
+        raise OntimeError(f"unknown model {name}; {closest(name, known)}")
     return name
 
 
-def family(name: str) -> type[Family]:
-    """The class of a model family."""
+def family(name: str, task: "Task | None" = None) -> type[Family]:
+    """The class of a model family.
+
+    Args:
+        task: what it is to be fitted for, if it is.
+
+    Raises:
+        OntimeError: there is no such family, or the task does not have it.
+    """
+    if task and check_family(name) not in FAMILIES[task.name]:
+        raise OntimeError(f"{name}: no model of a {task.name} task; known: {', '.join(FAMILIES[task.name])}")
     module = importlib.import_module(f"ontime.model_training.{check_family(name)}")
-    found: type[Family] = getattr(module, FAMILIES[name])
+    found: type[Family] = getattr(module, name.title().replace("_", ""))
     return found
 
 
 def parameters_of(name: str, train: Train, where: str = "params.yaml") -> Section:
     """One family's checked parameters; `where` begins the one-line error."""
-    return check(family(name).Parameters, getattr(train, name), f"{where}: train.{name}")
+    kind, content = family(name), getattr(train, name)
+    if content is None:
+        raise OntimeError(f"{where}: train.{name}: missing")
+    return check(kind.Parameters, content, f"{where}: train.{name}")
 
 
 def load_model(name: str, folder: Path) -> Family:

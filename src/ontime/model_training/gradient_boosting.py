@@ -1,6 +1,6 @@
-"""Histogram gradient boosting, stopped when the validation log loss no longer falls."""
+"""Histogram gradient boosting, stopped when the validation loss no longer falls."""
 
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field
 
@@ -9,9 +9,12 @@ from ontime.encoder import Encoder
 from ontime.model_training.families import History, Rows
 from ontime.model_training.scikit_learn_model import ScikitLearnModel
 
+if TYPE_CHECKING:
+    from ontime.tasks.task import Task
+
 
 class GradientBoostingParameters(Section):
-    """Names of scikit-learn's HistGradientBoostingClassifier."""
+    """Names of scikit-learn's HistGradientBoostingClassifier and -Regressor."""
 
     learning_rate: Positive
     max_iter: Count
@@ -23,7 +26,7 @@ class GradientBoostingParameters(Section):
 
 
 class GradientBoosting(ScikitLearnModel):
-    """scikit-learn's HistGradientBoostingClassifier."""
+    """scikit-learn's HistGradientBoostingClassifier, or -Regressor."""
 
     Parameters = GradientBoostingParameters
 
@@ -36,17 +39,22 @@ class GradientBoosting(ScikitLearnModel):
         parameters: GradientBoostingParameters,
         seed: int,
         progress: bool,
+        task: "Task",
     ) -> tuple[Self, History]:
-        """Boost until the validation log loss no longer falls.
+        """Boost until the validation loss no longer falls.
 
         Returns:
-            The fitted model and its history: log loss by iteration, on a sample of train and on validation.
+            The fitted model and its history: loss by iteration, on a sample of train and on validation.
         """
         del encoder
-        model = _classifier(parameters.model_dump(), True, seed, progress)
+        model = _unfitted(parameters.model_dump(), True, seed, progress, task)
         model.fit(*train, X_val=validation[0], y_val=validation[1])
         history = [
-            {"step": float(step), "train_log_loss": float(-seen), "validation_log_loss": float(-unseen)}
+            {
+                "step": float(step),
+                f"train_{task.loss_name}": task.loss_of_boosting(float(-seen)),
+                f"validation_{task.loss_name}": task.loss_of_boosting(float(-unseen)),
+            }
             for step, (seen, unseen) in enumerate(zip(model.train_score_, model.validation_score_, strict=True))
         ]
         return cls(_finished(model)), history
@@ -60,18 +68,19 @@ class GradientBoosting(ScikitLearnModel):
         seed: int,
         steps: int,
         progress: bool,
+        task: "Task",
     ) -> Self:
         """Boost `steps` times."""
         del encoder
-        model = _classifier({**parameters.model_dump(), "max_iter": max(steps, 1)}, False, seed, progress)
+        model = _unfitted({**parameters.model_dump(), "max_iter": max(steps, 1)}, False, seed, progress, task)
         return cls(_finished(model.fit(*rows)))
 
 
-def _classifier(parameters: dict[str, Any], stops: bool, seed: int, progress: bool) -> Any:
-    """An unfitted classifier; `stops`: validation rows decide when."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
+def _unfitted(parameters: dict[str, Any], stops: bool, seed: int, progress: bool, task: "Task") -> Any:
+    """An unfitted estimator; `stops`: validation rows decide when."""
+    from sklearn import ensemble
 
-    return HistGradientBoostingClassifier(
+    return getattr(ensemble, f"HistGradientBoosting{task.estimator}")(
         **parameters,
         categorical_features=None,
         early_stopping=stops,
@@ -82,7 +91,7 @@ def _classifier(parameters: dict[str, Any], stops: bool, seed: int, progress: bo
 
 
 def _finished(model: Any) -> Any:
-    """The fitted classifier without what depends on the terminal and the machine."""
+    """The fitted estimator without what depends on the terminal and the machine."""
     model.verbose = 0
     # the number of threads that sorted values into bins is stored in the object
     model._bin_mapper.n_threads = 1

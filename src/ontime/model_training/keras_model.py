@@ -5,12 +5,13 @@ of cores, oneDNN's own matrix product from being split by the size of the cache,
 processor's approximate reciprocal.
 """
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ontime.common.arrays import Matrix, Probability
+from ontime.common.arrays import Matrix, Outputs, Target
 from ontime.common.environment import quiet
 from ontime.common.files import replacing, write_text
 from ontime.encoder import Encoder
@@ -18,6 +19,7 @@ from ontime.model_training.families import History, Rows
 
 if TYPE_CHECKING:
     from ontime.model_training.neural_network import NeuralNetworkParameters
+    from ontime.tasks.task import Task
 
 with quiet():
     import keras
@@ -38,55 +40,73 @@ def fit_network(
     parameters: "NeuralNetworkParameters",
     seed: int,
     progress: bool,
+    task: "Task",
 ) -> tuple[keras.Model, History]:
     """Train with a checkpoint on the best validation loss.
 
     Returns:
         The model and its history: losses by epoch.
     """
-    model, trained = _compiled(train[0], encoder, parameters, seed)
+    head = HEADS[task.head](train[1])
+    model, trained = _compiled(train[0], encoder, parameters, seed, head)
     best = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=parameters.patience, restore_best_weights=True, start_from_epoch=0
     )
     record = trained.fit(
-        *train,
-        validation_data=validation,
+        train[0],
+        head.learned(train[1]),
+        validation_data=(validation[0], head.learned(validation[1])),
         batch_size=parameters.batch_size,
         epochs=parameters.epochs,
         callbacks=[best],
         verbose=1 if progress else 0,
     ).history
     history = [
-        {"step": float(epoch), "train_log_loss": float(seen), "validation_log_loss": float(unseen)}
+        {
+            "step": float(epoch),
+            f"train_{task.loss_name}": head.told(seen),
+            f"validation_{task.loss_name}": head.told(unseen),
+        }
         for epoch, (seen, unseen) in enumerate(zip(record["loss"], record["val_loss"], strict=True), start=1)
     ]
     return model, history
 
 
 def fit_epochs(
-    rows: Rows, encoder: Encoder, parameters: "NeuralNetworkParameters", seed: int, epochs: int, progress: bool
+    rows: Rows,
+    encoder: Encoder,
+    parameters: "NeuralNetworkParameters",
+    seed: int,
+    epochs: int,
+    progress: bool,
+    task: "Task",
 ) -> keras.Model:
     """Train on all rows for so many epochs."""
-    model, trained = _compiled(rows[0], encoder, parameters, seed)
-    trained.fit(*rows, batch_size=parameters.batch_size, epochs=epochs, verbose=1 if progress else 0)
+    head = HEADS[task.head](rows[1])
+    model, trained = _compiled(rows[0], encoder, parameters, seed, head)
+    trained.fit(
+        rows[0],
+        head.learned(rows[1]),
+        batch_size=parameters.batch_size,
+        epochs=epochs,
+        verbose=1 if progress else 0,
+    )
     return model
 
 
 def _compiled(
-    matrix: Matrix, encoder: Encoder, parameters: "NeuralNetworkParameters", seed: int
+    matrix: Matrix, encoder: Encoder, parameters: "NeuralNetworkParameters", seed: int, head: "Head"
 ) -> tuple[keras.Model, keras.Model]:
-    """An untrained network, and the part of it that is trained, up to the logit."""
+    """An untrained network, and the part of it that is trained, up to what the head is given."""
     make_deterministic()
     keras.utils.set_random_seed(seed)
-    model = build_network(matrix, encoder, parameters.hidden_units)
+    model = build_network(matrix, encoder, parameters.hidden_units, head)
     trained = keras.Model(model.inputs, model.get_layer(LOGIT).output)
-    trained.compile(
-        optimizer=keras.optimizers.Adam(parameters.learning_rate), loss=log_loss_of_logits, jit_compile=False
-    )
+    trained.compile(optimizer=keras.optimizers.Adam(parameters.learning_rate), loss=head.loss, jit_compile=False)
     return model, trained
 
 
-def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int]) -> keras.Model:
+def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int], head: "Head") -> keras.Model:
     """Untrained network for an encoded matrix; mean and spread of the numbers are taken from `matrix`."""
     count = len(encoder.numbers)
     inputs = keras.Input((len(encoder.features),), name="features")
@@ -107,9 +127,71 @@ def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int]) -> 
     hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     for layer, units in enumerate(hidden_units, start=1):
         hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)
-    logit = keras.layers.Dense(1, name=LOGIT)(hidden)
-    output = keras.layers.Activation("sigmoid", name="probability")(logit)
-    return keras.Model(inputs, output, name="neural_network")
+    logit = keras.layers.Dense(head.units, name=LOGIT)(hidden)
+    return keras.Model(inputs, head.layer()(logit), name="neural_network")
+
+
+class Head(ABC):
+    """The end of a network, made for the targets of its training rows; `LOGIT` is what it is given."""
+
+    units = 1
+
+    def __init__(self, target: Target) -> None:
+        del target
+
+    @abstractmethod
+    def layer(self) -> keras.Layer:
+        """What makes the output of the logit."""
+
+    @abstractmethod
+    def loss(self, expected: Any, logits: Any) -> Any:
+        """What is made small, of `learned` targets and logits."""
+
+    def learned(self, target: Target) -> Target:
+        """What the logit is compared with."""
+        return target
+
+    def told(self, loss: float) -> float:
+        """The task's loss, from the one that is made small."""
+        return float(loss)
+
+
+class Sigmoid(Head):
+    """The probability of the event."""
+
+    def layer(self) -> keras.Layer:
+        """A sigmoid."""
+        return keras.layers.Activation("sigmoid", name="probability")
+
+    def loss(self, expected: Any, logits: Any) -> Any:
+        """Log loss."""
+        return log_loss_of_logits(expected, logits)
+
+
+class Linear(Head):
+    """A number; the network learns it with mean 0 and standard deviation 1."""
+
+    def __init__(self, target: Target) -> None:
+        self.mean, self.spread = float(np.mean(target)), float(np.std(target)) or 1.0
+
+    def layer(self) -> keras.Layer:
+        """The number on its own scale."""
+        return keras.layers.Rescaling(scale=self.spread, offset=self.mean, name="prediction")
+
+    def loss(self, expected: Any, logits: Any) -> Any:
+        """Mean squared error."""
+        return keras.ops.mean(keras.ops.square(expected - logits), axis=-1)
+
+    def learned(self, target: Target) -> Target:
+        """Standardised targets."""
+        return (target - self.mean) / self.spread
+
+    def told(self, loss: float) -> float:
+        """Root mean squared error in the target's unit."""
+        return float(np.sqrt(loss)) * self.spread
+
+
+HEADS: dict[str, type[Head]] = {"sigmoid": Sigmoid, "linear": Linear}
 
 
 def save_network(model: keras.Model, folder: Path) -> None:
@@ -129,8 +211,8 @@ def load_network(folder: Path) -> keras.Model:
     return model
 
 
-def network_probability(model: keras.Model, matrix: Matrix) -> Probability:
-    """Probability of the event: float64 (rows,)."""
+def network_outputs(model: keras.Model, matrix: Matrix) -> Outputs:
+    """Probability of the event, or a number: float64 (rows,)."""
     predicted: Any = model.predict(matrix, batch_size=PREDICTION_ROWS, verbose=0)
     return np.asarray(predicted[:, 0], dtype=np.float64)
 

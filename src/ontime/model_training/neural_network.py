@@ -1,18 +1,21 @@
-"""The Keras family: scaling and one-hot codes inside, dense relu layers, a sigmoid, adam."""
+"""The Keras family: scaling and one-hot codes inside, dense relu layers, a head by the task, adam."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
-from ontime.common.arrays import Matrix, Probability
+from ontime.common.arrays import Matrix, Outputs
 from ontime.common.params import Count, Positive, Section
 from ontime.encoder import Encoder
-from ontime.model_training.families import Family, History, Rows
+from ontime.model_training.families import Family, History, Rows, validation_loss
+
+if TYPE_CHECKING:
+    from ontime.tasks.task import Task
 
 
 class NeuralNetworkParameters(Section):
-    """Keras: dense layers, relu, sigmoid at the end, adam."""
+    """Keras: dense layers, relu, adam."""
 
     hidden_units: list[Count]
     learning_rate: Positive
@@ -38,6 +41,7 @@ class NeuralNetwork(Family):
         parameters: NeuralNetworkParameters,
         seed: int,
         progress: bool,
+        task: "Task",
     ) -> tuple[Self, History]:
         """Train with a checkpoint on the best validation loss.
 
@@ -46,22 +50,29 @@ class NeuralNetwork(Family):
         """
         from ontime.model_training.keras_model import fit_network
 
-        model, history = fit_network(train, validation, encoder, parameters, seed, progress)
+        model, history = fit_network(train, validation, encoder, parameters, seed, progress, task)
         return cls(model), history
 
     @classmethod
     def fit_all(
-        cls, rows: Rows, encoder: Encoder, parameters: NeuralNetworkParameters, seed: int, steps: int, progress: bool
+        cls,
+        rows: Rows,
+        encoder: Encoder,
+        parameters: NeuralNetworkParameters,
+        seed: int,
+        steps: int,
+        progress: bool,
+        task: "Task",
     ) -> Self:
         """Train for `steps` epochs."""
         from ontime.model_training.keras_model import fit_epochs
 
-        return cls(fit_epochs(rows, encoder, parameters, seed, steps, progress))
+        return cls(fit_epochs(rows, encoder, parameters, seed, steps, progress, task))
 
     @staticmethod
     def kept_steps(history: History) -> int:
         """The epoch with the least validation loss, whose weights are kept."""
-        return int(min(history, key=lambda row: row["validation_log_loss"])["step"])
+        return int(min(history, key=validation_loss)["step"])
 
     def save(self, folder: Path) -> None:
         """Write architecture and weights."""
@@ -76,8 +87,8 @@ class NeuralNetwork(Family):
 
         return cls(load_network(folder))
 
-    def probability(self, matrix: Matrix) -> Probability:
-        """Probability of the event: float64 (rows,)."""
-        from ontime.model_training.keras_model import network_probability
+    def predict(self, matrix: Matrix) -> Outputs:
+        """Probability of the event, or a number: float64 (rows,)."""
+        from ontime.model_training.keras_model import network_outputs
 
-        return network_probability(self.model, matrix)
+        return network_outputs(self.model, matrix)

@@ -1,15 +1,17 @@
 """A random forest, grown a few trees at a time, so that progress and the loss by number of trees can be seen."""
 
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-import numpy as np
 from pydantic import Field
 
 from ontime.common.environment import threads
 from ontime.common.params import Count, Section
 from ontime.encoder import Encoder
 from ontime.model_training.families import History, Rows
-from ontime.model_training.scikit_learn_model import ScikitLearnModel
+from ontime.model_training.scikit_learn_model import ScikitLearnModel, outputs_of
+
+if TYPE_CHECKING:
+    from ontime.tasks.task import Task
 
 MISSING_NUMBER = -1e6
 """What a forest sees for a missing number: below every real one."""
@@ -38,50 +40,57 @@ class RandomForest(ScikitLearnModel):
         parameters: RandomForestParameters,
         seed: int,
         progress: bool,
+        task: "Task",
     ) -> tuple[Self, History]:
         """Grow the forest.
 
         Returns:
-            The fitted model and its history: validation log loss by number of trees.
+            The fitted model and its history: validation loss by number of trees.
         """
-        from sklearn.metrics import log_loss
         from tqdm import tqdm
 
         del encoder
-        impute, forest = _unfitted(parameters, seed)
+        impute, forest = _unfitted(parameters, seed, task)
         inputs, checked = impute.fit_transform(train[0]), impute.transform(validation[0])
         history: History = []
-        votes = np.zeros(len(checked))
+        votes: Any = 0.0
         with tqdm(total=parameters.n_estimators, unit="tree", disable=not progress) as bar:
             while (grown := forest.n_estimators) < parameters.n_estimators:
                 forest.n_estimators = min(grown + TREES_PER_STEP, parameters.n_estimators)
                 forest.fit(inputs, train[1])
                 for tree in forest.estimators_[grown:]:
-                    votes += tree.predict_proba(checked)[:, 1]
-                loss = log_loss(validation[1], votes / forest.n_estimators)
-                history.append({"step": float(forest.n_estimators), "validation_log_loss": float(loss)})
+                    votes = votes + outputs_of(tree, checked)
+                loss = task.loss(validation[1], votes / forest.n_estimators)
+                history.append({"step": float(forest.n_estimators), f"validation_{task.loss_name}": loss})
                 bar.update(forest.n_estimators - grown)
         return cls(_finished(impute, forest)), history
 
     @classmethod
     def fit_all(
-        cls, rows: Rows, encoder: Encoder, parameters: RandomForestParameters, seed: int, steps: int, progress: bool
+        cls,
+        rows: Rows,
+        encoder: Encoder,
+        parameters: RandomForestParameters,
+        seed: int,
+        steps: int,
+        progress: bool,
+        task: "Task",
     ) -> Self:
         """Grow `steps` trees."""
         del encoder
-        impute, forest = _unfitted(parameters, seed)
+        impute, forest = _unfitted(parameters, seed, task)
         forest.set_params(n_estimators=steps, verbose=int(progress))
         forest.fit(impute.fit_transform(rows[0]), rows[1])
         return cls(_finished(impute, forest))
 
 
-def _unfitted(parameters: RandomForestParameters, seed: int) -> tuple[Any, Any]:
+def _unfitted(parameters: RandomForestParameters, seed: int, task: "Task") -> tuple[Any, Any]:
     """An imputer, and a forest without trees."""
-    from sklearn.ensemble import RandomForestClassifier
+    from sklearn import ensemble
     from sklearn.impute import SimpleImputer
 
     impute = SimpleImputer(strategy="constant", fill_value=MISSING_NUMBER, keep_empty_features=True)
-    forest = RandomForestClassifier(
+    forest = getattr(ensemble, f"RandomForest{task.estimator}")(
         n_estimators=0,
         max_features=parameters.max_features,
         min_samples_leaf=parameters.min_samples_leaf,

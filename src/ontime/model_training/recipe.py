@@ -10,20 +10,23 @@ from ontime.common.files import read_json
 from ontime.common.params import Section, check
 from ontime.encoder import Encoder
 from ontime.model_training.families import Family, History, Rows, family
+from ontime.tasks.task import Task, load_task
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A family, its parameters, its seed, and how many steps its validation rows found to be enough."""
+    """A family, its parameters, its seed, how many steps its validation rows found to be enough, and the task."""
 
     family: str
     parameters: Section
     seed: int
     steps: int
+    task: Task
 
     def fit_all(self, rows: Rows, encoder: Encoder, progress: bool = False) -> Family:
         """A model of all the rows, with the steps that are known."""
-        return family(self.family).fit_all(rows, encoder, self.parameters, self.seed, self.steps, progress)
+        kind = family(self.family, self.task)
+        return kind.fit_all(rows, encoder, self.parameters, self.seed, self.steps, progress, self.task)
 
 
 def champion_recipe() -> Recipe:
@@ -33,9 +36,10 @@ def champion_recipe() -> Recipe:
     path = run / "config" / "parameters.json"
     parameters = dict(read_json(path))
     seed = int(parameters.pop("seed"))
-    kind = family(name)
+    task = load_task()
+    kind = family(name, task)
     steps = kind.kept_steps(read_history(run / "metrics" / "history.csv"))
-    return Recipe(name, check(kind.Parameters, parameters, str(path)), seed, steps)
+    return Recipe(name, check(kind.Parameters, parameters, str(path)), seed, steps, task)
 
 
 def read_history(path: Path) -> History:

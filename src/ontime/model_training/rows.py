@@ -1,15 +1,15 @@
-"""The rows of a part of the data as models see them: encoded, with labels."""
+"""The rows of a part of the data as models see them: encoded, with their targets."""
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ontime.common import paths
-from ontime.common.arrays import Labels, Matrix
+from ontime.common.arrays import Matrix, Target
 from ontime.common.files import column_names, read_json, read_parquet
 from ontime.common.layout import TARGET, own_in
 from ontime.encoder import Encoder
+from ontime.tasks.task import target_of
 
 
 def load_encoder(checkout: Path = Path()) -> Encoder:
@@ -17,14 +17,14 @@ def load_encoder(checkout: Path = Path()) -> Encoder:
     return Encoder.from_vocabulary(read_json(checkout / paths.VOCABULARY))
 
 
-def load_rows(part: str, encoder: Encoder, checkout: Path = Path()) -> tuple[Matrix, Labels]:
-    """Encoded matrix float32 (rows, features) and labels int8 (rows,) of `train`, `validation` or `test`."""
+def load_rows(part: str, encoder: Encoder, checkout: Path = Path()) -> tuple[Matrix, Target]:
+    """Encoded matrix float32 (rows, features) and targets (rows,) of `train`, `validation` or `test`."""
     path = checkout / paths.split_rows(part)
     target = own_in(TARGET, column_names(path))
     return encoded(read_parquet(path, columns=[*encoder.features, target]), encoder)
 
 
-def encoded(rows: pd.DataFrame, encoder: Encoder) -> tuple[Matrix, Labels]:
-    """Encoded matrix float32 (rows, features) and labels int8 (rows,) of labelled rows."""
+def encoded(rows: pd.DataFrame, encoder: Encoder) -> tuple[Matrix, Target]:
+    """Encoded matrix float32 (rows, features) and targets (rows,) of rows of which they are known."""
     columns = {name: rows[name].to_numpy() for name in encoder.features}
-    return encoder.transform(columns), rows[own_in(TARGET, rows.columns)].to_numpy(dtype=np.int8)
+    return encoder.transform(columns), target_of(rows)

@@ -14,25 +14,28 @@ from ontime.common.files import sha256, write_json, write_text
 from ontime.common.params import load_section
 from ontime.model_training.families import History, Train, family, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
+from ontime.tasks.task import load_task
 
 
 @click.command(name="train")
 @click.argument("model")
 def command(model: str) -> None:
-    """Train one model family: logistic_regression, random_forest, gradient_boosting or neural_network."""
-    kind = family(model)
+    """Train one model family, such as random_forest, gradient_boosting or neural_network."""
+    task = load_task()
+    kind = family(model, task)
     settings = load_section("train", Train)
     parameters = parameters_of(model, settings)
     encoder = load_encoder()
     train, validation = load_rows("train", encoder), load_rows("validation", encoder)
-    fitted, history = kind.fit(train, validation, encoder, parameters, settings.seed, progress=sys.stderr.isatty())
+    progress = sys.stderr.isatty()
+    fitted, history = kind.fit(train, validation, encoder, parameters, settings.seed, progress, task)
     run = paths.training_run(model)
     fitted.save(run / "model")
     write_json(run / "config" / "parameters.json", {"seed": settings.seed, **parameters.model_dump()})
     metadata = {
         "model": model,
         "training_rows": len(train[1]),
-        "training_events": int(train[1].sum()),
+        **{f"training_{name}": count for name, count in task.counts(train[1]).items()},
         "training_data_sha256": sha256(paths.split_rows("train")),
         "packages": {name: version(name) for name in kind.packages},
     }
@@ -41,9 +44,8 @@ def command(model: str) -> None:
 
 
 def history_csv(history: History) -> str:
-    """Comma-separated values with a header; losses to six decimals."""
-    names = [name for name in ("step", "train_log_loss", "validation_log_loss") if name in history[0]]
-    lines = [
-        ",".join(f"{row[name]:.0f}" if name == "step" else f"{row[name]:.6f}" for name in names) for row in history
-    ]
+    """Comma-separated values with a header; log losses to six decimals, those in a unit to nine digits."""
+    names = sorted(history[0], key=lambda name: ("step", "train", "validation").index(name.split("_")[0]))
+    forms = {name: ".0f" if name == "step" else ".6f" if name.endswith("log_loss") else ".9g" for name in names}
+    lines = [",".join(f"{row[name]:{forms[name]}}" for name in names) for row in history]
     return "\n".join([",".join(names), *lines]) + "\n"

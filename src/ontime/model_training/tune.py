@@ -1,14 +1,13 @@
 """Random search over one family's hyperparameters; the best go into `params.yaml`.
 
 In: training and validation rows, `tune`. Each trial is one task (`engine.backend`), scored by validation
-log loss; Bergstra and Bengio 2012, "Random search for hyper-parameter optimization".
+loss; Bergstra and Bengio 2012, "Random search for hyper-parameter optimization".
 """
 
 from pathlib import Path
 from typing import Any
 
 import click
-from sklearn.metrics import log_loss
 from sklearn.model_selection import ParameterSampler
 
 from ontime.common import paths
@@ -19,6 +18,8 @@ from ontime.engine import Engine, Files, run_tasks
 from ontime.model_training.families import Train, family, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.repository.yaml_files import editing
+from ontime.tasks.names import TaskName
+from ontime.tasks.task import load_task, task_of
 
 PARTS = ("train", "validation")
 
@@ -38,13 +39,14 @@ def command(model: str, trials: int | None) -> None:
     """Search one model family's hyperparameters and write the best into params.yaml."""
     limit_threads()
     train, tune = load_section("train", Train), load_section("tune", Tune)
+    task = load_task().name
     present = parameters_of(model, train)
     space = tune.space.get(model)
     if not space:
         raise OntimeError(f"params.yaml: tune.space.{model}: missing; list the values to try")
     drawn = list(ParameterSampler(space, trials or tune.trials, random_state=tune.seed))
     candidates = [{}, *({name: settings[name] for name in space} for settings in drawn)]
-    tasks = [(Path.cwd(), model, with_values(present, model, values), train.seed) for values in candidates]
+    tasks = [(Path.cwd(), model, with_values(present, model, values), train.seed, task) for values in candidates]
     losses = run_tasks(validation_loss, tasks, load_section("engine", Engine).backend, trial_files)
     for loss, settings in sorted(zip(losses, candidates, strict=True), key=lambda pair: pair[0]):
         click.echo(f"{loss:.6f}  {settings or 'as in params.yaml'}")
@@ -68,9 +70,10 @@ def trial_files(checkout: Path, *rest: Any) -> Files:
     return Files([checkout / path for path in (paths.VOCABULARY, *map(paths.split_rows, PARTS))])
 
 
-def validation_loss(checkout: Path, model: str, parameters: Section, seed: int) -> float:
-    """Validation log loss of one fit on the rows of a checkout."""
+def validation_loss(checkout: Path, model: str, parameters: Section, seed: int, name: TaskName) -> float:
+    """Validation loss of one fit on the rows of a checkout."""
     encoder = load_encoder(checkout)
     train, validation = (load_rows(part, encoder, checkout) for part in PARTS)
-    fitted, _ = family(model).fit(train, validation, encoder, parameters, seed, progress=False)
-    return float(log_loss(validation[1], fitted.probability(validation[0])))
+    task = task_of(name)
+    fitted, _ = family(model, task).fit(train, validation, encoder, parameters, seed, False, task)
+    return task.loss(validation[1], fitted.predict(validation[0]))

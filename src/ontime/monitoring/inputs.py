@@ -29,9 +29,10 @@ from ontime.monitoring.segments import Segments
 from ontime.monitoring.settings import Monitor
 from ontime.monitoring.shifts import Shifts, shifts_of
 from ontime.monitoring.text_file import check_gauges, gauge
+from ontime.tasks.names import PREDICTION, PROBABILITY
 
-PROBABILITY = "(probability)"
-"""Stands for the model's answers among the names of the inputs; no feature of the service is called so."""
+SAID = "(probability)"
+"""Stands for the model's answers, of any task, among the names of the inputs; no feature is called so."""
 MOST_ROWS = 10
 KEPT = ("versions", "segments", "other_schema")
 """What is kept of a day's count beside the bins."""
@@ -120,13 +121,14 @@ def count_rows(
     segments = Segments(encoder, slices)
     other_schema: dict[str, Counter[str]] = {"absent": Counter(), "foreign": Counter(), "other_type": Counter()}
     for version, table in tables.items():
-        wanted = [name for name in table.columns if name in ("event", "probability") or name.startswith(FEATURE)]
+        said = PREDICTION if PREDICTION in table.columns else PROBABILITY
+        wanted = [name for name in table.columns if name in ("event", said) or name.startswith(FEATURE)]
         for batch in table.batches(wanted):
             rows = batch[batch["event"] == "prediction"]
             if not len(rows):
                 continue
             logged = logged_matrix(rows, encoder)
-            answered = rows["probability"].to_numpy() if version == model_version else np.full(len(rows), np.nan)
+            answered = rows[said].to_numpy(dtype=np.float64) if version == model_version else np.full(len(rows), np.nan)
             counts += reference.bins.count(logged.matrix, answered, np.zeros(len(rows), dtype=np.int64), 1)[0]
             versions[version] += len(rows)
             segments.count(logged.matrix)
@@ -143,7 +145,7 @@ def day_content(
 ) -> dict[str, Any]:
     """What is kept of a day."""
     bins = reference.bins
-    names = [*bins.features, PROBABILITY]
+    names = [*bins.features, SAID]
     causes = [
         *((name, "shift") for name in names),
         *((name, "missing") for name in bins.features),

@@ -26,6 +26,7 @@ from ontime.monitoring.label_report import metrics_of, summary
 from ontime.monitoring.label_source import read_labels
 from ontime.monitoring.log_files import LogFile, files_by_day
 from ontime.monitoring.settings import Monitor
+from ontime.tasks.task import need_events
 
 
 @click.command(name="labels")
@@ -43,6 +44,7 @@ def command(day: Day, address: str, query: str | None) -> None:
     Labels that were known by `monitor.watermark_hours` after the day's end count. Seven days with labels are looked at
     together.
     """
+    need_events("ontime monitor labels")
     say(check(day, read_labels(address, query)))
 
 
@@ -55,6 +57,7 @@ def check(where: Day, labels: pd.DataFrame) -> Checked:
     Raises:
         OntimeError: the log has no predictions of the model version on the day.
     """
+    need_events("ontime monitor labels")
     monitor, decision = load_section("monitor", Monitor), load_section("decision", Decision)
     reference = read_reference(where.model / REFERENCE).labels or LabelReference(days=0)
     rules = Rules(

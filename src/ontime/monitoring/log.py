@@ -26,7 +26,9 @@ from ontime.monitoring.log_files import FEATURE, IDENTITY, VERSION, LogTable, fi
 from ontime.monitoring.store import Store
 
 ROWS_AT_ONCE = 200_000
-COLUMNS = ["time", "request_id", "row", "event", "key", "model", "probability", "decision", "features"]
+ANSWERS = ["probability", "decision", "prediction"]
+"""Columns of which a file has those that its model answers."""
+COLUMNS = ["time", "request_id", "row", "event", "key", "model", *ANSWERS, "features"]
 """Columns before the features, whose names begin with `FEATURE`; `features` is how many of them the line had."""
 KNOWN_VERSION = re.compile(VERSION)
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\d\.\d{3}\+00:00")
@@ -124,10 +126,10 @@ def _parsed(line: bytes) -> tuple[tuple[str, str], dict[str, Any]] | _Kind | Non
     features = {} if found.features is msgspec.UNSET else found.features
     if time is None or KNOWN_VERSION.fullmatch(found.model_version) is None or not _is_flat(features):
         return None
-    row = {name: getattr(found, name) for name in COLUMNS} | {
-        "key": None if found.key is msgspec.UNSET else found.key,
-        "features": len(features),
-    }
+    row = {name: value for name in COLUMNS if (value := getattr(found, name)) is not msgspec.UNSET}
+    row |= {"key": None if found.key is msgspec.UNSET else found.key, "features": len(features)}
+    if not any(name in row for name in ANSWERS):
+        return None
     return (found.model_version, time[1]), row | {f"{FEATURE}{name}": value for name, value in features.items()}
 
 
@@ -172,7 +174,8 @@ def _typed(rows: Any) -> Any:
     """Features in the order of their names; a number everywhere is a number, else all its values are text."""
     features = sorted(name for name in rows.columns if name.startswith(FEATURE))
     # a file of an earlier version may lack a column
-    typed = rows.reindex(columns=[*COLUMNS, *features])
+    columns = [name for name in COLUMNS if name not in ANSWERS or name in rows]
+    typed = rows.reindex(columns=[*columns, *features])
     typed["key"] = typed["key"].astype("str")
     typed["features"] = typed["features"].astype("Int64")
     for name in features:

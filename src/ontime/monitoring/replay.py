@@ -2,7 +2,7 @@
 
 In: the tables that `ontime log compact` writes, and the model's folder. Out: `OUTPUT/replay/DAY.json`, what differs and
 what could not be compared; `OUTPUT/replay.prom`; and a summary in Markdown.
-A sound service gives each row's own probability, within the tolerance that the model's golden records have. So nothing
+A sound service gives each row's own answer, within the tolerance that the model's golden records have. So nothing
 is left to chance: one row beyond it means another model, another encoding or a changed log.
 """
 
@@ -19,7 +19,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import sha256, write_json, write_text
 from ontime.common.params import load_section
 from ontime.model_deployment.export.rounding import rounded
-from ontime.model_deployment.inference.champion import Champion, Probability, load_champion
+from ontime.model_deployment.inference.champion import Champion, Outputs, load_champion
 from ontime.model_deployment.inference.manifest import MANIFEST
 from ontime.monitoring.days import Checked, Day, Finding, day_options, say
 from ontime.monitoring.log_files import FEATURE, LogTable, files_of_day
@@ -37,7 +37,7 @@ MOST_EXAMPLES = 10
 @click.command(name="replay")
 @day_options
 def command(day: Day) -> None:
-    """Score a sample of DAY's rows again; exit status 3 if one has another probability or decision.
+    """Score a sample of DAY's rows again; exit status 3 if one has another answer.
 
     The model in --model must be the one that is said to have answered as --model-version. Lines of a shadow of that
     version are compared too, by the features in the lines of the predictions.
@@ -116,9 +116,9 @@ def replay_event(
             incomparable[reason] = count
         comparable &= ~concerned
     rows = rows[comparable]
-    probability = champion.probability(logged.matrix[comparable])
-    different = differs(rows, probability, champion)
-    examples = examples_of(rows[different], probability[different], champion)
+    outputs = champion.predict(logged.matrix[comparable])
+    different = differs(rows, outputs, champion)
+    examples = examples_of(rows[different], outputs[different], champion)
     return Replayed(total, len(rows), int(different.sum()), incomparable, examples)
 
 
@@ -130,30 +130,35 @@ def with_features(rows: pd.DataFrame, answered: pd.DataFrame) -> tuple[pd.DataFr
     return merged, (merged.pop("_merge") == "both").to_numpy()
 
 
-def differs(rows: pd.DataFrame, probability: Probability, champion: Champion) -> npt.NDArray[np.bool_]:
-    """Which rows (rows,) have another probability or decision than the model gives, beyond its tolerance."""
-    tolerance = champion.manifest.golden_tolerance
-    found = probability.astype(np.float64)
-    # written so that NaN differs
-    same = np.abs(found - rows["probability"].to_numpy(dtype=np.float64)) <= tolerance
-    same &= (champion.decide(probability) == rows["decision"].to_numpy(dtype=np.bool_)) | (
-        np.abs(found - champion.threshold) <= tolerance
-    )
-    return np.asarray(~same)
+def differs(rows: pd.DataFrame, outputs: Outputs, champion: Champion) -> npt.NDArray[np.bool_]:
+    """Which rows (rows,) have another answer than the model gives, beyond its tolerance."""
+    answer = champion.answer
+    absent = [name for name in answer.types if name not in rows]
+    if absent:
+        return np.ones(len(rows), dtype=np.bool_)
+    logged = {name: rows[name].to_numpy() for name in answer.types}
+    return ~answer.agrees(logged, outputs, champion.manifest.golden_tolerance)
 
 
-def examples_of(rows: pd.DataFrame, probability: Probability, champion: Champion) -> list[dict[str, Any]]:
+def examples_of(rows: pd.DataFrame, outputs: Outputs, champion: Champion) -> list[dict[str, Any]]:
     """The first of the rows that differ, with what was logged and what the model gives."""
-    decision = champion.decide(probability)
+    answer = champion.answer
     first: list[dict[Any, Any]] = rows.head(MOST_EXAMPLES).to_dict("records")
+    replayed = {name: answer.values(name, outputs).tolist() for name in answer.types}
     return [
         {
             **{name: row[name] for name in PLACE},
-            "logged": {"probability": rounded(row["probability"]), "decision": bool(row["decision"])},
-            "replayed": {"probability": rounded(float(value)), "decision": bool(event)},
+            "logged": {name: _plain(row.get(name)) for name in answer.types},
+            "replayed": {name: _plain(values[place]) for name, values in replayed.items()},
         }
-        for row, value, event in zip(first, probability, decision, strict=False)
+        for place, row in enumerate(first)
     ]
+
+
+def _plain(value: Any) -> Any:
+    if value is None:
+        return None
+    return bool(value) if isinstance(value, bool | np.bool_) else rounded(value)
 
 
 def metrics_of(content: dict[str, Any]) -> str:
@@ -164,11 +169,17 @@ def metrics_of(content: dict[str, Any]) -> str:
         *gauge("ontime_monitor_replayed_rows", "Logged rows that were scored again.", [({}, counts["compared"])]),
         *gauge(
             "ontime_monitor_replay_differing_rows",
-            "Rows that have another probability or decision when they are scored again.",
+            "Rows that have another answer when they are scored again.",
             [({}, counts["differing"])],
         ),
     ]
     return "\n".join([*lines, ""])
+
+
+def shown(answer: Mapping[str, Any]) -> str:
+    """The number of an answer, which comes first."""
+    number = next(iter(answer.values()))
+    return "none" if number is None else f"{number:.6f}"
 
 
 def summary(content: dict[str, Any], tolerance: float) -> str:
@@ -191,8 +202,7 @@ def summary(content: dict[str, Any], tolerance: float) -> str:
     if examples:
         lines += ["", "| request | row | logged | replayed |", "|---|---:|---:|---:|"]
         lines += [
-            f"| {one['request_id']} | {one['row']} | {one['logged']['probability']:.6f} | "
-            f"{one['replayed']['probability']:.6f} |"
+            f"| {one['request_id']} | {one['row']} | {shown(one['logged'])} | {shown(one['replayed'])} |"
             for one in examples
         ]
     return "\n".join(lines)

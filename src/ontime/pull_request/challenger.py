@@ -3,7 +3,7 @@
 In: rows that neither was fitted on, and `params.yaml` of both revisions. Out: sections in Markdown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,15 @@ from ontime.pull_request.gate import Comparison, Gate
 from ontime.pull_request.unseen import Unseen, shown
 
 MOST_SEGMENTS, MOST_DAYS, MOST_CHARACTERS = 12, 40, 10_000
-NAMES = {"log_loss": "log loss", "roc_auc": "ROC AUC", "cost_per_1000": "cost per 1,000 rows"}
+NAMES = {
+    "log_loss": "log loss",
+    "roc_auc": "ROC AUC",
+    "cost_per_1000": "cost per 1,000 rows",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R2",
+}
+"""Metrics that reports show, as a person reads them."""
 
 
 def sections(
@@ -31,18 +39,32 @@ def sections(
         before, after: the section `split` of both revisions.
     """
     first, last = unseen.days[0], unseen.days[-1]
-    segments = unseen.slices(columns, shown(gate), "log_loss")
+    loss = unseen.compared[0]
+    segments = unseen.slices(columns, shown(gate, unseen.compared), loss)
     segments.sort(key=lambda one: -abs(one.worsening))
     parts = [
         "### Challenger against champion, by days",
         f"{len(unseen.rows):,} rows of {len(unseen.days)} days from {first} to {last}, on which neither was fitted; "
-        "intervals of 95 %, whole days resampled. A cost is in the unit of `decision`: a false alarm "
-        f"{decision.false_alarm_cost:g}, a missed event {decision.missed_event_cost:g}.",
+        "intervals of 95 %, whole days resampled." + _costs(unseen.compared, decision),
         _table("metric", unseen.differences(decision, gate)),
     ]
     if segments:
-        parts += ["#### Log loss by segment, the largest change first", _table("segment", segments[:MOST_SEGMENTS])]
+        name = NAMES[loss]
+        parts += [
+            f"#### {name[0].upper()}{name[1:]} by segment, the largest change first",
+            _table("segment", segments[:MOST_SEGMENTS]),
+        ]
     return [*parts, *left_out(before, after)]
+
+
+def _costs(metrics: Sequence[str], decision: Decision) -> str:
+    """What a cost is, where one is shown."""
+    if "cost_per_1000" not in metrics:
+        return ""
+    return (
+        f" A cost is in the unit of `decision`: a false alarm {decision.false_alarm_cost:g}, a missed event "
+        f"{decision.missed_event_cost:g}."
+    )
 
 
 def left_out(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

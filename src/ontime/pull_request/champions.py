@@ -1,7 +1,7 @@
 """The champions that a report compares, as the workspace or a base revision has them."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -13,6 +13,7 @@ from ontime.common.errors import OntimeError
 from ontime.pull_request.gate import Predictions
 from ontime.repository.lock_file import LOCK, committed_lock, outputs
 from ontime.repository.pull import fetched_files
+from ontime.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,20 @@ class Champion:
     predictions: Predictions
     test: Mapping[str, float]
     curves: Mapping[str, pd.DataFrame]
+    """Those that its task has, of which a report draws some."""
 
 
-def read_champion(opened: Callable[[Path], IO[bytes]]) -> Champion:
-    """The champion of the revision that `opened` reads."""
+def read_champion(opened: Callable[[Path], IO[bytes]], task: Task, drawn: Iterable[str]) -> Champion:
+    """The champion of the revision that `opened` reads.
+
+    Args:
+        task: of that revision; drawn: curves of its plots.
+    """
     with opened(paths.SELECTION) as stream:
         model = json.load(stream)["champion"]
     run = paths.training_run(model)
     with opened(run / "metrics" / "validation.json") as stream:
-        threshold = json.load(stream)["threshold"]
+        threshold = json.load(stream).get("threshold")
     with opened(run / "metrics" / "test.json") as stream:
         test = json.load(stream)
     with opened(run / "predictions" / "validation.parquet") as stream:
@@ -39,10 +45,10 @@ def read_champion(opened: Callable[[Path], IO[bytes]]) -> Champion:
     with opened(paths.FEATURE_LAYOUT) as stream:
         key = tuple(json.load(stream)["key"])
     curves = {}
-    for name in ("roc", "calibration"):
+    for name in drawn:
         with opened(run / "plots" / f"{name}.csv") as stream:
             curves[name] = pd.read_csv(stream)
-    return Champion(model, Predictions(rows, threshold, key), test, curves)
+    return Champion(model, Predictions(rows, threshold, key, task.output), test, curves)
 
 
 def workspace_opener(path: Path) -> IO[bytes]:

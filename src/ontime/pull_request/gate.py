@@ -18,11 +18,13 @@ import pandas as pd
 from pydantic import Field
 from sklearn.metrics import average_precision_score
 
-from ontime.common.arrays import Labels, Probability
+from ontime.common.arrays import Labels, Outputs, Probability, Target
 from ontime.common.errors import OntimeError
-from ontime.common.layout import PROBABILITY, TARGET, own, own_in
+from ontime.common.layout import TARGET, own, own_in
 from ontime.common.params import Count, Fraction, Section
 from ontime.model_evaluation.metrics import SLICE_ROWS, Decision, row_log_losses
+from ontime.tasks.names import PROBABILITY
+from ontime.tasks.task import target_of
 
 Times = npt.NDArray[np.int64]
 Score = Callable[[Times], float]
@@ -31,7 +33,7 @@ Score = Callable[[Times], float]
 ROW_NUMBER = "row number"
 SIDES = ("base", "head")
 """The column that pairs rows without a key."""
-LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000"}
+LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000", "rmse", "mae"}
 
 
 class Tolerance(Section):
@@ -47,7 +49,9 @@ class Gate(Section):
     The worsening's interval at `confidence` comes from `resamples` paired bootstrap resamples of the rows.
     """
 
-    metrics: dict[Literal["roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000"], Tolerance]
+    metrics: dict[
+        Literal["roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000", "rmse", "mae", "r2"], Tolerance
+    ]
     slices: Tolerance
     slice_rows: Count
     confidence: Fraction
@@ -81,21 +85,25 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A champion's validation rows with `probability`, its threshold, and the columns that are the rows' key."""
+    """A champion's validation rows with its outputs, any threshold, and the columns that are the rows' key."""
 
     rows: pd.DataFrame
-    threshold: float
+    threshold: float | None
     key: tuple[str, ...]
+    output: str = PROBABILITY
+    """What the outputs are called."""
 
 
 def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
-    """Rows that both have, with `base` and `head` probabilities, and how many only one of them has.
+    """Rows that both have, with `base` and `head` outputs, and how many only one of them has.
 
     Slices have the base's values where the base has the column, so that no row leaves its slice.
 
     Raises:
-        OntimeError: no row is in both, or the keys differ.
+        OntimeError: no row is in both, or the keys or the tasks differ.
     """
+    if base.output != head.output:
+        raise OntimeError("gate: base and head answer another question; compare the metrics by hand")
     if base.key != head.key:
         raise OntimeError(
             f"gate: the row key changed from {_listed(base.key)} to {_listed(head.key)}; compare the metrics by hand"
@@ -104,7 +112,7 @@ def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
     if not key:
         key = [own(ROW_NUMBER, [*left.columns, *right.columns])]
         left, right = left.reset_index(names=key[0]), right.reset_index(names=key[0])
-    before, after = own_in(PROBABILITY, left.columns), own_in(PROBABILITY, right.columns)
+    before, after = own_in(base.output, left.columns), own_in(head.output, right.columns)
     bases = [name for name in left if name not in (*key, before, own_in(TARGET, left.columns))]
     of_base, of_head = (own(word, [*left.columns, *right.columns]) for word in SIDES)
     both = (
@@ -123,23 +131,23 @@ def _listed(key: tuple[str, ...]) -> str:
 
 def compare_metrics(
     both: pd.DataFrame,
-    base_threshold: float,
-    head_threshold: float,
+    base_threshold: float | None,
+    head_threshold: float | None,
     decision: Decision,
     gate: Gate,
     day: Times | None = None,
 ) -> list[Comparison]:
     """Compare every metric of the gate on the paired rows; `day` is the number of each row's day (rows,)."""
-    labels = both[own_in(TARGET, both.columns)].to_numpy(dtype=np.int8)
+    target = target_of(both)
     probabilities = [both[own_in(side, both.columns)].to_numpy(dtype=np.float64) for side in SIDES]
     thresholds = (base_threshold, head_threshold)
     comparisons = []
     for name, tolerance in gate.metrics.items():
         scores = [
-            _score(name, labels, probability, threshold, decision)
+            _score(name, target, probability, threshold, decision)
             for probability, threshold in zip(probabilities, thresholds, strict=True)
         ]
-        comparisons.append(_comparison(name, name, scores, _groups(len(labels), day), tolerance, gate))
+        comparisons.append(_comparison(name, name, scores, _groups(len(target), day), tolerance, gate))
     return comparisons
 
 
@@ -147,16 +155,16 @@ def compare_slices(
     both: pd.DataFrame,
     slices: list[str],
     gate: Gate,
-    metric: Literal["roc_auc", "log_loss"] = "roc_auc",
+    metric: str = "roc_auc",
     day: Times | None = None,
 ) -> list[Comparison]:
     """Compare a metric of every slice that has enough rows, on the paired rows."""
-    score = _roc_auc if metric == "roc_auc" else _log_loss
     comparisons = []
     for column, value, part in _slices(both, slices, gate.slice_rows):
-        labels = part[own_in(TARGET, part.columns)].to_numpy(dtype=np.int8)
-        scores = [score(labels, part[own_in(side, part.columns)].to_numpy(dtype=np.float64)) for side in SIDES]
-        group = _groups(len(labels), None if day is None else day[both.index.get_indexer(part.index)])
+        target = target_of(part)
+        outputs = [part[own_in(side, part.columns)].to_numpy(dtype=np.float64) for side in SIDES]
+        scores = [_score(metric, target, one, None, None) for one in outputs]
+        group = _groups(len(target), None if day is None else day[both.index.get_indexer(part.index)])
         comparisons.append(_comparison(f"{column}={value}", metric, scores, group, gate.slices, gate))
     return comparisons
 
@@ -164,8 +172,7 @@ def compare_slices(
 def _slices(both: pd.DataFrame, slices: list[str], least_rows: int) -> Iterator[tuple[str, str, pd.DataFrame]]:
     for column in slices:
         for value, part in both.groupby(column, sort=True):
-            events = int(part[own_in(TARGET, part.columns)].sum())
-            if len(part) >= max(least_rows, SLICE_ROWS) and 0 < events < len(part):
+            if len(part) >= max(least_rows, SLICE_ROWS) and part[own_in(TARGET, part.columns)].nunique() > 1:
                 yield column, str(value), part
 
 
@@ -196,20 +203,42 @@ def _worsening(name: str, base: float, head: float) -> float:
     return head - base if name in LESS_IS_BETTER else base - head
 
 
-def _score(name: str, labels: Labels, probability: Probability, threshold: float, decision: Decision) -> Score:
+def _score(
+    name: str, labels: Target, probability: Outputs, threshold: float | None, decision: Decision | None
+) -> Score:
     """A metric as a function of how many times each row counts; costs per row are computed once."""
+    if name in ("rmse", "mae", "r2"):
+        return _number_score(name, labels, probability)
     if name == "roc_auc":
         return _roc_auc(labels, probability)
     if name == "pr_auc":
         return lambda times: float(average_precision_score(labels, probability, sample_weight=times))
     if name == "log_loss":
         return _log_loss(labels, probability)
-    event, warned = labels == 1, probability >= threshold
+    event = labels == 1
     if name == "brier_score":
         return _mean((probability - event) ** 2)
+    if threshold is None or decision is None:
+        raise OntimeError(f"params.yaml: gate.metrics: {name}: no metric of numbers; known: rmse, mae, r2")
+    warned = probability >= threshold
     return _mean(
         1000 * (decision.false_alarm_cost * (warned & ~event) + decision.missed_event_cost * (~warned & event))
     )
+
+
+def _number_score(name: str, target: Target, outputs: Outputs) -> Score:
+    """An error in the target's unit, or the share of its variance that is explained."""
+    squared = _mean((outputs - target) ** 2)
+    if name == "mae":
+        return _mean(np.abs(outputs - target))
+    if name == "rmse":
+        return lambda times: float(np.sqrt(squared(times)))
+
+    def score(times: Times) -> float:
+        variance = float(times @ (target - times @ target / times.sum()) ** 2 / times.sum())
+        return 1 - squared(times) / variance if variance else float("nan")
+
+    return score
 
 
 def _log_loss(labels: Labels, probability: Probability) -> Score:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.params import PARAMS_FILE, load_section
+from ontime.model_evaluation.judge import judge_of
 from ontime.model_evaluation.metrics import Decision
 from ontime.pull_request.challenger import not_compared, sections
 from ontime.pull_request.champions import Champion, base_opener
@@ -32,6 +33,7 @@ class Judged:
 def judge(commit: str, before: Champion, after: Champion, limits: Limits, columns: list[str]) -> Judged:
     """Compare two champions by a base's limits; where the split moved, on rows that neither was fitted on."""
     gate, decision = limits.gate, load_section("decision", Decision)
+    slice_metric = judge_of(limits.task).slice_metric
     old, new = split_section(content_of(commit, PARAMS_FILE) or ""), split_section(PARAMS_FILE.read_text("utf-8"))
     moved = any(old.get(name) != new.get(name) for name in BOUNDARIES)
     try:
@@ -43,14 +45,14 @@ def judge(commit: str, before: Champion, after: Champion, limits: Limits, column
         more = sections(unseen, columns, decision, gate, old, new)
         if moved:
             rows = "Metrics on the days below that neither champion was fitted on, which decide"
-            return Judged(unseen.metrics(decision, gate), unseen.slices(columns, gate), rows, more)
+            return Judged(unseen.metrics(decision, gate), unseen.slices(columns, gate, slice_metric), rows, more)
     else:
         more = not_compared(unseen) if failed or (unseen and moved) else []
     both, unpaired = paired(before.predictions, after.predictions)
     if unpaired:
         more = [f"{unpaired} validation rows exist in only one of the two revisions and are not compared.", *more]
     metrics = compare_metrics(both, before.predictions.threshold, after.predictions.threshold, decision, gate)
-    slices = compare_slices(both, [name for name in columns if name in both], gate)
+    slices = compare_slices(both, [name for name in columns if name in both], gate, slice_metric)
     return Judged(metrics, slices, "Validation metrics, which decide", more)
 
 

@@ -13,14 +13,17 @@ from ontime.common.params import PARAMS_FILE, check
 from ontime.model_evaluation.metrics import Evaluate
 from ontime.pull_request.gate import Gate
 from ontime.repository.git import content_of
+from ontime.tasks.names import TaskName
+from ontime.tasks.task import TaskSettings
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The section `gate`, and the columns whose slices it judges."""
+    """The section `gate`, the columns whose slices it judges, and the task that its metrics are of."""
 
     gate: Gate
     slices: list[str]
+    task: TaskName = "binary"
 
 
 def limits_of(commit: str) -> Limits:
@@ -35,7 +38,9 @@ def limits_of(commit: str) -> Limits:
         gate, evaluate = content["gate"], content["evaluate"]
     except (YAMLError, TypeError, KeyError):
         raise OntimeError(f"{where}: has no gate, so nothing can be judged; compare the metrics by hand") from None
-    return Limits(check(Gate, gate, f"{where}: gate"), check(Evaluate, evaluate, f"{where}: evaluate").slices)
+    # before there were other tasks, all were binary
+    task = check(TaskSettings, content.get("task", {"kind": "binary"}), f"{where}: task").kind
+    return Limits(check(Gate, gate, f"{where}: gate"), check(Evaluate, evaluate, f"{where}: evaluate").slices, task)
 
 
 def split_section(text: str) -> dict[str, Any]:

@@ -17,8 +17,9 @@ import click
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.params import load_section
+from ontime.model_evaluation.judge import judge_of
 from ontime.model_evaluation.metrics import Evaluate
-from ontime.pull_request.challenger import policy
+from ontime.pull_request.challenger import NAMES, policy
 from ontime.pull_request.champions import Champion, base_opener, read_champion, workspace_opener
 from ontime.pull_request.comment import MARKER
 from ontime.pull_request.gate import Comparison, Gate
@@ -28,8 +29,13 @@ from ontime.repository.dvc import answer
 from ontime.repository.git import commit_of
 from ontime.repository.lock_file import committed_lock, outputs
 from ontime.repository.pull import fetch_listings, fetched_files
+from ontime.tasks.task import load_task
 
 MOST_SLICES, MOST_CHANGES = 6, 30
+SHARES = 1.1
+"""Axes that end here have shares, with a margin."""
+DIAGONAL = {"roc", "calibration"}
+"""Curves beside which equal values are drawn."""
 
 
 @click.command(name="report")
@@ -46,18 +52,24 @@ MOST_SLICES, MOST_CHANGES = 6, 30
 )
 def command(base: str, output: Path, image_url: str, backtest: Path | None) -> None:
     """Compare the model with that of a base revision, write a report, and apply the gate."""
-    own = Limits(load_section("gate", Gate), load_section("evaluate", Evaluate).slices)
+    task = load_task()
+    own = Limits(load_section("gate", Gate), load_section("evaluate", Evaluate).slices, task.name)
     commit = commit_of(base)
     if commit is None:
         raise OntimeError(f"--base {base}: no such revision")
     fetch_compared(commit)
     limits = limits_of(commit)
-    before, after = read_champion(base_opener(commit)), read_champion(workspace_opener)
+    if limits.task != task.name:
+        raise OntimeError(
+            f"gate: the task changed from {limits.task} to {task.name}, so nothing can be compared; look by hand"
+        )
+    drawn = judge_of(task.name).drawn
+    before, after = (read_champion(opener, task, drawn) for opener in (base_opener(commit), workspace_opener))
     judged = judge(commit, before, after, limits, [*dict.fromkeys([*limits.slices, *own.slices])])
     failed = [metric for metric in [*judged.metrics, *judged.slices] if metric.regressed]
     with replacing(output) as folder:
         folder.mkdir()
-        images = [f"{image_url}{name}" for name in draw(before, after, folder)]
+        images = [f"{image_url}{name}" for name in draw(before, after, drawn, folder)]
         judged = replace(judged, more=[*judged.more, *policy(backtest)])
         text = render(before, after, judged, changes(commit), images, changed_limits(limits, own))
         (folder / "report.md").write_text(text, encoding="utf-8")
@@ -117,26 +129,34 @@ def _path(path: Any) -> str:
     return str(path["new"] if isinstance(path, dict) else path)
 
 
-def draw(before: Champion, after: Champion, folder: Path) -> list[str]:
-    """Write ROC and calibration of both champions on test as images; their file names."""
+def draw(before: Champion, after: Champion, shapes: Mapping[str, tuple[str, str, str]], folder: Path) -> list[str]:
+    """Write curves of both champions on test as images; their file names.
+
+    Args:
+        shapes: by name of the curve, its two columns and a title.
+    """
     from matplotlib.figure import Figure
 
-    shapes = {
-        "roc": ("false_positive_rate", "true_positive_rate", "ROC on test"),
-        "calibration": ("probability", "share_of_events", "Calibration on test"),
-    }
     for name, (x, y, title) in shapes.items():
         figure = Figure(figsize=(5, 4.2), dpi=110, layout="constrained")
         axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], linestyle=":", color="grey", linewidth=1)
         for champion, label in ((before, f"base: {before.model}"), (after, f"this: {after.model}")):
             axes.plot(
                 champion.curves[name][x], champion.curves[name][y], marker="o" * (name == "calibration"), label=label
             )
-        axes.set(title=title, xlabel=x.replace("_", " "), ylabel=y.replace("_", " "), xlim=(0, 1), ylim=(0, 1))
+        axes.set(title=title, xlabel=x.replace("_", " "), ylabel=y.replace("_", " "))
+        if max(*axes.get_xlim(), *axes.get_ylim()) <= SHARES:
+            axes.set(xlim=(0, 1), ylim=(0, 1))
+        if name in DIAGONAL:
+            axes.axline((0, 0), slope=1, linestyle=":", color="grey", linewidth=1)
         axes.legend(loc="lower right")
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
     return [f"{name}.png" for name in shapes]
+
+
+def title_of(metric: str | None) -> str:
+    """A metric as a person reads it."""
+    return NAMES.get(metric or "", metric or "")
 
 
 def verdict(failed: list[Comparison]) -> str:
@@ -178,7 +198,10 @@ def render(
             "\n".join(f"- {line}" for line in limits),
         ]
     if moved:
-        parts += ["### Slices with a significant change in ROC AUC", *_comparison_table("slice", moved[:MOST_SLICES])]
+        parts += [
+            f"### Slices with a significant change in {title_of(moved[0].metric)}",
+            *_comparison_table("slice", moved[:MOST_SLICES]),
+        ]
     parts += judged.more
     parts += ["### Test metrics, for information", *_test_table(before.test, after.test)]
     parts += ["### Parameters", *_listed(_parameter_rows(changed.parameters))]
@@ -212,7 +235,7 @@ def _metric_rows(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> li
     lines = ["| file | metric | base | this |", "|---|---|---|---|"]
     for path, changed in sorted(metrics.items()):
         for name, values in changed.items():
-            if name in ("roc_auc", "log_loss", "cost_per_1000"):
+            if name in NAMES:
                 lines.append(f"| {_cell(path)} | {name} | {values.get('old', '')} | {values.get('new', '')} |")
     return ["<details><summary>by file</summary>", "\n".join(lines), "</details>"] if len(lines) > 2 else ["No change."]
 

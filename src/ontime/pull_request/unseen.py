@@ -1,16 +1,16 @@
 """The champions of base and branch on rows that neither was fitted on, by days.
 
 In: the branch's test rows, the base's training and validation rows, and both champions' folders, each loaded as the
-service loads it. Out: both probabilities of each row, whose losses are compared in pairs. Rows of a day are not
+service loads it. Out: what both say of each row, whose losses are compared in pairs. Rows of a day are not
 independent, so whole days are resampled, not rows.
 """
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,47 +22,48 @@ from ontime.common.files import read_json, read_parquet
 from ontime.common.layout import Layout, own
 from ontime.model_deployment.inference.champion import Champion, load_champion
 from ontime.model_deployment.inference.manifest import MANIFEST
+from ontime.model_evaluation.judge import judge_of
 from ontime.model_evaluation.metrics import Decision
 from ontime.pull_request.gate import SIDES, Comparison, Gate, Tolerance, compare_metrics, compare_slices
 
 CONFIDENCE = 0.95
 LEAST_DAYS = 7
 """Days below which nothing is said, because an interval of so few is too narrow."""
-METRICS = ("log_loss", "roc_auc", "cost_per_1000")
 Opened = Callable[[Path], IO[bytes]]
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """Rows with `target`, slices, `base` and `head` probability; the day of each (rows,); both thresholds."""
+    """Rows with `target`, slices, `base` and `head` outputs; the day of each (rows,); any thresholds."""
 
     rows: pd.DataFrame
     day: npt.NDArray[np.int64]
     days: list[str]
-    base_threshold: float
-    head_threshold: float
+    base_threshold: float | None
+    head_threshold: float | None
+    compared: Sequence[str] = ("log_loss", "roc_auc", "cost_per_1000")
+    """Metrics that are shown, the loss first."""
 
     def metrics(self, decision: Decision, gate: Gate) -> list[Comparison]:
         """The gate's metrics on these rows, with its limits."""
         return compare_metrics(self.rows, self.base_threshold, self.head_threshold, decision, gate, self.day)
 
-    def slices(
-        self, columns: list[str], gate: Gate, metric: Literal["roc_auc", "log_loss"] = "roc_auc"
-    ) -> list[Comparison]:
+    def slices(self, columns: list[str], gate: Gate, metric: str = "roc_auc") -> list[Comparison]:
         """A metric of each slice that has enough rows."""
         known = [name for name in columns if name in self.rows]
         return compare_slices(self.rows, known, gate, metric, self.day)
 
     def differences(self, decision: Decision, gate: Gate) -> list[Comparison]:
         """What the report shows, with 95 % intervals and no limit."""
-        return self.metrics(decision, shown(gate))
+        return self.metrics(decision, shown(gate, self.compared))
 
 
-def shown(gate: Gate) -> Gate:
-    """The gate as the report uses it: for three metrics, intervals of 95 %, without a limit."""
+def shown(gate: Gate, metrics: Sequence[str]) -> Gate:
+    """The gate as the report uses it: for these metrics, intervals of 95 %, without a limit."""
     nothing = Tolerance(absolute=0.0, relative=0.0)
-    metrics = dict.fromkeys(METRICS, nothing)
-    return gate.model_copy(update={"metrics": metrics, "slices": nothing, "confidence": CONFIDENCE})
+    return gate.model_copy(
+        update={"metrics": dict.fromkeys(metrics, nothing), "slices": nothing, "confidence": CONFIDENCE}
+    )
 
 
 def unseen_rows(opened: Opened, base_files: dict[str, Path], slices: list[str]) -> Unseen | str:
@@ -80,6 +81,8 @@ def unseen_rows(opened: Opened, base_files: dict[str, Path], slices: list[str]) 
     with tempfile.TemporaryDirectory() as folder:
         base = _base_champion(base_files, Path(folder))
     rows = read_parquet(paths.split_rows("test"))
+    if base.manifest.task != head.manifest.task:
+        return "the champions answer another question"
     lacking = [name for name in base.encoder.features if name not in rows]
     if lacking:
         return f"the base's champion needs {lacking[0]}, which the rows lack"
@@ -91,8 +94,15 @@ def unseen_rows(opened: Opened, base_files: dict[str, Path], slices: list[str]) 
         return f"{len(names)} days of rows are in neither champion's training; {LEAST_DAYS} are needed"
     kept = rows[[layout.target, *(name for name in dict.fromkeys(slices) if name in rows)]].copy()
     of_base, of_head = (own(side, kept.columns) for side in SIDES)
-    kept[of_base], kept[of_head] = _probability(base, rows), _probability(head, rows)
-    return Unseen(kept, day.astype(np.int64), [str(name) for name in names], base.threshold, head.threshold)
+    kept[of_base], kept[of_head] = _outputs(base, rows), _outputs(head, rows)
+    return Unseen(
+        kept,
+        day.astype(np.int64),
+        [str(name) for name in names],
+        base.manifest.threshold,
+        head.manifest.threshold,
+        judge_of(head.manifest.task).compared,
+    )
 
 
 def is_same_champion(base_files: dict[str, Path]) -> bool:
@@ -115,6 +125,6 @@ def _keys(opened: Opened, part: str, key: list[str]) -> pd.DataFrame:
             raise OntimeError(f"{paths.split_rows(part)} of the base: has not the key {', '.join(key)}") from None
 
 
-def _probability(champion: Champion, rows: pd.DataFrame) -> npt.NDArray[Any]:
+def _outputs(champion: Champion, rows: pd.DataFrame) -> npt.NDArray[Any]:
     columns = {name: rows[name].to_numpy() for name in champion.encoder.features}
-    return champion.probability(champion.encoder.transform(columns))
+    return champion.predict(champion.encoder.transform(columns))

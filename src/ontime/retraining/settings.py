@@ -33,6 +33,7 @@ NOT_SET = {
     "gate": "it judges what is trained",
     "monitor": "it judges what is served",
     "forward": "it makes the limits of what is served",
+    "task": "it is what is asked of the rows",
     "retraining": "it decides when a model is trained",
 }
 """Parameters that a pull request by a person changes, and why."""

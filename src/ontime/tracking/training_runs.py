@@ -18,6 +18,7 @@ from ontime.common.files import read_json, sha256, write_json
 from ontime.model_training.families import FAMILIES, check_family, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.repository.git import tried
+from ontime.tasks.task import load_task
 from ontime.tracking.mlflow_client import asking_mlflow
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def command(models: tuple[str, ...]) -> None:
         check_family(name)
     if os.environ.get("ONTIME_TRACKING") == "off":
         return
-    finished = [name for name in models or FAMILIES if (paths.training_run(name) / "metadata").is_dir()]
+    finished = [
+        name for name in models or FAMILIES[load_task().name] if (paths.training_run(name) / "metadata").is_dir()
+    ]
     absent = [name for name in models if name not in finished]
     if absent:
         raise OntimeError(f"{paths.training_run(absent[0])}: not found; run `dvc repro` (or `ontime pull`) first")
@@ -124,7 +127,7 @@ def _log_model(name: str, run: Path, training: dict[str, Any]) -> None:
     example = load_rows("validation", load_encoder())[0][:EXAMPLE_ROWS]
     described = {
         "name": "model",
-        "signature": infer_signature(example, fitted.probability(example)),
+        "signature": infer_signature(example, fitted.predict(example)),
         "input_example": example,
         # the packages as they are known; MLflow would load the model in another process to find out
         "pip_requirements": [f"{package}=={number}" for package, number in training["packages"].items()],

@@ -12,7 +12,6 @@ import pytest
 from ontime.common.errors import OntimeError
 from ontime.encoder import Encoder
 from ontime.model_deployment.batch.columns import (
-    ADDED,
     RefusedValues,
     added_columns,
     check_columns,
@@ -20,8 +19,10 @@ from ontime.model_deployment.batch.columns import (
     predictions,
 )
 from ontime.model_deployment.inference.champion import Champion, load_champion
+from ontime.tasks.answers import BinaryAnswer
 
 SCHEMA = pa.schema({"weight": pa.float32(), "depot": pa.string()})
+ADDED = ["probability", "decision", "model_version"]
 ENCODER = Encoder(("weight",), {"depot": ("north",)})
 
 
@@ -107,20 +108,21 @@ def with_type(name: str, column_type: pa.DataType) -> pa.Schema:
         ),
         (with_column("depot", pa.string()), "column depot occurs 2 times"),
         (with_column("note", pa.int8()).append(pa.field("note", pa.int8())), "column note occurs 2 times"),
-        *((with_column(name, pa.int8()), f"column {name} exists already; rename it") for name in ADDED.names),
+        *((with_column(name, pa.int8()), f"column {name} exists already; rename it") for name in ADDED),
     ],
 )
 def test_a_column_that_does_not_fit_is_refused_by_name(schema: pa.Schema, reason: str) -> None:
     with pytest.raises(OntimeError) as refused:
-        check_columns(Path("one.parquet"), schema, ENCODER)
+        check_columns(Path("one.parquet"), schema, ENCODER, BinaryAnswer(0.5))
     assert str(refused.value) == f"one.parquet: {reason}"
 
 
 def test_a_feature_that_is_called_as_an_added_column_can_be_scored() -> None:
     encoder = Encoder(("probability", "decision_"), {})
-    check_columns(Path("one.parquet"), pa.schema({"probability": pa.float64(), "decision_": pa.float64()}), encoder)
-    assert added_columns(encoder).names == ["probability_", "decision__", "model_version"]
-    assert added_columns(ENCODER) == ADDED
+    schema = pa.schema({"probability": pa.float64(), "decision_": pa.float64()})
+    check_columns(Path("one.parquet"), schema, encoder, BinaryAnswer(0.5))
+    assert added_columns(encoder, BinaryAnswer(0.5)).names == ["probability_", "decision__", "model_version"]
+    assert added_columns(ENCODER, BinaryAnswer(0.5)).names == ADDED
 
 
 def test_many_missing_columns_are_counted() -> None:
@@ -129,12 +131,12 @@ def test_many_missing_columns_are_counted() -> None:
         OntimeError,
         match=r"no column number_0, .*number_4 and 3 more, which the model needs; raw rows are for `ontime predict`$",
     ):
-        check_columns(Path("one.parquet"), pa.schema({}), encoder)
+        check_columns(Path("one.parquet"), pa.schema({}), encoder, BinaryAnswer(0.5))
 
 
 @pytest.mark.parametrize("column_type", [pa.int8(), pa.float64(), pa.bool_(), pa.decimal128(5, 2), pa.null()], ids=str)
 def test_every_type_of_number_fits(column_type: pa.DataType) -> None:
-    check_columns(Path("one.parquet"), with_type("weight", column_type), ENCODER)
+    check_columns(Path("one.parquet"), with_type("weight", column_type), ENCODER, BinaryAnswer(0.5))
 
 
 def matrix_of(champion: Champion, *records: tuple[Any, ...]) -> Any:
@@ -158,7 +160,10 @@ def test_refused_values_are_counted_by_feature_over_batches(champion: Champion) 
 def test_an_incomplete_row_has_neither_probability_nor_decision(champion: Champion) -> None:
     matrix = matrix_of(champion, (1, 0, "north", "day"), (9, 1, "north", "night"))
     added = predictions(matrix, np.array([True, False]), champion)
-    assert added.schema == ADDED
-    assert added.column("probability").to_pylist() == [None, champion.probability(matrix)[1]]
-    assert added.column("decision").to_pylist() == [None, bool(champion.decide(champion.probability(matrix))[1])]
+    assert added.schema.names == ADDED
+    assert added.column("probability").to_pylist() == [None, champion.predict(matrix)[1]]
+    assert added.column("decision").to_pylist() == [
+        None,
+        bool(champion.answer.values("decision", champion.predict(matrix))[1]),
+    ]
     assert added.column("model_version").to_pylist() == ["1.2.3"] * 2

@@ -22,7 +22,7 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.batch import score as score_module
 from ontime.model_deployment.batch.columns import encode
 from ontime.model_deployment.batch.score import PartitionResult, command, exclusive_lock, score
-from ontime.model_deployment.export.onnx_graph import onnx_probability
+from ontime.model_deployment.export.onnx_graph import onnx_outputs
 from ontime.model_deployment.inference.signing import make_key
 
 PROGRAM = "import sys; from ontime.model_deployment.batch.score import command; command.main(sys.argv[1:])"
@@ -62,7 +62,7 @@ def expected(model: Path, table: pa.Table) -> Any:
     encoder = Encoder.from_vocabulary(read_json(model / "vocabulary.json"))
     frame = table.to_pandas()
     matrix = encoder.transform({name: frame[name].to_numpy() for name in encoder.features})
-    return onnx_probability((model / "model.onnx").read_bytes(), matrix)
+    return onnx_outputs((model / "model.onnx").read_bytes(), matrix)
 
 
 def assert_same_probabilities(scored: pa.Table, wanted: Any) -> None:
@@ -335,7 +335,7 @@ def broken_tables(table: pa.Table) -> dict[str, tuple[pa.Table, str]]:
         "missing": (
             change(table, "service", pa.array([None, None, *table["service"].to_pylist()[2:]], pa.string())),
             "missing values where training had none: service in 2 rows; fill them in, or pass --missing null to leave "
-            "these rows without a probability",
+            "these rows without an answer",
         ),
     }
 
@@ -434,7 +434,7 @@ def test_rows_that_lack_a_required_value_can_be_left_without_a_probability(
         assert [row for row, value in enumerate(scored[name].to_pylist()) if value is None] == [0, 7, 599]
     answered = [row for row in range(600) if row not in (0, 7, 599)]
     assert_same_probabilities(scored.take(answered), expected(model, table.take(answered)))
-    assert "; 3 rows lack a value and have no probability: " in capsys.readouterr().out
+    assert "; 3 rows lack a value and have no answer: " in capsys.readouterr().out
 
 
 def test_only_a_model_that_the_key_signed_scores(source: Path, tmp_path: Path, signed: Path) -> None:

@@ -14,10 +14,11 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.export import check_parity
-from ontime.model_deployment.export.onnx_graph import onnx_probability
+from ontime.model_deployment.export.onnx_graph import onnx_outputs
 from ontime.model_training.families import load_model
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.repository.yaml_files import editing
+from ontime.tasks.answers import BinaryAnswer
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_golden_records_replay_through_the_exported_files_alone(champion: Path, 
     assert all(list(record) == encoder.features for record in golden["records"])
     assert any(value is None for record in golden["records"] for value in record.values())
     columns = {name: [record[name] for record in golden["records"]] for name in encoder.features}
-    found = onnx_probability((champion / "model.onnx").read_bytes(), encoder.transform(columns))
+    found = onnx_outputs((champion / "model.onnx").read_bytes(), encoder.transform(columns))
     assert np.abs(found - np.array(golden["probabilities"])).max() <= manifest["golden_tolerance"]
 
 
@@ -143,9 +144,9 @@ def test_what_is_served_is_the_model_that_the_card_names(
     run = Path("models/training_runs") / family
     served = load_model(family, (Path("models/refit") if refit else run) / "model")
     matrix, _ = load_rows("test", load_encoder())
-    found = onnx_probability((champion / "model.onnx").read_bytes(), matrix)
-    assert np.abs(found - served.probability(matrix)).max() <= 1e-5
-    other = load_model(family, run / "model").probability(matrix)
+    found = onnx_outputs((champion / "model.onnx").read_bytes(), matrix)
+    assert np.abs(found - served.predict(matrix)).max() <= 1e-5
+    other = load_model(family, run / "model").predict(matrix)
     assert (np.abs(found - other).max() > 1e-3) == refit
     assert ("served model" in (champion / "MODEL_CARD.md").read_text(encoding="utf-8")) == refit
     measured = read_json(run / "metrics" / "test.json")
@@ -154,10 +155,10 @@ def test_what_is_served_is_the_model_that_the_card_names(
 
 def test_what_differs_from_the_model_is_refused() -> None:
     probability = np.array([0.1, 0.5, 0.9])
-    assert check_parity("ONNX", probability + 9e-6, probability) == pytest.approx(9e-6, rel=0.1)
+    assert check_parity("ONNX", probability + 9e-6, probability, BinaryAnswer(0.5)) == pytest.approx(9e-6, rel=0.1)
     with pytest.raises(
         OntimeError, match=r"export: ONNX differs from the trained model by up to 1\.0e-03, above 1e-05"
     ):
-        check_parity("ONNX", probability + np.array([0, 1e-3, 0]), probability)
+        check_parity("ONNX", probability + np.array([0, 1e-3, 0]), probability, BinaryAnswer(0.5))
     with pytest.raises(OntimeError, match=r"trees\.npy differs"):
-        check_parity("trees.npy", probability * np.nan, probability)
+        check_parity("trees.npy", probability * np.nan, probability, BinaryAnswer(0.5))

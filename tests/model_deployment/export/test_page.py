@@ -64,7 +64,8 @@ def page(**changes: Any) -> Page:
         "fields": FIELDS,
         "vocabulary": VOCABULARY,
         "train": TRAIN,
-        "golden": GOLDEN,
+        "records": GOLDEN["records"],
+        "outputs": GOLDEN["probabilities"],
     }
     return make_page(**(arguments | changes))
 
@@ -128,11 +129,14 @@ def test_the_typical_start_agrees_with_itself() -> None:
 
 
 def test_examples_go_from_the_least_to_the_most_probable_golden_record() -> None:
-    found = [GOLDEN["probabilities"][GOLDEN["records"].index(start)] for start in examples(GOLDEN)]
+    found = [
+        GOLDEN["probabilities"][GOLDEN["records"].index(start)]
+        for start in examples(GOLDEN["records"], GOLDEN["probabilities"])
+    ]
     assert len(found) == 8
     assert found == sorted(found)
     assert (found[0], found[-1]) == (0, 0.95)
-    assert len(examples({"records": GOLDEN["records"][:3], "probabilities": [0.5] * 3})) == 3
+    assert len(examples(GOLDEN["records"][:3], [0.5] * 3)) == 3
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from ontime.encoder import MISSING
 from ontime.model_deployment.export.reference import REFERENCE, WINDOW_DAYS, read_reference
 from ontime.model_deployment.export.reference_days import reference_of
 from ontime.model_training.rows import load_encoder
+from ontime.tasks.binary import Binary
 
 
 def test_the_rows_of_each_day_are_counted(fork: Path) -> None:
@@ -49,7 +50,7 @@ def test_a_row_counts_on_the_day_when_it_is_asked_which_may_be_before_its_own(
         def predict(matrix: Matrix) -> Probability:
             return np.linspace(0, 1, len(matrix))
 
-        found = reference_of(load_encoder(), predict, layout, load_section("split", Split), 60 * hours)
+        found = reference_of(load_encoder(), predict, layout, load_section("split", Split), 60 * hours, Binary())
         assert found
         return {day: int(counts[: found.bins.sizes[0]].sum()) for day, counts in found.days.items()}
 
@@ -63,7 +64,12 @@ def test_days_that_the_split_leaves_out_are_not_counted(fork: Path, monkeypatch:
 
     def days(**changes: object) -> list[str]:
         found = reference_of(
-            load_encoder(), lambda matrix: np.full(len(matrix), 0.5), layout, split.model_copy(update=changes), 0
+            load_encoder(),
+            lambda matrix: np.full(len(matrix), 0.5),
+            layout,
+            split.model_copy(update=changes),
+            0,
+            Binary(),
         )
         assert found
         return [*found.days]

@@ -18,8 +18,8 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json
 from ontime.encoder import Encoder
 from ontime.model_deployment.export import saved_model
-from ontime.model_deployment.export.onnx_graph import onnx_probability, to_onnx
-from ontime.model_deployment.export.saved_model import MODEL, SIGNATURE, command, saved_probability, write_saved_model
+from ontime.model_deployment.export.onnx_graph import onnx_outputs, to_onnx
+from ontime.model_deployment.export.saved_model import MODEL, SIGNATURE, command, saved_outputs, write_saved_model
 from ontime.model_deployment.inference.champion import load_champion
 from ontime.model_deployment.inference.signing import make_key, sign_folder
 from ontime.model_deployment.service.protocol.records import RecordEncoding
@@ -27,6 +27,7 @@ from ontime.model_deployment.service.protocol.v1 import PredictProtocol
 from ontime.model_deployment.service.settings import Settings
 from ontime.model_training.families import load_model
 from ontime.parameters import load_params
+from ontime.tasks.names import PROBABILITY
 from tests.checkouts import run
 from tests.live import live
 
@@ -170,8 +171,8 @@ def test_the_served_network_is_taken_if_it_is_champion_and_its_absence_is_one_li
 def test_a_saved_model_that_differs_from_the_run_is_refused_and_not_left(
     network: Any, champion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saved_model, "saved_probability", lambda _, matrix: np.full(len(matrix), 0.5))
-    with pytest.raises(OntimeError, match=r"saved-model: differs from the trained model by up to .*, above 1e-06"):
+    monkeypatch.setattr(saved_model, "saved_outputs", lambda _, matrix, __: np.full(len(matrix), 0.5))
+    with pytest.raises(OntimeError, match=r"saved-model: differs from the trained model by up to .*, above \d+e-07"):
         write_saved_model(network, tmp_path / "parcels" / "1", champion)
     assert list((tmp_path / "parcels").iterdir()) == []
 
@@ -193,10 +194,10 @@ def test_the_saved_model_gives_the_probabilities_of_the_onnx_export(
     saved: Path, network: Any, encoder: Encoder, records: list[dict[str, Any]], rows: int
 ) -> None:
     matrix = encoder.transform_records([list(record.values()) for record in records[-rows:]])[: rows or 0]
-    found = saved_probability(saved, matrix)
+    found = saved_outputs(saved, matrix, PROBABILITY)
     assert found.dtype == np.float32
     assert found.shape == (rows,)
-    exported = onnx_probability(to_onnx(MODEL, network, len(encoder.features)), matrix)
+    exported = onnx_outputs(to_onnx(MODEL, network, len(encoder.features), PROBABILITY), matrix)
     np.testing.assert_allclose(found, exported, rtol=0, atol=1e-6)
 
 
@@ -222,8 +223,8 @@ def test_the_documented_request_fits_the_signature_and_the_service_unchanged(
     matrix = encoding.matrix([rows])
     assert not as_columns
     np.testing.assert_array_equal(matrix, encoder.transform_records([list(record.values()) for record in records]))
-    by_instances = saved_probability(saved, np.array(json.loads(body)["instances"], dtype=np.float32))
-    np.testing.assert_array_equal(by_instances, saved_probability(saved, matrix))
+    by_instances = saved_outputs(saved, np.array(json.loads(body)["instances"], dtype=np.float32), PROBABILITY)
+    np.testing.assert_array_equal(by_instances, saved_outputs(saved, matrix, PROBABILITY))
 
 
 def test_models_config_serves_the_projects_model_with_labels_for_loaded_versions() -> None:

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.export.onnx_graph import onnx_probability
+from ontime.model_deployment.export.onnx_graph import onnx_outputs
 from ontime.model_deployment.export.tree_nodes import tree_nodes
 from ontime.model_deployment.inference.trees import LEAF, SCALES, Trees
 from ontime.model_training.random_forest import MISSING_NUMBER
@@ -20,7 +20,7 @@ def test_the_nodes_give_the_probabilities_of_the_graph(
 ) -> None:
     content, matrix = (fitted_folders[0] / f"{family}.onnx").read_bytes(), encoded.validation[0]
     trees = Trees(tree_nodes(content, SCALES[family]), matrix.shape[1], SCALES[family])
-    np.testing.assert_allclose(trees.probability(matrix), onnx_probability(content, matrix), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(trees.predict(matrix), onnx_outputs(content, matrix), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", SCALES)

@@ -11,6 +11,7 @@ import pytest
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256
 from ontime.model_deployment.inference.champion import Champion, load_champion
+from tests.services import threshold_of
 
 ChangeJson = Callable[[str, Callable[[Any], Any]], None]
 
@@ -76,14 +77,14 @@ def test_a_row_has_the_same_probability_alone_and_among_others_but_for_the_last_
     champion: Champion, golden: Any
 ) -> None:
     matrix = champion.encoder.transform_records([list(record.values()) for record in golden["records"]])
-    together = champion.probability(matrix)
-    alone = np.concatenate([champion.probability(matrix[row : row + 1]) for row in range(len(matrix))])
+    together = champion.predict(matrix)
+    alone = np.concatenate([champion.predict(matrix[row : row + 1]) for row in range(len(matrix))])
     np.testing.assert_allclose(alone, together, rtol=0, atol=2.5e-7)
 
 
 def test_a_decision_is_the_threshold_or_above(champion: Champion) -> None:
-    probability = np.array([0, np.nextafter(np.float32(champion.threshold), 0), 1], dtype=np.float32)
-    assert champion.decide(probability).tolist() == [False, False, True]
+    probability = np.array([0, np.nextafter(np.float32(threshold_of(champion)), 0), 1], dtype=np.float32)
+    assert champion.answer.values("decision", probability).tolist() == [False, False, True]
 
 
 def test_only_a_missing_value_of_a_required_column_is_found(champion: Champion) -> None:

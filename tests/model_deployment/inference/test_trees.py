@@ -45,8 +45,8 @@ def test_trees_give_the_probabilities_of_the_model(fitted_folders: list[Path], e
     matrix = encoded.validation[0]
     nodes = tree_nodes((fitted_folders[0] / f"{family}.onnx").read_bytes(), SCALES[family])
     trees = Trees(nodes, matrix.shape[1], SCALES[family])
-    expected = load_model(family, fitted_folders[0] / family).probability(matrix)
-    assert np.abs(trees.probability(matrix) - expected).max() <= 1e-6
+    expected = load_model(family, fitted_folders[0] / family).predict(matrix)
+    assert np.abs(trees.predict(matrix) - expected).max() <= 1e-6
 
 
 def test_a_value_on_the_threshold_goes_left_and_a_missing_one_where_the_node_says() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ontime.common.arrays import Matrix
-from ontime.model_deployment.inference.champion import Probability
+from ontime.model_deployment.inference.champion import Outputs
 from ontime.model_deployment.service.batching import Batcher, QueueFullError
 
 
@@ -18,7 +18,7 @@ class Recorder:
         self.rows: list[int] = []
         self.threads: set[str] = set()
 
-    def __call__(self, matrix: Matrix) -> Probability:
+    def __call__(self, matrix: Matrix) -> Outputs:
         self.rows.append(len(matrix))
         self.threads.add(threading.current_thread().name)
         if (matrix == -1).any():
@@ -33,9 +33,9 @@ def rows(first: int, count: int = 1) -> Matrix:
 def test_requests_of_one_turn_run_together_and_get_their_own_rows() -> None:
     predict = Recorder()
 
-    async def main() -> list[Probability]:
+    async def main() -> list[Outputs]:
         batcher = Batcher(np.concatenate, predict, 100, 1000)
-        return await asyncio.gather(*(batcher.probability(rows(first, 3)) for first in range(0, 30, 10)))
+        return await asyncio.gather(*(batcher.outputs(rows(first, 3)) for first in range(0, 30, 10)))
 
     found = asyncio.run(main())
     assert predict.rows == [9]
@@ -47,7 +47,7 @@ def test_a_batch_has_no_more_rows_than_allowed() -> None:
 
     async def main() -> None:
         batcher = Batcher(np.concatenate, predict, 10, 1000)
-        await asyncio.gather(*(batcher.probability(rows(0, count)) for count in (4, 4, 4, 10, 1)))
+        await asyncio.gather(*(batcher.outputs(rows(0, count)) for count in (4, 4, 4, 10, 1)))
         assert batcher.rows == 0
 
     asyncio.run(main())
@@ -58,7 +58,7 @@ def test_a_large_request_leaves_the_event_loop_free() -> None:
     predict = Recorder()
 
     async def main() -> list[float]:
-        found = await Batcher(np.concatenate, predict, 10, 1000).probability(rows(0, 11))
+        found = await Batcher(np.concatenate, predict, 10, 1000).outputs(rows(0, 11))
         return list(found)
 
     assert asyncio.run(main()) == list(range(11))
@@ -68,9 +68,9 @@ def test_a_large_request_leaves_the_event_loop_free() -> None:
 def test_rows_that_make_a_run_fail_fail_their_own_request_alone() -> None:
     async def main() -> list[object]:
         batcher = Batcher(np.concatenate, Recorder(), 100, 1000)
-        failed = await asyncio.gather(*(batcher.probability(rows(first)) for first in (-1, 5)), return_exceptions=True)
+        failed = await asyncio.gather(*(batcher.outputs(rows(first)) for first in (-1, 5)), return_exceptions=True)
         assert batcher.rows == 0
-        return [*failed, list(await batcher.probability(rows(7)))]
+        return [*failed, list(await batcher.outputs(rows(7)))]
 
     first, second, after = asyncio.run(main())
     assert isinstance(first, ValueError)
@@ -81,12 +81,12 @@ def test_rows_that_make_a_run_fail_fail_their_own_request_alone() -> None:
 def test_more_waiting_rows_than_allowed_are_refused() -> None:
     async def main() -> None:
         batcher = Batcher(np.concatenate, Recorder(), 100, 10)
-        waiting = asyncio.ensure_future(batcher.probability(rows(0, 8)))
+        waiting = asyncio.ensure_future(batcher.outputs(rows(0, 8)))
         await asyncio.sleep(0)
         with pytest.raises(QueueFullError):
-            await batcher.probability(rows(0, 3))
+            await batcher.outputs(rows(0, 3))
         await waiting
-        assert len(await batcher.probability(rows(0, 10))) == 10
+        assert len(await batcher.outputs(rows(0, 10))) == 10
 
     asyncio.run(main())
 
@@ -97,7 +97,7 @@ def test_requests_are_answered_and_their_rows_given_back_when_joining_them_fails
             raise MemoryError
 
         batcher = Batcher(join, Recorder(), 100, 1000)
-        failed = await asyncio.gather(*(batcher.probability(rows(0)) for _ in range(3)), return_exceptions=True)
+        failed = await asyncio.gather(*(batcher.outputs(rows(0)) for _ in range(3)), return_exceptions=True)
         assert batcher.rows == 0
         return list(failed)
 
@@ -107,7 +107,7 @@ def test_requests_are_answered_and_their_rows_given_back_when_joining_them_fails
 def test_rows_of_a_request_that_is_given_up_are_given_back() -> None:
     async def main() -> None:
         batcher = Batcher(np.concatenate, Recorder(), 100, 1000)
-        left, stays = (asyncio.ensure_future(batcher.probability(rows(first))) for first in (1, 2))
+        left, stays = (asyncio.ensure_future(batcher.outputs(rows(first))) for first in (1, 2))
         await asyncio.sleep(0)
         left.cancel()
         assert list(await stays) == [2]

@@ -12,6 +12,7 @@ from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.service.routes import make_app
 from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings
+from tests.services import threshold_of
 
 INFER, PREDICT = "/v2/models/parcels/infer", "/v1/models/parcels:predict"
 
@@ -109,7 +110,7 @@ def test_the_pages_data_is_the_champions_with_its_name_version_and_threshold(
     assert about == {
         "name": "parcels",
         "version": "1.2.3",
-        "threshold": model.threshold,
+        "threshold": threshold_of(model),
         **read_json(signed / "model" / "page.json"),
     }
 

@@ -13,7 +13,7 @@ from ontime.model_deployment.inference.prediction_log import PredictionLine, Req
 from ontime.model_deployment.service.routes import make_app
 from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings
-from tests.services import log_lines
+from tests.services import log_lines, threshold_of
 
 INFER, PREDICT = "/v2/models/parcels/infer", "/v1/models/parcels:predict"
 
@@ -31,7 +31,7 @@ def test_each_request_and_each_row_is_one_line_of_the_log(
     assert [row["features"] for row in rows] == [pytest.approx(record) for record in records]
     assert [row["probability"] for row in rows] == answer.json()["predictions"]
     assert {(row["request_id"], row["model"], row["model_version"]) for row in rows} == {("a", "parcels", "1.2.3")}
-    assert [row["decision"] for row in rows] == [row["probability"] >= service.model.threshold for row in rows]
+    assert [row["decision"] for row in rows] == [row["probability"] >= threshold_of(service.model) for row in rows]
 
 
 def test_the_prediction_log_is_sampled_and_redacted(

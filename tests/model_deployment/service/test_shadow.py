@@ -26,7 +26,7 @@ from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import PREFIX, Settings
 from ontime.model_deployment.service.shadow import BATCH_ROWS, batches, check_features
 from ontime.model_deployment.service.trace_context import NO_TRACE
-from tests.services import log_lines
+from tests.services import log_lines, threshold_of
 
 INFER, PREDICT = "/v2/models/parcels/infer", "/v1/models/parcels:predict"
 TEXTS = ("depot", "service")
@@ -49,7 +49,7 @@ def shadow_lines(service: Service, capfd: pytest.CaptureFixture[str]) -> list[di
 def probabilities(model: Champion, records: list[dict[str, Any]]) -> list[float]:
     """What a model says of records, which its encoder reads column by column."""
     columns = {name: [record[name] for record in records] for name in model.encoder.features}
-    return [float(value) for value in model.probability(model.encoder.transform(columns))]
+    return [float(value) for value in model.predict(model.encoder.transform(columns))]
 
 
 def columns_of(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -104,7 +104,7 @@ def test_the_second_model_is_logged_and_the_answer_stays_that_of_the_first(
     found = shadow_lines(service, capfd)
     expected = probabilities(second, records)
     assert [line["probability"] for line in found] == pytest.approx(expected, abs=1e-6)
-    assert [line["decision"] for line in found] == [value >= second.threshold for value in expected]
+    assert [line["decision"] for line in found] == [value >= threshold_of(second) for value in expected]
     assert {(line["request_id"], line["model"], line["model_version"]) for line in found} == {("a", "parcels", "2.0.0")}
     assert not any("features" in line for line in found)
     assert np.abs(np.array(expected) - golden["probabilities"]).max() > 0.01

@@ -21,7 +21,7 @@ import numpy as np
 
 from ontime.common.environment import quiet
 from ontime.encoder import Encoder
-from ontime.model_training.keras_model import fit_network, network_probability
+from ontime.model_training.keras_model import fit_network, network_outputs
 from ontime.model_training.neural_network import NeuralNetworkParameters
 
 with quiet():
@@ -44,7 +44,7 @@ model, history = fit_network(
 told = {
     "history": history,
     "weights": digest(*model.get_weights()),
-    "probabilities": digest(network_probability(model, rows)),
+    "probabilities": digest(network_outputs(model, rows)),
     "reciprocals": digest(tf.math.reciprocal(tf.constant(np.linspace(1, 2, 999, dtype=np.float32))).numpy()),
 }
 print(json.dumps(told))

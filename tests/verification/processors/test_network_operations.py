@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ontime.model_training.neural_network import NeuralNetworkParameters
+from ontime.tasks.binary import Binary
 
 if TYPE_CHECKING:
     from tests.encoded import Encoded
@@ -60,11 +61,11 @@ def traced(folder: Path, work: Any) -> set[str]:
 
 
 def test_training_and_prediction_execute_no_approximate_operation(tmp_path: Path, encoded: "Encoded") -> None:
-    from ontime.model_training.keras_model import fit_network, network_probability
+    from ontime.model_training.keras_model import fit_network, network_outputs
 
     def train_and_predict() -> None:
-        model, _ = fit_network(encoded.train, encoded.validation, encoded.encoder, PARAMETERS, 0, False)
-        network_probability(model, encoded.validation[0])
+        model, _ = fit_network(encoded.train, encoded.validation, encoded.encoder, PARAMETERS, 0, False, Binary())
+        network_outputs(model, encoded.validation[0])
 
     operations = traced(tmp_path, train_and_predict)
     assert not approximate(operations)
@@ -78,6 +79,8 @@ def test_the_loss_of_keras_would_be_seen(tmp_path: Path, encoded: "Encoded", mon
     monkeypatch.setattr(keras_model, "log_loss_of_logits", keras.losses.BinaryCrossentropy(from_logits=True))
     operations = traced(
         tmp_path,
-        lambda: keras_model.fit_network(encoded.train, encoded.validation, encoded.encoder, PARAMETERS, 0, False),
+        lambda: keras_model.fit_network(
+            encoded.train, encoded.validation, encoded.encoder, PARAMETERS, 0, False, Binary()
+        ),
     )
     assert "Reciprocal" in approximate(operations)

@@ -13,19 +13,20 @@ from ontime.common.errors import OntimeError
 from ontime.common.layout import own
 from ontime.encoder import MISSING, UNKNOWN, Encoder
 from ontime.model_deployment.inference.champion import Champion
+from ontime.tasks.answers import Answer
 
-ADDED = pa.schema(
-    {"probability": pa.float32(), "decision": pa.bool_(), "model_version": pa.dictionary(pa.int32(), pa.string())}
-)
-"""The columns that scoring adds."""
-
-
-def added_columns(encoder: Encoder) -> pa.Schema:
-    """`ADDED`, a name of which has another underscore where a feature of the model is called so."""
-    return pa.schema([field.with_name(own(field.name, encoder.features)) for field in ADDED])
+TYPES = {"FP32": pa.float32(), "BOOL": pa.bool_()}
+"""Columns of the service's outputs, by their datatypes."""
+VERSION = pa.field("model_version", pa.dictionary(pa.int32(), pa.string()))
 
 
-def check_columns(path: Path, schema: pa.Schema, encoder: Encoder) -> None:
+def added_columns(encoder: Encoder, answer: Answer) -> pa.Schema:
+    """The columns that scoring adds; a name has another underscore where a feature of the model is called so."""
+    fields = [*(pa.field(name, TYPES[datatype]) for name, datatype in answer.types.items()), VERSION]
+    return pa.schema([field.with_name(own(field.name, encoder.features)) for field in fields])
+
+
+def check_columns(path: Path, schema: pa.Schema, encoder: Encoder, answer: Answer) -> None:
     """Refuse a table that lacks a feature, has one of another type, or has a column that scoring adds.
 
     Raises:
@@ -38,7 +39,7 @@ def check_columns(path: Path, schema: pa.Schema, encoder: Encoder) -> None:
         names = ", ".join(missing[:5])
         raise OntimeError(f"{path}: no column {names}{more}, which the model needs; raw rows are for `ontime predict`")
     for name, count in counts.items():
-        if name in added_columns(encoder).names:
+        if name in added_columns(encoder, answer).names:
             raise OntimeError(f"{path}: column {name} exists already; rename it")
         if count > 1:
             raise OntimeError(f"{path}: column {name} occurs {count} times")
@@ -102,7 +103,7 @@ class RefusedValues:
             return f"values that are not finite float32 numbers: {_in_words(self.infinite)}"
         return (
             f"missing values where training had none: {_in_words(self.missing)}; fill them in, or pass --missing null "
-            "to leave these rows without a probability"
+            "to leave these rows without an answer"
         )
 
 
@@ -147,8 +148,8 @@ def category_codes(column: pa.Array, codes: dict[str, int]) -> npt.NDArray[np.fl
 
 
 def predictions(matrix: Matrix, incomplete: npt.NDArray[np.bool_], champion: Champion) -> pa.RecordBatch:
-    """The added columns for encoded rows (rows, features); probability and decision are null where `incomplete`."""
-    probability = champion.probability(matrix)
-    version = pa.DictionaryArray.from_arrays(np.zeros(len(probability), dtype=np.int32), [champion.version])
-    values = [pa.array(probability, mask=incomplete), pa.array(champion.decide(probability), mask=incomplete), version]
-    return pa.RecordBatch.from_arrays(values, schema=added_columns(champion.encoder))
+    """The added columns for encoded rows (rows, features); what the model answers is null where `incomplete`."""
+    outputs, answer = champion.predict(matrix), champion.answer
+    version = pa.DictionaryArray.from_arrays(np.zeros(len(outputs), dtype=np.int32), [champion.version])
+    values = [pa.array(answer.values(name, outputs), mask=incomplete) for name in answer.types]
+    return pa.RecordBatch.from_arrays([*values, version], schema=added_columns(champion.encoder, answer))

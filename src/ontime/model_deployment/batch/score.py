@@ -1,8 +1,9 @@
 """Score a parquet file, or a folder of parquet partitions, with the champion.
 
-In: tables that have the model's features as columns, and the model's folder. Out: each partition with `probability`,
-`decision` and `model_version` after its own columns. The file's key-value metadata records the input's hash and the
-model, and a partition whose file has that record already is skipped: to finish an interrupted run, run it again.
+In: tables that have the model's features as columns, and the model's folder. Out: each partition with what the model
+answers, such as `probability` and `decision`, and `model_version` after its own columns. The file's key-value metadata
+records the input's hash and the model, and a partition whose file has that record already is skipped: to finish an
+interrupted run, run it again.
 """
 
 import fcntl
@@ -23,7 +24,7 @@ from ontime.common import paths
 from ontime.common.environment import end_with_parent
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, replacing, sha256
-from ontime.common.layout import PROBABILITY, own_in
+from ontime.common.layout import own_in
 from ontime.common.params import load_section
 from ontime.cores import limit_threads
 from ontime.engine import Engine, Files, run_tasks
@@ -56,8 +57,7 @@ WRITER = {
     type=click.Choice(["refuse", "null"]),
     default="refuse",
     show_default=True,
-    help="What to do with rows that lack a value which every training row had: stop, or leave probability and decision "
-    "empty.",
+    help="What to do with rows that lack a value which every training row had: stop, or leave their answers empty.",
 )
 @click.option(
     "--backend",
@@ -92,7 +92,7 @@ def summary(results: "list[PartitionResult]") -> str:
         text += f", {len(results) - len(written)} were scored already"
     incomplete = sum(result.incomplete_rows for result in written)
     if incomplete:
-        text += f"; {incomplete:,} rows lack a value and have no probability"
+        text += f"; {incomplete:,} rows lack a value and have no answer"
     return text
 
 
@@ -111,7 +111,7 @@ class Job:
 
 @dataclass(frozen=True)
 class PartitionResult:
-    """One partition: its rows, how many of them have no probability, and whether this run wrote its file."""
+    """One partition: its rows, how many of them have no answer, and whether this run wrote its file."""
 
     rows: int
     incomplete_rows: int
@@ -132,7 +132,7 @@ def score(
         source: a parquet file, or a folder of them; target: a file or a folder as well, made or added to.
         model: the champion's folder.
         missing: `refuse` stops at a row that lacks a value which no training row lacked; `null` leaves its
-            probability and decision empty.
+            answers empty.
 
     Returns:
         A result for each partition, in the order of their names.
@@ -243,14 +243,14 @@ def score_partition(
     if before == provenance:
         return PartitionResult(metadata.num_rows, 0, written=False)
     with reading(source):
-        check_columns(source, metadata.schema.to_arrow_schema(), champion.encoder)
+        check_columns(source, metadata.schema.to_arrow_schema(), champion.encoder, champion.answer)
         # of a category only the distinct texts and their indices are needed
         categories = list(champion.encoder.categories)
         parquet = pq.ParquetFile(pa.BufferReader(content), metadata=metadata, read_dictionary=categories)
     refused = RefusedValues(champion)
-    schema = pa.schema([*parquet.schema_arrow, *added_columns(champion.encoder)])
+    schema = pa.schema([*parquet.schema_arrow, *added_columns(champion.encoder, champion.answer)])
     with replacing(target) as temporary:
-        with pq.ParquetWriter(temporary, schema, **WRITER, **column_options(schema)) as writer:
+        with pq.ParquetWriter(temporary, schema, **WRITER, **column_options(schema, champion.answer.output)) as writer:
             writer.add_key_value_metadata(provenance)
             for group in range(parquet.num_row_groups):
                 with reading(source):
@@ -262,14 +262,14 @@ def score_partition(
     return PartitionResult(metadata.num_rows, refused.incomplete_rows, written=True)
 
 
-def column_options(schema: pa.Schema) -> dict[str, list[str]]:
+def column_options(schema: pa.Schema, output: str) -> dict[str, list[str]]:
     """Which columns the writer gives a dictionary and which statistics.
 
-    Floating numbers get neither, except the statistics of the probability: dictionaries cost most of the writer's time,
-    and without them zstd makes a file of nearly the same size.
+    Floating numbers get neither, except the statistics of the model's output: dictionaries cost most of the writer's
+    time, and without them zstd makes a file of nearly the same size.
     """
     others = [field.name for field in schema if not pa.types.is_floating(field.type)]
-    return {"use_dictionary": others, "write_statistics": [*others, own_in(PROBABILITY, schema.names)]}
+    return {"use_dictionary": others, "write_statistics": [*others, own_in(output, schema.names)]}
 
 
 def add_predictions(table: pa.Table, champion: Champion, refused: RefusedValues) -> pa.Table:
@@ -278,7 +278,7 @@ def add_predictions(table: pa.Table, champion: Champion, refused: RefusedValues)
     for batch in table.to_batches(max_chunksize=BATCH_ROWS):
         matrix = encode(batch, champion.encoder)
         batches.append(predictions(matrix, refused.count(matrix), champion))
-    added = pa.Table.from_batches(batches, added_columns(champion.encoder))
+    added = pa.Table.from_batches(batches, added_columns(champion.encoder, champion.answer))
     columns = [*table.columns, *added.columns]
     return pa.Table.from_arrays(columns, schema=pa.schema([*table.schema, *added.schema]))
 

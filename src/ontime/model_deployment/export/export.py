@@ -2,9 +2,9 @@
 
 In: the model of `models/refit` and its test metrics, the champion's run, vocabulary, feature rows, training and
 validation rows, the rows of `models/forward`, `data/features.yaml`. Out: `models/champion/` with `model.onnx`,
-`vocabulary.json`, `golden.json` (records with their probabilities), `page.json` (what the service's page is built
-from), `manifest.json` and `MODEL_CARD.md`; of a model of trees `trees.npy`, their nodes; of rows with a time
-`reference.json`: their counts by day, and how far labels may be from what the model expects.
+`vocabulary.json`, `golden.json` (records with what the model says of them), `page.json` (what the service's page is
+built from), `manifest.json` and `MODEL_CARD.md`; of a model of trees `trees.npy`, their nodes; of rows with a time
+`reference.json`: their counts by day and, of events, how far labels may be from what the model expects.
 """
 
 from dataclasses import replace
@@ -19,33 +19,32 @@ import pandas as pd
 from pydantic import Field
 
 from ontime.common import paths
-from ontime.common.arrays import Probability
+from ontime.common.arrays import Outputs
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet, replacing, sha256, write_json, write_text
 from ontime.common.layout import Layout
 from ontime.common.params import Count, Section, check, load_section
-from ontime.common.paths import BASELINES
 from ontime.data_processing.split import Split
 from ontime.datasets.features import load_features
 from ontime.datasets.registry import dataset_of
 from ontime.datasets.source import Data
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.label_reference import label_reference
-from ontime.model_deployment.export.model_card import BEFORE_REFIT, model_card
-from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT, onnx_probability, to_onnx
+from ontime.model_deployment.export.model_card import BEFORE_REFIT, DecisionRule, model_card
+from ontime.model_deployment.export.onnx_graph import INPUT, onnx_outputs, to_onnx
 from ontime.model_deployment.export.page import PageTexts, make_page
 from ontime.model_deployment.export.reference import REFERENCE
 from ontime.model_deployment.export.reference_days import reference_of
 from ontime.model_deployment.export.tree_nodes import tree_nodes
 from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, VOCABULARY, Feature, File, Manifest
 from ontime.model_deployment.inference.page import PAGE
-from ontime.model_deployment.inference.trees import SCALES, TREES, Trees
+from ontime.model_deployment.inference.trees import TREES, Trees, scale_of
 from ontime.model_evaluation.metrics import Decision, Evaluate
 from ontime.model_training.families import Predict, Train, load_model
 from ontime.model_training.rows import load_encoder, load_rows
+from ontime.tasks.answers import Answer, answer_of
+from ontime.tasks.task import load_task
 
-TOLERANCE = 1e-5
-"""Greatest difference between the exported and the trained model's probabilities."""
 SAMPLE_ROWS = 1000
 """Validation rows on which `trees.npy` is compared with the trained model; the graph is compared on all."""
 PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "tensorflow-cpu", "tf2onnx")
@@ -67,42 +66,48 @@ def command() -> None:
     """Write models/champion: ONNX graph, manifest, golden records, page, model card."""
     settings = load_section("export", Export)
     data, split = load_section("data", Data), load_section("split", Split)
-    decision, seed = load_section("decision", Decision), load_section("train", Train).seed
+    task, seed = load_task(), load_section("train", Train).seed
     selection = read_json(paths.SELECTION)
     champion = selection["champion"]
     run = paths.training_run(champion)
     encoder = load_encoder()
     model = load_model(champion, paths.REFIT / "model")
-    predict = model.probability
-    matrix, _ = load_rows("validation", encoder)
-    content = to_onnx(champion, model, len(encoder.features))
-    check_parity("ONNX", onnx_probability(content, matrix), predict(matrix))
-    scale = SCALES.get(champion)
-    nodes = tree_nodes(content, scale) if scale else None
-    if scale and nodes is not None:
-        sample = matrix[:SAMPLE_ROWS]
-        trees = Trees(nodes, len(encoder.features), scale)
-        check_parity(TREES, trees.probability(sample), predict(sample))
-    vocabulary = read_json(paths.VOCABULARY)
-    refit = read_json(paths.REFIT / "metadata" / "refit.json")
+    predict = model.predict
     metrics = {
         "validation": read_json(run / "metrics" / "validation.json"),
         "test": read_json(paths.REFIT / "metrics" / "test.json"),
     }
-    threshold = metrics["validation"].pop("threshold")
-    others = {name: paths.training_run(name) for name in BASELINES} | ({BEFORE_REFIT: run} if refit["refit"] else {})
+    threshold = metrics["validation"].pop("threshold", None)
+    answer = answer_of(task.name, threshold)
+    matrix, _ = load_rows("validation", encoder)
+    content = to_onnx(champion, model, len(encoder.features), answer.output)
+    check_parity("ONNX", onnx_outputs(content, matrix), predict(matrix), answer)
+    scale = scale_of(task.name, champion)
+    nodes = tree_nodes(content, scale) if scale else None
+    if scale and nodes is not None:
+        sample = matrix[:SAMPLE_ROWS]
+        trees = Trees(nodes, len(encoder.features), scale)
+        check_parity(TREES, trees.predict(sample), predict(sample), answer)
+    vocabulary = read_json(paths.VOCABULARY)
+    refit = read_json(paths.REFIT / "metadata" / "refit.json")
+    others = {name: paths.training_run(name) for name in task.baselines} | (
+        {BEFORE_REFIT: run} if refit["refit"] else {}
+    )
     others_test = {name: read_json(folder / "metrics" / "test.json") for name, folder in others.items()}
     training = read_json(run / "metadata" / "training.json")
     training["parameters"] = read_json(run / "config" / "parameters.json")
-    golden = golden_records(encoder, predict, settings.golden_records, seed)
+    golden = golden_records(encoder, predict, settings.golden_records, seed, answer)
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     dataset = dataset_of(data.source)
     options = check(dataset.Options, data.options, "params.yaml: data.options")
-    reference = reference_of(encoder, predict, layout, split, dataset.asked_minutes_before(options))
-    if reference and layout.time:
-        evaluation = load_section("evaluate", Evaluate)
-        labels = label_reference(layout.time, evaluation.slices, evaluation.baseline_group, decision)
-        reference = replace(reference, labels=labels)
+    reference = reference_of(encoder, predict, layout, split, dataset.asked_minutes_before(options), task)
+    rule = None
+    if threshold is not None:
+        rule = DecisionRule(load_section("decision", Decision), threshold)
+        if reference and layout.time:
+            evaluation = load_section("evaluate", Evaluate)
+            labels = label_reference(layout.time, evaluation.slices, evaluation.baseline_group, rule.costs)
+            reference = replace(reference, labels=labels)
     page = make_page(
         settings.page_texts,
         settings.page_features,
@@ -111,7 +116,8 @@ def command() -> None:
         load_features(layout),
         vocabulary,
         read_parquet(paths.split_rows("train"), columns=encoder.features),
-        golden,
+        golden["records"],
+        golden[answer.golden],
     )
     with replacing(paths.CHAMPION) as folder:
         folder.mkdir()
@@ -127,12 +133,11 @@ def command() -> None:
             settings.name,
             data,
             split,
-            decision,
+            rule,
             champion,
             selection,
             metrics,
             others_test,
-            threshold,
             training,
             refit,
             vocabulary,
@@ -142,40 +147,42 @@ def command() -> None:
             name=settings.name,
             model=champion,
             input=INPUT,
-            output=OUTPUT,
+            output=answer.output,
             files=describe_files(folder),
             features=describe_features(vocabulary),
             threshold=threshold,
-            golden_tolerance=TOLERANCE,
+            golden_tolerance=answer.tolerance(np.array(golden[answer.golden])),
             training_data_sha256=training["training_data_sha256"],
             validation_data_sha256=refit.get("validation_data_sha256"),
             metrics=metrics,
             packages={name: version(name) for name in PACKAGES},
+            task=task.name,
         )
         write_json(folder / MANIFEST, manifest.as_json())
 
 
-def check_parity(name: str, found: npt.NDArray[Any], expected: Probability) -> float:
-    """Greatest difference between exported and trained probabilities (rows,).
+def check_parity(name: str, found: npt.NDArray[Any], expected: Outputs, answer: Answer) -> float:
+    """Greatest difference between what the exported and the trained model say (rows,).
 
     Args:
         name: what was exported, for the error.
+        answer: knows the tolerance.
 
     Raises:
         OntimeError: it is above the tolerance.
     """
-    difference = float(np.abs(found - expected).max())
-    if not difference <= TOLERANCE:
+    difference, tolerance = float(np.abs(found - expected).max()), answer.tolerance(expected)
+    if not difference <= tolerance:
         raise OntimeError(
-            f"export: {name} differs from the trained model by up to {difference:.1e}, above {TOLERANCE:.0e}"
+            f"export: {name} differs from the trained model by up to {difference:.1e}, above {tolerance:.0e}"
         )
     return difference
 
 
-def golden_records(encoder: Encoder, predict: Predict, count: int, seed: int) -> dict[str, Any]:
-    """Validation records as a client would send them, and their probabilities.
+def golden_records(encoder: Encoder, predict: Predict, count: int, seed: int, answer: Answer) -> dict[str, Any]:
+    """Validation records as a client would send them, and what the model says of them.
 
-    The probabilities are the trained model's own, so that they do not depend on a processor's ONNX kernels.
+    That is what the trained model itself says, so that it does not depend on a processor's ONNX kernels.
     """
     rows = read_parquet(paths.split_rows("validation"), columns=encoder.features)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])
@@ -183,7 +190,7 @@ def golden_records(encoder: Encoder, predict: Predict, count: int, seed: int) ->
     columns = {name: rows[name].to_numpy() for name in encoder.features}
     expected = predict(encoder.transform(columns))
     records = [{name: _plain(value) for name, value in record.items()} for record in rows.to_dict(orient="records")]
-    return {"records": records, "probabilities": [round(float(value), 9) for value in expected]}
+    return {"records": records, answer.golden: [answer.shortened(float(value)) for value in expected]}
 
 
 def _plain(value: Any) -> str | float | int | None:

@@ -4,6 +4,7 @@ Sections after Mitchell et al. 2019, "Model cards for model reporting".
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ontime.data_processing.split import Split
@@ -12,6 +13,16 @@ from ontime.model_evaluation.metrics import Decision
 
 BEFORE_REFIT = "before"
 """Among the others that are shown beside the model: the run whose family was fitted again."""
+
+
+@dataclass(frozen=True)
+class DecisionRule:
+    """What the mistakes cost, and the threshold that follows from that."""
+
+    costs: Decision
+    threshold: float
+
+
 ROWS = {
     "roc_auc": "ROC AUC",
     "pr_auc": "PR AUC",
@@ -22,20 +33,30 @@ ROWS = {
     "precision": "precision at the threshold",
     "recall": "recall at the threshold",
     "share_of_events": "share of events",
+    "rmse": "root mean squared error",
+    "mae": "mean absolute error",
+    "r2": "R2",
+    "mean_error": "mean error",
+    "mean_target": "mean target",
     "rows": "rows",
 }
+LIMITS = {
+    "event": "- Probabilities are calibrated on the past; drift shows first as a growing calibration error.",
+    "number": "- Errors are those of the past; beyond the numbers of the training rows they are not known.",
+}
+OF_UNIT = ("rmse", "mae", "mean_error", "mean_target")
+"""Metrics in the target's unit."""
 
 
 def model_card(
     name: str,
     data: Data,
     split: Split,
-    decision: Decision,
+    rule: DecisionRule | None,
     champion: str,
     selection: Mapping[str, Any],
     metrics: Mapping[str, Mapping[str, float]],
     others: Mapping[str, Mapping[str, float]],
-    threshold: float,
     training: Mapping[str, Any],
     refit: Mapping[str, Any],
     vocabulary: Mapping[str, Any],
@@ -48,10 +69,11 @@ def model_card(
             "measured model, test": others[BEFORE_REFIT],
             "served model, test": metrics["test"],
         }
-    columns = measured | {"base rate, test": others["base_rate"], "group rate, test": others["group_rate"]}
+    columns = measured | {f"{name.replace('_', ' ')}, test": others[name] for name in others if name != BEFORE_REFIT}
     table = [
         f"| {title} | " + " | ".join(_number(row, column[row]) for column in columns.values()) + " |"
         for row, title in ROWS.items()
+        if row in metrics["test"]
     ]
     candidates = ", ".join(f"{model} {value}" for model, value in selection["candidates"].items())
     how = (
@@ -68,25 +90,17 @@ def model_card(
         [
             f"# {name}",
             "",
-            f"Probability that the event of `{data.source}` happens ({options}), by {champion}.",
-            "",
-            "## Intended use",
-            "",
-            f"To decide row by row whether to announce the event: at {threshold:.4f} or above, the threshold with the",
-            f"least cost on validation when a false alarm costs {decision.false_alarm_cost:g} and a missed",
-            f"event {decision.missed_event_cost:g}. The data card in `data/README.md` says what the rows are;",
-            "outside of what they cover the model has not been tried.",
-            "",
+            *_use(data, options, champion, rule),
             "## Training",
             "",
-            f"- rows: {training['training_rows']}, events: {training['training_events']}",
+            f"- rows: {training['training_rows']}{_events(training, 'training_events')}",
             f"- data SHA-256: `{training['training_data_sha256']}`",
             f"- features: {len(vocabulary['numbers'])} numbers, {len(vocabulary['categories'])} categories",
             f"- split {how}",
             f"- parameters: {', '.join(f'{key} {value}' for key, value in training['parameters'].items())}",
             f"- chosen by validation {selection['metric']}: {candidates}",
             "",
-            *_served(refit),
+            *_served(refit, rule),
             "## Metrics",
             "",
             f"| metric | {' | '.join(columns)} |",
@@ -95,7 +109,7 @@ def model_card(
             "",
             "## Limits",
             "",
-            "- Probabilities are calibrated on the past; drift shows first as a growing calibration error.",
+            LIMITS["event" if rule else "number"],
             f"- A category with fewer than {split.min_category_rows} training rows is treated as unknown.",
             "- Slices are in `metrics/slices.csv` of the training run: look there before relying on a small group.",
             "",
@@ -120,18 +134,53 @@ def _privacy(data: Data) -> list[str]:
     ]
 
 
-def _served(refit: Mapping[str, Any]) -> list[str]:
+def _served(refit: Mapping[str, Any], rule: DecisionRule | None) -> list[str]:
     """Which model was measured where, and which is served."""
     if not refit["refit"]:
         return []
+    threshold, same = ("its threshold ", "It has the same threshold. ") if rule else ("", "")
     return [
         "There are two models. The measured model was fitted on the training rows; the validation rows decided its",
-        "number of steps, its threshold and that it is champion. The served model, which is in this folder, was fitted",
+        f"number of steps, {threshold}and that it is champion. The served model, which is in this folder, was fitted",
         f"with the same parameters and {refit['steps']} steps on training and validation rows together:",
-        f"{refit['rows']} rows, {refit['events']} events. It has the same threshold. The test rows are new to both.",
+        f"{refit['rows']} rows{_events(refit, 'events')}. {same}The test rows are new to both.",
         "",
     ]
 
 
+def _use(data: Data, options: str, champion: str, rule: DecisionRule | None) -> list[str]:
+    """What the model says, and what for."""
+    known = "The data card in `data/README.md` says what the rows are;"
+    if rule is None:
+        return [
+            f"The number that is to be expected for a row of `{data.source}` ({options}), by {champion}.",
+            "",
+            "## Intended use",
+            "",
+            f"To estimate the number row by row, in the unit of the target. {known}",
+            "outside of what they cover the model has not been tried.",
+            "",
+        ]
+    return [
+        f"Probability that the event of `{data.source}` happens ({options}), by {champion}.",
+        "",
+        "## Intended use",
+        "",
+        f"To decide row by row whether to announce the event: at {rule.threshold:.4f} or above, the threshold with the",
+        f"least cost on validation when a false alarm costs {rule.costs.false_alarm_cost:g} and a missed",
+        f"event {rule.costs.missed_event_cost:g}. {known}",
+        "outside of what they cover the model has not been tried.",
+        "",
+    ]
+
+
+def _events(counts: Mapping[str, Any], name: str) -> str:
+    if name not in counts:
+        return ""
+    return f", events: {counts[name]}" if name.startswith("training") else f", {counts[name]} events"
+
+
 def _number(name: str, value: float) -> str:
-    return str(int(value)) if name == "rows" else f"{value:.4f}"
+    if name == "rows":
+        return str(int(value))
+    return f"{value:.6g}" if name in OF_UNIT else f"{value:.4f}"

@@ -1,4 +1,5 @@
-"""Any model family as one ONNX graph: float32 `features` (rows, columns) in, float32 `probability` (rows,) out."""
+"""Any model family as one ONNX graph: float32 `features` (rows, columns) in; float32 `probability` or, of a number,
+`prediction` (rows,) out."""
 
 import tempfile
 from pathlib import Path
@@ -13,21 +14,21 @@ from onnx import TensorProto, helper, numpy_helper
 from ontime.common.arrays import Matrix
 from ontime.model_training.families import Family
 
-INPUT, OUTPUT = "features", "probability"
+INPUT = "features"
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
-def to_onnx(name: str, fitted: Family, columns: int) -> bytes:
+def to_onnx(name: str, fitted: Family, columns: int, output: str) -> bytes:
     """Convert a fitted model.
 
     Args:
-        name: model family; columns: width of its matrix.
+        name: model family; columns: width of its matrix; output: name of its output.
 
     Returns:
         The serialized graph; the same bytes for the same model.
     """
     graph = CONVERTERS[fitted.framework](fitted.model, columns)
-    graph = _with_canonical_names(_with_probability_alone(graph))
+    graph = _with_canonical_names(_with_one_output(graph, output), output)
     graph.graph.name = name
     graph.producer_name, graph.producer_version, graph.doc_string = "ontime", "", ""
     imports = sorted((entry.domain, entry.version) for entry in graph.opset_import)
@@ -37,26 +38,27 @@ def to_onnx(name: str, fitted: Family, columns: int) -> bytes:
     return bytes(graph.SerializeToString(deterministic=True))
 
 
-def onnx_probability(content: bytes, matrix: Matrix) -> npt.NDArray[np.float32]:
-    """Probabilities (rows,) by ONNX Runtime on one thread."""
+def onnx_outputs(content: bytes, matrix: Matrix) -> npt.NDArray[np.float32]:
+    """What a graph says (rows,) of encoded rows, by ONNX Runtime on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    (probability,) = session.run([OUTPUT], {INPUT: matrix})
-    return np.asarray(probability, dtype=np.float32)
+    (outputs,) = session.run(None, {INPUT: matrix})
+    return np.asarray(outputs, dtype=np.float32)
 
 
 def _from_scikit_learn(model: Any, columns: int) -> onnx.ModelProto:
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
+    options = {id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else None
     return convert_sklearn(
         model,
         name="model",
         initial_types=[(INPUT, FloatTensorType([None, columns]))],
         target_opset=OPSET,
-        options={id(model): {"zipmap": False}},
+        options=options,
     )
 
 
@@ -72,8 +74,8 @@ def _from_keras(model: Any, columns: int) -> onnx.ModelProto:
 CONVERTERS = {"keras": _from_keras, "scikit-learn": _from_scikit_learn}
 
 
-def _with_probability_alone(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Reduce the outputs to the probability of the event as a vector."""
+def _with_one_output(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
+    """Reduce the outputs to one vector: of two classes, the probability of the second."""
     graph = model.graph
     source = graph.output[-1].name
     wide = graph.output[-1].type.tensor_type.shape.dim[-1].dim_value != 1
@@ -83,25 +85,25 @@ def _with_probability_alone(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.node.append(
         helper.make_node("Gather", [source, names["column"]], [names["picked"]], axis=1, name="pick_event")
     )
-    graph.node.append(helper.make_node("Reshape", [names["picked"], names["shape"]], [OUTPUT], name="as_vector"))
+    graph.node.append(helper.make_node("Reshape", [names["picked"], names["shape"]], [output], name="as_vector"))
     if graph.input[0].name != INPUT:
         for node in graph.node:
             node.input[:] = [INPUT if name == graph.input[0].name else name for name in node.input]
         graph.input[0].name = INPUT
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows"]))
+    graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["rows"]))
     graph.input[0].type.tensor_type.shape.dim[0].dim_param = "rows"
     return model
 
 
-def _with_canonical_names(model: onnx.ModelProto) -> onnx.ModelProto:
+def _with_canonical_names(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
     """Order the nodes by what the output needs, and number their names and their tensors' in that order.
 
     tf2onnx orders nodes and merges equal constants by memory address.
     """
     graph = model.graph
     made_by = {tensor: node for node in graph.node for tensor in node.output}
-    names = {"": "", INPUT: INPUT, OUTPUT: OUTPUT}
+    names = {"": "", INPUT: INPUT, output: output}
     ordered: list[onnx.NodeProto] = []
 
     def visit(tensor: str) -> None:
@@ -112,10 +114,10 @@ def _with_canonical_names(model: onnx.ModelProto) -> onnx.ModelProto:
             for used in node.input:
                 visit(used)
             ordered.append(node)
-            for output in node.output:
-                names.setdefault(output, f"tensor_{len(names)}")
+            for made in node.output:
+                names.setdefault(made, f"tensor_{len(names)}")
 
-    visit(OUTPUT)
+    visit(output)
     nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
     for number, node in enumerate(nodes):
         node.input[:] = [names[tensor] for tensor in node.input]

@@ -23,12 +23,13 @@ SUM_TOLERANCE = 1e-3
 
 
 class PageTexts(Section):
-    """What the page says in words; the defaults suit every event."""
+    """What the page says in words; the defaults suit every event. `prediction` is a name for the answer of a number."""
 
     question: str = "Will the event happen?"
     event: str = "The event is to be expected."
     no_event: str = "The event is not to be expected."
     probability: str = "Probability"
+    prediction: str = ""
     record: str = "row"
 
 
@@ -40,7 +41,8 @@ def make_page(
     fields: Mapping[str, FeatureField],
     vocabulary: Mapping[str, Any],
     train: pd.DataFrame,
-    golden: Mapping[str, Any],
+    records: list[dict[str, Value]],
+    outputs: list[float],
 ) -> Page:
     """The page.
 
@@ -48,7 +50,7 @@ def make_page(
         follows, sums: the features that each one follows, or is the sum of.
         fields: by feature, of the data card; what the model lacks is left out of the page.
         train: training rows with the model's features.
-        golden: the content of `golden.json`.
+        records, outputs: golden records, and what the model says of each.
 
     Raises:
         OntimeError: a name that the model lacks, that is set twice or follows what is not set, a sum that is none, or
@@ -73,7 +75,7 @@ def make_page(
         asked=asked,
         follows=tables,
         sums=added,
-        starts=[typical, *examples(golden)],
+        starts=[typical, *examples(records, outputs)],
     )
 
 
@@ -228,9 +230,9 @@ def with_followers(
     return record
 
 
-def examples(golden: Mapping[str, Any]) -> list[dict[str, Value]]:
-    """Golden records from the least to the most probable one, at equal steps."""
-    records, order = golden["records"], np.argsort(golden["probabilities"], kind="stable")
+def examples(records: list[dict[str, Value]], outputs: list[float]) -> list[dict[str, Value]]:
+    """Golden records from the least to the greatest output, at equal steps."""
+    order = np.argsort(outputs, kind="stable")
     chosen = np.unique(np.linspace(0, len(order) - 1, min(EXAMPLES, len(order))).round().astype(int))
     return [records[order[position]] for position in chosen]
 

@@ -13,14 +13,15 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.export.profile import Bins, quantile_edges
 from ontime.model_deployment.export.reference import Reference, make_reference
 from ontime.model_training.families import Predict
+from ontime.tasks.task import Task
 
 PARTS = ("train", "validation")
 
 
 def reference_of(
-    encoder: Encoder, predict: Predict, layout: Layout, split: Split, asked_minutes_before: int
+    encoder: Encoder, predict: Predict, layout: Layout, split: Split, asked_minutes_before: int, task: Task
 ) -> Reference | None:
-    """Count the rows of the training and validation parts and their probabilities by the day when they were asked.
+    """Count the rows of the training and validation parts, and what is said of them, by the day when they were asked.
 
     The first and the last day are left out, because they may be cut; so are rows without a time, and what the
     split leaves out.
@@ -34,16 +35,16 @@ def reference_of(
     if layout.time is None:
         return None
     rows = feature_rows(layout, split)
-    part = assign_parts(rows, layout, split)
+    part = assign_parts(rows, layout, split, task)
     rows = rows[np.isin(part, PARTS) & rows[layout.time].notna()]
     asked = rows[layout.time] - pd.Timedelta(minutes=asked_minutes_before)
     matrix = encoder.transform({name: rows[name].to_numpy() for name in encoder.features})
-    probability = predict(matrix)
+    outputs = predict(matrix)
     bins = Bins(
         {name: quantile_edges(matrix[:, column]) for column, name in enumerate(encoder.numbers)},
         dict(zip(encoder.categories, encoder.category_sizes, strict=True)),
-        quantile_edges(probability),
+        quantile_edges(outputs),
     )
     days, group = np.unique(asked.to_numpy(dtype="datetime64[D]"), return_inverse=True)
-    counts = bins.count(matrix, probability, group.astype(np.int64), len(days))
+    counts = bins.count(matrix, outputs, group.astype(np.int64), len(days))
     return make_reference(bins, [str(one) for one in days[1:-1]], counts[1:-1])

@@ -1,9 +1,9 @@
 """Write the neural network's run as a SavedModel, which TensorFlow Serving serves.
 
 In: the run, and the champion's folder for the name, the vocabulary and the golden records. Out:
-`OUTPUT/<name>/<version>/` with one signature, float32 `features` (rows, features) in and float32 `probability` (rows,)
-out, in `assets.extra/` the vocabulary that clients encode by, and beside `<name>/` its signature. Made at release and
-never tracked: a SavedModel has different bytes each time.
+`OUTPUT/<name>/<version>/` with one signature, float32 `features` (rows, features) in and float32 `probability` (rows,),
+of a number `prediction`, out, in `assets.extra/` the vocabulary that clients encode by, and beside `<name>/` its
+signature. Made at release and never tracked: a SavedModel has different bytes each time.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from ontime.common import paths
 from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
-from ontime.model_deployment.export.onnx_graph import INPUT, OUTPUT
+from ontime.model_deployment.export.onnx_graph import INPUT
 from ontime.model_deployment.inference.champion import read_encoder
 from ontime.model_deployment.inference.golden import read_golden
 from ontime.model_deployment.inference.manifest import VOCABULARY, read_manifest
@@ -30,7 +30,7 @@ MODEL = "neural_network"
 SIGNATURE = "serving_default"
 """The signature of a request that names none."""
 TOLERANCE = 1e-6
-"""Greatest difference between the SavedModel's and the trained model's probabilities."""
+"""Greatest difference between what the SavedModel and the trained model say, as a share of the largest."""
 
 
 @click.command(name="saved-model")
@@ -70,23 +70,26 @@ def write_saved_model(fitted: Family, folder: Path, champion: Path) -> None:
     """Export a fitted Keras model, and check the result on the champion's golden records.
 
     Raises:
-        OntimeError: the folder exists, or the SavedModel's probabilities differ from the model's.
+        OntimeError: the folder exists, or the SavedModel says something else than the model.
     """
     if folder.exists():
         raise OntimeError(f"{folder}: exists already, and a server may have loaded it; give another --version")
-    matrix = read_golden(champion).matrix(read_encoder(champion, read_manifest(champion)))
+    manifest = read_manifest(champion)
+    matrix = read_golden(champion).matrix(read_encoder(champion, manifest))
+    expected = fitted.predict(matrix)
     with replacing(folder) as temporary:
-        export(fitted.model, temporary)
-        difference = np.abs(saved_probability(temporary, matrix) - fitted.probability(matrix)).max()
-        if not difference <= TOLERANCE:
+        export(fitted.model, temporary, manifest.output)
+        difference = np.abs(saved_outputs(temporary, matrix, manifest.output) - expected).max()
+        tolerance = TOLERANCE * float(np.abs(expected).max())
+        if not difference <= tolerance:
             raise OntimeError(
-                f"saved-model: differs from the trained model by up to {difference:.1e}, above {TOLERANCE:.0e}"
+                f"saved-model: differs from the trained model by up to {difference:.1e}, above {tolerance:.0e}"
             )
         (temporary / "assets.extra").mkdir()
         shutil.copyfile(champion / VOCABULARY, temporary / "assets.extra" / VOCABULARY)
 
 
-def export(model: Any, folder: Path) -> None:
+def export(model: Any, folder: Path, output: str) -> None:
     """Write a Keras model with the project's names for input and output."""
     import keras
     import tensorflow as tf
@@ -95,17 +98,17 @@ def export(model: Any, folder: Path) -> None:
     archive.track(model)
     archive.add_endpoint(
         SIGNATURE,
-        lambda features: {OUTPUT: model(features, training=False)[:, 0]},
+        lambda features: {output: model(features, training=False)[:, 0]},
         input_signature=[tf.TensorSpec((None, model.input_shape[-1]), tf.float32, name=INPUT)],
     )
     archive.write_out(str(folder), verbose=False)
 
 
-def saved_probability(folder: Path, matrix: Matrix) -> npt.NDArray[np.float32]:
-    """Probabilities (rows,) by the signature of a SavedModel."""
+def saved_outputs(folder: Path, matrix: Matrix, output: str) -> npt.NDArray[np.float32]:
+    """What a SavedModel says (rows,) by its signature."""
     import tensorflow as tf
 
     # keep the loaded model: its signatures do not hold its variables
     loaded = tf.saved_model.load(str(folder))
     answer = loaded.signatures[SIGNATURE](**{INPUT: tf.constant(matrix)})
-    return np.asarray(answer[OUTPUT])
+    return np.asarray(answer[output])

@@ -14,7 +14,12 @@ from ontime.common.errors import OntimeError
 from ontime.model_deployment.export.onnx_graph import INPUT
 from ontime.model_deployment.inference.trees import LEAF, NODE
 
-TRANSFORMS = {b"LOGISTIC": "log-odds", b"NONE": "probability"}
+SUMS = {"TreeEnsembleClassifier": "class", "TreeEnsembleRegressor": "target"}
+"""How the attributes begin that say what leaves add, by kind of ensemble."""
+TRANSFORMS = {
+    "class": {b"LOGISTIC": "log-odds", b"NONE": "probability"},
+    "target": {b"NONE": "prediction"},
+}
 """What the leaves add up to, by what the graph does with their sum."""
 
 
@@ -30,11 +35,12 @@ def tree_nodes(content: bytes, scale: str) -> npt.NDArray[Any]:
         OntimeError: the graph is not an ensemble of binary trees with one sum, or that is on another scale.
     """
     graph = onnx.load_from_string(content).graph
-    (ensemble,) = (_attributes(node) for node in graph.node if node.op_type == "TreeEnsembleClassifier")
+    (ensemble,) = (_attributes(node) for node in graph.node if node.op_type in SUMS)
+    kind = SUMS[next(node.op_type for node in graph.node if node.op_type in SUMS)]
     modes = np.array(ensemble["nodes_modes"])
     leaf, branch = modes == b"LEAF", modes == b"BRANCH_LEQ"
     transform = ensemble.get("post_transform", b"NONE")
-    if not (leaf | branch).all() or len(set(ensemble["class_ids"])) != 1 or TRANSFORMS.get(transform) != scale:
+    if not (leaf | branch).all() or len(set(ensemble[f"{kind}_ids"])) != 1 or TRANSFORMS[kind].get(transform) != scale:
         raise OntimeError(
             f"export: expected trees of BRANCH_LEQ with one sum, as {scale}; add their kind to {__name__}"
         )
@@ -47,8 +53,8 @@ def tree_nodes(content: bytes, scale: str) -> npt.NDArray[Any]:
     made["left"] = np.where(leaf, 0, start + ensemble["nodes_truenodeids"])
     made["right"] = np.where(leaf, 0, start + ensemble["nodes_falsenodeids"])
     made["missing_left"] = branch & (np.array(ensemble["nodes_missing_value_tracks_true"]) != 0)
-    leaves = np.searchsorted(tree, ensemble["class_treeids"]) + ensemble["class_nodeids"]
-    made["value"][leaves] = ensemble["class_weights"]
+    leaves = np.searchsorted(tree, ensemble[f"{kind}_treeids"]) + ensemble[f"{kind}_nodeids"]
+    made["value"][leaves] = ensemble[f"{kind}_weights"]
     nodes[-1]["feature"], nodes[-1]["value"] = LEAF, sum(ensemble.get("base_values", []))
     for imputer in (_attributes(node) for node in graph.node if node.op_type == "Imputer" and node.input[0] == INPUT):
         seen = np.array(imputer["imputed_value_floats"], dtype=np.float32)[made["feature"]]

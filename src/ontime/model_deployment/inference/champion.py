@@ -1,6 +1,6 @@
 """The champion in memory: loaded from the files that its manifest names, and checked on its golden records.
 
-In: the champion's folder. Out: probabilities for encoded rows. No pickle is ever loaded.
+In: the champion's folder. Out: what it says of encoded rows. No pickle is ever loaded.
 """
 
 from collections.abc import Callable
@@ -19,10 +19,11 @@ from ontime.common.files import read_json
 from ontime.encoder import MISSING, Encoder
 from ontime.model_deployment.inference.golden import read_golden
 from ontime.model_deployment.inference.manifest import MANIFEST, MODEL, VOCABULARY, Manifest, check_files, read_manifest
-from ontime.model_deployment.inference.trees import SCALES, TREES, Trees, read_trees
+from ontime.model_deployment.inference.trees import TREES, Trees, read_trees, scale_of
+from ontime.tasks.answers import Answer
 
-Probability = npt.NDArray[np.float32]
-"""Probability of the event, by row: (rows,)."""
+Outputs = npt.NDArray[np.float32]
+"""What the graph says of each row, by the task the probability of the event or a number: (rows,)."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +37,21 @@ class Champion:
     """Of the ONNX graph."""
     manifest: Manifest
     encoder: Encoder
-    threshold: float
+    answer: Answer
+    """What its task makes of the graph's numbers."""
     may_be_missing: npt.NDArray[np.bool_]
     session: onnxruntime.InferenceSession
     background: Matrix
     """The golden records, encoded: what explanations compare a row with."""
+    golden: npt.NDArray[np.float64]
+    """What the trained model said of the golden records."""
     trees: Trees | None
     """The graph's trees, if its family has them."""
 
-    def probability(self, matrix: Matrix) -> Probability:
-        """Probabilities (rows,) of encoded rows (rows, features)."""
-        (probability,) = self.session.run([self.manifest.output], {self.manifest.input: matrix})
-        return np.asarray(probability)
-
-    def decide(self, probability: Probability) -> npt.NDArray[np.bool_]:
-        """Whether each probability (rows,) is at the threshold or above."""
-        return probability.astype(np.float64) >= self.threshold
+    def predict(self, matrix: Matrix) -> Outputs:
+        """What the graph says (rows,) of encoded rows (rows, features)."""
+        (outputs,) = self.session.run([self.manifest.output], {self.manifest.input: matrix})
+        return np.asarray(outputs)
 
     @property
     def numbers(self) -> int:
@@ -83,12 +83,12 @@ def load_champion(folder: Path, version: str = "0.0.0", git_commit: str = "unkno
         threads: of ONNX Runtime. With more than one, sums over trees depend on their number.
 
     Raises:
-        OntimeError: the folder differs from its manifest, or the golden records have other probabilities.
+        OntimeError: the folder differs from its manifest, or says something else of the golden records.
     """
     manifest = read_manifest(folder)
     check_files(folder, manifest)
     encoder, golden = read_encoder(folder, manifest), read_golden(folder)
-    scale = SCALES.get(manifest.model) if TREES in manifest.files else None
+    scale = scale_of(manifest.task, manifest.model) if TREES in manifest.files else None
     champion = Champion(
         name=manifest.name,
         version=version,
@@ -96,13 +96,14 @@ def load_champion(folder: Path, version: str = "0.0.0", git_commit: str = "unkno
         sha256=manifest.model_sha256,
         manifest=manifest,
         encoder=encoder,
-        threshold=manifest.threshold,
+        answer=manifest.answer,
+        golden=np.array(golden.expected),
         may_be_missing=np.array([feature.may_be_missing for feature in manifest.features]),
         session=open_session(folder / MODEL, threads),
         background=golden.matrix(encoder),
         trees=read_trees(folder, len(encoder.features), scale) if scale else None,
     )
-    check_golden(champion, golden.probabilities, folder)
+    check_golden(champion, folder)
     return champion
 
 
@@ -133,18 +134,18 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def check_golden(champion: Champion, expected: list[float], folder: Path) -> None:
-    """Compare the probabilities of the golden records, by the graph and by its trees, with the released ones.
+def check_golden(champion: Champion, folder: Path) -> None:
+    """Compare what is said of the golden records, by the graph and by its trees, with the released ones.
 
     Raises:
         OntimeError: they differ by more than the manifest allows.
     """
-    sources: dict[str, Callable[[Matrix], npt.NDArray[np.floating[Any]]]] = {"golden records": champion.probability}
+    sources: dict[str, Callable[[Matrix], npt.NDArray[np.floating[Any]]]] = {"golden records": champion.predict}
     if champion.trees:
-        sources[f"golden records by {TREES}"] = champion.trees.probability
+        sources[f"golden records by {TREES}"] = champion.trees.predict
     tolerance = champion.manifest.golden_tolerance
-    for name, probability in sources.items():
-        difference = np.abs(probability(champion.background) - np.array(expected)).max()
+    for name, predict in sources.items():
+        difference = np.abs(predict(champion.background) - champion.golden).max()
         # written so that NaN fails
         if not difference <= tolerance:
             raise OntimeError(f"{folder}: {name} differ by up to {difference:.1e}, above {tolerance:.0e}")

@@ -14,9 +14,14 @@ from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.inference.sampled_shapley import SampledShapley
 from ontime.model_deployment.inference.tree_shapley import PathTooLongError, TreeShapley
 from ontime.model_deployment.inference.trees import Margin, Scale
+from ontime.tasks.names import PREDICTION, PROBABILITY
 
 LEAST_PROBABILITY = 2.0**-24
 """Half the distance of a float32 probability from 1: log-odds stay finite."""
+
+
+SCALES: dict[str, Scale] = {PROBABILITY: "log-odds", PREDICTION: "prediction"}
+"""What is explained of a model without trees, by what it says."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Explainer:
 
     def __init__(self, model: Champion) -> None:
         self.model = model
-        self.scale: Scale = model.trees.scale if model.trees else "log-odds"
+        self.scale: Scale = model.trees.scale if model.trees else SCALES[model.answer.output]
 
     @cached_property
     def _trees(self) -> TreeShapley | None:
@@ -51,11 +56,11 @@ class Explainer:
 
     @cached_property
     def _sampled(self) -> SampledShapley:
-        return SampledShapley(lambda matrix: self._margin(self.model.probability(matrix)), self.model.background)
+        return SampledShapley(lambda matrix: self._margin(self.model.predict(matrix)), self.model.background)
 
-    def _margin(self, probability: npt.NDArray[np.float32]) -> Margin:
-        wide = probability.astype(np.float64)
-        if self.scale == "probability":
+    def _margin(self, outputs: npt.NDArray[np.float32]) -> Margin:
+        wide = outputs.astype(np.float64)
+        if self.scale != "log-odds":
             return wide
         wide = wide.clip(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
         return np.asarray(np.log(wide) - np.log1p(-wide))

@@ -1,8 +1,8 @@
-"""`golden.json`: records with the probabilities that the model was released with, to check it wherever it runs."""
+"""`golden.json`: records with what the model said of them when it was released, to check it wherever it runs."""
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
@@ -12,12 +12,27 @@ from ontime.model_deployment.inference.manifest import GOLDEN
 
 
 class Golden(BaseModel):
-    """Records by feature name as a client sends them, and for each the trained model's own probability."""
+    """Records by feature name as a client sends them, and for each what the trained model itself says of it.
+
+    That is in `probabilities` or, of numbers, in `predictions`.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     records: list[dict[str, int | float | str | None]] = Field(min_length=1)
-    probabilities: list[float]
+    probabilities: list[float] | None = None
+    predictions: list[float] | None = None
+
+    @property
+    def expected(self) -> list[float]:
+        """What the trained model says, by record."""
+        return (self.predictions if self.probabilities is None else self.probabilities) or []
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Golden":
+        if (self.probabilities is None) == (self.predictions is None):
+            raise ValueError("expected either probabilities or predictions")
+        return self
 
     def matrix(self, encoder: Encoder) -> Matrix:
         """The records encoded (records, features).
@@ -47,8 +62,9 @@ def read_golden(folder: Path) -> Golden:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise OntimeError(f"{path}: not golden records: {key or 'top level'}: {first['msg'].lower()}") from None
-    if len(golden.records) != len(golden.probabilities):
+    name = "predictions" if golden.probabilities is None else "probabilities"
+    if len(golden.records) != len(golden.expected):
         raise OntimeError(
-            f"{path}: not golden records: {len(golden.records)} records but {len(golden.probabilities)} probabilities"
+            f"{path}: not golden records: {len(golden.records)} records but {len(golden.expected)} {name}"
         )
     return golden

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import sha256
+from ontime.tasks.answers import Answer, answer_of
+from ontime.tasks.names import TaskName
 
 MANIFEST, MODEL, VOCABULARY, GOLDEN = "manifest.json", "model.onnx", "vocabulary.json", "golden.json"
 """Files of a champion's folder."""
@@ -51,7 +53,7 @@ class Feature(_Record):
 
 
 class Manifest(_Record):
-    """A champion: `model` is its family, `input` and `output` are the tensors of its graph.
+    """A champion: `task` is what it answers, `model` its family, `input` and `output` the tensors of its graph.
 
     The metrics are its own on test; on validation, whose rows it was fitted on if their hash is here, those of the same
     training without them.
@@ -63,12 +65,28 @@ class Manifest(_Record):
     output: str
     files: dict[FileName, File]
     features: Annotated[list[Feature], Field(min_length=1)]
-    threshold: float
+    threshold: float | None = None
     golden_tolerance: float
     training_data_sha256: str
     validation_data_sha256: str | None = None
     metrics: dict[str, dict[str, int | float]]
     packages: dict[str, str]
+    task: TaskName = "binary"
+
+    @model_validator(mode="after")
+    def _answerable(self) -> "Manifest":
+        try:
+            output = answer_of(self.task, self.threshold).output
+        except ValueError as error:
+            raise ValueError(f"threshold: {error}") from None
+        if self.output != output:
+            raise ValueError(f"output: a {self.task} model has {output}, found {self.output}")
+        return self
+
+    @property
+    def answer(self) -> Answer:
+        """What its task makes of the graph's numbers."""
+        return answer_of(self.task, self.threshold)
 
     @property
     def model_sha256(self) -> str:
@@ -76,8 +94,8 @@ class Manifest(_Record):
         return self.files[MODEL].sha256
 
     def as_json(self) -> dict[str, Any]:
-        """The content of `manifest.json`."""
-        return self.model_dump()
+        """The content of `manifest.json`; without a task it is of an event, as before there were others."""
+        return self.model_dump(exclude={"task"} if self.task == "binary" else {"threshold"})
 
 
 def read_manifest(folder: Path) -> Manifest:

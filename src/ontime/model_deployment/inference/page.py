@@ -25,13 +25,17 @@ class _Record(BaseModel):
 
 
 class Texts(_Record):
-    """What the page says in the words of its readers; `record` is what one row is, `probability` a name for it."""
+    """What the page says in the words of its readers; `record` is what one row is.
+
+    `probability` is a name for it, `prediction` for a number that is asked in its place.
+    """
 
     question: str
     event: str
     no_event: str
     probability: str
     record: str
+    prediction: str = ""
 
 
 class Choice(_Record):
@@ -105,7 +109,7 @@ class Page(_Record):
 
     def as_json(self) -> dict[str, Any]:
         """The content of `page.json`."""
-        return self.model_dump()
+        return self.model_dump(exclude=None if self.texts.prediction else {"texts": {"prediction"}})
 
 
 def read_page(folder: Path, manifest: Manifest) -> Page:

@@ -39,7 +39,8 @@ class PredictionLine(msgspec.Struct, gc=False):
     """One predicted row, by its place in the request from 0 on; a missing number in `features` is NaN, in JSON null.
 
     `event` is `prediction`, or `shadow` for a model beside the one that answers, whose lines leave out the features.
-    `key` names what the row is about, if the caller sent one.
+    `key` names what the row is about, if the caller sent one. A model of an event has `probability` and `decision`, one
+    of a number `prediction`.
     """
 
     time: str
@@ -48,9 +49,10 @@ class PredictionLine(msgspec.Struct, gc=False):
     row: int
     model: str
     model_version: str
-    probability: float
-    decision: bool
+    probability: float | UnsetType = UNSET
+    decision: bool | UnsetType = UNSET
     features: Any = UNSET
     trace_id: str | UnsetType = UNSET
     span_id: str | UnsetType = UNSET
     key: str | UnsetType = UNSET
+    prediction: float | UnsetType = UNSET

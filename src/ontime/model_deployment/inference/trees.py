@@ -1,7 +1,7 @@
 """`trees.npy`: the nodes of the champion's trees, from which contributions of features are computed.
 
 `export` copies them from the ONNX graph, because ONNX Runtime, all that the service has, does not show a graph's nodes.
-They are compared as ONNX's TreeEnsembleClassifier does: a float32 value that is less than or equal to the threshold
+They are compared as ONNX's tree ensembles do: a float32 value that is less than or equal to the threshold
 goes left, a missing one goes where the node says. https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleClassifier.html
 """
 
@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ontime.common.arrays import Matrix, Probability
+from ontime.common.arrays import Matrix, Outputs
 from ontime.common.errors import OntimeError
+from ontime.tasks.names import TaskName
 
 TREES = "trees.npy"
 NODE = np.dtype(
@@ -30,9 +31,14 @@ NODE = np.dtype(
 LEAF = -1
 Margin = npt.NDArray[np.float64]
 """What contributions add up to, by row: (rows,)."""
-Scale = Literal["log-odds", "probability"]
+Scale = Literal["log-odds", "probability", "prediction"]
 SCALES: dict[str, Scale] = {"gradient_boosting": "log-odds", "random_forest": "probability"}
-"""What the leaves of a model family add up to; the other families have no trees."""
+"""What the leaves of a model family add up to for an event; the other families have no trees."""
+
+
+def scale_of(task: TaskName, family: str) -> Scale | None:
+    """What the leaves of a model add up to; None for a family without trees."""
+    return "prediction" if task == "regression" and family in SCALES else SCALES.get(family)
 
 
 class Trees:
@@ -64,10 +70,10 @@ class Trees:
             node = np.where(done, node, np.where(goes_left, self.left[node], self.right[node]))
         return np.asarray(self.value[node].sum(axis=1, dtype=np.float64))
 
-    def probability(self, matrix: Matrix) -> Probability:
-        """Probabilities (rows,) of encoded rows (rows, features)."""
+    def predict(self, matrix: Matrix) -> Outputs:
+        """What the trees say (rows,) of encoded rows (rows, features)."""
         margin = self.margin(matrix)
-        return margin if self.scale == "probability" else (1 + np.tanh(margin / 2)) / 2
+        return (1 + np.tanh(margin / 2)) / 2 if self.scale == "log-odds" else margin
 
 
 def check_nodes(nodes: npt.NDArray[Any], features: int) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ontime.common.arrays import Matrix
-from ontime.model_deployment.inference.champion import Probability
+from ontime.model_deployment.inference.champion import Outputs
 from ontime.model_deployment.service.protocol.messages import ClientError, Rows
 
-QueuedRequest = tuple[Rows, "asyncio.Future[Probability]"]
+QueuedRequest = tuple[Rows, "asyncio.Future[Outputs]"]
 
 
 class QueueFullError(ClientError):
@@ -31,7 +31,7 @@ class Batcher:
     def __init__(
         self,
         join: Callable[[Sequence[Rows]], Matrix],
-        predict: Callable[[Matrix], Probability],
+        predict: Callable[[Matrix], Outputs],
         max_batch_rows: int,
         max_queued_rows: int,
     ) -> None:
@@ -41,8 +41,8 @@ class Batcher:
         self._waiting: list[QueuedRequest] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-requests")
 
-    async def probability(self, rows: Rows) -> Probability:
-        """The probabilities (rows,) of one request's rows.
+    async def outputs(self, rows: Rows) -> Outputs:
+        """What the model says (rows,) of one request's rows.
 
         Raises:
             QueueFullError: the queue is full.
@@ -58,7 +58,7 @@ class Batcher:
             if not self._waiting:
                 # one iteration later, so that requests received meanwhile join the batch
                 loop.call_soon(loop.call_soon, self._run)
-            result: asyncio.Future[Probability] = loop.create_future()
+            result: asyncio.Future[Outputs] = loop.create_future()
             self._waiting.append((rows, result))
             return await result
         finally:
@@ -82,7 +82,7 @@ class Batcher:
 
     def _run_together(self, batch: list[QueuedRequest]) -> None:
         try:
-            probability = self.predict(self.join([rows for rows, _ in batch]))
+            outputs = self.predict(self.join([rows for rows, _ in batch]))
         except Exception as error:  # every waiting request must be answered
             if len(batch) == 1:
                 _give(batch[0][1], error)
@@ -94,11 +94,11 @@ class Batcher:
         start = 0
         for rows, result in batch:
             end = start + len(rows)
-            _give(result, probability[start:end])
+            _give(result, outputs[start:end])
             start = end
 
 
-def _give(result: "asyncio.Future[Probability]", value: Probability | Exception) -> None:
+def _give(result: "asyncio.Future[Outputs]", value: Outputs | Exception) -> None:
     """Set a result or an exception, unless nobody waits for it any more."""
     if result.done():
         return

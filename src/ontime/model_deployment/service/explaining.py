@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ontime.common.arrays import Matrix
-from ontime.model_deployment.inference.champion import Probability
+from ontime.model_deployment.inference.champion import Outputs
 from ontime.model_deployment.inference.explanation import Explanation
 from ontime.model_deployment.service.batching import QueueFullError
 from ontime.model_deployment.service.protocol.messages import ClientError, RequestedOutputs, Rows
@@ -20,7 +20,7 @@ class ExplanationQueue:
     def __init__(
         self,
         join: Callable[[Sequence[Rows]], Matrix],
-        predict: Callable[[Matrix], Probability],
+        predict: Callable[[Matrix], Outputs],
         explain: Callable[[Matrix], Explanation],
         max_rows: int,
     ) -> None:
@@ -28,8 +28,8 @@ class ExplanationQueue:
         self.rows = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="explanations")
 
-    async def probability(self, rows: Rows, requested: RequestedOutputs) -> Probability:
-        """The probabilities (rows,) of one request's rows, whose explanation `requested` then holds.
+    async def outputs(self, rows: Rows, requested: RequestedOutputs) -> Outputs:
+        """What the model says (rows,) of one request's rows, whose explanation `requested` then holds.
 
         Raises:
             ClientError: the request has too many rows.
@@ -46,8 +46,8 @@ class ExplanationQueue:
         finally:
             self.rows -= count
 
-    def _run(self, rows: Rows, requested: RequestedOutputs) -> Probability:
+    def _run(self, rows: Rows, requested: RequestedOutputs) -> Outputs:
         matrix = self.join([rows])
-        probability = self.predict(matrix)
+        outputs = self.predict(matrix)
         requested.explanation = self.explain(matrix)
-        return probability
+        return outputs

@@ -1,4 +1,4 @@
-"""The endpoint of `:predict` and `/infer`: a POST body in, the model's probabilities out, for either protocol."""
+"""The endpoint of `:predict` and `/infer`: a POST body in, the model's answers out, for either protocol."""
 
 import contextlib
 import logging
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
-from ontime.model_deployment.inference.champion import Probability
+from ontime.model_deployment.inference.champion import Outputs
 from ontime.model_deployment.inference.prediction_log import RequestLine
 from ontime.model_deployment.service.protocol.messages import (
     JSON_HEADERS,
@@ -50,7 +50,7 @@ class InferenceEndpoint:
     """An ASGI endpoint with the same limits, metrics and log for both protocols.
 
     `read` makes rows of a body and its headers, and says how the client wants the response and what it calls the rows;
-    `write` makes content and headers of the second and the probabilities.
+    `write` makes content and headers of the second and what the model says.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class InferenceEndpoint:
         service: Service,
         protocol: str,
         read: Callable[[bytes, RequestHeaders], tuple[Rows, Any, Keys]],
-        write: Callable[[Any, Probability], tuple[bytes, Headers]],
+        write: Callable[[Any, Outputs], tuple[bytes, Headers]],
     ) -> None:
         self.service, self.protocol, self.read, self.write = service, protocol, read, write
 
@@ -70,9 +70,9 @@ class InferenceEndpoint:
         try:
             check_model(self.service.model, scope["path_params"])
             rows, requested, keys = self.read(await self._body(headers, receive), headers)
-            probability = await self.service.probability(rows, requested)
-            reply = Reply(200, *self.write(requested, probability))
-            predicted = rows, probability, keys
+            outputs = await self.service.outputs(rows, requested)
+            reply = Reply(200, *self.write(requested, outputs))
+            predicted = rows, outputs, keys
         except ClientDisconnectedError:
             return
         except Exception as error:  # every client gets a reply

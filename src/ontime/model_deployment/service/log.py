@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ontime.model_deployment.inference.champion import Champion, Probability
+from ontime.model_deployment.inference.champion import Champion, Outputs
 from ontime.model_deployment.inference.prediction_log import LostLine, PredictionLine, RequestLine
 from ontime.model_deployment.service.protocol.messages import Keys, Rows
 from ontime.model_deployment.service.trace_context import Trace
@@ -33,7 +33,7 @@ CLOSE_SECONDS = 2
 
 
 class RequestPredictions(NamedTuple):
-    """A model's probabilities for the rows of one request, which become lines when the log is written.
+    """What a model says of the rows of one request, which become lines when the log is written.
 
     The lines leave out the features if `rows` is None.
     """
@@ -44,7 +44,7 @@ class RequestPredictions(NamedTuple):
     trace: Trace
     model: Champion
     rows: Rows | None
-    probability: Probability
+    predicted: Outputs
     keys: Keys = None
 
 
@@ -210,7 +210,7 @@ class OnceAMinute(logging.Filter):
 
 
 def _line_count(entry: Entry) -> int:
-    return len(entry.probability) if isinstance(entry, RequestPredictions) else 1
+    return len(entry.predicted) if isinstance(entry, RequestPredictions) else 1
 
 
 def timestamp(nanoseconds: int) -> str:

@@ -13,13 +13,12 @@ from prometheus_client.registry import Collector
 
 from ontime.common.arrays import Matrix
 from ontime.encoder import MISSING, UNKNOWN
-from ontime.model_deployment.inference.champion import Champion, Probability
+from ontime.model_deployment.inference.champion import Champion, Outputs
 
 PROTOCOLS = ("v1", "v2")
 STATUSES = (200, 400, 404, 408, 413, 415, 429, 500)
 """What an inference request may be answered with; each is counted from zero, so that its first increase is seen."""
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-PROBABILITIES = np.linspace(0.05, 1.0, 20)
 COUNT_ROWS = 256
 """How many responses, or rows, are counted together, because counting them one by one is slow."""
 
@@ -66,22 +65,24 @@ class _Counted(Collector):
 
 
 class _Predictions(Collector):
-    """Counts by probability and by feature, kept as arrays so that a batch costs one addition."""
+    """Counts by what the model said and by feature, kept as arrays so that a batch costs one addition."""
 
     def __init__(self, model: Champion) -> None:
         self.model = model
-        self.buckets = np.zeros(len(PROBABILITIES), dtype=np.int64)
+        self.edges = model.answer.edges(model.golden)
+        # the last one for what is above all of them
+        self.buckets = np.zeros(len(self.edges) + 1, dtype=np.int64)
         self.total = 0.0
         self.missing = np.zeros(len(model.encoder.features), dtype=np.int64)
         self.unknown = np.zeros(len(model.encoder.categories), dtype=np.int64)
-        self._waiting: list[tuple[Matrix, Probability]] = []
+        self._waiting: list[tuple[Matrix, Outputs]] = []
         self._rows = 0
         self._lock = Lock()
 
-    def count(self, matrix: Matrix, probability: Probability) -> None:
-        """Count the rows (rows, features) of a batch and their probabilities (rows,)."""
+    def count(self, matrix: Matrix, outputs: Outputs) -> None:
+        """Count the rows (rows, features) of a batch and what the model said of them (rows,)."""
         with self._lock:
-            self._waiting.append((matrix, probability))
+            self._waiting.append((matrix, outputs))
             self._rows += len(matrix)
             if self._rows >= COUNT_ROWS:
                 self._count()
@@ -89,11 +90,11 @@ class _Predictions(Collector):
     def _count(self) -> None:
         if not self._waiting:
             return
-        matrix, probability = (np.concatenate(arrays) for arrays in zip(*self._waiting, strict=True))
+        matrix, outputs = (np.concatenate(arrays) for arrays in zip(*self._waiting, strict=True))
         self._waiting, self._rows = [], 0
-        bucket = np.searchsorted(PROBABILITIES, probability.astype(np.float64), side="left")
-        self.buckets += np.bincount(np.minimum(bucket, len(PROBABILITIES) - 1), minlength=len(PROBABILITIES))
-        self.total += float(probability.sum(dtype=np.float64))
+        bucket = np.searchsorted(self.edges, outputs.astype(np.float64), side="left")
+        self.buckets += np.bincount(bucket, minlength=len(self.buckets))
+        self.total += float(outputs.sum(dtype=np.float64))
         missing, unknown = count_unusual(self.model, matrix)
         self.missing += missing
         self.unknown += unknown
@@ -102,8 +103,9 @@ class _Predictions(Collector):
         with self._lock:
             self._count()
         counts = np.cumsum(self.buckets)
-        histogram = HistogramMetricFamily("ontime_predicted_probability", "Predicted probabilities, by row")
-        buckets = [(f"{edge:.2f}", int(n)) for edge, n in zip(PROBABILITIES, counts, strict=True)]
+        answer = self.model.answer
+        histogram = HistogramMetricFamily(answer.metric, f"{answer.title}, by row")
+        buckets = [(answer.bound(edge), int(n)) for edge, n in zip(self.edges, counts[:-1], strict=True)]
         histogram.add_metric([], [*buckets, ("+Inf", int(counts[-1]))], self.total)
         yield histogram
         yield _by_feature("ontime_missing_features", "Missing values", self.model.encoder.features, self.missing)

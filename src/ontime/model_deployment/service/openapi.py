@@ -46,23 +46,27 @@ def openapi(service: Service) -> dict[str, Any]:
     )
     _require_one(components["PredictRequest"])
     client_errors = {status: _response(text, error) for status, text in CLIENT_ERRORS.items()}
+    answer = model.answer
     example = {feature.name: feature.typical for feature in model.manifest.features}
     predict = {
-        "summary": "Probabilities of records, TensorFlow Serving's REST API",
+        "summary": f"{answer.title} of records, TensorFlow Serving's REST API",
         "requestBody": _body(predict_request, {"instances": [example], "keys": ["1"]}),
-        "responses": {"200": _response("a probability per row", predict_response), **client_errors},
+        "responses": {"200": _response(f"a {answer.output} per row", predict_response), **client_errors},
     }
     most = service.settings.max_explained_rows
     explain_request = {"allOf": [predict_request, {"properties": {"instances": {"maxItems": most}}}]}
     explain = {
-        "summary": "Probabilities of records, and what each feature contributes to them",
+        "summary": f"{answer.title} of records, and what each feature contributes to them",
         "description": "The base value, which is the mean margin of golden records, and the contributions of the "
         "features add up to the margin.",
         "requestBody": _body(explain_request, {"instances": [example]}),
-        "responses": {"200": _response("a probability and an explanation per row", explain_response), **client_errors},
+        "responses": {
+            "200": _response(f"a {answer.output} and an explanation per row", explain_response),
+            **client_errors,
+        },
     }
     infer = {
-        "summary": "Probabilities and decisions, Open Inference Protocol",
+        "summary": f"{answer.title}, outputs {' and '.join(answer.types)}, Open Inference Protocol",
         "description": "Binary tensors are accepted too: application/octet-stream with the JSON part's length in "
         f"Inference-Header-Content-Length. The outputs {' and '.join(EXPLANATION_TYPES)} are sent if they are named, "
         f"for at most {most} rows. "

@@ -26,7 +26,6 @@ from ontime.model_deployment.service.openapi import openapi
 from ontime.model_deployment.service.protocol.messages import (
     CONTRIBUTIONS,
     EXPLANATION_TYPES,
-    OUTPUT_TYPES,
     ClientError,
     ErrorResponse,
 )
@@ -188,12 +187,12 @@ def make_app(service: Service) -> Application:
 
 
 def model_metadata(model: Champion) -> dict[str, Any]:
-    """Version 2 metadata: a tensor per feature in, probability and decision out; explanations if they are named."""
+    """Version 2 metadata: a tensor per feature in, what the model answers out; explanations if they are named."""
     inputs = [
         {"name": feature.name, "datatype": "FP32" if feature.type == "number" else "BYTES", "shape": [-1]}
         for feature in model.manifest.features
     ]
-    outputs = [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in OUTPUT_TYPES.items()]
+    outputs = [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in model.answer.types.items()]
     explanations = [
         {"name": name, "datatype": datatype, "shape": [-1, len(inputs)] if name == CONTRIBUTIONS else [-1]}
         for name, datatype in EXPLANATION_TYPES.items()
@@ -210,10 +209,10 @@ def model_metadata(model: Champion) -> dict[str, Any]:
 
 
 def page_data(model: Champion, page: Page) -> dict[str, Any]:
-    """What the page is built from: the champion's page, its name, its version if it was released, and the threshold."""
+    """What the page is built from: the champion's page, its name, its version if it was released, and any threshold."""
     return {
         "name": model.name,
         "version": released_version(model),
-        "threshold": model.threshold,
+        "threshold": model.manifest.threshold,
         **page.as_json(),
     }

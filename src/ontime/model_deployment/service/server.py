@@ -106,7 +106,7 @@ def load_service(settings: Settings) -> Service:
     """The service with the models that the settings name.
 
     Raises:
-        OntimeError: a folder is not what was signed, its golden records have other probabilities, or both models do
+        OntimeError: a folder is not what was signed, a model answers its golden records differently, or both models do
             not fit each other or the settings.
     """
     return Service(load_signed(settings), settings, load_shadow(settings))
@@ -116,7 +116,7 @@ def load_signed(settings: Settings) -> Champion:
     """The model that the settings name, verified before it is loaded.
 
     Raises:
-        OntimeError: the folder is not what was signed, or the golden records have other probabilities.
+        OntimeError: the folder is not what was signed, or the golden records are answered differently.
     """
     return _load(settings, settings.model, settings.signature, settings.model_version, settings.git_commit)
 
@@ -125,7 +125,7 @@ def load_shadow(settings: Settings) -> Champion | None:
     """The model beside the one that answers, verified as that is; None if the settings name none.
 
     Raises:
-        OntimeError: the folder is not what the same signer signed, or the golden records have other probabilities.
+        OntimeError: the folder is not what the same signer signed, or the golden records are answered differently.
     """
     folder = settings.shadow
     if folder is None:

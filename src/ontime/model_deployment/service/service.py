@@ -13,7 +13,7 @@ import msgspec
 
 from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
-from ontime.model_deployment.inference.champion import Champion, Probability
+from ontime.model_deployment.inference.champion import Champion, Outputs
 from ontime.model_deployment.inference.explanation import Explainer
 from ontime.model_deployment.inference.prediction_log import PredictionLine
 from ontime.model_deployment.service.batching import Batcher
@@ -27,8 +27,12 @@ from ontime.model_deployment.service.protocol.v2 import InferProtocol
 from ontime.model_deployment.service.settings import PREFIX, Settings
 from ontime.model_deployment.service.shadow import Shadow
 from ontime.model_deployment.service.trace_context import Trace
+from ontime.tasks.answers import DECISION
+from ontime.tasks.names import PREDICTION, PROBABILITY
 
 LOGGER = logging.getLogger(__name__)
+LOGGED = (PROBABILITY, DECISION, PREDICTION)
+"""What a line of the log may have of an answer."""
 
 
 class Service:
@@ -78,32 +82,30 @@ class Service:
             self.shadow.close()
         self.log.close()
 
-    def _predict(self, matrix: Matrix) -> Probability:
+    def _predict(self, matrix: Matrix) -> Outputs:
         self.records.check(matrix)
-        probability = self.model.probability(matrix)
+        predicted = self.model.predict(matrix)
         try:
-            self.metrics.predictions.count(matrix, probability)
+            self.metrics.predictions.count(matrix, predicted)
         except Exception:  # the clients wait for their answers
             LOGGER.exception("predictions were not counted")
-        return probability
+        return predicted
 
-    async def probability(self, rows: Rows, requested: Any) -> Probability:
-        """The probabilities (rows,) of one request's rows, explained in `requested` if its protocol asks for that.
+    async def outputs(self, rows: Rows, requested: Any) -> Outputs:
+        """What the model says (rows,) of one request's rows, explained in `requested` if its protocol asks for that.
 
         Raises:
             ClientError: there are too many rows to explain, or the queue is full.
         """
         if isinstance(requested, RequestedOutputs) and requested.explained:
-            return await self.explanations.probability(rows, requested)
-        return await self.batcher.probability(rows)
+            return await self.explanations.outputs(rows, requested)
+        return await self.batcher.outputs(rows)
 
     def next_id(self) -> str:
         """A new request id, unique to this process."""
         return next(self._ids)
 
-    def log_predictions(
-        self, request_id: str, trace: Trace, rows: Rows, probability: Probability, keys: Keys = None
-    ) -> None:
+    def log_predictions(self, request_id: str, trace: Trace, rows: Rows, predicted: Outputs, keys: Keys = None) -> None:
         """Log one line per row, for the share of requests that the settings ask for; the shadow predicts them too."""
         share = self.settings.prediction_log_share
         if share == 1 or self._random.random() < share:
@@ -114,7 +116,7 @@ class Service:
                 trace,
                 self.model,
                 rows,
-                probability,
+                predicted,
                 keys if self._logs_keys else None,
             )
             self.log.add(request)
@@ -124,10 +126,10 @@ class Service:
     def prediction_lines(self, request: RequestPredictions) -> Iterator[PredictionLine]:
         """The log's lines for the rows of one request."""
         model, time_of_request = request.model, timestamp(request.time)
-        probability = request.probability.tolist()
-        keys = request.keys or itertools.repeat(None, len(probability))
-        logged = zip(self._logged_records(request), probability, keys, strict=True)
-        for row, (record, value, key) in enumerate(logged):
+        keys = request.keys or itertools.repeat(None, len(request.predicted))
+        answers = answers_of(request)
+        logged = zip(self._logged_records(request), *answers, keys, strict=True)
+        for row, (record, probability, decision, prediction, key) in enumerate(logged):
             yield PredictionLine(
                 time_of_request,
                 request.event,
@@ -135,18 +137,19 @@ class Service:
                 row,
                 model.name,
                 model.version,
-                value,
-                value >= model.threshold,
+                probability,
+                decision,
                 record,
                 *request.trace,
                 key or msgspec.UNSET,
+                prediction,
             )
 
     def _logged_records(self, request: RequestPredictions) -> Iterable[Any]:
         """The records of a request as the log shows them."""
         rows = request.rows
         if rows is None:
-            return itertools.repeat(msgspec.UNSET, len(request.probability))
+            return itertools.repeat(msgspec.UNSET, len(request.predicted))
         records = rows if isinstance(rows, list) else map(self.records.record_of, rows.tolist())
         return map(self._redact, records) if self._redacted else records
 
@@ -156,3 +159,13 @@ class Service:
         for field in self._redacted:
             setattr(record, field, msgspec.UNSET)
         return record
+
+
+def answers_of(request: RequestPredictions) -> Iterator[Iterable[Any]]:
+    """Values of `LOGGED` for the rows of a request; unset where the model does not answer that."""
+    answer = request.model.answer
+    for name in LOGGED:
+        if name in answer.types:
+            yield answer.values(name, request.predicted).tolist()
+        else:
+            yield itertools.repeat(msgspec.UNSET, len(request.predicted))

@@ -1,4 +1,4 @@
-"""A second model beside the first: it answers the same rows, and its probabilities are logged and never sent.
+"""A second model beside the first: it answers the same rows, and its answers are logged and never sent.
 
 Rows wait in a bounded queue after their answer was sent. A thread of its own runs the rows of several requests
 together. Whatever happens here costs the first model's answers nothing but time.
@@ -16,7 +16,7 @@ import numpy as np
 from ontime.common.arrays import Matrix
 from ontime.common.errors import OntimeError
 from ontime.encoder import MISSING, UNKNOWN
-from ontime.model_deployment.inference.champion import Champion, Probability
+from ontime.model_deployment.inference.champion import Champion, Outputs
 from ontime.model_deployment.service.log import Log, RequestPredictions
 from ontime.model_deployment.service.metrics import Metrics
 from ontime.model_deployment.service.protocol.messages import ClientError, Rows
@@ -77,7 +77,7 @@ class Shadow:
 
     def add(self, request: RequestPredictions) -> None:
         """Have the rows of an answered request predicted; they are skipped if the queue is full."""
-        rows = len(request.probability)
+        rows = len(request.predicted)
         with self._lock:
             if self._queued_rows + rows > self.max_queued_rows:
                 self.skipped += rows
@@ -96,7 +96,7 @@ class Shadow:
                 self._predict_together(batch)
             # not until they are predicted, so that rows which the model is too slow for fill the queue
             with self._lock:
-                self._queued_rows -= sum(len(request.probability) for request in batch)
+                self._queued_rows -= sum(len(request.predicted) for request in batch)
 
     def _run(self) -> None:
         closing = False
@@ -108,19 +108,19 @@ class Shadow:
 
     def _predict_together(self, batch: Sequence[RequestPredictions]) -> None:
         try:
-            probability = self._probability(batch)
+            predicted = self._predict(batch)
         except Exception as error:
             if len(batch) > 1:
                 # one request's rows may be the cause
                 for request in batch:
                     self._predict_together([request])
                 return
-            self.failed += len(batch[0].probability)
+            self.failed += len(batch[0].predicted)
             LOGGER.warning("no prediction: %s", error, exc_info=None if isinstance(error, ClientError) else error)
             return
         start, model = 0, self.model
         for request in batch:
-            end = start + len(request.probability)
+            end = start + len(request.predicted)
             self.log.add(
                 RequestPredictions(
                     request.time,
@@ -129,17 +129,17 @@ class Shadow:
                     request.trace,
                     model,
                     None,
-                    probability[start:end],
+                    predicted[start:end],
                     request.keys,
                 )
             )
             start = end
         self.rows += start
 
-    def _probability(self, batch: Sequence[RequestPredictions]) -> Probability:
+    def _predict(self, batch: Sequence[RequestPredictions]) -> Outputs:
         matrix = self._matrix([request.rows for request in batch if request.rows is not None])
         self._records.check(matrix)
-        return self.model.probability(matrix)
+        return self.model.predict(matrix)
 
     def _matrix(self, batch: Sequence[Rows]) -> Matrix:
         """The rows of requests of one form, which the other model has read, as this model's matrix (rows, features)."""
@@ -163,8 +163,11 @@ def check_features(model: Champion, champion: Champion) -> None:
     """Refuse a model that does not have the same features.
 
     Raises:
-        OntimeError: names a feature that one of them lacks, or that is a number for one and a category for the other.
+        OntimeError: they answer another question, or one lacks a feature or has it as a number and the other as a
+            category; names the feature.
     """
+    if model.manifest.task != champion.manifest.task:
+        raise OntimeError(f"{PREFIX}SHADOW: a {model.manifest.task} model beside a {champion.manifest.task} one")
     own, expected = ({feature.name: feature.type for feature in one.manifest.features} for one in (model, champion))
     for name in [*expected, *own]:
         if own.get(name) != expected.get(name):
@@ -182,10 +185,10 @@ def batches(queue: Sequence[RequestPredictions]) -> Iterator[list[RequestPredict
         for request in queue:
             if isinstance(request.rows, list) != is_records:
                 continue
-            if batch and rows + len(request.probability) > BATCH_ROWS:
+            if batch and rows + len(request.predicted) > BATCH_ROWS:
                 yield batch
                 batch, rows = [], 0
             batch.append(request)
-            rows += len(request.probability)
+            rows += len(request.predicted)
         if batch:
             yield batch

@@ -1,4 +1,4 @@
-"""Send a model's golden records to a running service and compare its probabilities with the released ones.
+"""Send a model's golden records to a running service and compare its answers with the released ones.
 
 In: the service's address; the model's folder and version come from the service's own settings, so that in the image
 nothing else is needed. Out: one line, or exit status 1 with the first response that differs.
@@ -35,7 +35,7 @@ RETRY_SECONDS = 0.5
     help="How long to wait for the service to answer and for an older version to be gone.",
 )
 def command(url: str, wait: float) -> None:
-    """Send the golden records to the service at URL and compare its probabilities."""
+    """Send the golden records to the service at URL and compare its answers."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise click.BadParameter(f"{url}: expected http://HOST[:PORT]", param_hint="URL")
@@ -48,13 +48,13 @@ def command(url: str, wait: float) -> None:
 
 
 def smoke_test(host: str, port: int, folder: Path, version: str, wait: float) -> str:
-    """Send the golden records, and return a line that says by how much the probabilities differ.
+    """Send the golden records, and return a line that says by how much the answers differ.
 
     Args:
         wait: seconds to wait for the service to answer, and for the version to be served.
 
     Raises:
-        OntimeError: no response in that time, or probabilities that differ by more than the tolerance.
+        OntimeError: no response in that time, or answers that differ by more than the tolerance.
     """
     golden, manifest = read_golden(folder), read_manifest(folder)
     body = json.dumps({"instances": golden.records})
@@ -62,7 +62,7 @@ def smoke_test(host: str, port: int, folder: Path, version: str, wait: float) ->
     end = time.monotonic() + wait
     largest = 0.0
     for _ in range(REQUESTS):
-        differences = _differences(_ask(host, port, path, body, end), golden.probabilities, f"{host}:{port}{path}")
+        differences = _differences(_ask(host, port, path, body, end), golden.expected, f"{host}:{port}{path}")
         largest = max(largest, *differences)
         # written so that NaN fails
         if not all(difference <= manifest.golden_tolerance for difference in differences):

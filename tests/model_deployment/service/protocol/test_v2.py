@@ -22,6 +22,7 @@ from tests.model_deployment.service.protocol.requests import (
     tensors,
     with_blobs,
 )
+from tests.services import threshold_of
 
 KEY: list[dict[str, Any]] = [{"name": "key", "shape": [2], "datatype": "BYTES", "data": ["a", None]}]
 
@@ -132,7 +133,7 @@ def test_a_response_has_the_requested_outputs(records: RecordEncoding, model: Ch
     _, requested, _ = protocol.read(
         json.dumps({"inputs": tensors([RECORD]), "id": "a", "outputs": outputs}).encode(), {}
     )
-    probability = np.array([model.threshold + 1e-6, model.threshold - 1e-6], dtype=np.float32)
+    probability = np.array([threshold_of(model) + 1e-6, threshold_of(model) - 1e-6], dtype=np.float32)
     content, headers = protocol.write(requested, probability)
     length = int(dict(headers)[HEADER_LENGTH])
     assert json.loads(content[:length]) == {

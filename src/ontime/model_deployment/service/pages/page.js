@@ -5,7 +5,7 @@ import { flips, sentences } from "./flips.js";
 import { bars, strongest } from "./reasons.js";
 import { recordOf } from "./records.js";
 import { explain, predict, Refusal } from "./service.js";
-import { percent, readable } from "./values.js";
+import { answerText, decides, percent, readable } from "./values.js";
 
 const PAUSE = 200;
 const START = "#example-";
@@ -56,11 +56,12 @@ function tellFollowers(about, record) {
   }));
 }
 
-function tellAnswer(about, probability) {
+function tellAnswer(about, answer) {
+  show("probability", answerText(about, answer));
+  if (!decides(about)) return;
   const { event, no_event: noEvent } = about.texts;
-  show("decision", probability >= about.threshold ? event : noEvent);
-  show("probability", percent(probability));
-  get("level").style.width = percent(probability).replace(" ", "");
+  show("decision", answer >= about.threshold ? event : noEvent);
+  get("level").style.width = percent(answer).replace(" ", "");
 }
 
 /** Without an answer, none may be left of what was asked before. */
@@ -104,19 +105,19 @@ async function update(form) {
   try {
     tellUnseen(about, record, unseen);
     tellFollowers(about, record);
-    const [probability] = await predict(about, [record]);
+    const [answer] = await predict(about, [record]);
     if (!latest()) return;
     show("problem", "");
-    tellAnswer(about, probability);
+    tellAnswer(about, answer);
     remember(form);
     const reasons = strongest(about, await explain(about, record));
     const names = reasons.map(({ name }) => name);
-    const values = await flips(about, start, given, record, probability, names);
+    const values = decides(about) ? await flips(about, start, given, record, answer, names) : [];
     if (!latest()) return;
     get("reasons").replaceChildren(...bars(about, record, reasons));
-    get("flips").replaceChildren(...sentences(about, record, names, values));
+    get("flips").replaceChildren(...(decides(about) ? sentences(about, record, names, values) : []));
     if (!reasons.length) list("reasons", ["No value moves it by much."]);
-    get("other").hidden = !reasons.length;
+    get("other").hidden = !reasons.length || !decides(about);
     get("why").hidden = false;
   } catch (error) {
     if (latest()) tellRefusal(form, error);
@@ -134,10 +135,14 @@ function tellAbout(about) {
   const { texts } = about;
   document.title = texts.question;
   show("question", texts.question);
-  show("probability-name", `${texts.probability}:`);
-  show("threshold", `The decision changes at ${percent(about.threshold)}.`);
-  get("mark").style.left = percent(about.threshold).replace(" ", "");
-  show("reasons-help", `How far a value moves the probability from that of an average ${texts.record}. `
+  show("probability-name", `${decides(about) ? texts.probability : texts.prediction}:`);
+  if (decides(about)) {
+    show("threshold", `The decision changes at ${percent(about.threshold)}.`);
+    get("mark").style.left = percent(about.threshold).replace(" ", "");
+  }
+  get("scale").hidden = !decides(about);
+  const said = decides(about) ? "probability" : "number";
+  show("reasons-help", `How far a value moves the ${said} from that of an average ${texts.record}. `
     + "What follows from other values counts in equal parts to those.");
   show("model", `Model ${about.name}, ${about.version ? `version ${about.version}` : "not released yet"}.`);
   about.starts.forEach((_, number) => {

@@ -1,12 +1,13 @@
 // What moved the probability most: contributions of features, those of followers added to what they follow, as bars.
 
-import { readable } from "./values.js";
+import { answerText, decides, readable } from "./values.js";
 
 const REASONS = 3;
 const LEAST_POINTS = 0.05;
+const LEAST_SHARE = 1e-4;
 const logistic = (margin) => 1 / (1 + Math.exp(-margin));
 
-/** The features that moved the probability most by an explanation of the service, and by how many percentage points. */
+/** The features that moved the answer most by an explanation, and by how many percentage points or units. */
 export function strongest(about, { scale, margin, contributions }) {
   const moved = new Map(Object.entries(contributions));
   for (const { feature, of } of [...about.follows, ...about.sums].reverse()) {
@@ -14,10 +15,12 @@ export function strongest(about, { scale, margin, contributions }) {
     for (const name of of) moved.set(name, (moved.get(name) ?? 0) + share);
     moved.delete(feature);
   }
-  const probability = scale === "log-odds" ? logistic : (value) => value;
+  const isNumber = scale === "prediction";
+  const answer = scale === "log-odds" ? logistic : (value) => value;
+  const least = isNumber ? Math.abs(margin) * LEAST_SHARE : LEAST_POINTS;
   return [...moved]
-    .map(([name, value]) => ({ name, points: 100 * (probability(margin) - probability(margin - value)) }))
-    .filter(({ points }) => Math.abs(points) >= LEAST_POINTS)
+    .map(([name, value]) => ({ name, points: (isNumber ? 1 : 100) * (answer(margin) - answer(margin - value)) }))
+    .filter(({ points }) => Math.abs(points) >= least)
     .sort((one, other) => Math.abs(other.points) - Math.abs(one.points))
     .slice(0, REASONS);
 }
@@ -30,7 +33,9 @@ export function bars(about, record, reasons) {
     const [item, effect, bar, fill] = ["li", "span", "span", "span"].map((tag) => document.createElement(tag));
     item.append(`${feature.title}: ${readable(feature, record[name])}`);
     effect.className = "effect";
-    effect.textContent = `${points > 0 ? "raises" : "lowers"} it by ${Math.abs(points).toFixed(1)} percentage points`;
+    const size = Math.abs(points);
+    const by = decides(about) ? `${size.toFixed(1)} percentage points` : answerText(about, size);
+    effect.textContent = `${points > 0 ? "raises" : "lowers"} it by ${by}`;
     bar.className = "bar";
     bar.setAttribute("aria-hidden", "true");
     fill.className = `fill ${points > 0 ? "raises" : "lowers"}`;

@@ -9,6 +9,12 @@ const fewDigits = (number) => digits(Number(Math.abs(number) < 1000 ? number.toP
 
 export const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
+/** Whether the model answers with a probability and decides by it; else it answers with a number. */
+export const decides = (about) => about.threshold !== null;
+
+/** An answer of the model as a person reads it. */
+export const answerText = (about, answer) => (decides(about) ? percent(answer) : fewDigits(answer));
+
 /** The text of an input for a value; empty where it is missing. */
 export function textOf(feature, value) {
   if (value === null) return "";

@@ -40,9 +40,7 @@ Datatype = Literal[
     "UINT32",
     "UINT64",
 ]
-PROBABILITY, DECISION = "probability", "decision"
 CONTRIBUTIONS, BASE_VALUE = "contributions", "base_value"
-OUTPUT_TYPES: dict[str, Datatype] = {PROBABILITY: "FP32", DECISION: "BOOL"}
 EXPLANATION_TYPES: dict[str, Datatype] = {CONTRIBUTIONS: "FP64", BASE_VALUE: "FP64"}
 """Outputs that are computed only for a request that names them."""
 
@@ -82,7 +80,7 @@ class InferRequest(Struct, gc=False):
 
 
 class OutputTensor(Struct, gc=False, omit_defaults=True):
-    """One output: probabilities FP32, decisions BOOL, or explanations FP64."""
+    """One output: what the model answers, or explanations FP64."""
 
     name: str
     shape: list[int]
@@ -101,7 +99,7 @@ class InferResponse(Struct, gc=False, omit_defaults=True):
 
 
 class PredictResponse(Struct, gc=False):
-    """Version 1 response: a probability per row; columns in (`inputs`) give columns out (`outputs`)."""
+    """Version 1 response: a probability or a number per row; columns in (`inputs`) give columns out (`outputs`)."""
 
     predictions: list[float] | UnsetType = UNSET
     outputs: list[float] | UnsetType = UNSET
@@ -119,7 +117,7 @@ class RowExplanation(Struct, gc=False):
 
 
 class ExplainResponse(Struct, gc=False):
-    """Version 1 response of `:explain`: a probability and an explanation per row."""
+    """Version 1 response of `:explain`: a probability or a number, and an explanation per row."""
 
     predictions: list[float]
     explanations: list[RowExplanation]

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from ontime.common.arrays import Matrix
-from ontime.model_deployment.inference.champion import Probability
+from ontime.model_deployment.inference.champion import Outputs
 from ontime.model_deployment.service.protocol.json_decoding import decode
 from ontime.model_deployment.service.protocol.messages import (
     CONTRIBUTIONS,
@@ -99,9 +99,9 @@ class PredictProtocol:
         with np.errstate(over="ignore"):
             return np.array(rows, dtype=np.float64).astype(np.float32)
 
-    def write(self, as_columns: bool, probability: Probability) -> tuple[bytes, Headers]:
+    def write(self, as_columns: bool, predicted: Outputs) -> tuple[bytes, Headers]:
         """`predictions` by row, or `outputs` where columns came."""
-        values = probability.tolist()
+        values = predicted.tolist()
         response = PredictResponse(outputs=values) if as_columns else PredictResponse(values)
         return msgspec.json.encode(response), JSON_HEADERS
 
@@ -121,7 +121,7 @@ class ExplainProtocol:
         rows, _, keys = self.predict.read(body, headers)
         return rows, RequestedOutputs("", ((CONTRIBUTIONS, False),), explained=True), keys
 
-    def write(self, requested: RequestedOutputs, probability: Probability) -> tuple[bytes, Headers]:
+    def write(self, requested: RequestedOutputs, predicted: Outputs) -> tuple[bytes, Headers]:
         """`predictions` and `explanations` by row."""
         found = requested.explanation
         assert found is not None  # noqa: S101 - the request was explained before it is answered
@@ -143,4 +143,4 @@ class ExplainProtocol:
             )
             for base_value, margin, exact, contributions in rows
         ]
-        return msgspec.json.encode(ExplainResponse(probability.tolist(), explanations)), JSON_HEADERS
+        return msgspec.json.encode(ExplainResponse(predicted.tolist(), explanations)), JSON_HEADERS

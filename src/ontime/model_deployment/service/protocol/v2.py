@@ -14,18 +14,15 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from ontime.common.arrays import Matrix
-from ontime.model_deployment.inference.champion import Probability
+from ontime.model_deployment.inference.champion import Outputs
 from ontime.model_deployment.service.protocol.json_decoding import decode
 from ontime.model_deployment.service.protocol.messages import (
     BINARY,
     CONTRIBUTIONS,
-    DECISION,
     EXPLANATION_TYPES,
     JSON_HEADERS,
     KEY,
     MOST_KEY_CHARACTERS,
-    OUTPUT_TYPES,
-    PROBABILITY,
     ClientError,
     Headers,
     InferRequest,
@@ -40,10 +37,10 @@ from ontime.model_deployment.service.protocol.records import RecordEncoding
 from ontime.model_deployment.service.protocol.tensors import FLOATS, number_values, split_binary, string_values
 
 HEADER_LENGTH = b"inference-header-content-length"
+BYTES_OF = {"FP32": "<f4", "BOOL": "?"}
+"""numpy's types of binary tensors."""
 MOST_DIGITS = 18
 """Python refuses to read a number of some thousand digits."""
-BOTH: tuple[tuple[str, bool], ...] = ((PROBABILITY, False), (DECISION, False))
-BOTH_BINARY: tuple[tuple[str, bool], ...] = ((PROBABILITY, True), (DECISION, True))
 
 
 class InferProtocol:
@@ -78,7 +75,7 @@ class InferProtocol:
             matrix = self._encoded_tensor(inputs[0], blobs[0])
         else:
             matrix = self._feature_tensors(inputs, blobs)
-        return matrix, _requested_outputs(request), self._keys(*key, len(matrix)) if key else None
+        return matrix, self._requested_outputs(request), self._keys(*key, len(matrix)) if key else None
 
     def _keys(self, tensor: InputTensor, blob: memoryview | None, rows: int) -> Keys:
         if tensor.shape not in ([rows], [rows, 1]):
@@ -137,8 +134,28 @@ class InferProtocol:
             if name not in by_name:
                 raise ClientError(400, f"{name}: missing; expected a tensor for each feature")
 
-    def write(self, requested: RequestedOutputs, probability: Probability) -> tuple[bytes, Headers]:
+    def _requested_outputs(self, request: InferRequest) -> RequestedOutputs:
+        all_binary = _flag(request.parameters, "binary_data_output", "parameters")
+        known = self.model.answer.types
+        if request.outputs is UNSET or not request.outputs:
+            return RequestedOutputs(request.id or "", tuple((name, all_binary) for name in known))
+        outputs = tuple(
+            (output.name, _flag(output.parameters, "binary_data", f"outputs.{output.name}", all_binary))
+            for output in request.outputs
+        )
+        explained = False
+        for name, _ in outputs:
+            if name in EXPLANATION_TYPES:
+                explained = True
+            elif name not in known:
+                raise ClientError(
+                    400, f"outputs: no output {name}; expected one of {', '.join([*known, *EXPLANATION_TYPES])}"
+                )
+        return RequestedOutputs(request.id or "", outputs, explained)
+
+    def write(self, requested: RequestedOutputs, predicted: Outputs) -> tuple[bytes, Headers]:
         """JSON, or JSON with binary tensors after it."""
+        answer = self.model.answer
         tensors, blobs = [], []
         for name, binary in requested.outputs:
             if name in EXPLANATION_TYPES:
@@ -146,15 +163,13 @@ class InferProtocol:
                 blobs.extend([blob] if binary else [])
                 tensors.append(tensor)
                 continue
-            tensor = OutputTensor(name, [len(probability)], OUTPUT_TYPES[name])
+            tensor = OutputTensor(name, [len(predicted)], answer.types[name])
+            values = answer.values(name, predicted)
             if binary:
-                values = probability if name == PROBABILITY else self.model.decide(probability)
-                blobs.append(values.astype("<f4" if name == PROBABILITY else "?").tobytes())
+                blobs.append(values.astype(BYTES_OF[answer.types[name]]).tobytes())
                 tensor.parameters = {"binary_data_size": len(blobs[-1])}
-            elif name == PROBABILITY:
-                tensor.data = probability.tolist()
             else:
-                tensor.data = [value >= self.model.threshold for value in probability.tolist()]
+                tensor.data = values.tolist()
             tensors.append(tensor)
         response = InferResponse(self.model.name, self.model.version, requested.id, tensors)
         content = msgspec.json.encode(response)
@@ -188,24 +203,6 @@ def _split_header(body: bytes, given_length: bytes | None) -> tuple[bytes, memor
     if not 0 < length <= len(body):
         raise ClientError(400, f"Inference-Header-Content-Length: expected 1 to {len(body)}, found {length}")
     return body[:length], memoryview(body)[length:]
-
-
-def _requested_outputs(request: InferRequest) -> RequestedOutputs:
-    all_binary = _flag(request.parameters, "binary_data_output", "parameters")
-    if request.outputs is UNSET or not request.outputs:
-        return RequestedOutputs(request.id or "", BOTH_BINARY if all_binary else BOTH)
-    outputs = tuple(
-        (output.name, _flag(output.parameters, "binary_data", f"outputs.{output.name}", all_binary))
-        for output in request.outputs
-    )
-    explained = False
-    for name, _ in outputs:
-        if name in EXPLANATION_TYPES:
-            explained = True
-        elif name not in OUTPUT_TYPES:
-            known = ", ".join([*OUTPUT_TYPES, *EXPLANATION_TYPES])
-            raise ClientError(400, f"outputs: no output {name}; expected one of {known}")
-    return RequestedOutputs(request.id or "", outputs, explained)
 
 
 def _flag(parameters: Mapping[str, Any] | UnsetType, name: str, field: str, default: bool = False) -> bool:

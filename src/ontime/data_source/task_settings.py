@@ -1,0 +1,251 @@
+"""What `ontime init` writes for a task: parameters, and families, baselines, plots and the page of the graph."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ontime.common.errors import OntimeError
+from ontime.model_training.families import FAMILIES
+from ontime.repository.yaml_files import replace_mapping
+from ontime.tasks.names import TaskName
+from ontime.tasks.task import task_of
+
+FEW_VALUES = 20
+"""Whole numbers with at most so many different values may also be classes."""
+TRAIN: dict[str, dict[str, Any]] = {
+    "logistic_regression": {"C": 0.1, "max_iter": 100},
+    "linear_regression": {"alpha": 1.0},
+}
+"""Parameters of a family that not every task has."""
+SPACE: dict[str, dict[str, Any]] = {
+    "logistic_regression": {"C": [0.001, 0.01, 0.1, 1.0]},
+    "linear_regression": {"alpha": [0.1, 1.0, 10.0, 100.0]},
+}
+"""Values of these that `ontime tune` tries."""
+SELECT: dict[TaskName, str] = {"binary": "roc_auc", "regression": "rmse"}
+GATE: dict[TaskName, dict[str, dict[str, float]]] = {
+    "binary": {
+        "roc_auc": {"absolute": 0.004, "relative": 0.0},
+        "log_loss": {"absolute": 0.0, "relative": 0.006},
+        "cost_per_1000": {"absolute": 0.0, "relative": 0.03},
+    },
+    "regression": {
+        "rmse": {"absolute": 0.0, "relative": 0.01},
+        "mae": {"absolute": 0.0, "relative": 0.01},
+        "r2": {"absolute": 0.01, "relative": 0.0},
+    },
+}
+GATE_OF_SLICES: dict[TaskName, dict[str, float]] = {
+    "binary": {"absolute": 0.05, "relative": 0.0},
+    "regression": {"absolute": 0.0, "relative": 0.1},
+}
+KINDS: dict[TaskName, str] = {"binary": "classification", "regression": "regression"}
+"""Label of the model in `artifacts`."""
+CURVES: dict[TaskName, tuple[tuple[str, str, str, str, str, str], ...]] = {
+    "binary": (
+        (
+            "ROC on test",
+            "roc",
+            "false_positive_rate",
+            "true_positive_rate",
+            "false positive rate",
+            "true positive rate",
+        ),
+        ("Precision and recall on test", "precision_recall", "recall", "precision", "recall", "precision"),
+        (
+            "Calibration on test",
+            "calibration",
+            "probability",
+            "share_of_events",
+            "mean probability of the bin",
+            "share of events",
+        ),
+    ),
+    "regression": (
+        (
+            "Absolute errors on test",
+            "errors",
+            "absolute_error",
+            "share_of_rows",
+            "absolute error",
+            "share of rows with at most this error",
+        ),
+        (
+            "Calibration on test",
+            "calibration",
+            "prediction",
+            "target",
+            "mean prediction of the bin",
+            "mean target of the bin",
+        ),
+    ),
+}
+"""Plots of all families together: title, curve, its two columns, and their names for people."""
+OF_SLICES: dict[TaskName, tuple[str, str]] = {"binary": ("roc_auc", "ROC AUC"), "regression": ("rmse", "RMSE")}
+LOSSES = {"log_loss": "log loss", "rmse": "RMSE"}
+
+
+def find_task(values: "pd.Series[Any]", requested: str | None, positive: str | None) -> TaskName:
+    """What a target column asks.
+
+    Args:
+        requested: what a person says; positive: the value that a person says is the event.
+
+    Raises:
+        OntimeError: it could be a number or a class, or cannot be what a person says.
+    """
+    count = values.nunique()
+    numbers = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    if requested == "regression":
+        if positive is not None:
+            raise OntimeError("--positive: belongs to an event; leave it out with --task regression")
+        if not numbers:
+            raise OntimeError(f"target {values.name}: is not of numbers, so --task regression cannot be")
+        return "regression"
+    if requested == "binary" or positive is not None or count <= 2 or not numbers:
+        return "binary"
+    known = values.dropna()
+    if count <= FEW_VALUES and bool((known == known.round()).all()):
+        raise OntimeError(
+            f"target {values.name}: has {count} values, all of them whole numbers; it must have two, or pass "
+            "--task regression if each is a number to be predicted"
+        )
+    return "regression"
+
+
+def set_task(params: Any, graph: Any, task: TaskName) -> None:
+    """Write a task into the content of `params.yaml` and `dvc.yaml`; nothing changes where it is the task already.
+
+    Families and baselines that the task lacks make way for its own, and so do metrics, limits and plots.
+    """
+    before: TaskName = params["task"]["kind"]
+    if before == task:
+        return
+    params["task"]["kind"] = task
+    renamed = dict(zip(FAMILIES[before], FAMILIES[task], strict=True))
+    renamed |= dict(zip(task_of(before).baselines, task_of(task).baselines, strict=True))
+    renamed = {old: new for old, new in renamed.items() if old != new}
+    for old, new in renamed.items():
+        for section, values in ((params["train"], TRAIN), (params["tune"]["space"], SPACE)):
+            if old in section:
+                place = list(section).index(old)
+                del section[old]
+                section.insert(place, new, dict(values[new]))
+    params["select"]["metric"] = SELECT[task]
+    replace_mapping(params["gate"], "metrics", {name: dict(limit) for name, limit in GATE[task].items()})
+    replace_mapping(params["gate"], "slices", dict(GATE_OF_SLICES[task]))
+    renamed |= {f"{old}.py": f"{new}.py" for old, new in renamed.items()}
+    for stage in graph["stages"].values():
+        _rename(stage, renamed, set())
+    (artifact,) = graph["artifacts"].values()
+    artifact["labels"][:] = [KINDS[task] if label == KINDS[before] else label for label in artifact["labels"]]
+    graph["plots"] = plots(task)
+
+
+def _rename(content: Any, renamed: Mapping[str, str], seen: set[int]) -> None:
+    """Replace names in the keys and texts of nested content, once where a part is used twice."""
+    if id(content) in seen:
+        return
+    seen.add(id(content))
+    if isinstance(content, list):
+        for place, value in enumerate(content):
+            if isinstance(value, str):
+                # no other value is written, so that comments stay where they are
+                if (name := _renamed(value, renamed)) != value:
+                    content[place] = name
+            else:
+                _rename(value, renamed, seen)
+    elif isinstance(content, dict):
+        for place, (key, value) in enumerate(list(content.items())):
+            if (name := _renamed(key, renamed)) != key:
+                del content[key]
+                content.insert(place, name, value)  # type: ignore[attr-defined]
+            _rename(value, renamed, seen)
+
+
+def _renamed(text: str, renamed: Mapping[str, str]) -> str:
+    """A text with names that stand between slashes replaced."""
+    return "/".join(renamed.get(part, part) for part in text.split("/"))
+
+
+def plots(task: TaskName) -> list[dict[str, Any]]:
+    """The plots of `dvc.yaml`."""
+    loss = task_of(task).loss_name
+    names = FAMILIES[task]
+    runs = {name: f"models/training_runs/{name}" for name in names}
+    words = {name: name.replace("_", " ") for name in names}
+    metric, title = OF_SLICES[task]
+    return [
+        *(
+            {
+                one: {
+                    "template": "curves",
+                    "x": x,
+                    "y": {f"{runs[name]}/plots/{curve}.csv": y for name in names},
+                    "x_label": x_label,
+                    "y_label": y_label,
+                }
+            }
+            for one, curve, x, y, x_label, y_label in CURVES[task]
+        ),
+        {
+            f"Validation {LOSSES[loss]} by iteration": {
+                "template": "learning_curves",
+                "x": "step",
+                "y": {f"{runs[name]}/metrics/history.csv": f"validation_{loss}" for name in names},
+                "x_label": "epochs, trees or boosting iterations",
+                "y_label": LOSSES[loss],
+            }
+        },
+        *(
+            {
+                f"Importance, {words[name]}": {
+                    "template": "bars",
+                    "x": f"{loss}_increase",
+                    "y": {f"{runs[name]}/plots/importance.csv": "feature"},
+                    "x_label": f"rise of {LOSSES[loss]} when shuffled",
+                    "y_label": "feature",
+                }
+            }
+            for name in names
+        ),
+        *(
+            {
+                f"{title} by slice, {words[name]}": {
+                    "template": "dots",
+                    "x": metric,
+                    "y": {f"{runs[name]}/metrics/slices.csv": "slice"},
+                    "x_label": f"{title} on test",
+                    "y_label": "slice",
+                }
+            }
+            for name in names
+        ),
+    ]
+
+
+def page_texts(target: str, event: Any) -> dict[str, str]:
+    """What the service's page says, for a table of which no more is known; `event` is None for a number."""
+    if event is None:
+        return {"question": f"How much will {target} be?", "prediction": f"Expected {target}", "record": "row"}
+    return {
+        "question": f"Will {target} be {event}?",
+        "event": f"{target} will probably be {event}.",
+        "no_event": f"{target} will probably not be {event}.",
+        "probability": f"Probability that {target} is {event}",
+        "record": "row",
+    }
+
+
+def about(target: str, event: Any) -> str:
+    """What the model says, in a few words."""
+    return f"The {target} that is to be expected" if event is None else f"Probability that {target} is {event}"
+
+
+def said_of(target: str, values: "pd.Series[Any]", event: Any) -> str:
+    """The task that was found, and what the target is, in one line."""
+    if event is None:
+        mean, low, high = (float(value) for value in (values.mean(), values.min(), values.max()))
+        return f"task regression: {target} is a number from {low:.6g} to {high:.6g}, on average {mean:.6g}"
+    return f"task binary: {target} is {event!r} in {(values == event)[values.notna()].mean():.1%} of them"

@@ -1,0 +1,45 @@
+"""How probabilities of an event are judged: with the two costs of `params.yaml`, which choose the threshold."""
+
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from ontime.common.arrays import Outputs, Target
+from ontime.common.params import load_section
+from ontime.model_evaluation.judge import Judge, Rule
+from ontime.model_evaluation.metrics import Decision, best_threshold, by_slice, curves, summarize
+
+THRESHOLD = "threshold"
+
+
+class BinaryJudge(Judge):
+    """Judges probabilities (rows,) of events 0 or 1 (rows,)."""
+
+    accepted = ("roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000")
+    slice_metric = "roc_auc"
+    compared = ("log_loss", "roc_auc", "cost_per_1000")
+    drawn: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "roc": ("false_positive_rate", "true_positive_rate", "ROC on test"),
+        "calibration": ("probability", "share_of_events", "Calibration on test"),
+    }
+
+    def __init__(self) -> None:
+        self.decision = load_section("decision", Decision)
+
+    def rule(self, target: Target, outputs: Outputs) -> Rule:
+        """The threshold with the least cost."""
+        return {THRESHOLD: best_threshold(target, outputs, self.decision)}
+
+    def summarize(self, target: Target, outputs: Outputs, rule: Rule) -> dict[str, Any]:
+        """Areas, losses, calibration, and cost, precision and recall at the threshold."""
+        return summarize(target, outputs, rule[THRESHOLD], self.decision)
+
+    def by_slice(
+        self, rows: pd.DataFrame, columns: list[str], target: Target, outputs: Outputs, rule: Rule
+    ) -> pd.DataFrame:
+        """Share of events, ROC AUC, mean probability and cost."""
+        return by_slice(rows, columns, target, outputs, rule[THRESHOLD], self.decision)
+
+    def curves(self, target: Target, outputs: Outputs) -> dict[str, pd.DataFrame]:
+        """ROC, precision-recall and calibration."""
+        return curves(target, outputs)

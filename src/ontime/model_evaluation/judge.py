@@ -1,0 +1,60 @@
+"""What a task owns of evaluation: its metrics, what is chosen on validation, slices and curves.
+
+Each task's judge is in a module of its own, which is imported when it is asked for.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from ontime.common.arrays import Outputs, Target
+from ontime.tasks.names import TaskName
+
+Rule = Mapping[str, float]
+"""What is chosen on validation rows and kept for all others, by name; empty where nothing is."""
+
+
+class Judge(ABC):
+    """Says what a model's outputs are worth against what happened."""
+
+    accepted: ClassVar[tuple[str, ...]]
+    """Metrics that a deployed service must have as its manifest does."""
+    slice_metric: ClassVar[str]
+    """What a pull request's gate compares of slices."""
+    compared: ClassVar[tuple[str, ...]]
+    """What a report compares by days, the loss of segments first."""
+    drawn: ClassVar[dict[str, tuple[str, str, str]]]
+    """Curves that a report draws: two columns and a title."""
+
+    def rule(self, target: Target, outputs: Outputs) -> Rule:
+        """What is chosen on these rows."""
+        del target, outputs
+        return {}
+
+    @abstractmethod
+    def summarize(self, target: Target, outputs: Outputs, rule: Rule) -> dict[str, Any]:
+        """The metrics by name, rounded, and the number of rows."""
+
+    @abstractmethod
+    def by_slice(
+        self, rows: pd.DataFrame, columns: list[str], target: Target, outputs: Outputs, rule: Rule
+    ) -> pd.DataFrame:
+        """A row for each value of each column, called `column=value` in `slice`, with `rows`; most rows first."""
+
+    @abstractmethod
+    def curves(self, target: Target, outputs: Outputs) -> dict[str, pd.DataFrame]:
+        """Curves by name, as tables that `dvc.yaml` has plots of."""
+
+
+JUDGES: dict[TaskName, str] = {"binary": "BinaryJudge", "regression": "RegressionJudge"}
+"""Class of each task's judge, in the module `<task>_judge`."""
+
+
+def judge_of(task: TaskName) -> Judge:
+    """The judge of a task, with the settings of `params.yaml` that it needs."""
+    module = importlib.import_module(f"ontime.model_evaluation.{task}_judge")
+    found: type[Judge] = getattr(module, JUDGES[task])
+    return found()

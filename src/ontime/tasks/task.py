@@ -1,0 +1,108 @@
+"""What a task owns of splitting, training and the choice of a champion; nothing else asks what the task is.
+
+Each task is a class in a module of its own name, which is imported when it is asked for, so that a change of one makes
+no stage of a graph of another task run again. What it owns of evaluation is in `model_evaluation/<task>_judge.py`; what
+a model of it answers is in `answers.py`.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ontime.common.arrays import Outputs, Target
+from ontime.common.errors import OntimeError
+from ontime.common.layout import TARGET, own_in
+from ontime.common.params import Section, load_section
+from ontime.tasks.names import TaskName
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DECIMALS = 6
+CLASSES = {"binary": "Binary", "regression": "Regression"}
+"""Class of each task, in the module of the task's name."""
+
+
+class TaskSettings(Section):
+    """What is predicted: whether an event happens (`binary`), or a number (`regression`)."""
+
+    kind: TaskName
+
+
+class Task(ABC):
+    """One kind of question about a table's rows."""
+
+    name: ClassVar[TaskName]
+    output: ClassVar[str]
+    """What a model's outputs are called in tables."""
+    loss_name: ClassVar[str]
+    """What models minimise on validation rows, as histories and importances call it."""
+    estimator: ClassVar[str]
+    """How the names of scikit-learn's estimators for it end."""
+    head: ClassVar[Literal["sigmoid", "linear"]]
+    """What a neural network ends with."""
+    baselines: ClassVar[tuple[str, str]]
+    """Runs of two answers that need no model: one for all rows, one for a row's group."""
+    metrics: ClassVar[tuple[str, ...]]
+    """Validation metrics that may choose the champion."""
+
+    @abstractmethod
+    def loss(self, target: Target, outputs: Outputs) -> float:
+        """The loss of a model's outputs for rows of which the target is known; less is better."""
+
+    def loss_of_boosting(self, told: float) -> float:
+        """The loss, from what scikit-learn's histogram boosting tells of its own."""
+        return told
+
+    def rounded(self, loss: float) -> float:
+        """A loss, or a difference of losses, as files keep it."""
+        return float(np.round(loss, DECIMALS))
+
+    @abstractmethod
+    def fault(self, target: "pd.Series[Any]") -> str | None:
+        """What is wrong with the known targets of a part of the rows, so that no model can be made or judged."""
+
+    @abstractmethod
+    def strata(self, target: "pd.Series[Any]") -> list[npt.NDArray[np.intp]]:
+        """Places of the rows that a stratified split divides in the same shares; rows without a target in none."""
+
+    @abstractmethod
+    def order(self, target: "pd.Series[Any]") -> "pd.Series[Any]":
+        """A number for each target, by whose mean in each category the categories are ordered."""
+
+    def counts(self, target: Target) -> dict[str, int]:
+        """What is counted of the rows that a model is fitted on, beside their number."""
+        del target
+        return {}
+
+
+def task_of(name: TaskName) -> Task:
+    """A task by its name."""
+    module = importlib.import_module(f"ontime.tasks.{name}")
+    found: type[Task] = getattr(module, CLASSES[name])
+    return found()
+
+
+def load_task() -> Task:
+    """The task that `params.yaml` names."""
+    return task_of(load_section("task", TaskSettings).kind)
+
+
+def target_of(rows: "pd.DataFrame") -> Target:
+    """The known targets of rows: 0 and 1 as int8, other numbers as float64 (rows,)."""
+    values = rows[own_in(TARGET, rows.columns)].to_numpy(dtype=np.float64)
+    return values.astype(np.int8) if np.isin(values, (0, 1)).all() else values
+
+
+def need_events(what: str) -> None:
+    """Refuse what is worked out for events alone, before anything is read or written.
+
+    Raises:
+        OntimeError: the task is another one.
+    """
+    name = load_task().name
+    if name != "binary":
+        raise OntimeError(f"{what}: is there for a binary task alone; params.yaml has task.kind: {name}")

@@ -1,0 +1,71 @@
+"""The task that a target asks, and what is written for it: from one task to another and back changes nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ontime.common.errors import OntimeError
+from ontime.data_source.task_settings import find_task, plots, set_task
+from ontime.parameters import check_params
+from ontime.repository.yaml_files import plain, yaml_for_people
+
+
+def loaded() -> tuple[Any, Any]:
+    yaml = yaml_for_people()
+    return yaml.load(Path("params.yaml")), yaml.load(Path("dvc.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        ([0, 1, 1, None], "binary"),
+        (["a", "b"], "binary"),
+        (["a", "b", "c"], "binary"),
+        ([True, False], "binary"),
+        ([0.5, 1.5, 2.5], "regression"),
+        (list(range(100)), "regression"),
+    ],
+)
+def test_a_target_of_many_numbers_is_a_regression(values: list[Any], task: str) -> None:
+    assert find_task(pd.Series(values, name="y"), None, None) == task
+
+
+def test_few_whole_numbers_are_not_decided_on() -> None:
+    values = pd.Series([1, 2, 3, 3], name="y")
+    with pytest.raises(OntimeError, match=r"^target y: has 3 values, all of them whole numbers; .*--task regression"):
+        find_task(values, None, None)
+    assert find_task(values, "regression", None) == "regression"
+    assert find_task(values, None, "3") == "binary"
+
+
+def test_a_regression_and_back_is_the_same_graph_and_the_same_parameters() -> None:
+    params, graph = loaded()
+    before = plain(params), plain(graph)
+    set_task(params, graph, "binary")
+    assert (plain(params), plain(graph)) == before
+    set_task(params, graph, "regression")
+    changed = plain(graph)
+    assert next(iter(changed["stages"]["train"]["foreach"])) == "linear_regression"
+    assert "logistic" not in str(changed)
+    assert "rate" not in str(changed["stages"]["baselines"]["metrics"])
+    assert check_params(plain(params), "params.yaml").select.metric == "rmse"
+    set_task(params, graph, "binary")
+    assert (plain(params), plain(graph)) == before
+
+
+def test_the_plots_of_the_graph_are_those_that_init_writes() -> None:
+    params, graph = loaded()
+    assert plain(graph)["plots"] == plots(plain(params)["task"]["kind"])
+
+
+def test_comments_and_lines_of_the_graph_stay(tmp_path: Path) -> None:
+    params, graph = loaded()
+    yaml_for_people().dump(graph, tmp_path / "before.yaml")
+    before = (tmp_path / "before.yaml").read_text().splitlines()
+    set_task(params, graph, "regression")
+    yaml_for_people().dump(graph, tmp_path / "after.yaml")
+    after = (tmp_path / "after.yaml").read_text().splitlines()
+    end = before.index("plots:")
+    assert [line.strip() == "" for line in before[:end]] == [line.strip() == "" for line in after[:end]]

@@ -1,0 +1,100 @@
+"""Each task's loss, strata and answers, against scikit-learn and by property."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from ontime.common.errors import OntimeError
+from ontime.model_evaluation.judge import JUDGES
+from ontime.tasks.answers import BinaryAnswer, RegressionAnswer, answer_of
+from ontime.tasks.binary import Binary
+from ontime.tasks.regression import Regression
+from ontime.tasks.task import CLASSES, need_events, target_of, task_of
+
+FLOATS = st.floats(-1e6, 1e6, width=32)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(FLOATS, FLOATS), min_size=1, max_size=50))
+def test_the_loss_of_numbers_is_scikit_learns(pairs: list[tuple[float, float]]) -> None:
+    target, outputs = (np.array(values) for values in zip(*pairs, strict=True))
+    assert Regression().loss(target, outputs) == pytest.approx(metrics.root_mean_squared_error(target, outputs))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(FLOATS | st.none(), min_size=1, max_size=200))
+def test_strata_hold_each_row_with_a_target_once_and_in_the_order_of_targets(values: list[float | None]) -> None:
+    target = pd.Series(values, dtype="float64")
+    strata = Regression().strata(target)
+    places = np.concatenate([*strata, np.array([], dtype=int)]).astype(int)
+    assert sorted(places) == list(np.flatnonzero(target.notna()))
+    assert (np.diff(target.to_numpy()[places]) >= 0).all()
+    assert max(map(len, strata), default=0) - min(map(len, strata), default=0) <= 1
+
+
+def test_a_target_without_enough_to_learn_from_is_told() -> None:
+    assert Binary().fault(pd.Series([0, 0, None], dtype="Int8")) == "not both classes"
+    assert Binary().fault(pd.Series([0, 1], dtype="Int8")) is None
+    assert Regression().fault(pd.Series([1.5, 1.5, 2.0])) == "fewer than 3 different values"
+    assert Regression().fault(pd.Series([1.5, 2.5, 3.0])) is None
+
+
+def test_events_are_int8_and_numbers_float64() -> None:
+    assert target_of(pd.DataFrame({"target": pd.Series([0, 1], dtype="Int8")})).dtype == np.int8
+    assert target_of(pd.DataFrame({"target": [0.0, 1.0]})).dtype == np.int8
+    assert target_of(pd.DataFrame({"target": [0.0, 2.0]})).dtype == np.float64
+
+
+def test_every_task_that_has_a_judge_has_a_class_of_its_name() -> None:
+    assert set(JUDGES) <= set(CLASSES)
+    assert {task_of(name).name for name in JUDGES} == set(JUDGES)
+
+
+def test_an_event_is_decided_by_the_threshold_and_a_number_is_not() -> None:
+    outputs = np.array([0.1, 0.3, 0.5], dtype=np.float32)
+    binary, regression = answer_of("binary", 0.3), answer_of("regression", None)
+    assert binary.values("decision", outputs).tolist() == [False, True, True]
+    assert list(binary.types) == ["probability", "decision"]
+    assert list(regression.types) == ["prediction"]
+    assert regression.values("prediction", outputs) is outputs
+    assert isinstance(binary, BinaryAnswer)
+    assert isinstance(regression, RegressionAnswer)
+    with pytest.raises(ValueError, match="a binary model needs a threshold"):
+        answer_of("binary", None)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(FLOATS, min_size=1, max_size=64))
+def test_buckets_of_numbers_rise_and_hold_every_golden_one(values: list[float]) -> None:
+    edges = RegressionAnswer().edges(np.array(values))
+    assert (np.diff(edges) > 0).all()
+    assert edges[-1] == max(values)
+    assert len(edges) <= 20
+
+
+def test_logged_answers_agree_within_a_tolerance() -> None:
+    outputs = np.array([10.0, 20.0, np.nan], dtype=np.float32)
+    logged = {"prediction": np.array([10.001, 21.0, np.nan])}
+    assert RegressionAnswer().agrees(logged, outputs, 0.01).tolist() == [True, False, False]
+    outputs = np.array([0.2, 0.2, 0.300001], dtype=np.float32)
+    logged = {"probability": outputs, "decision": np.array([False, True, False])}
+    assert BinaryAnswer(0.3).agrees(logged, outputs, 1e-5).tolist() == [True, False, True]
+
+
+def test_what_is_there_for_events_alone_is_refused_for_a_number(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("task: {kind: binary}\n")
+    need_events("ontime backtest")
+    Path("params.yaml").write_text("task: {kind: regression}\n")
+    with pytest.raises(OntimeError) as error:
+        need_events("ontime backtest")
+    assert str(error.value) == (
+        "ontime backtest: is there for a binary task alone; params.yaml has task.kind: regression"
+    )
