@@ -1,4 +1,4 @@
-"""A fork's own table with a target of two values or of numbers: a file, a query, or a folder, with a partition per file.
+"""A fork's own table, its target two values or numbers: a file, a query, or a folder with a partition per file.
 
 In: what `data.source` names (a path, or an s3://, gs://, abfs:// or https:// address of a file, read through
 fsspec) and the schema that `ontime init` wrote and a person edits, by which it is read. Out: its rows with the target
