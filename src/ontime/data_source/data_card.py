@@ -19,7 +19,7 @@ def write_card(
     """Write the card of a table, unless the present one is of the same model: a person may have edited it.
 
     Args:
-        name: of the model; source: where the table is from; asked: the event or the number that is predicted, in plain words.
+        name: of the model; source: where the table is from; asked: the event or the number, in plain words.
 
     Returns:
         Whether it was written.
