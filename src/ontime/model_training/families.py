@@ -25,7 +25,7 @@ FAMILIES = {
     "gradient_boosting": "GradientBoosting",
     "neural_network": "NeuralNetwork",
 }
-"""Class of each family, in the module of the family's name."""
+"""Class of each family, in the module of the family's name; from the simplest on, which wins a tie."""
 
 History = list[dict[str, float]]
 """Losses by step of a training: epochs, trees or boosting iterations."""

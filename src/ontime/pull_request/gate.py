@@ -7,26 +7,21 @@ variation that the rows have in common cancels (Efron and Tibshirani 1993, "An i
 A metric has regressed if its worsening exceeds the tolerance and the interval is above zero.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
-from sklearn.metrics import average_precision_score
 
 from ontime.common.arrays import Labels, Probability
 from ontime.common.errors import OntimeError
 from ontime.common.layout import PROBABILITY, TARGET, own, own_in
 from ontime.common.params import Count, Fraction, Section
-from ontime.model_evaluation.metrics import SLICE_ROWS, Decision, row_log_losses
-
-Times = npt.NDArray[np.int64]
-Score = Callable[[Times], float]
-"""A metric, given how many times each row counts."""
+from ontime.model_evaluation.metrics import SLICE_ROWS, Decision
+from ontime.model_evaluation.resampling import Score, Times, mean_of, resamples, score_of
 
 ROW_NUMBER = "row number"
 SIDES = ("base", "head")
@@ -151,11 +146,12 @@ def compare_slices(
     day: Times | None = None,
 ) -> list[Comparison]:
     """Compare a metric of every slice that has enough rows, on the paired rows."""
-    score = _roc_auc if metric == "roc_auc" else _log_loss
     comparisons = []
     for column, value, part in _slices(both, slices, gate.slice_rows):
         labels = part[own_in(TARGET, part.columns)].to_numpy(dtype=np.int8)
-        scores = [score(labels, part[own_in(side, part.columns)].to_numpy(dtype=np.float64)) for side in SIDES]
+        scores = [
+            score_of(metric, labels, part[own_in(side, part.columns)].to_numpy(dtype=np.float64)) for side in SIDES
+        ]
         group = _groups(len(labels), None if day is None else day[both.index.get_indexer(part.index)])
         comparisons.append(_comparison(f"{column}={value}", metric, scores, group, gate.slices, gate))
     return comparisons
@@ -178,13 +174,9 @@ def _comparison(
     name: str, metric: str, scores: Sequence[Score], group: Times, tolerance: Tolerance, gate: Gate
 ) -> Comparison:
     base, head = scores
-    once, groups = np.ones(len(group), dtype=np.int64), int(group.max()) + 1
+    once = np.ones(len(group), dtype=np.int64)
     before, after = base(once), head(once)
-    random = np.random.default_rng(gate.seed)
-    worse = []
-    for _ in range(gate.resamples):
-        times = np.bincount(random.integers(0, groups, groups), minlength=groups)[group]
-        worse.append(_worsening(metric, base(times), head(times)))
+    worse = [_worsening(metric, base(times), head(times)) for times in resamples(group, gate.resamples, gate.seed)]
     # not the quantiles of the resamples, because the outer ones of a few hundred are too noisy
     half = NormalDist().inv_cdf((1 + gate.confidence) / 2) * float(np.nanstd(worse, ddof=1))
     middle = _worsening(metric, before, after)
@@ -198,39 +190,9 @@ def _worsening(name: str, base: float, head: float) -> float:
 
 def _score(name: str, labels: Labels, probability: Probability, threshold: float, decision: Decision) -> Score:
     """A metric as a function of how many times each row counts; costs per row are computed once."""
-    if name == "roc_auc":
-        return _roc_auc(labels, probability)
-    if name == "pr_auc":
-        return lambda times: float(average_precision_score(labels, probability, sample_weight=times))
-    if name == "log_loss":
-        return _log_loss(labels, probability)
+    if name != "cost_per_1000":
+        return score_of(name, labels, probability)
     event, warned = labels == 1, probability >= threshold
-    if name == "brier_score":
-        return _mean((probability - event) ** 2)
-    return _mean(
+    return mean_of(
         1000 * (decision.false_alarm_cost * (warned & ~event) + decision.missed_event_cost * (~warned & event))
     )
-
-
-def _log_loss(labels: Labels, probability: Probability) -> Score:
-    return _mean(row_log_losses(labels, probability))
-
-
-def _mean(cost: Probability) -> Score:
-    return lambda times: float(times @ cost / times.sum())
-
-
-def _roc_auc(labels: Labels, probability: Probability) -> Score:
-    """ROC AUC, NaN if the rows that count are of one class; rows are sorted once, because sorting is slow."""
-    order = np.argsort(probability, kind="stable")
-    first = np.concatenate([[0], np.flatnonzero(np.diff(probability[order])) + 1])
-    event = labels[order] == 1
-
-    def score(times: Times) -> float:
-        events = np.add.reduceat(times[order] * event, first)
-        others = np.add.reduceat(times[order] * ~event, first)
-        pairs = events.sum() * others.sum()
-        # of every pair of an event and another row: is the event's probability above, equal pairs counting half
-        return float(events @ (np.cumsum(others) - others / 2) / pairs) if pairs else float("nan")
-
-    return score

@@ -1,0 +1,36 @@
+"""What the baselines say of the rows of a part: always the base rate, and the past rate of the row's group."""
+
+import numpy as np
+import pandas as pd
+
+from ontime.common import paths
+from ontime.common.arrays import Labels, Probability
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_parquet
+from ontime.common.layout import TARGET, own_in
+from ontime.common.paths import BASELINES
+from ontime.model_evaluation.group_rate import past_rate
+
+
+def baseline_answers(part: str, group: list[str]) -> tuple[Labels, dict[str, Probability]]:
+    """Labels (rows,) of `validation` or `test`, and what each baseline says of the rows.
+
+    Args:
+        group: the columns of `evaluate.baseline_group`.
+    """
+    train, rows = _rows("train", group), _rows(part, group)
+    columns = zip(BASELINES, ([], group), strict=True)
+    return _labels(rows), {name: past_rate(train, rows, names) for name, names in columns}
+
+
+def _rows(part: str, group: list[str]) -> pd.DataFrame:
+    rows = read_parquet(paths.split_rows(part))
+    absent = [name for name in group if name not in rows]
+    if absent:
+        raise OntimeError(f"params.yaml: evaluate.baseline_group: no column {absent[0]} among the features")
+    target = own_in(TARGET, rows.columns)
+    return rows[list(dict.fromkeys([*group, target]))].astype({target: "int8"})
+
+
+def _labels(rows: pd.DataFrame) -> Labels:
+    return rows[own_in(TARGET, rows.columns)].to_numpy(dtype=np.int8)
