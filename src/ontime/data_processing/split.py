@@ -1,10 +1,12 @@
 """Training, validation and test rows, and the vocabulary of the training rows.
 
 In: `data/processed/features/` and `feature_layout.json`. Out: `{train,validation,test}.parquet` with labelled rows
-alone, and `vocabulary.json`. By time, so that a model is judged on what came later, or stratified with a seed. No part
-has rows from the watermark on, whose labels may still change, or of days whose data are not to be trusted.
+alone, and `vocabulary.json`. By time, so that a model is judged on what came later, by group, so that it is judged on
+groups that it has not seen, or stratified; the last two with a seed. No part has rows from the watermark on, whose
+labels may still change, or of days whose data are not to be trusted.
 """
 
+import itertools
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
@@ -19,8 +21,12 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, read_json, read_parquet, write_json, write_parquet
 from ontime.common.layout import Layout
 from ontime.common.params import Count, Fraction, Section, load_section
+from ontime.data_processing.group_split import group_parts
 
 PARTS = ("train", "validation", "test")
+LEAST_CLASS_ROWS = 5
+"""Rows of the rarer class that each part needs: fewer say nothing of a model (Cochran 1954, "Some methods for
+strengthening the common chi-squared tests", asks for five in each class)."""
 
 
 def moment(text: str | None) -> datetime:
@@ -47,12 +53,12 @@ Day = Annotated[str, AfterValidator(_day)]
 
 
 class Split(Section):
-    """By time (rows before `validation_from` train, rows from `test_from` on test) or stratified with a seed.
+    """By time (rows before `validation_from` train, rows from `test_from` on test), by group or stratified with a seed.
 
     Rows from `until` on, and those of the `excluded_days` in UTC, are in no part.
     """
 
-    by: Literal["time", "stratified"]
+    by: Literal["time", "group", "stratified"]
     validation_from: str | None
     test_from: str | None
     until: str | None
@@ -84,15 +90,32 @@ def command() -> None:
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     rows = feature_rows(layout, settings)
     part = assign_parts(rows, layout, settings)
+    if lack := lacking(rows[layout.target], part):
+        raise OntimeError(f"params.yaml: split: {lack}; add rows, or move the boundaries")
     selected = {name: rows[(part == name) & rows[layout.target].notna()] for name in PARTS}
-    for name, frame in selected.items():
-        if frame[layout.target].nunique() < 2:
-            raise OntimeError(
-                f"params.yaml: split: {name} has {len(frame)} rows, not both classes; move the boundaries"
-            )
     for name, frame in selected.items():
         write_parquet(frame, paths.split_rows(name))
     write_json(paths.VOCABULARY, vocabulary_of(selected["train"], rows, layout, settings.min_category_rows))
+
+
+def rarer_class_rows(labels: "pd.Series[Any]") -> int:
+    """How many rows are of the rarer class; `labels` 0, 1 or missing."""
+    events = int(labels.sum())
+    return min(events, int(labels.notna().sum()) - events)
+
+
+def lacking(labels: "pd.Series[Any]", part: npt.NDArray[Any]) -> str | None:
+    """What the first part with too few rows of the rarer class has; None if each has enough."""
+    for name in PARTS:
+        found = rarer_class_rows(labels[part == name])
+        if found < LEAST_CLASS_ROWS:
+            return f"{name} has {found} rows of the rarer class and needs {LEAST_CLASS_ROWS}"
+    return None
+
+
+def least_class_rows(split: Split) -> int:
+    """How many rows of the rarer class a stratified split needs."""
+    return next(count for count in itertools.count(1) if min(part_sizes(count, split)) >= LEAST_CLASS_ROWS)
 
 
 def feature_rows(layout: Layout, split: Split) -> pd.DataFrame:
@@ -125,7 +148,7 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray
     """Name of the part that each row belongs to.
 
     Returns:
-        Array (rows,) of `train`, `validation` or `test`; empty where the time to split by is missing.
+        Array (rows,) of `train`, `validation` or `test`; empty where the time or group to split by is missing.
     """
     if split.by == "time":
         if layout.time is None:
@@ -134,6 +157,12 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split) -> np.ndarray
         time = rows[layout.time]
         conditions = [time < validation, time < test, time >= test]
         return np.select([condition.to_numpy() for condition in conditions], PARTS, "")
+    if split.by == "group":
+        if layout.group is None:
+            raise OntimeError("params.yaml: split.by: group needs data.options.group; or use stratified")
+        shares = {"validation": split.validation_fraction, "test": split.test_fraction}
+        shares = {"train": 1 - sum(shares.values()), **shares}
+        return group_parts(rows[layout.group], rows[layout.target], shares, split.seed)
     parts = np.full(len(rows), PARTS[0], dtype=object)
     random = np.random.default_rng(split.seed)
     for value in (0, 1):

@@ -6,9 +6,7 @@ outside the checkout is copied to `data/external` and tracked by DVC. With the a
 remote in `.dvc/config`.
 """
 
-import itertools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,14 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, check
-from ontime.data_processing.split import PARTS, Split, assign_parts, part_sizes
+from ontime.data_processing.leaks import identifiers, suspicions
+from ontime.data_processing.split import Split, assign_parts, lacking, least_class_rows, rarer_class_rows
 from ontime.data_source.own_table import Reading, read_own_table
 from ontime.data_source.place import check_place, depend_on, keep_source, place_of
 from ontime.datasets.content import LISTED, file_name
 from ontime.datasets.features import FEATURES_FILE, infer_fields
 from ontime.datasets.schema import TableSchema
-from ontime.datasets.table import PARTITIONED_TABLE, binary_target, feature_numbers, layout
+from ontime.datasets.table import PARTITIONED_TABLE, binary_target, layout
 from ontime.datasets.table import Options as TableOptions
 from ontime.parameters import check_params
 from ontime.repository.dvc import show
@@ -52,6 +51,7 @@ USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 @click.option("--target", help="The column to predict; it has two values.")
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
+@click.option("--group", help="A column of groups, such as customers: none is on two sides of the split.")
 @click.option("--key", multiple=True, help="A column of the row key; repeat for several.")
 @click.option("--exclude", multiple=True, help="A column that is not a feature; repeat for several.")
 @click.option("--personal", multiple=True, help="A column with personal data, left out of the features; repeat.")
@@ -67,6 +67,7 @@ def command(
     target: str | None,
     positive: str | None,
     time: str | None,
+    group: str | None,
     key: tuple[str, ...],
     exclude: tuple[str, ...],
     personal: tuple[str, ...],
@@ -88,7 +89,7 @@ def command(
         click.echo(f"wrote .dvc/config: the remote {changed} is {remote}; commit it, then `ontime cache --push`")
     if source and target:
         reading = Reading(types, missing, signs, exclude, personal)
-        configure(source, target, positive, time, key, reading, name)
+        configure(source, target, positive, time, group, key, reading, name)
         if run:
             show("repro")
 
@@ -98,6 +99,7 @@ def configure(
     target: str,
     positive: str | None,
     time: str | None,
+    group: str | None,
     key: tuple[str, ...],
     reading: Reading,
     name: str | None,
@@ -105,13 +107,17 @@ def configure(
     """Write schema, features and parameters for a table, as the options of the command say."""
     graph = (yaml := yaml_for_people()).load(DVC_FILE)
     check_place(source, graph)
-    table = read_own_table(source, [target, *([time] if time else []), *key], key, reading)
+    once = [target, *(column for column in (time, group) if column)]
+    if len(set(once)) < len(once):
+        raise OntimeError("--target, --time and --group: give each a column of its own")
+    table = read_own_table(source, [*once, *key], key, reading)
     frame = table.frame
     event = positive_value(frame[target], positive)
     options: dict[str, Any] = {
         "target": target,
         "positive": event,
         "time": time,
+        **({"group": group} if group else {}),
         "key": list(key),
         "exclude": [name for name in reading.exclude if name in frame],
     }
@@ -122,10 +128,15 @@ def configure(
     # what a person has allowed stays so
     if allowed := params["data"]["options"].get("allow_personal"):
         options["allow_personal"] = [column for column in allowed if column in frame]
-    roles = layout(
-        check(TableOptions, plain(options), "options"),
-        {PARTITIONED_TABLE: check(TableSchema, yaml_plain(table.schema), "schema")},
-    )
+    roles = roles_of(options, table.schema)
+    left_out = []
+    for column in identifiers(frame, roles):
+        options["exclude"].append(column)
+        left_out.append(
+            f"{column}: its {len(frame)} texts are all different, so a model learns nothing from them: left out; "
+            f"if they name the rows, --key {column}"
+        )
+    roles = roles_of(options, table.schema)
     labels = binary_target(frame[target], event)
     adapt(params, frame, labels, roles, time)
     # texts about the same event may be a person's own
@@ -149,12 +160,22 @@ def configure(
     for path, content in ((FEATURES_FILE, features), (PARAMS_FILE, params), (DVC_FILE, graph)):
         with replacing(path) as temporary:
             yaml.dump(content, temporary)
-    for line in [*table.told, *merged_values(frame, roles)]:
+    for line in [*table.told, *left_out]:
         click.echo(line)
+    if (apart := roles.group or time) and (count := int((frame[apart].isna() & labels.notna()).sum())):
+        click.echo(f"{apart}: {count} rows with a target have none, so they are in no part of the split")
+    for line in suspicions(frame, labels, roles, target):
+        click.echo(f"warning: {line}")
     click.echo(f"{len(frame)} rows, {len(roles.features)} features, {target} is {event!r} in {labels.mean():.1%}")
     click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
     told = f"; dropped, as no features of this table: {shortened(dropped)}" if dropped else ""
     click.echo(f"wrote {FEATURES_FILE}: {len(roles.features) - len(kept)} new fields to edit, {len(kept)} kept{told}")
+
+
+def roles_of(options: dict[str, Any], schema: Any) -> Layout:
+    """The columns by role, from plain options and the plain schema of the table."""
+    schemas = {PARTITIONED_TABLE: check(TableSchema, yaml_plain(schema), "schema")}
+    return layout(check(TableOptions, plain(options), "options"), schemas)
 
 
 def model_name(source: str) -> str:
@@ -186,10 +207,10 @@ def positive_value(values: "pd.Series[Any]", requested: str | None) -> Any:
 def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout, time: str | None) -> None:
     """Set what depends on the table's size and columns: split, rare categories, leaf sizes, slices, page."""
     split = params["split"]
-    split["by"] = "time" if time else "stratified"
+    split["by"] = "group" if roles.group else "time" if time else "stratified"
     split["validation_from"] = split["test_from"] = split["until"] = None
     split["excluded_days"][:] = []
-    if time:
+    if split["by"] == "time":
         moments = frame[time][labels.notna()].dropna().sort_values()
         if moments.empty:
             raise OntimeError(f"--time {time}: no row with a target has a time")
@@ -209,37 +230,16 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
 
 
 def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout) -> None:
-    """Refuse a table of which a part of the split would lack a class, before anything is written."""
-    times = {roles.time: frame[roles.time]} if roles.time else {}
-    rows = pd.DataFrame({**times, roles.target: labels})
-    part = assign_parts(rows, roles, split)
-    for name in PARTS:
-        if labels[part == name].nunique() == 2:
-            continue
-        events, known = int(labels.sum()), int(labels.notna().sum())
-        found = f"{min(events, known - events)} of {known} rows are of the rarer class"
-        if split.by == "stratified":
-            need = next(count for count in itertools.count(1) if all(part_sizes(count, split)))
-            raise OntimeError(f"too few rows: {found}; the split needs at least {need}")
-        raise OntimeError(f"by time, {name} has no rows of both classes, and {found}; leave out --time, or add rows")
-
-
-def merged_values(frame: pd.DataFrame, roles: Layout) -> Iterator[str]:
-    """A line for each number of which 32 bits merge values, and for each text that no two rows share."""
-    for name in roles.numbers:
-        before, after = frame[name].nunique(), feature_numbers(frame[name]).nunique()
-        if after < before:
-            yield (
-                f"{name}: its {before} different values are {after} as a number of 32 bits; "
-                f"--type {name}=string or --exclude {name}?"
-            )
-    for name in roles.categories:
-        count = int(frame[name].notna().sum())
-        if count > 1 and frame[name].nunique() == count:
-            yield (
-                f"{name}: its {count} texts are all different, so a model learns nothing from them; "
-                f"--key {name} or --exclude {name}?"
-            )
+    """Refuse a table of which a part of the split would have too few rows of a class, before anything is written."""
+    carried = {name: frame[name] for name in (roles.time, roles.group) if name}
+    part = assign_parts(pd.DataFrame({**carried, roles.target: labels}), roles, split)
+    if not (lack := lacking(labels, part)):
+        return
+    found = f"{rarer_class_rows(labels)} of {int(labels.notna().sum())} rows are of the rarer class"
+    if split.by == "stratified":
+        raise OntimeError(f"too few rows: {found}; the split needs at least {least_class_rows(split)}")
+    other = "leave out --time" if split.by == "time" else f"{roles.group} may have too few values"
+    raise OntimeError(f"by {split.by}, {lack}; {found}; {other}, or add rows")
 
 
 def describe_page(export: Any, target: str, event: Any) -> None:

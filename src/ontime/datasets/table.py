@@ -32,14 +32,15 @@ class Options(Section):
     """What the columns mean.
 
     `target` is the column to predict and `positive` its value that counts as the event; `time` is the column to
-    split by; `key` the columns that name a row (none: its number in the file); `exclude` columns that are no
-    features; `allow_personal` columns marked personal in the schema that may be used all the same. `csv` says how a
-    text file is written; `sha256` pins the file's content.
+    split by; `group` the column whose values must not be on two sides of the split; `key` the columns that name a row
+    (none: its number in the file); `exclude` columns that are no features; `allow_personal` columns marked personal in
+    the schema that may be used all the same. `csv` says how a text file is written; `sha256` pins the file's content.
     """
 
     target: str
     positive: str | int | float | bool
     time: str | None = None
+    group: str | None = None
     key: list[str] = Field(default_factory=list)
     exclude: list[str] = Field(default_factory=list)
     allow_personal: list[str] = Field(default_factory=list)
@@ -75,6 +76,7 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
     for role, names in {
         "target": [options.target],
         "time": [options.time] if options.time else [],
+        "group": [options.group] if options.group else [],
         "key": options.key,
         "exclude": options.exclude,
         "allow_personal": options.allow_personal,
@@ -85,13 +87,14 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
     if options.time and options.time not in schema.of_type("datetime"):
         raise OntimeError(f"params.yaml: data.options.time: {options.time} is not a datetime in data/schema/table.yaml")
     kept_out = set(schema.personal) - set(options.allow_personal)
-    for role, column in [("target", options.target), ("time", options.time), *(("key", name) for name in options.key)]:
+    once = [(role, getattr(options, role)) for role in ("target", "time", "group")]
+    for role, column in [*once, *(("key", name) for name in options.key)]:
         if column in kept_out:
             raise OntimeError(
                 f"params.yaml: data.options.{role}: {column} is marked personal in data/schema/table.yaml, and it "
                 "would be in features and logs; use another column, or name it in data.options.allow_personal"
             )
-    roles = {options.target, options.time, *options.key, *options.exclude, *kept_out}
+    roles = {options.target, options.time, options.group, *options.key, *options.exclude, *kept_out}
     numbers = [name for name in schema.of_type("integer", "number", "boolean", "datetime") if name not in roles]
     categories = [name for name in schema.of_type("string") if name not in roles]
     if not numbers and not categories:
@@ -103,7 +106,13 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
                 f"data/schema/table.yaml: {name!r}: a feature's name has no double quote, backslash or line break; "
                 "rename the column in the file, or name it in --exclude or data.options.exclude"
             )
-    return Layout(key=options.key or [own(ROW, known)], time=options.time, numbers=numbers, categories=categories)
+    return Layout(
+        key=options.key or [own(ROW, known)],
+        time=options.time,
+        numbers=numbers,
+        categories=categories,
+        group=options.group,
+    )
 
 
 def asked_minutes_before(options: Options) -> int:
@@ -120,8 +129,9 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
     """
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
     frame = _keys(rows, options, layout)
-    if layout.time:
-        frame[layout.time] = rows[layout.time]
+    for name in (layout.time, layout.group):
+        if name:
+            frame[name] = rows[name]
     for name in layout.numbers:
         frame[name] = feature_numbers(rows[name])
     for name in layout.categories:
