@@ -78,7 +78,7 @@ def test_strong_but_honest_features_are_not_named(labels: "pd.Series[Any]") -> N
             strong=event * 2.0 + random.normal(size=ROWS),
             holes=np.where(random.random(ROWS) < 0.5, np.nan, 1.0),
             kind=np.where(event, random.choice(["a", "b"], ROWS), random.choice(["a", "c"], ROWS)),
-            rare=[f"v{number // 3}" for number in range(ROWS)],
+            rare=[f"v{number // 5}" for number in range(ROWS)],
             age=(event * 8 + random.integers(20, 80, ROWS)).astype("int64"),
             empty=np.full(ROWS, np.nan),
             constant=np.ones(ROWS),
@@ -104,6 +104,11 @@ def test_repeated_values_whose_label_hardly_changes_may_be_a_group(kind: str) ->
     assert line.startswith("patient: rows that share a value of it nearly always share y; ")
     assert line.endswith("--group patient")
     assert told(labels, group="patient", patient=named) == []
+
+
+def test_texts_that_hardly_come_up_again_are_named(labels: "pd.Series[Any]") -> None:
+    (line,) = told(labels, note=[f"v{number // 4}" for number in range(ROWS)], kind=["a", "b"] * 200)
+    assert line == "note: none of its 100 texts is in 5 rows, so a model learns nothing from them; --exclude note?"
 
 
 def test_texts_that_no_two_rows_share_are_identifiers() -> None:

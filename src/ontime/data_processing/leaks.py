@@ -23,7 +23,7 @@ SEPARATES = 0.99
 """ROC AUC of one feature from which on it is called a leak."""
 MOST_BINS, LEAST_BIN_ROWS = 30, 5
 MOST_ROWS = 100_000
-"""Of a larger table every so-manieth row is looked at."""
+"""Of a larger table, about so many rows at even distances are looked at."""
 SAME_LABEL, LEAST_PAIRS = 0.8, 30
 """Share of events among the rows that share a value with an event, and how many such rows, that make a group."""
 ORDERED = 0.7
@@ -53,7 +53,7 @@ def suspicions(frame: pd.DataFrame, labels: "pd.Series[Any]", layout: Layout, ta
     """
     step = -(-len(frame) // MOST_ROWS)
     rows, known = frame[::step][labels[::step].notna()], labels[::step].dropna().to_numpy(dtype=np.int64)
-    told = set()
+    told: set[str] = set()
     if known.min(initial=1) < known.max(initial=0):
         for name in layout.features:
             if line := _of_leak(rows[name], known, target):
@@ -61,10 +61,23 @@ def suspicions(frame: pd.DataFrame, labels: "pd.Series[Any]", layout: Layout, ta
                 yield line
         for name in frame.columns:
             if layout.group is None and name not in {target, layout.time, *told} and _is_group(rows[name], known):
+                told.add(name)
                 yield (
                     f"{name}: rows that share a value of it nearly always share {target}; if they are of one person or "
                     f"thing, keep them on one side of the split with --group {name}"
                 )
+    yield from _useless(frame, layout, told)
+
+
+def _useless(frame: pd.DataFrame, layout: Layout, told: set[str]) -> Iterator[str]:
+    """A line for each feature whose values name rows or become the same; `told` are those with a line already."""
+    for name in layout.categories:
+        counts = frame[name].value_counts()
+        if counts.max() < LEAST_BIN_ROWS and name not in told:
+            yield (
+                f"{name}: none of its {len(counts)} texts is in {LEAST_BIN_ROWS} rows, so a model learns nothing from "
+                f"them; --exclude {name}?"
+            )
     for name in layout.numbers:
         values = frame[name]
         if pd.api.types.is_integer_dtype(values) and _all_differ(values) and name not in told:

@@ -38,9 +38,12 @@ def score_of(name: str, labels: Labels, probability: Probability) -> Score:
         return _roc_auc(labels, probability)
     if name == "pr_auc":
         return _pr_auc(labels, probability)
-    if name == "log_loss":
-        return mean_of(row_log_losses(labels, probability))
-    return mean_of((probability - (labels == 1)) ** 2)
+    costs = {"log_loss": row_log_losses, "brier_score": _squares}
+    return mean_of(costs[name](labels, probability))
+
+
+def _squares(labels: Labels, probability: Probability) -> Probability:
+    return np.asarray((probability - (labels == 1)) ** 2, dtype=np.float64)
 
 
 def mean_of(cost: Probability) -> Score:
