@@ -1,6 +1,7 @@
 """What of a table is told as a leak, an identifier or a group, and what is not."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ def labels() -> "pd.Series[Any]":
 def told(labels: "pd.Series[Any]", group: str | None = None, **columns: Any) -> list[str]:
     """The lines on a table of these columns, all of which are features; `y` is the target."""
     frame = pd.DataFrame(columns).reset_index(drop=True)
-    categories = [name for name in frame if pd.api.types.is_string_dtype(frame[name])]
-    layout = Layout(["row"], None, [name for name in frame if name not in categories], categories, group)
+    categories = [name for name in columns if pd.api.types.is_string_dtype(frame[name])]
+    layout = Layout(["row"], None, [name for name in columns if name not in categories], categories, group)
     return list(suspicions(frame.assign(y=labels), labels, layout, "y"))
 
 
@@ -31,7 +32,9 @@ def random_of() -> np.random.Generator:
     return np.random.default_rng(2)
 
 
-COPIES = {
+Make = Callable[[Any], Any]
+
+COPIES: dict[str, Make] = {
     "number": lambda labels: labels.astype("float64"),
     "opposite": lambda labels: 1 - labels.astype("Int64"),
     "text": lambda labels: labels.map({0: "no", 1: "yes"}).astype("str"),
@@ -46,7 +49,7 @@ def test_a_copy_of_the_target_is_named(labels: "pd.Series[Any]", kind: str) -> N
     assert "--exclude copy" in line
 
 
-SEPARATING = {
+SEPARATING: dict[str, Make] = {
     "threshold": lambda event: np.where(event, 5.0, -5.0) + random_of().normal(size=ROWS),
     "within a range": lambda event: (
         np.where(event, 0.0, random_of().choice([-9.0, 9.0], ROWS)) + random_of().normal(size=ROWS)
@@ -94,7 +97,7 @@ def test_whole_numbers_that_are_all_different_may_name_rows(labels: "pd.Series[A
 
 
 @pytest.mark.parametrize("kind", ["str", "int64"])
-def test_repeated_values_whose_label_hardly_changes_may_be_a_group(kind: str) -> None:
+def test_repeated_values_whose_label_hardly_changes_may_be_a_group(kind: Literal["str", "int64"]) -> None:
     random = random_of()
     patient = random.integers(0, 80, ROWS)
     ill = random.random(80) < 0.3
