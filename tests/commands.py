@@ -14,6 +14,8 @@ from ontime.model_training import families
 from ontime.model_training.families import FAMILIES, family
 from ontime.parameters import Params
 
+ANY_FAMILY = {name for names in FAMILIES.values() for name in names}
+
 
 def run_command(*arguments: str) -> None:
     """Run a command of `ontime` in this process and folder."""
@@ -40,8 +42,10 @@ def make_small(path: Path) -> None:
 
 
 def leaves_of(section: type[Section] = Params, prefix: str = "") -> Iterator[str]:
-    """Dotted names of all parameters that are no sections; a model family's are those of its own section."""
+    """Dotted names of a binary graph's parameters that are no sections; a family's are those of its own section."""
     for name, field in section.model_fields.items():
+        if prefix == "train." and name in ANY_FAMILY and name not in FAMILIES["binary"]:
+            continue
         inner = family(name).Parameters if f"{prefix}{name}" in {f"train.{one}" for one in FAMILIES["binary"]} else None
         if inner is None and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             inner = field.annotation

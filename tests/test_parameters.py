@@ -90,7 +90,7 @@ def test_a_missing_key_is_named(content: dict[str, Any], refused: Callable[[], s
         ("train.neural_network.hidden_units", 64, "valid list"),
         ("split.validation_fraction", 1, "less than 1"),
         ("split.seed", -1, "greater than or equal to 0"),
-        ("split.by", "month", "'time' or 'stratified'"),
+        ("split.by", "month", "'time', 'group' or 'stratified'"),
         ("decision.missed_event_cost", None, "valid number"),
         ("engine.backend", "dask", "'loky', 'spark' or 'sequential'"),
         ("select.metric", "accuracy", "'roc_auc'"),

@@ -24,4 +24,7 @@ def test_our_own_column_is_apart_from_any_others_and_found_among_some_of_them(
 def test_the_labels_column_is_the_last_one_of_a_layout() -> None:
     layout = Layout(key=["target"], time="when", numbers=["x"], categories=["target_"])
     assert layout.columns == ["target", "when", "x", "target_", "target__"]
+    grouped = Layout(key=["id"], time=None, numbers=["x"], categories=[], group="target")
+    assert grouped.columns == ["id", "target", "x", "target_"]
+    assert Layout(**grouped.as_json()) == grouped
     assert Layout(key=["id"], time=None, numbers=["x"], categories=[]).target == "target"

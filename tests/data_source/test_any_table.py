@@ -14,7 +14,9 @@ from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.common.layout import Layout
+from ontime.common.params import load_section
 from ontime.datasets.schema import load_schemas
+from ontime.datasets.source import Data
 from tests.commands import make_small, run_command
 from tests.graph_copy import copy_graph
 from tests.own_tables import ROWS, AnyTable, any_tables, is_kept
@@ -71,7 +73,9 @@ def check_any_table(pristine: Path, drawn: AnyTable) -> None:
         assert sorted(rows[layout.target].unique()) == [0, 1]
         events = [cell == drawn.cells[drawn.target][0] for cell in drawn.cells[drawn.target]]
         assert (rows[layout.target] == 1).tolist() in (events, [not event for event in events])
-        assert sorted(layout.features) == sorted(set(drawn.columns) - {drawn.target})
+        left_out = set(load_section("data", Data).options["exclude"])
+        assert all(len(set(drawn.cells[name])) == ROWS for name in left_out)
+        assert sorted(layout.features) == sorted(set(drawn.columns) - {drawn.target} - left_out)
         types = {column.name: column for column in load_schemas(paths.SCHEMA)["table"].fields}
         for name in layout.categories:
             missing = types[name].missingValues or []

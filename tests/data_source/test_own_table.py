@@ -101,7 +101,7 @@ def test_what_was_read_is_told(graph: Path, capsys: pytest.CaptureFixture[str]) 
         "string: c, id\n",
         "missing values: n 1, z 1\n",
         "n: 1 of 40 values read as missing: NA\n",
-        "id: its 40 texts are all different, so a model learns nothing from them; --key id or --exclude id?\n",
+        "id: its 40 texts are all different, so a model learns nothing from them: left out; if they name the rows, ",
     ):
         assert line in out
     assert load_params(graph / "params.yaml").data.options["csv"]["decimal"] == ","

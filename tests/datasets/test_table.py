@@ -67,6 +67,8 @@ def test_columns_get_their_roles_by_type(frame: pd.DataFrame) -> None:
     )
     chosen = table.layout(options_of(time="when", key=["kind"], exclude=["ok"]), schemas)
     assert chosen == Layout(key=["kind"], time="when", numbers=["size"], categories=[])
+    grouped = table.layout(options_of(group="kind"), schemas)
+    assert grouped == Layout(key=["row"], time=None, numbers=["size", "when", "ok"], categories=[], group="kind")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,7 @@ def test_columns_get_their_roles_by_type(frame: pd.DataFrame) -> None:
     [
         ({"target": "lates"}, "data.options.target: no column lates"),
         ({"time": "then"}, "data.options.time: no column then"),
+        ({"group": "id"}, "data.options.group: no column id"),
         ({"time": "size"}, "data.options.time: size is not a datetime"),
         ({"key": ["kind", "id"]}, "data.options.key: no column id"),
         ({"exclude": ["id"]}, "data.options.exclude: no column id"),

@@ -38,9 +38,10 @@ def test_strata_hold_each_row_with_a_target_once_and_in_the_order_of_targets(val
 
 
 def test_a_target_without_enough_to_learn_from_is_told() -> None:
-    assert Binary().fault(pd.Series([0, 0, None], dtype="Int8")) == "not both classes"
-    assert Binary().fault(pd.Series([0, 1], dtype="Int8")) is None
-    assert Regression().fault(pd.Series([1.5, 1.5, 2.0])) == "fewer than 3 different values"
+    rows = pd.Series([0] * 9 + [1] * 4 + [None], dtype="Int8")
+    assert Binary().fault(rows) == "4 rows of the rarer class and needs 5"
+    assert Binary().fault(pd.concat([rows, pd.Series([1], dtype="Int8")])) is None
+    assert Regression().fault(pd.Series([1.5, 1.5, 2.0])) == "2 different values and needs 3"
     assert Regression().fault(pd.Series([1.5, 2.5, 3.0])) is None
 
 

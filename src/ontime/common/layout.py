@@ -24,12 +24,13 @@ def own_in(word: str, columns: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """Column names by role. `time` is a column of UTC times to split by, or None."""
+    """Column names by role. `time` is a column of UTC times, `group` one of groups to split by, or None."""
 
     key: list[str]
     time: str | None
     numbers: list[str]
     categories: list[str]
+    group: str | None = None
 
     @property
     def features(self) -> list[str]:
@@ -39,14 +40,19 @@ class Layout:
     @property
     def target(self) -> str:
         """The column of labels."""
-        return own(TARGET, [*self.key, *([self.time] if self.time else []), *self.features])
+        return own(TARGET, [*self._carried, *self.features])
 
     @property
     def columns(self) -> list[str]:
         """All columns of a feature table, in order."""
-        carried = [*self.key, *([self.time] if self.time else [])]
-        return list(dict.fromkeys([*carried, *self.features, self.target]))
+        return list(dict.fromkeys([*self._carried, *self.features, self.target]))
+
+    @property
+    def _carried(self) -> list[str]:
+        """The columns that are no features."""
+        return [*self.key, *(name for name in (self.time, self.group) if name)]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain content of `feature_layout.json`."""
-        return {"key": self.key, "time": self.time, "numbers": self.numbers, "categories": self.categories}
+        """Plain content of `feature_layout.json`; without a group, none is named."""
+        content = {"key": self.key, "time": self.time, "numbers": self.numbers, "categories": self.categories}
+        return content | ({"group": self.group} if self.group else {})

@@ -1,10 +1,12 @@
 """Training, validation and test rows, and the vocabulary of the training rows.
 
 In: `data/processed/features/` and `feature_layout.json`. Out: `{train,validation,test}.parquet` with labelled rows
-alone, and `vocabulary.json`. By time, so that a model is judged on what came later, or stratified with a seed. No part
-has rows from the watermark on, whose labels may still change, or of days whose data are not to be trusted.
+alone, and `vocabulary.json`. By time, so that a model is judged on what came later, by group, so that it is judged on
+groups that it has not seen, or stratified; the last two with a seed. No part has rows from the watermark on, whose
+labels may still change, or of days whose data are not to be trusted.
 """
 
+import itertools
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
@@ -19,6 +21,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, read_json, read_parquet, write_json, write_parquet
 from ontime.common.layout import Layout
 from ontime.common.params import Count, Fraction, Section, load_section
+from ontime.data_processing.group_split import group_parts
 from ontime.tasks.task import Task, load_task
 
 PARTS = ("train", "validation", "test")
@@ -48,12 +51,12 @@ Day = Annotated[str, AfterValidator(_day)]
 
 
 class Split(Section):
-    """By time (rows before `validation_from` train, rows from `test_from` on test) or stratified with a seed.
+    """By time (rows before `validation_from` train, rows from `test_from` on test), by group or stratified with a seed.
 
     Rows from `until` on, and those of the `excluded_days` in UTC, are in no part.
     """
 
-    by: Literal["time", "stratified"]
+    by: Literal["time", "group", "stratified"]
     validation_from: str | None
     test_from: str | None
     until: str | None
@@ -85,13 +88,23 @@ def command() -> None:
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     rows = feature_rows(layout, settings)
     part = assign_parts(rows, layout, settings, task)
+    if lack := lacking(rows[layout.target], part, task):
+        raise OntimeError(f"params.yaml: split: {lack}; add rows, or move the boundaries")
     selected = {name: rows[(part == name) & rows[layout.target].notna()] for name in PARTS}
-    for name, frame in selected.items():
-        if fault := task.fault(frame[layout.target]):
-            raise OntimeError(f"params.yaml: split: {name} has {len(frame)} rows, {fault}; move the boundaries")
     for name, frame in selected.items():
         write_parquet(frame, paths.split_rows(name))
     write_json(paths.VOCABULARY, vocabulary_of(selected["train"], rows, layout, settings.min_category_rows, task))
+
+
+def lacking(target: "pd.Series[Any]", part: npt.NDArray[Any], task: Task) -> str | None:
+    """What the first part has that is too little for the task; None if each part has enough."""
+    faults = ((name, task.fault(target[part == name])) for name in PARTS)
+    return next((f"{name} has {fault}" for name, fault in faults if fault), None)
+
+
+def least_rows(split: Split, each: int) -> int:
+    """How many rows of a class a stratified split needs, for so many in each part."""
+    return next(count for count in itertools.count(1) if min(part_sizes(count, split)) >= each)
 
 
 def feature_rows(layout: Layout, split: Split) -> pd.DataFrame:
@@ -124,7 +137,7 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split, task: Task) -
     """Name of the part that each row belongs to.
 
     Returns:
-        Array (rows,) of `train`, `validation` or `test`; empty where the time to split by is missing.
+        Array (rows,) of `train`, `validation` or `test`; empty where the time or group to split by is missing.
     """
     if split.by == "time":
         if layout.time is None:
@@ -133,6 +146,12 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split, task: Task) -
         time = rows[layout.time]
         conditions = [time < validation, time < test, time >= test]
         return np.select([condition.to_numpy() for condition in conditions], PARTS, "")
+    if split.by == "group":
+        if layout.group is None:
+            raise OntimeError("params.yaml: split.by: group needs data.options.group; or use stratified")
+        shares = {"validation": split.validation_fraction, "test": split.test_fraction}
+        shares = {"train": 1 - sum(shares.values()), **shares}
+        return group_parts(rows[layout.group], rows[layout.target], shares, split.seed)
     parts = np.full(len(rows), PARTS[0], dtype=object)
     random = np.random.default_rng(split.seed)
     for members in map(random.permutation, task.strata(rows[layout.target])):

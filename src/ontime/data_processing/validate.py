@@ -1,6 +1,7 @@
 """Raw tables against their schemas; a violation stops the graph.
 
-In: `data/raw` and `data/schema`. Out: `data/processed/validation.json`: rows, missing values and ranges per table.
+In: `data/raw` and `data/schema`. Out: `data/processed/validation.json`: rows, missing values and ranges per table, and
+of one's own table the `warnings`: columns to look at twice, such as a copy of the target.
 Checks run by pandera, a partition at a time; keys are compared across all partitions of a table. No value of a column
 that is marked personal is shown: neither an example nor an extreme.
 """
@@ -16,7 +17,11 @@ import pandas as pd
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, read_parquet, write_json
+from ontime.common.params import check, load_section
+from ontime.data_processing.leaks import table_suspicions
 from ontime.datasets.schema import Column, TableSchema, load_schemas
+from ontime.datasets.source import Data
+from ontime.datasets.table import PARTITIONED_TABLE, Options
 
 # pandera imports pyspark where that is installed, which warns of pandas 3
 warnings.filterwarnings("ignore", category=FutureWarning, module="pyspark")
@@ -38,6 +43,10 @@ def command() -> None:
         reports[table] = describe(list(frames.values()), schema) if not problems else {}
     if problems:
         raise OntimeError("\nerror: ".join(problems))
+    if PARTITIONED_TABLE in schemas:
+        options = check(Options, load_section("data", Data).options, "params.yaml: data.options")
+        if warnings_found := table_suspicions(paths.RAW, options, schemas):
+            reports[PARTITIONED_TABLE]["warnings"] = warnings_found
     write_json(paths.VALIDATION_REPORT, reports)
 
 

@@ -6,9 +6,7 @@ outside the checkout is copied to `data/external` and tracked by DVC. With the a
 remote in `.dvc/config`.
 """
 
-import itertools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,8 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, check
-from ontime.data_processing.split import PARTS, Split, assign_parts, part_sizes
+from ontime.data_processing.leaks import identifiers, suspicions
+from ontime.data_processing.split import Split, assign_parts, lacking, least_rows
 from ontime.data_source.data_card import CARD, plain_words, write_card
 from ontime.data_source.feature_fields import merge_fields, read_fields, shortened
 from ontime.data_source.own_table import Reading, read_own_table
@@ -30,13 +29,14 @@ from ontime.data_source.unsaved import ask_before_overwriting
 from ontime.datasets.content import LISTED, file_name
 from ontime.datasets.features import FEATURES_FILE
 from ontime.datasets.schema import TableSchema
-from ontime.datasets.table import PARTITIONED_TABLE, feature_numbers, layout, target_values
+from ontime.datasets.table import PARTITIONED_TABLE, layout, target_values
 from ontime.datasets.table import Options as TableOptions
 from ontime.parameters import check_params
 from ontime.repository.dvc import show
 from ontime.repository.ownership import name_model, own, team_options
 from ontime.repository.yaml_files import plain as yaml_plain
 from ontime.repository.yaml_files import replace_mapping, yaml_for_people
+from ontime.tasks.binary import LEAST_CLASS_ROWS, rarer_class_rows
 from ontime.tasks.names import TaskName
 from ontime.tasks.task import Task, task_of
 
@@ -61,6 +61,7 @@ USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 )
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
+@click.option("--group", help="A column of groups, such as customers: none is on two sides of the split.")
 @click.option("--key", multiple=True, help="A column of the row key; repeat for several.")
 @click.option("--exclude", multiple=True, help="A column that is not a feature; repeat for several.")
 @click.option("--personal", multiple=True, help="A column with personal data, left out of the features; repeat.")
@@ -80,6 +81,7 @@ def command(
     task: TaskName | None,
     positive: str | None,
     time: str | None,
+    group: str | None,
     key: tuple[str, ...],
     exclude: tuple[str, ...],
     personal: tuple[str, ...],
@@ -105,7 +107,7 @@ def command(
         own(team, remote, account, dry_run)
     if source and target:
         reading = Reading(types, missing, signs, exclude, personal, sheet)
-        configure(source, target, positive, time, key, reading, name, yes, task)
+        configure(source, target, positive, time, group, key, reading, name, yes, task)
         if run:
             show("repro")
 
@@ -115,6 +117,7 @@ def configure(
     target: str,
     positive: str | None,
     time: str | None,
+    group: str | None,
     key: tuple[str, ...],
     reading: Reading,
     name: str | None,
@@ -124,7 +127,10 @@ def configure(
     """Write schema, features and parameters for a table, as the options of the command say."""
     graph = (yaml := yaml_for_people()).load(DVC_FILE)
     check_place(source, graph)
-    table = read_own_table(source, [target, *([time] if time else []), *key], key, reading)
+    once = [target, *(column for column in (time, group) if column)]
+    if len(set(once)) < len(once):
+        raise OntimeError("--target, --time and --group: give each a column of its own")
+    table = read_own_table(source, [*once, *key], key, reading)
     frame = table.frame
     task = find_task(frame[target], requested, positive)
     event = positive_value(frame[target], positive) if task == "binary" else None
@@ -132,6 +138,7 @@ def configure(
         "target": target,
         "positive": event,
         "time": time,
+        **({"group": group} if group else {}),
         "key": list(key),
         "exclude": [name for name in reading.exclude if name in frame],
     }
@@ -141,7 +148,15 @@ def configure(
     if allowed := params["data"]["options"].get("allow_personal"):
         options["allow_personal"] = [column for column in allowed if column in frame]
     schema = check(TableSchema, yaml_plain(table.schema), "schema")
-    roles = layout(check(TableOptions, plain(options), "options"), {PARTITIONED_TABLE: schema})
+    roles = roles_of(options, schema)
+    left_out = []
+    for column in identifiers(frame, roles):
+        options["exclude"].append(column)
+        left_out.append(
+            f"{column}: its {len(frame)} texts are all different, so a model learns nothing from them: left out; "
+            f"if they name the rows, --key {column}"
+        )
+    roles = roles_of(options, schema)
     labels = target_values(frame[target], event)
     set_task(params, graph, task)
     adapt(params, frame, labels, roles, time)
@@ -169,14 +184,23 @@ def configure(
     asked = plain_words(target if event is None else f"{target} is {event}")
     name_model(params["export"]["name"], f"{'how much is' if event is None else 'whether'} {asked}")
     carded = write_card(params["export"]["name"], params["data"]["source"], frame, schema, roles, asked, task)
-    for line in [*table.told, *merged_values(frame, roles)]:
+    for line in [*table.told, *left_out]:
         click.echo(line)
+    if (apart := roles.group or time) and (count := int((frame[apart].isna() & labels.notna()).sum())):
+        click.echo(f"{apart}: {count} rows with a target have none, so they are in no part of the split")
+    for line in suspicions(frame, labels, roles, target):
+        click.echo(f"warning: {line}")
     click.echo(f"{len(frame)} rows, {len(roles.features)} features, {said_of(target, frame[target], event)}")
     click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
     if carded:
         click.echo(f"wrote {CARD}: the data card, for you to complete")
     told = f"; dropped, as no features of this table: {shortened(dropped)}" if dropped else ""
     click.echo(f"wrote {FEATURES_FILE}: {len(roles.features) - len(kept)} new fields to edit, {len(kept)} kept{told}")
+
+
+def roles_of(options: dict[str, Any], schema: TableSchema) -> Layout:
+    """The columns by role, from plain options and the table's schema."""
+    return layout(check(TableOptions, plain(options), "options"), {PARTITIONED_TABLE: schema})
 
 
 def model_name(source: str) -> str:
@@ -208,10 +232,10 @@ def positive_value(values: "pd.Series[Any]", requested: str | None) -> Any:
 def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout, time: str | None) -> None:
     """Set what depends on the table's size and columns: split, rare categories, leaf sizes, slices, page."""
     split = params["split"]
-    split["by"] = "time" if time else "stratified"
+    split["by"] = "group" if roles.group else "time" if time else "stratified"
     split["validation_from"] = split["test_from"] = split["until"] = None
     split["excluded_days"][:] = []
-    if time:
+    if split["by"] == "time":
         moments = frame[time][labels.notna()].dropna().sort_values()
         if moments.empty:
             raise OntimeError(f"--time {time}: no row with a target has a time")
@@ -232,40 +256,22 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
 
 def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout, task: Task) -> None:
     """Refuse a table of which a part of the split would be too little for the task, before anything is written."""
-    times = {roles.time: frame[roles.time]} if roles.time else {}
-    rows = pd.DataFrame({**times, roles.target: labels})
-    part = assign_parts(rows, roles, split, task)
-    for name in PARTS:
-        fault = task.fault(labels[part == name])
-        if fault is None:
-            continue
-        if task.name != "binary":
-            count, more = int((part == name).sum()), ", or leave out --time" * (split.by == "time")
-            raise OntimeError(f"too few rows: {name} has {count} rows of {len(rows)}, {fault}; add rows{more}")
-        events, known = int(labels.sum()), int(labels.notna().sum())
-        found = f"{min(events, known - events)} of {known} rows are of the rarer class"
-        if split.by == "stratified":
-            need = next(count for count in itertools.count(1) if all(part_sizes(count, split)))
-            raise OntimeError(f"too few rows: {found}; the split needs at least {need}")
-        raise OntimeError(f"by time, {name} has no rows of both classes, and {found}; leave out --time, or add rows")
-
-
-def merged_values(frame: pd.DataFrame, roles: Layout) -> Iterator[str]:
-    """A line for each number of which 32 bits merge values, and for each text that no two rows share."""
-    for name in roles.numbers:
-        before, after = frame[name].nunique(), feature_numbers(frame[name]).nunique()
-        if after < before:
-            yield (
-                f"{name}: its {before} different values are {after} as a number of 32 bits; "
-                f"--type {name}=string or --exclude {name}?"
-            )
-    for name in roles.categories:
-        count = int(frame[name].notna().sum())
-        if count > 1 and frame[name].nunique() == count:
-            yield (
-                f"{name}: its {count} texts are all different, so a model learns nothing from them; "
-                f"--key {name} or --exclude {name}?"
-            )
+    carried = {name: frame[name] for name in (roles.time, roles.group) if name}
+    part = assign_parts(pd.DataFrame({**carried, roles.target: labels}), roles, split, task)
+    if not (lack := lacking(labels, part, task)):
+        return
+    other = {
+        "stratified": "",
+        "time": "leave out --time, or ",
+        "group": f"{roles.group} may have too few values, or ",
+    }[split.by]
+    if task.name != "binary":
+        raise OntimeError(f"too few rows: {lack}; {other}add rows")
+    found = f"{rarer_class_rows(labels)} of {int(labels.notna().sum())} rows are of the rarer class"
+    if split.by == "stratified":
+        need = least_rows(split, LEAST_CLASS_ROWS)
+        raise OntimeError(f"too few rows: {found}; the split needs at least {need}")
+    raise OntimeError(f"by {split.by}, {lack}; {found}; {other}add rows")
 
 
 def describe_page(export: Any, target: str, event: Any) -> None:

@@ -33,15 +33,17 @@ class Options(Section):
     """What the columns mean.
 
     `target` is the column to predict and `positive` its value that counts as the event, none if the target is a number;
-    `time` is the column to split by; `key` the columns that name a row (none: its number in the file); `exclude`
-    columns that are no features; `allow_personal` columns marked personal in the schema that may be used all the same.
-    `csv` says how a CSV file is written, `sheet` which one of an Excel file is read; `folder` is true where each file
-    of a folder is a partition, and a row is named by its file, too. `sha256` pins the content, or a query's result.
+    `time` is the column to split by; `group` the column whose values must not be on two sides of the split; `key` the
+    columns that name a row (none: its number in the file); `exclude` columns that are no features; `allow_personal`
+    columns marked personal in the schema that may be used all the same. `csv` says how a CSV file is written, `sheet`
+    which one of an Excel file is read; `folder` is true where each file of a folder is a partition, and a row is named
+    by its file, too. `sha256` pins the content, or a query's result.
     """
 
     target: str
     positive: str | int | float | bool | None = None
     time: str | None = None
+    group: str | None = None
     key: list[str] = Field(default_factory=list)
     exclude: list[str] = Field(default_factory=list)
     allow_personal: list[str] = Field(default_factory=list)
@@ -108,6 +110,7 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
     for role, names in {
         "target": [options.target],
         "time": [options.time] if options.time else [],
+        "group": [options.group] if options.group else [],
         "key": options.key,
         "exclude": options.exclude,
         "allow_personal": options.allow_personal,
@@ -118,13 +121,14 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
     if options.time and options.time not in schema.of_type("datetime"):
         raise OntimeError(f"params.yaml: data.options.time: {options.time} is not a datetime in data/schema/table.yaml")
     kept_out = set(schema.personal) - set(options.allow_personal)
-    for role, column in [("target", options.target), ("time", options.time), *(("key", name) for name in options.key)]:
+    once = [(role, getattr(options, role)) for role in ("target", "time", "group")]
+    for role, column in [*once, *(("key", name) for name in options.key)]:
         if column in kept_out:
             raise OntimeError(
                 f"params.yaml: data.options.{role}: {column} is marked personal in data/schema/table.yaml, and it "
                 "would be in features and logs; use another column, or name it in data.options.allow_personal"
             )
-    roles = {options.target, options.time, *options.key, *options.exclude, *kept_out}
+    roles = {options.target, options.time, options.group, *options.key, *options.exclude, *kept_out}
     numbers = [name for name in schema.of_type("integer", "number", "boolean", "datetime") if name not in roles]
     categories = [name for name in schema.of_type("string") if name not in roles]
     if not numbers and not categories:
@@ -137,7 +141,9 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
                 "rename the column in the file, or name it in --exclude or data.options.exclude"
             )
     key = [own(word, known) for word in (FILE, ROW) if word == ROW or options.folder]
-    return Layout(key=options.key or key, time=options.time, numbers=numbers, categories=categories)
+    return Layout(
+        key=options.key or key, time=options.time, numbers=numbers, categories=categories, group=options.group
+    )
 
 
 def asked_minutes_before(options: Options) -> int:
@@ -166,8 +172,9 @@ def inputs(raw: Path, partition: str, options: Options, layout: Layout) -> pd.Da
 
 def _inputs(rows: pd.DataFrame, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
     frame = _keys(rows, partition, options, layout)
-    if layout.time:
-        frame[layout.time] = rows[layout.time]
+    for name in (layout.time, layout.group):
+        if name:
+            frame[name] = rows[name]
     for name in layout.numbers:
         frame[name] = feature_numbers(rows[name])
     for name in layout.categories:

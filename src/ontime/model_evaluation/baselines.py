@@ -5,17 +5,14 @@ of the two runs that the task names; of an event, the mean is the rate.
 """
 
 import click
-import pandas as pd
 
 from ontime.common import paths
-from ontime.common.errors import OntimeError
-from ontime.common.files import read_parquet, write_json
-from ontime.common.layout import TARGET, own_in
+from ontime.common.files import write_json
 from ontime.common.params import load_section
-from ontime.model_evaluation.group_rate import past_rate
+from ontime.model_evaluation.baseline_answers import baseline_answers
 from ontime.model_evaluation.judge import judge_of
 from ontime.model_evaluation.metrics import Evaluate
-from ontime.tasks.task import load_task, target_of
+from ontime.tasks.task import load_task
 
 
 @click.command(name="baselines")
@@ -24,20 +21,10 @@ def command() -> None:
     task = load_task()
     judge = judge_of(task.name)
     group = load_section("evaluate", Evaluate).baseline_group
-    train = _rows("train", group)
-    for name, columns in zip(task.baselines, ([], group), strict=True):
-        validation = _rows("validation", group)
-        rule = judge.rule(target_of(validation), past_rate(train, validation, columns))
-        for part in ("validation", "test"):
-            rows = _rows(part, group)
-            summary = judge.summarize(target_of(rows), past_rate(train, rows, columns), rule)
+    target, validation = baseline_answers("validation", group, task)
+    rules = {name: judge.rule(target, answer) for name, answer in validation.items()}
+    for part in ("validation", "test"):
+        target, answers = baseline_answers(part, group, task)
+        for name, answer in answers.items():
+            summary = judge.summarize(target, answer, rules[name])
             write_json(paths.training_run(name) / "metrics" / f"{part}.json", summary)
-
-
-def _rows(part: str, group: list[str]) -> pd.DataFrame:
-    rows = read_parquet(paths.split_rows(part))
-    absent = [name for name in group if name not in rows]
-    if absent:
-        raise OntimeError(f"params.yaml: evaluate.baseline_group: no column {absent[0]} among the features")
-    target = own_in(TARGET, rows.columns)
-    return rows[list(dict.fromkeys([*group, target]))]

@@ -1,21 +1,32 @@
-"""Which run is champion, by one validation metric; it must beat both baselines.
+"""Which run is champion, by one validation metric; it must beat both baselines by more than chance.
 
-In: `metrics/validation.json` of every run and of the baselines. Out: `models/selection.json`.
+In: `metrics/validation.json` of every run and of the baselines, the probabilities of the validation rows, and these
+rows. Out: `models/selection.json`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from statistics import NormalDist
 from typing import Any, Literal
 
 import click
+import numpy as np
 
 from ontime.common import paths
+from ontime.common.arrays import Outputs
 from ontime.common.errors import OntimeError
-from ontime.common.files import read_json, write_json
+from ontime.common.files import column_names, read_json, read_parquet, write_json
+from ontime.common.layout import own_in
 from ontime.common.params import Section, load_section
+from ontime.model_evaluation.baseline_answers import baseline_answers
+from ontime.model_evaluation.metrics import Evaluate
+from ontime.model_evaluation.resampling import Times, resamples, score_of
 from ontime.model_training.families import FAMILIES
 from ontime.tasks.task import load_task
 
 LESS_IS_BETTER = {"log_loss", "brier_score", "rmse", "mae"}
+CONFIDENCE = 0.95
+RESAMPLES, SEED = 200, 0
+"""200 resamples are enough for a standard error (Efron and Tibshirani 1993, chapter 6)."""
 
 
 class Select(Section):
@@ -36,35 +47,97 @@ def command() -> None:
         {name: read_json(paths.training_run(name) / "metrics" / "validation.json") for name in names}
         for names in (FAMILIES[task.name], task.baselines)
     )
-    write_json(paths.SELECTION, select(runs, baselines, metric))
+    target, answers = baseline_answers("validation", load_section("evaluate", Evaluate).baseline_group, task)
+    for name in FAMILIES[task.name]:
+        answers[name] = _outputs(name, task.output)
+    scores = {name: score_of(metric, target, outputs) for name, outputs in answers.items()}
+    drawn = [[score(times) for score in scores.values()] for times in resamples(_groups(), RESAMPLES, SEED)]
+    columns = dict(zip(scores, np.array(drawn).T, strict=True))
+    write_json(paths.SELECTION, select(runs, baselines, metric, columns, task.rounded))
+
+
+def _outputs(model: str, output: str) -> Outputs:
+    """What a run says of the validation rows: (rows,); `output` is what the column is called."""
+    path = paths.training_run(model) / "predictions" / "validation.parquet"
+    column = own_in(output, column_names(path))
+    return read_parquet(path, columns=[column])[column].to_numpy(dtype=np.float64)
+
+
+def _groups() -> Times:
+    """Which group each validation row (rows,) is drawn with: its own, or that of the split, numbered from 0."""
+    group, path = read_json(paths.FEATURE_LAYOUT).get("group"), paths.split_rows("validation")
+    if group is None:
+        return np.arange(len(read_parquet(path, columns=column_names(path)[:1])))
+    return np.unique(read_parquet(path, columns=[group])[group].astype("str"), return_inverse=True)[1]
 
 
 def select(
-    runs: Mapping[str, Mapping[str, float]], baselines: Mapping[str, Mapping[str, float]], metric: str
+    runs: Mapping[str, Mapping[str, float]],
+    baselines: Mapping[str, Mapping[str, float]],
+    metric: str,
+    resampled: Mapping[str, Outputs],
+    rounded: Callable[[float], float],
 ) -> dict[str, Any]:
-    """Rank runs by a validation metric.
+    """Choose among the runs that beat every baseline by more than chance, and rank all by a validation metric.
+
+    A run beats a baseline if the interval of the difference, from the standard error over the resamples, is above zero.
+    As the best of several runs is asked for, the interval is at 95 % for all of them together (Dunn 1961, "Multiple
+    comparisons among means"). Of the runs that are within one standard error of the best, the simplest is champion
+    (Breiman et al. 1984, "Classification and regression trees": the one standard error rule).
+
+    Args:
+        runs: summaries by family, from the simplest on.
+        resampled: by name of a run or baseline, its metric on each resample of the validation rows, NaN where it has
+            none: (resamples,).
+        rounded: a difference of values as files keep it.
 
     Returns:
-        Champion, metric, its value, the lead over the second, and every candidate's value, best first.
+        Champion, metric, its value, the lead over the best other run (negative if that is better and less simple),
+        every candidate's value, best first, the baselines' values, the interval of the champion's lead over each, and
+        the runs that are as good as the best.
 
     Raises:
-        OntimeError: a baseline is at least as good as the best run.
+        OntimeError: no run is better than a baseline by more than chance.
     """
-    sign = -1 if metric in LESS_IS_BETTER else 1
-    ranked = sorted(runs, key=lambda name: (-sign * runs[name][metric], name))
-    champion, value = ranked[0], runs[ranked[0]][metric]
-    for name, summary in baselines.items():
-        if sign * summary[metric] >= sign * value:
-            raise OntimeError(
-                f"no champion: baseline {name} has validation {metric} {summary[metric]}, "
-                f"the best run {champion} {value}; improve features or parameters"
-            )
-    second = runs[ranked[1]][metric] if len(ranked) > 1 else value
+    sign, simplicity = -1 if metric in LESS_IS_BETTER else 1, list(runs)
+    values = {name: summary[metric] for name, summary in {**runs, **baselines}.items()}
+    width = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / len(runs))
+
+    def lead(one: str, other: str) -> float:
+        return sign * (values[one] - values[other])
+
+    def error(one: str, other: str) -> float:
+        return float(np.nanstd(resampled[one] - resampled[other], ddof=1))
+
+    ranked = sorted(runs, key=lambda name: (-sign * values[name], simplicity.index(name)))
+    sure = [name for name in ranked if all(lead(name, other) > width * error(name, other) for other in baselines)]
+    if not sure:
+        best = ranked[0]
+        other = min(baselines, key=lambda name: lead(best, name) - width * error(best, name))
+        raise OntimeError(
+            f"no champion: baseline {other} has validation {metric} {values[other]}, the best run {best} "
+            f"{values[best]}, which {_chance(lead(best, other), width * error(best, other))}; "
+            "add rows or better features"
+        )
+    tied = [name for name in sure if lead(sure[0], name) <= error(sure[0], name)]
+    champion = min(tied, key=simplicity.index)
+    others = [name for name in ranked if name != champion]
     return {
         "champion": champion,
         "metric": metric,
-        "value": value,
-        "lead": round(abs(value - second), 6),
-        "candidates": {name: runs[name][metric] for name in ranked},
-        "baselines": {name: summary[metric] for name, summary in baselines.items()},
+        "value": values[champion],
+        "lead": rounded(lead(champion, others[0])) if others else 0.0,
+        "candidates": {name: values[name] for name in ranked},
+        "baselines": {name: values[name] for name in baselines},
+        "leads_over_baselines": {
+            name: [rounded(lead(champion, name) + part * width * error(champion, name)) for part in (-1, 1)]
+            for name in baselines
+        },
+        "as_good_as_the_best": tied,
     }
+
+
+def _chance(lead: float, half: float) -> str:
+    if lead <= 0:
+        return "is no better"
+    return f"may be chance: better by {lead:.3g}, give or take {half:.3g}"

@@ -26,7 +26,8 @@ FAMILIES: dict[TaskName, tuple[str, ...]] = {
     "binary": ("logistic_regression", *OF_ANY_TASK),
     "regression": ("linear_regression", *OF_ANY_TASK),
 }
-"""The families that each task has. A family is a class in the module of its name, such as `RandomForest`."""
+"""The families that each task has, from the simplest on, which wins a tie. A family is a class in the module of its
+name, such as `RandomForest`."""
 
 History = list[dict[str, float]]
 """Losses by step of a training: epochs, trees or boosting iterations."""

@@ -7,28 +7,23 @@ variation that the rows have in common cancels (Efron and Tibshirani 1993, "An i
 A metric has regressed if its worsening exceeds the tolerance and the interval is above zero.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
-from sklearn.metrics import average_precision_score
 
-from ontime.common.arrays import Labels, Outputs, Probability, Target
+from ontime.common.arrays import Outputs, Target
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET, own, own_in
 from ontime.common.params import Count, Fraction, Section
-from ontime.model_evaluation.metrics import SLICE_ROWS, Decision, row_log_losses
+from ontime.model_evaluation.metrics import SLICE_ROWS, Decision
+from ontime.model_evaluation.resampling import OF_NUMBERS, Score, Times, mean_of, resamples, score_of
 from ontime.tasks.names import PROBABILITY
 from ontime.tasks.task import target_of
-
-Times = npt.NDArray[np.int64]
-Score = Callable[[Times], float]
-"""A metric, given how many times each row counts."""
 
 ROW_NUMBER = "row number"
 SIDES = ("base", "head")
@@ -163,7 +158,7 @@ def compare_slices(
     for column, value, part in _slices(both, slices, gate.slice_rows):
         target = target_of(part)
         outputs = [part[own_in(side, part.columns)].to_numpy(dtype=np.float64) for side in SIDES]
-        scores = [_score(metric, target, one, None, None) for one in outputs]
+        scores = [score_of(metric, target, one) for one in outputs]
         group = _groups(len(target), None if day is None else day[both.index.get_indexer(part.index)])
         comparisons.append(_comparison(f"{column}={value}", metric, scores, group, gate.slices, gate))
     return comparisons
@@ -185,13 +180,9 @@ def _comparison(
     name: str, metric: str, scores: Sequence[Score], group: Times, tolerance: Tolerance, gate: Gate
 ) -> Comparison:
     base, head = scores
-    once, groups = np.ones(len(group), dtype=np.int64), int(group.max()) + 1
+    once = np.ones(len(group), dtype=np.int64)
     before, after = base(once), head(once)
-    random = np.random.default_rng(gate.seed)
-    worse = []
-    for _ in range(gate.resamples):
-        times = np.bincount(random.integers(0, groups, groups), minlength=groups)[group]
-        worse.append(_worsening(metric, base(times), head(times)))
+    worse = [_worsening(metric, base(times), head(times)) for times in resamples(group, gate.resamples, gate.seed)]
     # not the quantiles of the resamples, because the outer ones of a few hundred are too noisy
     half = NormalDist().inv_cdf((1 + gate.confidence) / 2) * float(np.nanstd(worse, ddof=1))
     middle = _worsening(metric, before, after)
@@ -207,59 +198,11 @@ def _score(
     name: str, labels: Target, probability: Outputs, threshold: float | None, decision: Decision | None
 ) -> Score:
     """A metric as a function of how many times each row counts; costs per row are computed once."""
-    if name in ("rmse", "mae", "r2"):
-        return _number_score(name, labels, probability)
-    if name == "roc_auc":
-        return _roc_auc(labels, probability)
-    if name == "pr_auc":
-        return lambda times: float(average_precision_score(labels, probability, sample_weight=times))
-    if name == "log_loss":
-        return _log_loss(labels, probability)
-    event = labels == 1
-    if name == "brier_score":
-        return _mean((probability - event) ** 2)
+    if name != "cost_per_1000":
+        return score_of(name, labels, probability)
     if threshold is None or decision is None:
-        raise OntimeError(f"params.yaml: gate.metrics: {name}: no metric of numbers; known: rmse, mae, r2")
-    warned = probability >= threshold
-    return _mean(
+        raise OntimeError(f"params.yaml: gate.metrics: {name}: no metric of numbers; known: {', '.join(OF_NUMBERS)}")
+    event, warned = labels == 1, probability >= threshold
+    return mean_of(
         1000 * (decision.false_alarm_cost * (warned & ~event) + decision.missed_event_cost * (~warned & event))
     )
-
-
-def _number_score(name: str, target: Target, outputs: Outputs) -> Score:
-    """An error in the target's unit, or the share of its variance that is explained."""
-    squared = _mean((outputs - target) ** 2)
-    if name == "mae":
-        return _mean(np.abs(outputs - target))
-    if name == "rmse":
-        return lambda times: float(np.sqrt(squared(times)))
-
-    def score(times: Times) -> float:
-        variance = float(times @ (target - times @ target / times.sum()) ** 2 / times.sum())
-        return 1 - squared(times) / variance if variance else float("nan")
-
-    return score
-
-
-def _log_loss(labels: Labels, probability: Probability) -> Score:
-    return _mean(row_log_losses(labels, probability))
-
-
-def _mean(cost: Probability) -> Score:
-    return lambda times: float(times @ cost / times.sum())
-
-
-def _roc_auc(labels: Labels, probability: Probability) -> Score:
-    """ROC AUC, NaN if the rows that count are of one class; rows are sorted once, because sorting is slow."""
-    order = np.argsort(probability, kind="stable")
-    first = np.concatenate([[0], np.flatnonzero(np.diff(probability[order])) + 1])
-    event = labels[order] == 1
-
-    def score(times: Times) -> float:
-        events = np.add.reduceat(times[order] * event, first)
-        others = np.add.reduceat(times[order] * ~event, first)
-        pairs = events.sum() * others.sum()
-        # of every pair of an event and another row: is the event's probability above, equal pairs counting half
-        return float(events @ (np.cumsum(others) - others / 2) / pairs) if pairs else float("nan")
-
-    return score

@@ -12,6 +12,16 @@ from ontime.tasks.task import Task
 if TYPE_CHECKING:
     import pandas as pd
 
+LEAST_CLASS_ROWS = 5
+"""Rows of the rarer class that each part needs: fewer say nothing of a model (Cochran 1954, "Some methods for
+strengthening the common chi-squared tests", asks for five in each class)."""
+
+
+def rarer_class_rows(target: "pd.Series[Any]") -> int:
+    """How many rows are of the rarer class; `target` 0, 1 or missing."""
+    events = int(target.sum())
+    return min(events, int(target.notna().sum()) - events)
+
 
 class Binary(Task):
     """A model's output is the probability of the event: (rows,)."""
@@ -31,8 +41,10 @@ class Binary(Task):
         return float(log_loss(target, outputs, labels=[0, 1]))
 
     def fault(self, target: "pd.Series[Any]") -> str | None:
-        """A class without rows."""
-        return None if target.nunique() == 2 else "not both classes"
+        """Too few rows of a class."""
+        found = rarer_class_rows(target)
+        few = found < LEAST_CLASS_ROWS
+        return f"{found} rows of the rarer class and needs {LEAST_CLASS_ROWS}" if few else None
 
     def strata(self, target: "pd.Series[Any]") -> list[npt.NDArray[np.intp]]:
         """The rows of each class."""

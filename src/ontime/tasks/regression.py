@@ -42,7 +42,8 @@ class Regression(Task):
 
     def fault(self, target: "pd.Series[Any]") -> str | None:
         """Too few values to learn or to judge from."""
-        return None if target.nunique() >= LEAST_VALUES else f"fewer than {LEAST_VALUES} different values"
+        found = target.nunique()
+        return None if found >= LEAST_VALUES else f"{found} different values and needs {LEAST_VALUES}"
 
     def strata(self, target: "pd.Series[Any]") -> list[npt.NDArray[np.intp]]:
         """Rows with neighbouring targets, equally many in each group."""

@@ -63,7 +63,7 @@ class Task(ABC):
 
     @abstractmethod
     def fault(self, target: "pd.Series[Any]") -> str | None:
-        """What is wrong with the known targets of a part of the rows, so that no model can be made or judged."""
+        """What a part of the rows has and needs, if its known targets are too little to make or judge a model."""
 
     @abstractmethod
     def strata(self, target: "pd.Series[Any]") -> list[npt.NDArray[np.intp]]:

@@ -13,6 +13,8 @@ from ontime.model_evaluation.metrics import Decision
 
 BEFORE_REFIT = "before"
 """Among the others that are shown beside the model: the run whose family was fitted again."""
+BY_FRACTIONS = {"stratified": "stratified", "group": "by group, each in one part"}
+"""How rows are split by the two fractions and the seed."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def model_card(
     how = (
         f"by time: validation from {split.validation_from}, test from {split.test_from}"
         if split.by == "time"
-        else f"stratified: {split.validation_fraction} validation, {split.test_fraction} test, seed {split.seed}"
+        else f"{BY_FRACTIONS[split.by]}: "
+        f"{split.validation_fraction} validation, {split.test_fraction} test, seed {split.seed}"
     )
     if split.until is not None:
         how += f", rows until {split.until}"

@@ -1,0 +1,31 @@
+"""What a task's baselines say of the rows of a part: always the past mean, and the past mean of the row's group."""
+
+import pandas as pd
+
+from ontime.common import paths
+from ontime.common.arrays import Outputs, Target
+from ontime.common.errors import OntimeError
+from ontime.common.files import read_parquet
+from ontime.common.layout import TARGET, own_in
+from ontime.model_evaluation.group_rate import past_rate
+from ontime.tasks.task import Task, target_of
+
+
+def baseline_answers(part: str, group: list[str], task: Task) -> tuple[Target, dict[str, Outputs]]:
+    """Targets (rows,) of `validation` or `test`, and what each baseline says of the rows.
+
+    Args:
+        group: the columns of `evaluate.baseline_group`.
+    """
+    train, rows = _rows("train", group), _rows(part, group)
+    columns = zip(task.baselines, ([], group), strict=True)
+    return target_of(rows), {name: past_rate(train, rows, names) for name, names in columns}
+
+
+def _rows(part: str, group: list[str]) -> pd.DataFrame:
+    rows = read_parquet(paths.split_rows(part))
+    absent = [name for name in group if name not in rows]
+    if absent:
+        raise OntimeError(f"params.yaml: evaluate.baseline_group: no column {absent[0]} among the features")
+    target = own_in(TARGET, rows.columns)
+    return rows[list(dict.fromkeys([*group, target]))]
