@@ -104,4 +104,6 @@ def test_the_graph_selects_by_validation_alone(fork: Path) -> None:
     values = {name: read_json(runs / name / "metrics" / "validation.json")["roc_auc"] for name in FAMILIES["binary"]}
     assert selection["candidates"] == values
     assert max(values, key=lambda name: values[name]) in selection["as_good_as_the_best"]
-    assert selection["champion"] == next(name for name in FAMILIES["binary"] if name in selection["as_good_as_the_best"])
+    assert selection["champion"] == next(
+        name for name in FAMILIES["binary"] if name in selection["as_good_as_the_best"]
+    )
