@@ -52,9 +52,10 @@ def suspicions(frame: pd.DataFrame, labels: "pd.Series[Any]", layout: Layout, ta
         target: the column that the labels are of.
     """
     step = -(-len(frame) // MOST_ROWS)
-    rows, known = frame[::step][labels[::step].notna()], labels[::step].dropna().to_numpy(dtype=np.int64)
+    rows, targets = frame[::step][labels[::step].notna()], labels[::step].dropna()
     told: set[str] = set()
-    if known.min(initial=1) < known.max(initial=0):
+    if set(targets.unique()) == {0, 1}:
+        known = targets.to_numpy(dtype=np.int64)
         for name in layout.features:
             if line := _of_leak(rows[name], known, target):
                 told.add(name)
