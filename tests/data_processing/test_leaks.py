@@ -127,5 +127,6 @@ def test_a_large_table_is_looked_at_in_parts() -> None:
     assert line.startswith("leak: alone tells")
 
 
-def test_a_target_of_one_value_has_no_leaks() -> None:
-    assert told(pd.Series([1] * ROWS, dtype="Int8"), x=np.ones(ROWS)) == []
+@pytest.mark.parametrize("targets", [[1] * ROWS, [0.5, 1.5] * (ROWS // 2)])
+def test_a_target_that_is_not_of_two_classes_has_no_leaks(targets: list[float]) -> None:
+    assert told(pd.Series(targets), x=np.array(targets)) == []

@@ -118,7 +118,7 @@ def test_without_settings_nothing_changes(params: Path, monkeypatch: pytest.Monk
         ("evaluate.slices=carrier", "evaluate.slices: expected a list, found 'carrier'"),
         ("evaluate.slices=[1]", "evaluate.slices: expected a list of a text, found [1]"),
         ("train.neural_network.hidden_units=[true]", "hidden_units: expected a list of a number"),
-        ("split.by=month", "split.by: input should be 'time' or 'stratified'"),
+        ("split.by=month", "split.by: input should be 'time', 'group' or 'stratified'"),
         ("split.test_from=2000-01-01T00:00:00Z", "validation_from must be before test_from"),
         ("train.random_forest.n_estimators=0", "n_estimators: input should be greater than or equal to 1"),
         ("gate.confidence=0.5", "gate.confidence: not set for a retraining, because it judges what is trained"),
