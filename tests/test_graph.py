@@ -203,7 +203,9 @@ def with_change(content: dict[str, Any], leaf: str) -> dict[str, Any]:
     target = changed
     for part in sections:
         target = target[part]
-    target[key] = {**target[key], "changed": 1} if isinstance(target[key], dict) else ["changed", target[key]]
+    # one that has a default need not be in the file
+    value = target.get(key)
+    target[key] = {**value, "changed": 1} if isinstance(value, dict) else ["changed", value]
     return changed
 
 

@@ -1,5 +1,6 @@
 """The task that a target asks, and what is written for it: from one task to another and back changes nothing."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def test_a_regression_and_back_is_the_same_graph_and_the_same_parameters() -> No
     changed = plain(graph)
     assert next(iter(changed["stages"]["train"]["foreach"])) == "linear_regression"
     assert "logistic" not in str(changed)
+    modules = set(re.findall(r"src/ontime/[\w/]+\.py", str(changed)))
+    assert [path for path in modules if not Path(path).is_file()] == []
     assert "rate" not in str(changed["stages"]["baselines"]["metrics"])
     assert check_params(plain(params), "params.yaml").select.metric == "rmse"
     set_task(params, graph, "binary")

@@ -123,10 +123,8 @@ def set_task(params: Any, graph: Any, task: TaskName) -> None:
     if before == task:
         return
     params["task"]["kind"] = task
-    renamed = dict(zip(FAMILIES[before], FAMILIES[task], strict=True))
-    renamed |= dict(zip(task_of(before).baselines, task_of(task).baselines, strict=True))
-    renamed = {old: new for old, new in renamed.items() if old != new}
-    for old, new in renamed.items():
+    families = {old: new for old, new in zip(FAMILIES[before], FAMILIES[task], strict=True) if old != new}
+    for old, new in families.items():
         for section, values in ((params["train"], TRAIN), (params["tune"]["space"], SPACE)):
             if old in section:
                 place = list(section).index(old)
@@ -135,7 +133,8 @@ def set_task(params: Any, graph: Any, task: TaskName) -> None:
     params["select"]["metric"] = SELECT[task]
     replace_mapping(params["gate"], "metrics", {name: dict(limit) for name, limit in GATE[task].items()})
     replace_mapping(params["gate"], "slices", dict(GATE_OF_SLICES[task]))
-    renamed |= {f"{old}.py": f"{new}.py" for old, new in renamed.items()}
+    renamed = families | {f"{old}.py": f"{new}.py" for old, new in families.items()}
+    renamed |= dict(zip(task_of(before).baselines, task_of(task).baselines, strict=True))
     for stage in graph["stages"].values():
         _rename(stage, renamed, set())
     (artifact,) = graph["artifacts"].values()
