@@ -1,4 +1,4 @@
-"""A regression as a fork does it: `ontime init`, the graph by DVC, a changed parameter, and the report of a branch."""
+"""A regression as a fork does it: `ontime init`, the graph by DVC, a column less, and the report of a branch."""
 
 from pathlib import Path
 
@@ -28,14 +28,15 @@ def test_a_branch_of_a_regression_is_reported_and_judged(tmp_path: Path) -> None
     assert read_json(top / "models" / "selection.json")["champion"] == "linear_regression"
 
     content = YAML().load(top / "params.yaml")
-    content["train"]["linear_regression"]["alpha"] = 200.0
+    content["data"]["options"]["exclude"] = ["area"]
+    content["export"]["page_features"].remove("area")
     YAML().dump(content, top / "params.yaml")
     run("dvc", "repro", cwd=top)
     done = run("ontime", "report", "--base", "main", cwd=top, check=False)
     text = (top / "report" / "report.md").read_text()
     assert done.returncode == 1
     assert done.stderr.startswith("error: gate: failed: rmse from ")
-    for expected in ("| rmse |", "| mae |", "| r2 |", "`train.linear_regression.alpha`: `1.0` → `200.0`"):
+    for expected in ("| rmse |", "| mae |", "| r2 |", '`data.options.exclude`: `[]` → `["area"]`'):
         assert expected in text
     for name in ("errors.png", "calibration.png"):
         assert f"]({name})" in text

@@ -169,4 +169,7 @@ def test_golden_records_and_the_log_have_the_number(running: Running, fork: Path
         day = lines[0]["time"][:10]
         options = ["--log", str(tmp_path / "log"), "--output", str(tmp_path / "out"), "--model-version", "1.2.3"]
         run_command("monitor", "replay", day, *options)
+        run_command("monitor", "inputs", day, *options)
     assert read_json(tmp_path / "out" / "replay" / f"{day}.json")["prediction"]["differing"] == 0
+    inputs = read_json(tmp_path / "out" / "inputs" / f"{day}.json")["inputs"]
+    assert np.isfinite(inputs["(probability)"]["shift"])
