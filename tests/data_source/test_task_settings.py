@@ -58,6 +58,14 @@ def test_a_regression_and_back_is_the_same_graph_and_the_same_parameters() -> No
     assert (plain(params), plain(graph)) == before
 
 
+@pytest.mark.parametrize(("kind", "reason"), [({"kind": "multiclass"}, "found 'multiclass'"), ({}, "missing")])
+def test_a_task_that_is_not_known_is_one_line(kind: dict[str, str], reason: str) -> None:
+    params, graph = loaded()
+    params["task"] = kind
+    with pytest.raises(OntimeError, match=rf"^params\.yaml: task\.kind: .*{reason}"):
+        set_task(params, graph, "regression")
+
+
 def test_the_plots_of_the_graph_are_those_that_init_writes() -> None:
     params, graph = loaded()
     assert plain(graph)["plots"] == plots(plain(params)["task"]["kind"])

@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 
 from ontime.common.errors import OntimeError
+from ontime.common.params import check
 from ontime.model_training.families import FAMILIES
 from ontime.repository.yaml_files import replace_mapping
 from ontime.tasks.names import TaskName
-from ontime.tasks.task import task_of
+from ontime.tasks.task import TaskSettings, task_of
 
 FEW_VALUES = 20
 """Whole numbers with at most so many different values may also be classes."""
@@ -118,8 +119,11 @@ def set_task(params: Any, graph: Any, task: TaskName) -> None:
     """Write a task into the content of `params.yaml` and `dvc.yaml`; nothing changes where it is the task already.
 
     Families and baselines that the task lacks make way for its own, and so do metrics, limits and plots.
+
+    Raises:
+        OntimeError: the file has no task, or one that is not known.
     """
-    before: TaskName = params["task"]["kind"]
+    before = check(TaskSettings, dict(params.get("task", {})), "params.yaml: task").kind
     if before == task:
         return
     params["task"]["kind"] = task
