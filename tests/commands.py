@@ -14,8 +14,6 @@ from ontime.model_training import families
 from ontime.model_training.families import FAMILIES, family
 from ontime.parameters import Params
 
-ANY_FAMILY = {name for names in FAMILIES.values() for name in names}
-
 
 def run_command(*arguments: str) -> None:
     """Run a command of `ontime` in this process and folder."""
@@ -42,11 +40,12 @@ def make_small(path: Path) -> None:
 
 
 def leaves_of(section: type[Section] = Params, prefix: str = "") -> Iterator[str]:
-    """Dotted names of a binary graph's parameters that are no sections; a family's are those of its own section."""
+    """Dotted names of all parameters that are no sections, those of an event's families by their own sections."""
+    of_events, of_numbers = ({f"train.{one}" for one in FAMILIES[task]} for task in ("binary", "regression"))
     for name, field in section.model_fields.items():
-        if prefix == "train." and name in ANY_FAMILY and name not in FAMILIES["binary"]:
+        if f"{prefix}{name}" in of_numbers - of_events:
             continue
-        inner = family(name).Parameters if f"{prefix}{name}" in {f"train.{one}" for one in FAMILIES["binary"]} else None
+        inner = family(name).Parameters if f"{prefix}{name}" in of_events else None
         if inner is None and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             inner = field.annotation
         if inner is None:

@@ -203,7 +203,7 @@ def with_change(content: dict[str, Any], leaf: str) -> dict[str, Any]:
     target = changed
     for part in sections:
         target = target[part]
-    # a text of another task's page is not there
+    # one that has a default need not be in the file
     value = target.get(key)
     target[key] = {**value, "changed": 1} if isinstance(value, dict) else ["changed", value]
     return changed

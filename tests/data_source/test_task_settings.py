@@ -1,5 +1,6 @@
 """The task that a target asks, and what is written for it: from one task to another and back changes nothing."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,20 @@ def test_a_regression_and_back_is_the_same_graph_and_the_same_parameters() -> No
     changed = plain(graph)
     assert next(iter(changed["stages"]["train"]["foreach"])) == "linear_regression"
     assert "logistic" not in str(changed)
+    modules = set(re.findall(r"src/ontime/[\w/]+\.py", str(changed)))
+    assert [path for path in modules if not Path(path).is_file()] == []
     assert "rate" not in str(changed["stages"]["baselines"]["metrics"])
     assert check_params(plain(params), "params.yaml").select.metric == "rmse"
     set_task(params, graph, "binary")
     assert (plain(params), plain(graph)) == before
+
+
+@pytest.mark.parametrize(("kind", "reason"), [({"kind": "multiclass"}, "found 'multiclass'"), ({}, "missing")])
+def test_a_task_that_is_not_known_is_one_line(kind: dict[str, str], reason: str) -> None:
+    params, graph = loaded()
+    params["task"] = kind
+    with pytest.raises(OntimeError, match=rf"^params\.yaml: task\.kind: .*{reason}"):
+        set_task(params, graph, "regression")
 
 
 def test_the_plots_of_the_graph_are_those_that_init_writes() -> None:

@@ -148,7 +148,9 @@ def test_lines_that_the_service_tells_of_as_lost_are_counted(tmp_path: Path) -> 
 def test_a_file_that_was_written_before_a_column_existed_gets_it(tmp_path: Path) -> None:
     compacted([line("a"), line("b")], str(tmp_path))
     (path,) = tmp_path.rglob("*.parquet")
-    pd.read_parquet(path, columns=[name for name in COLUMNS if name not in ("key", "features")]).to_parquet(path)
+    pd.read_parquet(
+        path, columns=[name for name in COLUMNS if name not in ("key", "features", "prediction")]
+    ).to_parquet(path)
     compacted([line("z")], str(tmp_path))
     found = pd.read_parquet(path)
     assert found["features"].isna().tolist() == [True] * (len(found) - 1) + [False]

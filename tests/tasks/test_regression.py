@@ -26,6 +26,7 @@ from ontime.model_deployment.service.smoke import smoke_test
 from ontime.model_training.families import FAMILIES, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.monitoring.log import compacted
+from tests.browser import Tab, chromium
 from tests.commands import run_command
 from tests.services import Running, log_lines, serving
 from tests.task_graphs import prices, refused, run_graph
@@ -169,4 +170,22 @@ def test_golden_records_and_the_log_have_the_number(running: Running, fork: Path
         day = lines[0]["time"][:10]
         options = ["--log", str(tmp_path / "log"), "--output", str(tmp_path / "out"), "--model-version", "1.2.3"]
         run_command("monitor", "replay", day, *options)
+        run_command("monitor", "inputs", day, *options)
     assert read_json(tmp_path / "out" / "replay" / f"{day}.json")["prediction"]["differing"] == 0
+    inputs = read_json(tmp_path / "out" / "inputs" / f"{day}.json")["inputs"]
+    assert np.isfinite(inputs["(probability)"]["shift"])
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_the_page_shows_a_number_and_no_decision(running: Running, golden: dict[str, Any]) -> None:
+    with chromium() as browser:
+        tab = Tab(browser)
+        tab.open(f"{running.url}/#example-1", 'document.querySelectorAll("#reasons li").length > 0')
+        assert tab.text("h1") == "How much will price be?"
+        assert tab.text("#probability-name") == "Expected price:"
+        assert float(tab.text("#probability")) == pytest.approx(min(golden["predictions"]), abs=1)
+        assert tab.text("#decision") == tab.text("#threshold") == ""
+        assert tab.run('document.getElementById("scale").hidden && document.getElementById("other").hidden')
+        assert all(" it by " in text and "points" not in text for text in tab.texts("#reasons .effect"))
+        assert "number" in tab.text("#reasons-help")

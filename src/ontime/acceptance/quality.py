@@ -38,7 +38,10 @@ def read_labelled(file: Path | None, target: Target) -> pd.DataFrame:
     absent = [name for name in (*names, label) if name not in rows]
     if absent:
         raise OntimeError(f"{source}: no column {absent[0]}; expected every feature of the model and `{TARGET}`")
-    if fault := task_of(target.manifest.task).fault(rows[label]):
+    fault = task_of(target.manifest.task).fault(rows[label])
+    if target.manifest.threshold is not None and (fault or target_of(rows).dtype != np.int8):
+        fault = "expected 0 and 1, and both of them"
+    if fault:
         raise OntimeError(f"{source}: {TARGET}: {fault}")
     return rows[[*names, label]]
 

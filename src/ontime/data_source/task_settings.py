@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 
 from ontime.common.errors import OntimeError
+from ontime.common.params import check
 from ontime.model_training.families import FAMILIES
 from ontime.repository.yaml_files import replace_mapping
 from ontime.tasks.names import TaskName
-from ontime.tasks.task import task_of
+from ontime.tasks.task import TaskSettings, task_of
 
 FEW_VALUES = 20
 """Whole numbers with at most so many different values may also be classes."""
@@ -118,15 +119,16 @@ def set_task(params: Any, graph: Any, task: TaskName) -> None:
     """Write a task into the content of `params.yaml` and `dvc.yaml`; nothing changes where it is the task already.
 
     Families and baselines that the task lacks make way for its own, and so do metrics, limits and plots.
+
+    Raises:
+        OntimeError: the file has no task, or one that is not known.
     """
-    before: TaskName = params["task"]["kind"]
+    before = check(TaskSettings, dict(params.get("task", {})), "params.yaml: task").kind
     if before == task:
         return
     params["task"]["kind"] = task
-    renamed = dict(zip(FAMILIES[before], FAMILIES[task], strict=True))
-    renamed |= dict(zip(task_of(before).baselines, task_of(task).baselines, strict=True))
-    renamed = {old: new for old, new in renamed.items() if old != new}
-    for old, new in renamed.items():
+    families = {old: new for old, new in zip(FAMILIES[before], FAMILIES[task], strict=True) if old != new}
+    for old, new in families.items():
         for section, values in ((params["train"], TRAIN), (params["tune"]["space"], SPACE)):
             if old in section:
                 place = list(section).index(old)
@@ -135,7 +137,8 @@ def set_task(params: Any, graph: Any, task: TaskName) -> None:
     params["select"]["metric"] = SELECT[task]
     replace_mapping(params["gate"], "metrics", {name: dict(limit) for name, limit in GATE[task].items()})
     replace_mapping(params["gate"], "slices", dict(GATE_OF_SLICES[task]))
-    renamed |= {f"{old}.py": f"{new}.py" for old, new in renamed.items()}
+    renamed = families | {f"{old}.py": f"{new}.py" for old, new in families.items()}
+    renamed |= dict(zip(task_of(before).baselines, task_of(task).baselines, strict=True))
     for stage in graph["stages"].values():
         _rename(stage, renamed, set())
     (artifact,) = graph["artifacts"].values()

@@ -18,7 +18,6 @@ from ontime.common.files import read_json, sha256, write_json
 from ontime.model_training.families import FAMILIES, check_family, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.repository.git import tried
-from ontime.tasks.task import load_task
 from ontime.tracking.mlflow_client import asking_mlflow
 
 if TYPE_CHECKING:
@@ -42,9 +41,8 @@ def command(models: tuple[str, ...]) -> None:
         check_family(name)
     if os.environ.get("ONTIME_TRACKING") == "off":
         return
-    finished = [
-        name for name in models or FAMILIES[load_task().name] if (paths.training_run(name) / "metadata").is_dir()
-    ]
+    every = dict.fromkeys(name for names in FAMILIES.values() for name in names)
+    finished = [name for name in models or every if (paths.training_run(name) / "metadata").is_dir()]
     absent = [name for name in models if name not in finished]
     if absent:
         raise OntimeError(f"{paths.training_run(absent[0])}: not found; run `dvc repro` (or `ontime pull`) first")
