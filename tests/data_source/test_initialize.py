@@ -65,7 +65,9 @@ def test_parameters_schema_and_artifact_are_edited_in_place(graph: Path, parcels
 
 
 def test_comments_and_the_rest_of_the_graph_are_kept(graph: Path, parcels: pd.DataFrame) -> None:
-    before = yaml(graph / "dvc.yaml")
+    before, source = yaml(graph / "dvc.yaml"), load_params(graph / "params.yaml").data.source
+    # a fork's own file is an input, which another takes the place of
+    before["stages"]["ingest"]["deps"] = [path for path in before["stages"]["ingest"]["deps"] if path != source]
     parcels.to_csv("t.csv", index=False)
     init("t.csv", "--target", "late", "--name", "parcel-delay")
     assert comments(graph / "params.yaml") == comments(live("params.yaml"))

@@ -17,7 +17,6 @@ READS_THE_CHECKOUT = [
     *("tests/monitoring/test_label_table.py", "tests/monitoring/test_incidents.py", "tests/notebooks"),
     *("tests/pull_request/test_limits.py", "tests/retraining/test_settings.py", "tests/data_source/test_refresh.py"),
     *("tests/release/test_release_file.py", "tests/data_source/test_data_card.py"),
-    "tests/model_deployment/export/test_saved_model.py::test_models_config_serves_the_projects_model_with_labels_for_loaded_versions",
 ]
 """Tests that know this checkout's files; the others make their own."""
 SEEN = ("README.md", "data", "dvc.yaml", "params.yaml", "argocd", "deployment", "notebooks", ".github")
@@ -37,6 +36,14 @@ def test_tests_of_the_checkouts_own_files_are_green_in_a_fork(fork: Path) -> Non
     options = ["-n", "0", "-p", "no:cacheprovider", "-m", "not integration and not rehearsal"]
     in_fork(fork, sys.executable, "-m", "pytest", *options, *READS_THE_CHECKOUT)
     assert not git(fork, "status", "--porcelain")
+
+
+def test_the_model_has_the_tables_name_wherever_a_file_names_it(fork: Path) -> None:
+    served = (fork / "deployment" / "configurations" / "tensorflow-serving" / "models.config").read_text()
+    assert 'name: "visits"' in served and 'base_path: "/models/visits"' in served
+    component = fork / "deployment" / "kubernetes" / "components" / "tensorflow-serving" / "deployment.yaml"
+    assert component.read_text().count("visits") == 4
+    assert "8080/v2/models/visits\n" in (fork / "README.md").read_text()
 
 
 def test_lint_is_green_in_a_fork(fork: Path) -> None:

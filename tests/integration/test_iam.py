@@ -230,9 +230,7 @@ def issuer() -> Iterator[Issuer]:
 def server(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[dict[str, Any]]:
     """A server with the roles as they are here, an object in the cache and one beside it."""
     top = tmp_path_factory.mktemp("iam")
-    trust = {
-        role: json.loads((FOLDER / f"{role}-trust.json").read_text().replace(f"{ISSUER}:", "oidc:")) for role in ROLES
-    }
+    trust = {role: json.loads(text_of(FOLDER / f"{role}-trust.json").replace(f"{ISSUER}:", "oidc:")) for role in ROLES}
     content = {
         "sts": {"tokenDuration": "1h", "maxSessionLength": "12h", "issuer": "test", "signingKey": SIGNING_KEY},
         "providers": [

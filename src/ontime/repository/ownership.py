@@ -131,7 +131,9 @@ def own(given: Mapping[str, str | None], remote: str | None, account: str | None
         found = changes(given, remote, account)
     for path, change in found.items():
         write_text(Path(path), change.text)
-    click.echo(f"wrote it; commit it{', then `ontime cache --push`' if remote else ''}")
+    names = {*found, *([".dvc/config"] if remote else [])}
+    then = ", then `ontime cache --push`" if remote else ""
+    click.echo(f"wrote {len(names)} files; commit them{then}" if names else "every place has these values already")
 
 
 def _following(
