@@ -133,13 +133,6 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
     categories = [name for name in schema.of_type("string") if name not in roles]
     if not numbers and not categories:
         raise OntimeError("data/schema/table.yaml: no column is left as a feature")
-    for name in [*numbers, *categories]:
-        if any(sign in '"\\' or sign < " " for sign in name):
-            # the service's decoder of records takes no such name
-            raise OntimeError(
-                f"data/schema/table.yaml: {name!r}: a feature's name has no double quote, backslash or line break; "
-                "rename the column in the file, or name it in --exclude or data.options.exclude"
-            )
     key = [own(word, known) for word in (FILE, ROW) if word == ROW or options.folder]
     return Layout(
         key=options.key or key, time=options.time, numbers=numbers, categories=categories, group=options.group
