@@ -202,7 +202,7 @@ def row_of(**changed: Any) -> bytes:
         ("t.jsonl", b"[1, 2]\n", r"line 1 is no JSON object"),
         ("t.jsonl", json_lines() + b"{'x': 1}", r"line 41 is not JSON in UTF-8: "),
         ("t.jsonl", json_lines() + b'{"x": "\xff"}', r"line 41 is not JSON in UTF-8: "),
-        ("t.jsonl", json_lines() + rb'{"c": "\ud800"}', r"line 41 is not JSON in UTF-8: .*surrogate"),
+        ("t.jsonl", json_lines() + b'{"c": "\xc3\xa9\\ud800"}', r"line 41 is not JSON in UTF-8: .*surrogate"),
         ("t.jsonl", json_lines() + b'{"x": 1, "x": 2}', r"line 41 is not JSON in UTF-8: 'x' is there twice"),
         ("t.jsonl", b"[" * 100_000, r"line 1 is not JSON in UTF-8: "),
         ("t.jsonl", row_of(l=[1]), r"l: list is not a type that a table may have; leave it out with --exclude l"),
