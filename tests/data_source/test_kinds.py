@@ -25,7 +25,7 @@ from ontime.datasets.content import digest_of
 from ontime.datasets.query import VARIABLE
 from ontime.parameters import load_params
 from ontime.repository.pinned import pin_table
-from tests.checkouts import TOP
+from tests.checkouts import TOP, commit, git
 from tests.commands import run_command
 from tests.own_tables import parquet_of
 from tests.postgres import Database, postgres
@@ -117,7 +117,8 @@ def dvc(graph: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         return done.stdout
 
     run("init", "--quiet", "--no-scm")
-    subprocess.run(["git", "init", "--quiet"], cwd=graph, check=True)
+    git(graph, "init", "--quiet")
+    commit(graph, "The copy of the graph")
     return run
 
 
