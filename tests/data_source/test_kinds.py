@@ -329,6 +329,14 @@ def test_a_new_file_of_a_folder_stops_the_graph_until_it_is_taken_and_costs_one_
     check_rows(table(), "n")
 
 
+def test_a_folder_may_have_a_target_of_numbers(graph: Path) -> None:
+    write_months(graph / "months", ".csv")
+    run_command("init", "--source", "months", "--target", "x", "--type", "c=string", "--no-run")
+    run_stages()
+    parts = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in MONTHS]
+    assert pd.concat(parts)["target"].tolist() == table()["x"].tolist()
+
+
 @pytest.mark.parametrize(
     ("names", "reason"),
     [

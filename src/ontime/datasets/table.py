@@ -79,7 +79,7 @@ def read_tables(
         shown = f"data.source: {without_secrets(place)}"
         columns = read_columns(whole or fetch(place), shown, options.csv, options.sheet)
         frame = typed_frame(columns, schemas[PARTITIONED_TABLE], shown, options.exclude)
-        if options.folder and options.target in frame:
+        if options.folder and options.positive is not None and options.target in frame:
             classes |= set(frame[options.target].dropna().unique())
             if len(classes) > 2:
                 found = ", ".join(sorted(map(str, classes)))
