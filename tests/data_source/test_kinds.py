@@ -412,7 +412,8 @@ def test_a_query_goes_to_the_rows_of_the_split_and_its_result_is_pinned(
     (graph / "visits.sql").write_text(QUERY + ";  -- 100 % of the visits\n")
     init("visits.sql")
     assert "visits.sql" in YAML(typ="safe").load(graph / "dvc.yaml")["stages"]["ingest"]["deps"]
-    dvc("repro", "--quiet", "split")
+    dvc("repro", "--quiet", "featurize")
+    run_command("split")
     check_rows(table())
     with sqlite3.connect(sqlite) as connection:
         connection.execute("INSERT INTO visits VALUES (9.5, 'a', 40, 1, 40)")
