@@ -42,6 +42,8 @@ ODD_NAMES = (
     "${x}",
     "{{x}}",
     "a\\b",
+    "a\nb",
+    "\t",
     "[0]",
     "a,b;c",
     " ",
@@ -56,9 +58,7 @@ ODD_NAMES = (
 )
 NAMES = strategies.one_of(
     strategies.sampled_from([*OUR_NAMES, *(f"{name}_" for name in OUR_NAMES), *ODD_NAMES]),
-    strategies.text(
-        strategies.characters(exclude_categories=["Cs", "Cc"], exclude_characters='"\\'), min_size=1, max_size=8
-    ),
+    strategies.text(strategies.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8),
 )
 TEXTS = strategies.text(strategies.characters(exclude_categories=["Cs"]), max_size=8)
 VALUES: dict[str, strategies.SearchStrategy[Any]] = {

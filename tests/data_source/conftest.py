@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ontime.data_processing import split
+from ontime.data_source import initialize
+from ontime.tasks import binary
 from tests.graph_copy import copy_graph
 
 
@@ -20,4 +21,5 @@ def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """How a table is read shows on a few rows; `tests/model_evaluation/test_no_champion.py` has what a model needs."""
-    monkeypatch.setattr(split, "LEAST_CLASS_ROWS", 1)
+    for module in (binary, initialize):
+        monkeypatch.setattr(module, "LEAST_CLASS_ROWS", 1)

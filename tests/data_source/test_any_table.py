@@ -24,7 +24,7 @@ from tests.own_tables import ROWS, AnyTable, any_tables, is_kept
 REFUSED = (
     r"correct the others, or say what they are|write all in one way|"
     r"may be the decimal or the thousands sign|no column is left as a feature|"
-    r"a number of a feature is at most|a feature's name has no double quote"
+    r"a number of a feature is at most"
 )
 """What a person has to decide; the stages after `init` refuse nothing."""
 

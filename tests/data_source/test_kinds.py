@@ -25,7 +25,7 @@ from ontime.datasets.content import digest_of
 from ontime.datasets.query import VARIABLE
 from ontime.parameters import load_params
 from ontime.repository.pinned import pin_table
-from tests.checkouts import TOP
+from tests.checkouts import TOP, commit, git
 from tests.commands import run_command
 from tests.own_tables import parquet_of
 from tests.postgres import Database, postgres
@@ -117,7 +117,8 @@ def dvc(graph: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         return done.stdout
 
     run("init", "--quiet", "--no-scm")
-    subprocess.run(["git", "init", "--quiet"], cwd=graph, check=True)
+    git(graph, "init", "--quiet")
+    commit(graph, "The copy of the graph")
     return run
 
 
@@ -202,7 +203,7 @@ def row_of(**changed: Any) -> bytes:
         ("t.jsonl", b"[1, 2]\n", r"line 1 is no JSON object"),
         ("t.jsonl", json_lines() + b"{'x': 1}", r"line 41 is not JSON in UTF-8: "),
         ("t.jsonl", json_lines() + b'{"x": "\xff"}', r"line 41 is not JSON in UTF-8: "),
-        ("t.jsonl", json_lines() + rb'{"c": "\ud800"}', r"line 41 is not JSON in UTF-8: .*surrogate"),
+        ("t.jsonl", json_lines() + b'{"c": "\xc3\xa9\\ud800"}', r"line 41 is not JSON in UTF-8: .*surrogate"),
         ("t.jsonl", json_lines() + b'{"x": 1, "x": 2}', r"line 41 is not JSON in UTF-8: 'x' is there twice"),
         ("t.jsonl", b"[" * 100_000, r"line 1 is not JSON in UTF-8: "),
         ("t.jsonl", row_of(l=[1]), r"l: list is not a type that a table may have; leave it out with --exclude l"),
@@ -328,6 +329,14 @@ def test_a_new_file_of_a_folder_stops_the_graph_until_it_is_taken_and_costs_one_
     check_rows(table(), "n")
 
 
+def test_a_folder_may_have_a_target_of_numbers(graph: Path) -> None:
+    write_months(graph / "months", ".csv")
+    run_command("init", "--source", "months", "--target", "x", "--type", "c=string", "--no-run")
+    run_stages()
+    parts = [read_parquet(paths.FEATURES / f"{name}.parquet") for name in MONTHS]
+    assert pd.concat(parts)["target"].tolist() == table()["x"].tolist()
+
+
 @pytest.mark.parametrize(
     ("names", "reason"),
     [
@@ -403,7 +412,8 @@ def test_a_query_goes_to_the_rows_of_the_split_and_its_result_is_pinned(
     (graph / "visits.sql").write_text(QUERY + ";  -- 100 % of the visits\n")
     init("visits.sql")
     assert "visits.sql" in YAML(typ="safe").load(graph / "dvc.yaml")["stages"]["ingest"]["deps"]
-    dvc("repro", "--quiet", "split")
+    dvc("repro", "--quiet", "featurize")
+    run_command("split")
     check_rows(table())
     with sqlite3.connect(sqlite) as connection:
         connection.execute("INSERT INTO visits VALUES (9.5, 'a', 40, 1, 40)")

@@ -213,14 +213,3 @@ def test_a_column_of_any_name_is_kept_apart_from_our_own(tmp_path: Path) -> None
     pd.testing.assert_frame_equal(made[names[:-1]], rows[names[:-1]].astype("float32"))
     assert made["target__"].fillna(-1).tolist() == [1, 0, -1]
     assert made["row_"].tolist() == [0, 1, 2]
-
-
-@pytest.mark.parametrize("name", ['say "x"', "a\\b", "a\nb", "\t"])
-def test_a_name_that_the_service_cannot_decode_is_no_feature(name: str) -> None:
-    fields = [{"name": column, "type": "number"} for column in (name, "x", "late")]
-    schemas = {"table": TableSchema.model_validate({"fields": fields})}
-    with pytest.raises(OntimeError, match="a feature's name has no double quote, backslash") as error:
-        table.layout(options_of(), schemas)
-    assert "\n" not in str(error.value)
-    assert table.layout(options_of(exclude=[name]), schemas).features == ["x"]
-    assert table.layout(options_of(key=[name]), schemas).key == [name]

@@ -21,8 +21,9 @@ def read_json_lines(data: bytes) -> Rows:
             continue
         try:
             row = json.loads(line.decode(), object_pairs_hook=_object)
-            # half of a surrogate pair is no text
-            line.isascii() and b"\\u" in line and json.dumps(row, ensure_ascii=False).encode()
+            if b"\\u" in line:
+                # half of a surrogate pair is no text
+                json.dumps(row, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise OntimeError(f"line {number} is not JSON in UTF-8: {one_line(error, 200)}") from None
         if not isinstance(row, dict):

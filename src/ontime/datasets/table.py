@@ -79,7 +79,7 @@ def read_tables(
         shown = f"data.source: {without_secrets(place)}"
         columns = read_columns(whole or fetch(place), shown, options.csv, options.sheet)
         frame = typed_frame(columns, schemas[PARTITIONED_TABLE], shown, options.exclude)
-        if options.folder and options.target in frame:
+        if options.folder and options.positive is not None and options.target in frame:
             classes |= set(frame[options.target].dropna().unique())
             if len(classes) > 2:
                 found = ", ".join(sorted(map(str, classes)))
@@ -133,13 +133,6 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
     categories = [name for name in schema.of_type("string") if name not in roles]
     if not numbers and not categories:
         raise OntimeError("data/schema/table.yaml: no column is left as a feature")
-    for name in [*numbers, *categories]:
-        if any(sign in '"\\' or sign < " " for sign in name):
-            # the service's decoder of records takes no such name
-            raise OntimeError(
-                f"data/schema/table.yaml: {name!r}: a feature's name has no double quote, backslash or line break; "
-                "rename the column in the file, or name it in --exclude or data.options.exclude"
-            )
     key = [own(word, known) for word in (FILE, ROW) if word == ROW or options.folder]
     return Layout(
         key=options.key or key, time=options.time, numbers=numbers, categories=categories, group=options.group

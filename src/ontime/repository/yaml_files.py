@@ -1,6 +1,7 @@
 """Edits YAML files in place, keeping comments, order, quotes and indentation."""
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,13 +9,37 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.emitter import Emitter, ScalarAnalysis
 
 from ontime.common.files import replacing
+
+WORDS = re.compile(r"\w[\w .-]*")
+
+
+LINE_ENDS = re.compile(r"[\n\r\x85\u2028\u2029]")
+
+
+class CarefulEmitter(Emitter):
+    """Writes texts as every reader of YAML reads them.
+
+    In a list between brackets libyaml takes a colon for that of a mapping; between single quotes, the end of a line is
+    read as a blank.
+    """
+
+    def analyze_scalar(self, scalar: Any) -> ScalarAnalysis:
+        """What ways there are to write a text."""
+        analysis: ScalarAnalysis = super().analyze_scalar(scalar)
+        if not WORDS.fullmatch(scalar):
+            analysis.allow_flow_plain = False
+        if LINE_ENDS.search(scalar):
+            analysis.allow_flow_plain = analysis.allow_block_plain = analysis.allow_single_quoted = False
+        return analysis
 
 
 def yaml_for_people() -> YAML:
     """A reader and writer that keeps the form of this repository's YAML files."""
     yaml = YAML()
+    yaml.Emitter = CarefulEmitter
     yaml.width = 120
     yaml.preserve_quotes = True
     yaml.indent(mapping=2, sequence=4, offset=2)

@@ -15,6 +15,8 @@ from ontime.common.arrays import Matrix
 from ontime.model_training.families import Family
 
 INPUT = "features"
+BLOCK_ROWS = 8192
+"""A graph is asked for so many rows at a time."""
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -44,8 +46,10 @@ def onnx_outputs(content: bytes, matrix: Matrix) -> npt.NDArray[np.float32]:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    (outputs,) = session.run(None, {INPUT: matrix})
-    return np.asarray(outputs, dtype=np.float32)
+    # a graph with a column per category code holds them all for each row
+    blocks = [matrix[start : start + BLOCK_ROWS] for start in range(0, max(len(matrix), 1), BLOCK_ROWS)]
+    outputs = [session.run(None, {INPUT: block})[0] for block in blocks]
+    return np.asarray(np.concatenate(outputs), dtype=np.float32)
 
 
 def _from_scikit_learn(model: Any, columns: int) -> onnx.ModelProto:

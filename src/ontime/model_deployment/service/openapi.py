@@ -39,6 +39,8 @@ def openapi(service: Service) -> dict[str, Any]:
     ]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     predict_request, predict_response, explain_response, infer_request, infer_response, error = schemas
+    for component in ("Record", "Columns"):
+        service.records.name_properties(components[component])
     rows = components["PredictRequest"]["properties"]["instances"]
     rows.update(minItems=1, maxItems=service.settings.max_rows)
     components["PredictRequest"]["properties"]["keys"]["description"] = (

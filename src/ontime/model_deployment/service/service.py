@@ -151,7 +151,7 @@ class Service:
         if rows is None:
             return itertools.repeat(msgspec.UNSET, len(request.predicted))
         records = rows if isinstance(rows, list) else map(self.records.record_of, rows.tolist())
-        return map(self._redact, records) if self._redacted else records
+        return self.records.with_names(map(self._redact, records) if self._redacted else records)
 
     def _redact(self, record: Any) -> Any:
         # a copy, because the shadow may not have seen the record yet

@@ -1,6 +1,8 @@
 """A model's records: as types that the JSON decoder checks, as rows of the matrix, and as the log shows them."""
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +12,20 @@ from ontime.common.arrays import Matrix
 from ontime.encoder import Encoder
 from ontime.model_deployment.inference.champion import Champion
 from ontime.model_deployment.service.protocol.messages import ClientError, Keys, Rows
+
+ESCAPED = re.compile(r'["\\\x00-\x1f]')
+"""What JSON escapes in a name, and msgspec therefore refuses in a field's name."""
+
+
+def stand_ins(features: Sequence[str]) -> dict[str, str]:
+    """For each feature whose name JSON escapes, the name of its field."""
+    found: dict[str, str] = {}
+    for name in filter(ESCAPED.search, features):
+        stand_in = ESCAPED.sub("_", name)
+        while stand_in in features or stand_in in found.values():
+            stand_in += "_"
+        found[name] = stand_in
+    return found
 
 
 class RecordEncoding:
@@ -21,8 +37,9 @@ class RecordEncoding:
         features = self.encoder.features
         types = [float | None] * model.numbers + [str | None] * len(self.encoder.categories)
         self.column_index = {name: column for column, name in enumerate(features)}
+        self.stand_ins = stand_ins(features)
         # a feature's name need not be an identifier, a field's name must be
-        names = {f"f{column}": name for column, name in enumerate(features)}
+        names = {f"f{column}": self.stand_ins.get(name, name) for column, name in enumerate(features)}
         self.record_type = msgspec.defstruct(
             "Record", list(zip(names, types, strict=True)), rename=names, forbid_unknown_fields=True, gc=False
         )
@@ -40,6 +57,38 @@ class RecordEncoding:
     def field_of(self, feature: str) -> str:
         """The field of a record's struct that holds a feature."""
         return f"f{self.column_index[feature]}"
+
+    def with_stand_ins(self, body: bytes) -> bytes:
+        """A version 1 request with the names of fields in place of the features'; what is no request stays as it is."""
+        try:
+            content = json.loads(body)
+            for record in [content.get("inputs"), *content.get("instances", [])]:
+                for name, field in self.stand_ins.items():
+                    # a client knows the feature's name alone
+                    if isinstance(record, dict) and field not in record and name in record:
+                        record[field] = record.pop(name)
+        except (AttributeError, TypeError, ValueError, RecursionError):
+            return body
+        return json.dumps(content).encode()
+
+    def with_names(self, records: Iterable[Any]) -> Iterable[Any]:
+        """Records for the log, by the features' own names."""
+        if not self.stand_ins:
+            return records
+        return (
+            {
+                name: value
+                for name, value in zip(self.encoder.features, msgspec.structs.astuple(record), strict=True)
+                if value is not msgspec.UNSET
+            }
+            for record in records
+        )
+
+    def name_properties(self, schema: dict[str, Any]) -> None:
+        """Put the features' own names into the JSON Schema of a record."""
+        names = {field: name for name, field in self.stand_ins.items()}
+        schema["properties"] = {names.get(field, field): content for field, content in schema["properties"].items()}
+        schema["required"] = [names.get(field, field) for field in schema["required"]]
 
     def check_row_count(self, rows: int, field: str) -> None:
         """Refuse a request without rows, or with too many.

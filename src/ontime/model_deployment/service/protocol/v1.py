@@ -60,6 +60,8 @@ class PredictProtocol:
             ClientError: with the field and what was expected.
         """
         del headers
+        if self.records.stand_ins:
+            body = self.records.with_stand_ins(body)
         request = decode(self._decoder, body, type_with_nan=self.request_type)
         rows, columns = request.instances, request.inputs
         if (rows is UNSET) == (columns is UNSET):
