@@ -49,6 +49,14 @@ def test_a_copy_of_the_target_is_named(labels: "pd.Series[Any]", kind: str) -> N
     assert "--exclude copy" in line
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_number_that_follows_a_target_of_numbers_is_named_and_a_good_feature_is_not(sign: int) -> None:
+    prices = pd.Series(random_of().gamma(2, size=ROWS))
+    good = prices + 0.2 * random_of().permutation(prices.to_numpy())
+    (line,) = told(prices, copy=sign * prices**3, good=good, few=prices.round())
+    assert line.startswith(f"copy: follows y row by row (rank correlation {sign:.3f});") and "--exclude copy" in line
+
+
 SEPARATING: dict[str, Make] = {
     "threshold": lambda event: np.where(event, 5.0, -5.0) + random_of().normal(size=ROWS),
     "within a range": lambda event: (
