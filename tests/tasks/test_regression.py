@@ -124,6 +124,16 @@ def test_a_table_is_scored_with_the_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_fork")
+def test_new_rows_without_a_price_get_the_number(tmp_path: Path) -> None:
+    prices().drop(columns="price").to_csv(tmp_path / "new.csv", index=False)
+    run_command("predict", str(tmp_path / "new.csv"), str(tmp_path / "out.parquet"))
+    score(paths.FEATURES / "table.parquet", tmp_path / "scored.parquet", paths.CHAMPION, backend="sequential")
+    columns = ["house", "sold", "prediction", "model_version"]
+    answers, scored = (pq.read_table(tmp_path / name).to_pandas() for name in ("out.parquet", "scored.parquet"))
+    pd.testing.assert_frame_equal(answers, scored[columns])
+
+
+@pytest.mark.usefixtures("in_fork")
 def test_what_is_for_events_alone_is_one_line() -> None:
     line = "is there for a binary task alone; params.yaml has task.kind: regression"
     assert refused("backtest", "--start", "2024-02-01") == f"ontime backtest: {line}"
