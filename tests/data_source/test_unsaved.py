@@ -19,7 +19,7 @@ SCHEMA = Path("data/schema/table.yaml")
 @pytest.fixture
 def edited(graph: Path) -> Path:
     """A repository configured for a table, with a rule that is not committed, and another table."""
-    rows = [f"{row % 7},{row % 5},{int(row % 7 > 2)}" for row in range(60)]
+    rows = [f"{row % 7},{row % 5},{int(row % 7 > 2)}" for row in range(140)]
     (graph / "first.csv").write_text("\n".join(["a,b,y", *rows, ""]))
     (graph / "second.csv").write_text("\n".join(["a,c,y", *rows, ""]))
     run_command("init", "--source", "first.csv", "--target", "y", "--no-run")

@@ -1,25 +1,27 @@
 """DVC's experiments that differ by code: each runs its own, and the run cache keeps outputs of the right code."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from ontime.common.files import write_parquet, write_text
 from ontime.repository.lock_file import ordered, outputs
 from tests.checkouts import commit, copy_checkout, git, run
 
-SELECT = "src/ontime/model_evaluation/select.py"
-LINE = '        "metric": metric,\n'
-GRAPH = """\
+CODE = "src/ontime/data_processing/validate.py"
+LINE = "    write_json(paths.VALIDATION_REPORT, reports)\n"
+REPORT = "data/processed/validation.json"
+GRAPH = f"""\
 stages:
-  select:
-    cmd: ontime select
-    deps: [models/training_runs, src/ontime/model_evaluation/select.py]
-    params: [select.metric]
-    outs: [models/selection.json]
+  validate:
+    cmd: ontime validate
+    deps: [data/raw, {CODE}]
+    outs: [{REPORT}]
 """
-RUNS = ("logistic_regression", "random_forest", "gradient_boosting", "neural_network")
 IDEAS = ("first", "second")
 SECONDS = 180
 
@@ -31,11 +33,10 @@ def checkout(tmp_path: Path) -> Path:
     """A checkout, not the one that `ontime` is installed from, with a graph of one stage that has run."""
     top = copy_checkout(tmp_path / "checkout")
     (top / "dvc.yaml").write_text(GRAPH)
-    (top / ".gitignore").write_text(".venv/\n__pycache__/\n/models/selection.json\n")
-    for place, name in enumerate((*RUNS, "base_rate", "group_rate")):
-        path = top / "models" / "training_runs" / name / "metrics" / "validation.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps({"roc_auc": 0.9 - place / 10, "log_loss": 0.1 + place / 10}))
+    (top / ".gitignore").write_text(f".venv/\n__pycache__/\n/{REPORT}\n")
+    shutil.rmtree(top / "data" / "schema")
+    write_text(top / "data" / "schema" / "numbers.yaml", "fields: [{name: number, type: integer}]\n")
+    write_parquet(pd.DataFrame({"number": [1, 2]}), top / "data" / "raw" / "numbers" / "numbers.parquet")
     for key, value in (("name", "test"), ("email", "test@example.invalid")):
         git(top, "config", f"user.{key}", value)
     run("dvc", "repro", "--quiet", cwd=top)
@@ -45,15 +46,15 @@ def checkout(tmp_path: Path) -> Path:
 
 def with_idea(checkout: Path, idea: str) -> None:
     """Change the code so that what it writes has the idea's name."""
-    text = git(checkout, "show", f"HEAD:{SELECT}")
+    text = git(checkout, "show", f"HEAD:{CODE}")
     assert text.count(LINE) == 1
-    (checkout / SELECT).write_text(text.replace(LINE, f'{LINE}        "note": "{idea}",\n'))
+    (checkout / CODE).write_text(text.replace(LINE, LINE.replace("reports", f'{{**reports, "note": "{idea}"}}')))
 
 
 def note_of(checkout: Path, idea: str) -> str:
     """The idea's name in what the stage wrote in an experiment."""
     (ref,) = git(checkout, "for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{idea}").split()
-    md5 = outputs(ordered(git(checkout, "show", f"{ref}:dvc.lock")))["models/selection.json"]
+    md5 = outputs(ordered(git(checkout, "show", f"{ref}:dvc.lock")))[REPORT]
     content = json.loads((checkout / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]).read_text())
     return str(content.get("note"))
 
@@ -62,8 +63,8 @@ def note_of(checkout: Path, idea: str) -> str:
 def test_queued_experiments_run_their_own_code(checkout: Path, jobs: str) -> None:
     for idea in IDEAS:
         with_idea(checkout, idea)
-        run("dvc", "exp", "run", "--queue", "--name", idea, "select", cwd=checkout)
-    git(checkout, "checkout", "--quiet", SELECT)
+        run("dvc", "exp", "run", "--queue", "--name", idea, "validate", cwd=checkout)
+    git(checkout, "checkout", "--quiet", CODE)
     run("dvc", "queue", "start", "--jobs", jobs, cwd=checkout)
     end = time.monotonic() + SECONDS
     while not finished(checkout):
@@ -73,7 +74,7 @@ def test_queued_experiments_run_their_own_code(checkout: Path, jobs: str) -> Non
     for idea in IDEAS:
         with_idea(checkout, idea)
         run("dvc", "repro", "--quiet", cwd=checkout)
-        assert json.loads((checkout / "models" / "selection.json").read_text())["note"] == idea
+        assert json.loads((checkout / REPORT).read_text())["note"] == idea
 
 
 def finished(checkout: Path) -> bool:
@@ -86,14 +87,14 @@ def finished(checkout: Path) -> bool:
 
 def test_an_experiment_in_a_temporary_folder_runs_its_own_code(checkout: Path) -> None:
     with_idea(checkout, "first")
-    run("dvc", "exp", "run", "--temp", "--name", "first", "select", cwd=checkout)
+    run("dvc", "exp", "run", "--temp", "--name", "first", "validate", cwd=checkout)
     assert note_of(checkout, "first") == "first"
 
 
 def test_all_queued_experiments_at_once_run_their_own_code(checkout: Path) -> None:
     for idea in IDEAS:
         with_idea(checkout, idea)
-        run("dvc", "exp", "run", "--queue", "--name", idea, "select", cwd=checkout)
-    git(checkout, "checkout", "--quiet", SELECT)
+        run("dvc", "exp", "run", "--queue", "--name", idea, "validate", cwd=checkout)
+    git(checkout, "checkout", "--quiet", CODE)
     run("dvc", "exp", "run", "--run-all", "--jobs", "2", cwd=checkout)
     assert [note_of(checkout, idea) for idea in IDEAS] == list(IDEAS)

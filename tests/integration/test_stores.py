@@ -65,7 +65,9 @@ def checkout(graph: Path, store: Store, tmp_path_factory: pytest.TempPathFactory
     top = tmp_path_factory.mktemp("store") / "checkout"
     shutil.copytree(graph, top)
     said = run("ontime", "init", "--remote", store.address, *store.init, cwd=top).stdout
-    assert said == f"wrote .dvc/config: the remote models is {store.address}; commit it, then `ontime cache --push`\n"
+    assert said == (
+        f".dvc/config: the remote models is {store.address}\nwrote 1 file; commit it, then `ontime cache --push`\n"
+    )
     commit(top, "remote")
     store.point(top)
     assert run("ontime", "cache", "--push", cwd=top).stdout.endswith(" objects pushed\n")

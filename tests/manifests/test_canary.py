@@ -47,7 +47,8 @@ def test_an_analysis_without_traffic_is_neither_success_nor_failure(overlay: lis
 
 
 def test_rules_alerts_and_queries_ask_only_for_metrics_that_the_service_exports(overlay: list[Manifest]) -> None:
-    text = (TOP / "src" / "ontime" / "model_deployment" / "service" / "metrics.py").read_text()
+    sources = (TOP / "src" / "ontime" / name for name in ("model_deployment/service/metrics.py", "tasks/answers.py"))
+    text = "".join(path.read_text() for path in sources)
     rules = [rule for group in one(overlay, "PrometheusRule", "ontime")["spec"]["groups"] for rule in group["rules"]]
     recorded = {rule["record"] for rule in rules if "record" in rule}
     queries = [rule["expr"] for rule in rules]

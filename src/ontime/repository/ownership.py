@@ -133,7 +133,10 @@ def own(given: Mapping[str, str | None], remote: str | None, account: str | None
         write_text(Path(path), change.text)
     names = {*found, *([".dvc/config"] if remote else [])}
     then = ", then `ontime cache --push`" if remote else ""
-    click.echo(f"wrote {len(names)} files; commit them{then}" if names else "every place has these values already")
+    if not names:
+        click.echo("every place has these values already")
+        return
+    click.echo(f"wrote 1 file; commit it{then}" if len(names) == 1 else f"wrote {len(names)} files; commit them{then}")
 
 
 def _following(
