@@ -78,7 +78,7 @@ def visits() -> pd.DataFrame:
     frame = pd.DataFrame({"visit": np.arange(1000, 1400), "person": person})
     frame["born"] = [f"19{50 + hash_of(name) % 40}-01-01" for name in frame["person"]]
     frame["waited"], frame["ward"] = random.gamma(2, 10, 400).round(1), random.choice(["a", "b"], 400)
-    odds = 4 * (frame["waited"] / 20 + (frame["ward"] == "a") - 1.5)
+    odds = 5 * (frame["waited"] / 20 - 0.9) + 0.5 * (frame["ward"] == "a")
     return frame.assign(again=np.where(random.random(400) < 1 / (1 + np.exp(-odds)), "yes", "no"))
 
 
