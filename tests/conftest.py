@@ -101,8 +101,14 @@ def write_raw() -> Callable[[Path, dict[str, pd.DataFrame]], Path]:
     return write
 
 
+@pytest.fixture
+def parcels(all_parcels: pd.DataFrame) -> pd.DataFrame:
+    """The fork's table, for a test to change."""
+    return all_parcels.copy()
+
+
 @pytest.fixture(scope="session")
-def parcels() -> pd.DataFrame:
+def all_parcels() -> pd.DataFrame:
     """A small table of a fork: numbers, a boolean, texts and times, some missing, and a target that follows them."""
     random = np.random.default_rng(7)
     count = 600
@@ -125,13 +131,13 @@ def parcels() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def graph_run(tmp_path_factory: pytest.TempPathFactory, parcels: pd.DataFrame) -> tuple[Path, dict[str, set[str]]]:
+def graph_run(tmp_path_factory: pytest.TempPathFactory, all_parcels: pd.DataFrame) -> tuple[Path, dict[str, set[str]]]:
     """A copy of the graph for the parcels in which every stage has run, and the parameters that each stage read."""
     folder = copy_graph(tmp_path_factory.mktemp("fork"))
     reads: dict[str, set[str]] = {}
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
         patch.setenv("OMP_NUM_THREADS", "1")
-        parcels.to_csv("parcels.csv", index=False)
+        all_parcels.to_csv("parcels.csv", index=False)
         columns = ["--target", "late", "--positive", "yes", "--time", "sent", "--key", "parcel"]
         run_command("init", "--source", "parcels.csv", *columns, "--no-run")
         make_small(Path("params.yaml"))

@@ -15,10 +15,11 @@ from ontime.model_training.families import FAMILIES, family
 from ontime.operations import OPERATIONS
 from ontime.tasks.task import TaskSettings
 from tests.commands import leaves_of, run_and_watch, write_params
-from tests.graph_copy import COMMON, TOP, copy_graph, is_common, package_files, stale_by_file, table, with_lock
+from tests.graph_copy import COMMON, copy_graph, is_common, package_files, stale_by_file, table, with_lock
 from tests.imports import closure, file_of, has_code
+from tests.live import live
 
-TASK = load_section("task", TaskSettings, TOP / "params.yaml").kind
+TASK = load_section("task", TaskSettings, live("params.yaml")).kind
 """What the checkout's own graph is about."""
 UNREAD_PACKAGES = (
     *("data_source", "manifests", "privacy", "pull_request", "release", "repository", "tracking", "verification"),

@@ -12,8 +12,8 @@ from ontime.common.files import read_json, read_parquet
 from ontime.common.layout import Layout
 from ontime.data_processing.split import PARTS
 from ontime.parameters import load_params
-from tests.checkouts import TOP
 from tests.commands import run_command
+from tests.live import live
 
 
 def table_of(**columns: Any) -> pd.DataFrame:
@@ -120,7 +120,7 @@ def test_a_group_that_cannot_be_one_is_refused(graph: Path, arguments: list[str]
         init(table_of(p=[number // 2 for number in range(80)], one=["a"] * 80), *arguments)
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
-    assert (graph / "params.yaml").read_bytes() == (TOP / "params.yaml").read_bytes()
+    assert (graph / "params.yaml").read_bytes() == live("params.yaml").read_bytes()
 
 
 def test_a_group_in_the_parameters_alone_is_refused(graph: Path) -> None:

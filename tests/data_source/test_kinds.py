@@ -25,8 +25,9 @@ from ontime.datasets.content import digest_of
 from ontime.datasets.query import VARIABLE
 from ontime.parameters import load_params
 from ontime.repository.pinned import pin_table
-from tests.checkouts import TOP, commit, git
+from tests.checkouts import commit, git
 from tests.commands import run_command
+from tests.live import live
 from tests.own_tables import parquet_of
 from tests.postgres import Database, postgres
 
@@ -224,7 +225,7 @@ def test_a_bad_file_is_refused_in_one_line_and_nothing_written(
     with pytest.raises(OntimeError, match=rf"{name}: {reason}") as error:
         init(name)
     assert "\n" not in str(error.value)
-    assert (graph / "params.yaml").read_bytes() == (TOP / "params.yaml").read_bytes()
+    assert (graph / "params.yaml").read_bytes() == live("params.yaml").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -507,4 +508,4 @@ def test_a_query_at_an_address_is_refused(graph: Path, tmp_path: Path) -> None:
     (tmp_path / "q.sql").write_text(QUERY)
     with pytest.raises(OntimeError, match=r"q\.sql: a query is a file in the checkout"):
         init(f"file://{tmp_path}/q.sql")
-    assert (graph / "params.yaml").read_bytes() == (TOP / "params.yaml").read_bytes()
+    assert (graph / "params.yaml").read_bytes() == live("params.yaml").read_bytes()

@@ -17,7 +17,7 @@ SCRIPT = Path(".venv") / "share" / "vega.js"
 
 
 def test_each_plot_is_drawn_without_a_network_and_models_differ_in_colour(fork: Path, tmp_path: Path) -> None:
-    plots = YAML(typ="safe", pure=True).load(TOP / "dvc.yaml")["plots"]
+    plots = YAML(typ="safe", pure=True).load(fork / "dvc.yaml")["plots"]
     run("dvc", "init", "--quiet", "--no-scm", cwd=tmp_path)
     shutil.copyfile(TOP / ".dvc" / "config", tmp_path / ".dvc" / "config")
     shutil.copytree(TOP / ".dvc" / "plots", tmp_path / ".dvc" / "plots")

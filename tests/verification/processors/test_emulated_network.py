@@ -23,6 +23,7 @@ from ontime.common.environment import quiet
 from ontime.encoder import Encoder
 from ontime.model_training.keras_model import fit_network, network_outputs
 from ontime.model_training.neural_network import NeuralNetworkParameters
+from ontime.tasks.binary import Binary
 
 with quiet():
     import tensorflow as tf
@@ -39,7 +40,7 @@ matrix = np.column_stack([numbers, *(generator.integers(0, size, 800) for size i
 rows, labels = matrix.astype(np.float32), (generator.random(800) < 0.3).astype(np.int8)
 settings = NeuralNetworkParameters(hidden_units=[65, 33], learning_rate=0.01, batch_size=100, epochs=2, patience=2)
 model, history = fit_network(
-    (rows[:600], labels[:600]), (rows[600:], labels[600:]), encoder, settings, 0, False
+    (rows[:600], labels[:600]), (rows[600:], labels[600:]), encoder, settings, 0, False, Binary()
 )
 told = {
     "history": history,
