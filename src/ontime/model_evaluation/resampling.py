@@ -19,6 +19,7 @@ Times = npt.NDArray[np.int64]
 Score = Callable[[Times], float]
 """A metric, given how many times each row counts."""
 OF_NUMBERS = ("rmse", "mae", "r2")
+LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000", "rmse", "mae"}
 
 
 def resamples(group: Times, count: int, seed: int) -> Iterator[Times]:

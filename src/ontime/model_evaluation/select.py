@@ -19,11 +19,10 @@ from ontime.common.layout import own_in
 from ontime.common.params import Section, load_section
 from ontime.model_evaluation.baseline_answers import baseline_answers
 from ontime.model_evaluation.metrics import Evaluate
-from ontime.model_evaluation.resampling import Times, resamples, score_of
+from ontime.model_evaluation.resampling import LESS_IS_BETTER, Times, resamples, score_of
 from ontime.model_training.families import FAMILIES
 from ontime.tasks.task import load_task
 
-LESS_IS_BETTER = {"log_loss", "brier_score", "rmse", "mae"}
 CONFIDENCE = 0.95
 RESAMPLES, SEED = 200, 0
 """200 resamples are enough for a standard error (Efron and Tibshirani 1993, chapter 6)."""

@@ -21,14 +21,13 @@ from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET, own, own_in
 from ontime.common.params import Count, Fraction, Section
 from ontime.model_evaluation.metrics import SLICE_ROWS, Decision
-from ontime.model_evaluation.resampling import OF_NUMBERS, Score, Times, mean_of, resamples, score_of
+from ontime.model_evaluation.resampling import LESS_IS_BETTER, OF_NUMBERS, Score, Times, mean_of, resamples, score_of
 from ontime.tasks.names import PROBABILITY
 from ontime.tasks.task import target_of
 
 ROW_NUMBER = "row number"
 SIDES = ("base", "head")
 """The column that pairs rows without a key."""
-LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000", "rmse", "mae"}
 
 
 class Tolerance(Section):
