@@ -21,10 +21,10 @@ def command() -> None:
     task = load_task()
     judge = judge_of(task.name)
     group = load_section("evaluate", Evaluate).baseline_group
-    target, validation = baseline_answers("validation", group, task)
+    parts = {part: baseline_answers(part, group, task) for part in ("validation", "test")}
+    target, validation = parts["validation"]
     rules = {name: judge.rule(target, answer) for name, answer in validation.items()}
-    for part in ("validation", "test"):
-        target, answers = baseline_answers(part, group, task)
+    for part, (target, answers) in parts.items():
         for name, answer in answers.items():
             summary = judge.summarize(target, answer, rules[name])
             write_json(paths.training_run(name) / "metrics" / f"{part}.json", summary)
