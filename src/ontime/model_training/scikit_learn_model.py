@@ -4,18 +4,21 @@ They see the encoded matrix, numbers first and then category codes. Trees take c
 orders them by their share of events, or their mean; the linear models get one column per code.
 """
 
+from abc import abstractmethod
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ontime.common.arrays import Matrix, Outputs
 from ontime.common.files import replacing
 from ontime.encoder import Encoder
-from ontime.model_training.families import Family
+from ontime.model_training.families import Family, History, Rows
+
+if TYPE_CHECKING:
+    from ontime.tasks.task import Task
 
 MODEL_FILE = "model.joblib"
-
 MOST_DENSE_BYTES = 1 << 30
 """A matrix of one column per code that would be larger is held sparse; a fit holds it about three times."""
 BYTES_PER_VALUE = 8
@@ -46,23 +49,77 @@ class ScikitLearnModel(Family):
         return outputs_of(self.model, matrix)
 
 
-def is_sparse(encoder: Encoder, rows: int) -> bool:
-    """Whether the matrix of one column per code, of so many rows, is too large to be held dense."""
-    return rows * (len(encoder.numbers) + sum(encoder.category_sizes)) * BYTES_PER_VALUE > MOST_DENSE_BYTES
+class LinearModel(ScikitLearnModel):
+    """A pipeline of scaler, one-hot encoder and a linear estimator, which validation rows do not stop."""
+
+    step: ClassVar[str]
+    """What the pipeline calls the estimator."""
+
+    @classmethod
+    @abstractmethod
+    def estimator(cls, parameters: Any, sparse: bool) -> Any:
+        """The estimator, not fitted; `sparse`: of a matrix that is held so."""
+
+    def iterations(self) -> float:
+        """How many steps the fit took."""
+        return 1.0
+
+    @classmethod
+    def fit(
+        cls,
+        train: Rows,
+        validation: Rows,
+        encoder: Encoder,
+        parameters: Any,
+        seed: int,
+        progress: bool,
+        task: "Task",
+    ) -> tuple[Self, History]:
+        """Fit on the training rows, which draws nothing, so `seed` is not used.
+
+        Returns:
+            The fitted model and one row of history: loss at the end.
+        """
+        fitted = cls.fit_all(train, encoder, parameters, seed, 0, progress, task)
+        losses = {
+            f"{part}_{task.loss_name}": task.loss(target, fitted.predict(matrix))
+            for part, (matrix, target) in (("train", train), ("validation", validation))
+        }
+        return fitted, [{**losses, "step": fitted.iterations()}]
+
+    @classmethod
+    def fit_all(
+        cls,
+        rows: Rows,
+        encoder: Encoder,
+        parameters: Any,
+        seed: int,
+        steps: int,
+        progress: bool,
+        task: "Task",
+    ) -> Self:
+        """Fit to the end, whatever `steps` says."""
+        from sklearn.pipeline import Pipeline
+
+        del seed, steps, task
+        width = len(encoder.numbers) + sum(encoder.category_sizes)
+        sparse = len(rows[1]) * width * BYTES_PER_VALUE > MOST_DENSE_BYTES
+        columns, estimator = linear_columns(encoder, sparse), cls.estimator(parameters, sparse)
+        model = Pipeline([("columns", columns), (cls.step, estimator)])
+        if progress:
+            model.set_params(verbose=True)
+        model.fit(*rows)
+        return cls(model.set_params(verbose=False))
 
 
-def linear_columns(encoder: Encoder, rows: int) -> Any:
-    """What linear models see, not fitted: scaled numbers, the mean for a missing one, one column per category code.
-
-    Args:
-        rows: of the matrix that it will be fitted on.
-    """
+def linear_columns(encoder: Encoder, sparse: bool) -> Any:
+    """What linear models see, not fitted: scaled numbers, the mean for a missing one, one column per category code."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    count, sparse = len(encoder.numbers), is_sparse(encoder, rows)
+    count = len(encoder.numbers)
     numbers = make_pipeline(SimpleImputer(strategy="mean", keep_empty_features=True), StandardScaler())
     codes = OneHotEncoder(
         categories=[np.arange(size, dtype=np.float32) for size in encoder.category_sizes],
@@ -75,7 +132,5 @@ def linear_columns(encoder: Encoder, rows: int) -> Any:
 
 def outputs_of(model: Any, matrix: Matrix) -> Outputs:
     """What a fitted estimator says of rows: of two classes the probability of the second."""
-    if not hasattr(model, "predict_proba"):
-        return np.asarray(model.predict(matrix), dtype=np.float64)
-    probability = model.predict_proba(matrix)
-    return np.asarray(probability[:, 1] if probability.shape[1] == 2 else probability, dtype=np.float64)
+    found = model.predict_proba(matrix)[:, 1] if hasattr(model, "predict_proba") else model.predict(matrix)
+    return np.asarray(found, dtype=np.float64)
