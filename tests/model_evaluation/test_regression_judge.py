@@ -7,7 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from ontime.model_evaluation.regression_judge import RegressionJudge, significant
+from ontime.model_evaluation.regression_judge import RegressionJudge
+from ontime.tasks.regression import significant
 
 FLOATS = st.floats(-1e5, 1e5, width=32)
 

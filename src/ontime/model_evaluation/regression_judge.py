@@ -13,6 +13,7 @@ from sklearn import metrics
 from ontime.common.arrays import Outputs, Target
 from ontime.model_evaluation.judge import Judge, Rule
 from ontime.model_evaluation.metrics import CALIBRATION_BINS, CURVE_POINTS, SLICE_ROWS, slice_values
+from ontime.tasks.regression import significant
 
 
 class RegressionJudge(Judge):
@@ -75,8 +76,3 @@ class RegressionJudge(Judge):
             "share_of_rows": [significant(value) for value in share],
         }
         return {"calibration": pd.DataFrame(calibration), "errors": pd.DataFrame(errors)}
-
-
-def significant(value: Any) -> float:
-    """A number with six significant digits."""
-    return float(f"{float(value):.6g}")

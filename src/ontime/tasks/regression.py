@@ -17,6 +17,11 @@ STRATA = 20
 LEAST_VALUES = 3
 
 
+def significant(value: Any) -> float:
+    """A number with six significant digits."""
+    return float(f"{float(value):.6g}")
+
+
 class Regression(Task):
     """A model's output is the expected target: (rows,)."""
 
@@ -38,7 +43,7 @@ class Regression(Task):
 
     def rounded(self, loss: float) -> float:
         """Six significant digits, because the target's unit may be any."""
-        return float(f"{loss:.6g}")
+        return significant(loss)
 
     def fault(self, target: "pd.Series[Any]") -> str | None:
         """Too few values to learn or to judge from."""

@@ -1,4 +1,4 @@
-"""What a task owns of splitting, training and the choice of a champion; nothing else asks what the task is.
+"""What a task owns of splitting, training and the choice of a champion.
 
 Each task is a class in a module of its own name, which is imported when it is asked for, so that a change of one makes
 no stage of a graph of another task run again. What it owns of evaluation is in `model_evaluation/<task>_judge.py`; what
