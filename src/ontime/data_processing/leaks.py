@@ -5,18 +5,16 @@ Kaufman et al. 2012, "Leakage in data mining", says why: what is not known when 
 than it is.
 """
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ontime.common.files import partitions, read_parquet
 from ontime.common.layout import Layout
 from ontime.datasets.schema import TableSchema
-from ontime.datasets.table import PARTITIONED_TABLE, Options, feature_numbers, target_values
+from ontime.datasets.table import Options, feature_numbers, target_values
 from ontime.datasets.table import layout as layout_of
 
 SEPARATES = 0.99
@@ -39,10 +37,9 @@ def identifiers(frame: pd.DataFrame, layout: Layout) -> list[str]:
     return [name for name in layout.categories if _all_differ(frame[name])]
 
 
-def table_suspicions(raw: Path, options: Options, schemas: Mapping[str, TableSchema]) -> list[str]:
-    """`suspicions` of the table in `data/raw`."""
-    folder = raw / PARTITIONED_TABLE
-    frame = pd.concat([read_parquet(folder / f"{name}.parquet") for name in partitions(folder)], ignore_index=True)
+def table_suspicions(parts: Iterable[pd.DataFrame], options: Options, schemas: Mapping[str, TableSchema]) -> list[str]:
+    """`suspicions` of the raw table, whose partitions are given."""
+    frame = pd.concat(parts, ignore_index=True)
     labels = target_values(frame[options.target], options.positive)
     return list(suspicions(frame, labels, layout_of(options, schemas), options.target))
 
@@ -68,8 +65,8 @@ def suspicions(frame: pd.DataFrame, labels: "pd.Series[Any]", layout: Layout, ta
             if line := _of_leak(rows[name], known, target):
                 told.add(name)
                 yield line
-        for name in frame.columns:
-            if layout.group is None and name not in {target, layout.time, *told} and _is_group(rows[name], known):
+        for name in frame.columns if layout.group is None else ():
+            if name not in {target, layout.time, *told} and _is_group(rows[name], known):
                 told.add(name)
                 yield (
                     f"{name}: rows that share a value of it nearly always share {target}; if they are of one person or "

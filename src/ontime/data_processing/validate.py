@@ -7,7 +7,7 @@ that is marked personal is shown: neither an example nor an extreme.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -41,13 +41,18 @@ def command() -> None:
         frames = {name: read_parquet(paths.RAW / table / f"{name}.parquet") for name in partitions(paths.RAW / table)}
         problems += [f"{table}.{problem}" for problem in violations(frames, schema)]
         reports[table] = describe(list(frames.values()), schema) if not problems else {}
+        if table == PARTITIONED_TABLE and not problems:
+            reports[table] |= warnings_of(frames.values(), schemas)
     if problems:
         raise OntimeError("\nerror: ".join(problems))
-    if PARTITIONED_TABLE in schemas:
-        options = check(Options, load_section("data", Data).options, "params.yaml: data.options")
-        if warnings_found := table_suspicions(paths.RAW, options, schemas):
-            reports[PARTITIONED_TABLE]["warnings"] = warnings_found
     write_json(paths.VALIDATION_REPORT, reports)
+
+
+def warnings_of(parts: Iterable[pd.DataFrame], schemas: Mapping[str, TableSchema]) -> dict[str, list[str]]:
+    """`warnings` about the columns of one's own table, whose partitions are given; nothing where there are none."""
+    options = check(Options, load_section("data", Data).options, "params.yaml: data.options")
+    found = table_suspicions(parts, options, schemas)
+    return {"warnings": found} if found else {}
 
 
 def violations(frames: dict[str, pd.DataFrame], schema: TableSchema) -> list[str]:
