@@ -8,7 +8,7 @@ parquet; or, as JSON, the rows' features as the body of a request to a service.
 import json
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,13 @@ from ontime.common.layout import Layout, own
 from ontime.common.params import check, load_section
 from ontime.cores import limit_threads
 from ontime.data_processing.featurize import check_personal
+from ontime.data_processing.split import moment
 from ontime.data_processing.validate import violations
 from ontime.datasets.keys import key_text
 from ontime.datasets.registry import dataset_of
 from ontime.datasets.schema import TableSchema, load_schemas
 from ontime.datasets.source import Data
-from ontime.model_deployment.batch.score import score, summary
+from ontime.model_deployment.batch.score import missing_option, score, summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,13 +37,10 @@ ENDINGS = (".csv", ".parquet", ".json")
 
 def _time(context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
     del context, parameter
-    if value is None:
-        return None
     try:
-        time = datetime.fromisoformat(value)
+        return None if value is None else moment(value)
     except ValueError:
         raise click.BadParameter(f"{value}: expected a time such as 2013-12-31T10:00Z") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 @click.command(name="predict")
@@ -52,13 +50,7 @@ def _time(context: click.Context, parameter: click.Parameter, value: str | None)
 @click.option("--until", "end", callback=_time, metavar="TIME", help="Only rows before this time.")
 @click.option("--model", type=click.Path(path_type=Path), default=paths.CHAMPION, show_default=True)
 @click.option("--model-version", default="0.0.0", show_default=True, help="The value of the column model_version.")
-@click.option(
-    "--missing",
-    type=click.Choice(["refuse", "null"]),
-    default="refuse",
-    show_default=True,
-    help="What to do with rows that lack a value which every training row had: stop, or leave their answer empty.",
-)
+@missing_option
 def command(
     source: Path,
     target: Path,

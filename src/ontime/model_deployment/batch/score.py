@@ -44,6 +44,14 @@ WRITER = {
     "store_schema": False,
 }
 
+missing_option = click.option(
+    "--missing",
+    type=click.Choice(["refuse", "null"]),
+    default="refuse",
+    show_default=True,
+    help="What to do with rows that lack a value which every training row had: stop, or leave their answers empty.",
+)
+
 
 @click.command(name="score")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
@@ -52,13 +60,7 @@ WRITER = {
 @click.option("--model-version", default="0.0.0", show_default=True, help="The value of the column model_version.")
 @click.option("--public-key", type=click.Path(path_type=Path), help="Public key that must have signed the model.")
 @click.option("--signature", type=click.Path(path_type=Path), help="Signature of the model; goes with --public-key.")
-@click.option(
-    "--missing",
-    type=click.Choice(["refuse", "null"]),
-    default="refuse",
-    show_default=True,
-    help="What to do with rows that lack a value which every training row had: stop, or leave their answers empty.",
-)
+@missing_option
 @click.option(
     "--backend",
     type=click.Choice(get_args(Engine.model_fields["backend"].annotation)),
