@@ -278,11 +278,7 @@ def describe_page(export: Any, target: str, event: Any) -> None:
     """Set what the service's page says and what follows from what, for a table of which no more is known."""
     for name in ("page_follows", "page_sums"):
         replace_mapping(export, name, {})
-    replace_mapping(
-        export,
-        "page_texts",
-        page_texts(target, event),
-    )
+    replace_mapping(export, "page_texts", page_texts(target, event))
 
 
 def plain(value: Any) -> Any:

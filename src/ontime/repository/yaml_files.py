@@ -14,8 +14,6 @@ from ruamel.yaml.emitter import Emitter, ScalarAnalysis
 from ontime.common.files import replacing
 
 WORDS = re.compile(r"\w[\w .-]*")
-
-
 LINE_ENDS = re.compile(r"[\n\r\x85\u2028\u2029]")
 
 
