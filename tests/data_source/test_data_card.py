@@ -42,3 +42,9 @@ def test_names_of_columns_are_no_markup(graph: Path, parcels: pd.DataFrame) -> N
     text = init("parcels")
     assert "| a\\|b | number |" in text
     assert "| 'x/y' | string |" in text
+
+
+def test_the_column_of_the_groups_is_said_to_divide_the_rows(graph: Path, parcels: pd.DataFrame) -> None:
+    parcels.assign(route=parcels["parcel"] % 60).to_csv(graph / "parcels.csv", index=False)
+    run_command("init", "--source", "parcels.csv", "--target", "late", "--group", "route", "--no-run")
+    assert "| route | integer | 0 | group of the split |" in CARD.read_text(encoding="utf-8")

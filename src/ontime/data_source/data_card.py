@@ -35,7 +35,8 @@ def _body(
     source: str, frame: pd.DataFrame, schema: TableSchema, roles: Layout, asked: str, task: TaskName
 ) -> list[str]:
     role = dict.fromkeys(roles.features, "feature")
-    role |= dict.fromkeys(roles.key, "key") | ({roles.time: "time"} if roles.time else {})
+    role |= dict.fromkeys(roles.key, "key")
+    role |= {name: use for name, use in ((roles.time, "time"), (roles.group, "group of the split")) if name}
     return [
         "",
         "Written by `ontime init` from the table, and yours to complete: it stays until the model gets another name.",
