@@ -169,7 +169,7 @@ def test_a_table_from_elsewhere_is_copied_and_tracked(
         (["--target", "late", "--key", "id"], "t.csv: no column id; "),
         (["--target", "late", "--exclude", "id"], "t.csv: no column id; "),
         (["--target", "depot"], "target depot: has 3 values (north, "),
-        (["--target", "depot", "--task", "regression"], "target depot: is not of numbers"),
+        (["--target", "depot", "--task", "regression"], "target depot: has values that are not numbers"),
         (["--target", "weight", "--task", "regression", "--positive", "1.0"], "--positive: belongs to an event"),
         (["--target", "boxes"], "target boxes: has 4 values, all of them whole numbers"),
         (["--target", "late", "--positive", "maybe"], "--positive maybe: no such value in late; found no, yes"),

@@ -351,7 +351,7 @@ def test_a_folder_of_other_files_is_refused(graph: Path, names: list[str], reaso
     (graph / "months").mkdir()
     for name in names:
         (graph / "months" / name).write_bytes(b"x,y\n1,0\n")
-    with pytest.raises(OntimeError, match=rf"months: a folder is a table where .*{reason}"):
+    with pytest.raises(OntimeError, match=rf"months: a folder is read as a table only if .*{reason}"):
         init("months")
 
 

@@ -135,7 +135,7 @@ def test_new_rows_without_a_price_get_the_number(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("in_fork")
 def test_what_is_for_events_alone_is_one_line() -> None:
-    line = "is there for a binary task alone; params.yaml has task.kind: regression"
+    line = "works only for a binary task; params.yaml has task.kind: regression"
     assert refused("backtest", "--start", "2024-02-01") == f"ontime backtest: {line}"
     day = ["2024-03-01", "--labels", "x.csv", "--log", "log", "--model-version", "1.2.3"]
     assert refused("monitor", "labels", *day) == f"ontime monitor labels: {line}"

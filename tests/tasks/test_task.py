@@ -97,5 +97,5 @@ def test_what_is_there_for_events_alone_is_refused_for_a_number(
     with pytest.raises(OntimeError) as error:
         need_events("ontime backtest")
     assert str(error.value) == (
-        "ontime backtest: is there for a binary task alone; params.yaml has task.kind: regression"
+        "ontime backtest: works only for a binary task; params.yaml has task.kind: regression"
     )

@@ -57,7 +57,7 @@ USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 @click.option(
     "--task",
     type=click.Choice(["binary", "regression"]),
-    help="Whether an event happens, or how much it is (default: regression for a target of many numbers).",
+    help="Predict an event (binary) or a number (default: regression if the target has many different numbers).",
 )
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")

@@ -102,7 +102,7 @@ def find_task(values: "pd.Series[Any]", requested: str | None, positive: str | N
         if positive is not None:
             raise OntimeError("--positive: belongs to an event; leave it out with --task regression")
         if not numbers:
-            raise OntimeError(f"target {values.name}: is not of numbers, so --task regression cannot be")
+            raise OntimeError(f"target {values.name}: has values that are not numbers, so it cannot be a regression")
         return "regression"
     if requested == "binary" or positive is not None or count <= 2 or not numbers:
         return "binary"

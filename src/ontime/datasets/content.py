@@ -100,7 +100,7 @@ def files_of(source: str) -> list[Path]:
     if len(endings) != 1 or endings & {"", ".sql", ".xlsx"}:
         names = ", ".join(path.name for path in found[:3]) or "nothing"
         raise OntimeError(
-            f"{source}: a folder is a table where all its files have one ending, of "
+            f"{source}: a folder is read as a table only if all its files have the same ending, one of "
             f"{', '.join(ending for ending in ENDINGS if ending not in ('.sql', '.xlsx'))}; it has {names}"
         )
     return found

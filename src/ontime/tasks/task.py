@@ -105,4 +105,4 @@ def need_events(what: str) -> None:
     """
     name = load_task().name
     if name != "binary":
-        raise OntimeError(f"{what}: is there for a binary task alone; params.yaml has task.kind: {name}")
+        raise OntimeError(f"{what}: works only for a binary task; params.yaml has task.kind: {name}")
