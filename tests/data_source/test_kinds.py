@@ -342,7 +342,7 @@ def test_a_folder_may_have_a_target_of_numbers(graph: Path) -> None:
     ("names", "reason"),
     [
         ([], r"it has nothing"),
-        (["1.csv", "2.parquet"], r"all its files have one ending, .*; it has 1\.csv, 2\.parquet"),
+        (["1.csv", "2.parquet"], r"all its files have the same ending, .*; it has 1\.csv, 2\.parquet"),
         (["1.csv", "readme.txt"], r"it has 1\.csv, readme\.txt"),
         (["1.xlsx"], r"it has 1\.xlsx"),
     ],

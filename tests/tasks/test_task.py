@@ -96,6 +96,4 @@ def test_what_is_there_for_events_alone_is_refused_for_a_number(
     Path("params.yaml").write_text("task: {kind: regression}\n")
     with pytest.raises(OntimeError) as error:
         need_events("ontime backtest")
-    assert str(error.value) == (
-        "ontime backtest: works only for a binary task; params.yaml has task.kind: regression"
-    )
+    assert str(error.value) == ("ontime backtest: works only for a binary task; params.yaml has task.kind: regression")

@@ -227,7 +227,9 @@ def target_values(values: "pd.Series[Any]", positive: Any) -> "pd.Series[Any]":
 def number_target(values: "pd.Series[Any]") -> "pd.Series[Any]":
     """The numbers of a target as float64."""
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        raise OntimeError(f"target {values.name}: has values that are not numbers; set data.options.positive to the event's value")
+        raise OntimeError(
+            f"target {values.name}: has values that are not numbers; set data.options.positive to the event's value"
+        )
     return values.astype("float64")
 
 
