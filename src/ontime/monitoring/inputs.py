@@ -151,9 +151,9 @@ def day_content(
         *((name, "missing") for name in bins.features),
         *((name, "unknown") for name in bins.categories),
     ]
-    # a fault of an input is one cause, by whichever of its figures it is seen
+    # a fault of an input is one cause; that its values are missing or unknown says more than that it moved
     worst: dict[str, int] = {}
-    for place in shifts.alarms:
+    for place in sorted(shifts.alarms, key=lambda place: causes[place][1] == "shift"):
         worst.setdefault(causes[place][0], place)
     found, limit = np.concatenate([shifts.found, shifts.gap]), np.concatenate([shifts.limit, shifts.gap_limit])
     inputs = {
