@@ -4,6 +4,7 @@ In: training and validation rows, `tune`. Each trial is one task (`engine.backen
 loss; Bergstra and Bengio 2012, "Random search for hyper-parameter optimization".
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,15 @@ def command(model: str, trials: int | None) -> None:
     """Search one model family's hyperparameters and write the best into params.yaml."""
     limit_threads()
     train, tune = load_section("train", Train), load_section("tune", Tune)
-    task = load_task().name
+    task = load_task()
     present = parameters_of(model, train)
     space = tune.space.get(model)
     if not space:
         raise OntimeError(f"params.yaml: tune.space.{model}: missing; list the values to try")
     drawn = list(ParameterSampler(space, trials or tune.trials, random_state=tune.seed))
     candidates = [{}, *({name: settings[name] for name in space} for settings in drawn)]
-    tasks = [(Path.cwd(), model, with_values(present, model, values), train.seed, task) for values in candidates]
+    trial = [with_values(present, model, values) for values in candidates]
+    tasks = [(Path.cwd(), model, parameters, train.seed, task.name, task.classes) for parameters in trial]
     losses = run_tasks(validation_loss, tasks, load_section("engine", Engine).backend, trial_files)
     for loss, settings in sorted(zip(losses, candidates, strict=True), key=lambda pair: pair[0]):
         click.echo(f"{loss:.6f}  {settings or 'as in params.yaml'}")
@@ -70,10 +72,12 @@ def trial_files(checkout: Path, *rest: Any) -> Files:
     return Files([checkout / path for path in (paths.VOCABULARY, *map(paths.split_rows, PARTS))])
 
 
-def validation_loss(checkout: Path, model: str, parameters: Section, seed: int, name: TaskName) -> float:
+def validation_loss(
+    checkout: Path, model: str, parameters: Section, seed: int, name: TaskName, classes: Sequence[str] = ()
+) -> float:
     """Validation loss of one fit on the rows of a checkout."""
     encoder = load_encoder(checkout)
     train, validation = (load_rows(part, encoder, checkout) for part in PARTS)
-    task = task_of(name)
+    task = task_of(name, classes)
     fitted, _ = family(model, task).fit(train, validation, encoder, parameters, seed, False, task)
     return task.loss(validation[1], fitted.predict(validation[0]))
