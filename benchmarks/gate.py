@@ -44,7 +44,7 @@ def main(retrained: int, resamples: int, halves: int) -> None:
     from ontime.encoder import Encoder
     from ontime.engine import run_tasks
     from ontime.model_evaluation.metrics import best_threshold
-    from ontime.model_training.families import family, parameters_of
+    from ontime.model_training.families import Setting, family, parameters_of
     from ontime.model_training.rows import load_encoder, load_rows
     from ontime.parameters import load_params
 
@@ -66,7 +66,7 @@ def main(retrained: int, resamples: int, halves: int) -> None:
             {feature: values for feature, values in encoder.categories.items() if feature in columns},
         )
         rows, others = ((matrix[:, kept], labels) for matrix, labels in (train, validation))
-        model, _ = family(champion).fit(rows, others, part, parameters, seed, progress=False, task=Binary())
+        model, _ = family(champion).fit(rows, others, Setting(part, parameters, seed, Binary()))
         probability = model.predict(others[0]).astype(np.float32)
         both = base.assign(head=probability)
         thresholds = threshold, best_threshold(others[1], probability.astype(np.float64), params.decision)

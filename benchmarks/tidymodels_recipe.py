@@ -17,7 +17,7 @@ from ontime.common.files import read_parquet
 from ontime.common.layout import TARGET, Layout
 from ontime.data_processing.split import vocabulary_of
 from ontime.encoder import Encoder
-from ontime.model_training.families import FAMILIES, family, parameters_of
+from ontime.model_training.families import FAMILIES, Setting, family, parameters_of
 from ontime.parameters import load_params
 from ontime.tasks.binary import Binary
 
@@ -107,10 +107,8 @@ def fit_and_score(name: str) -> dict[str, Any]:
         )
         for part, held in parts.items()
     }
-    parameters = parameters_of(name, params.train)
-    model, _ = family(name).fit(
-        data["train"], data["validation"], encoder, parameters, params.train.seed, progress=False, task=Binary()
-    )
+    setting = Setting(encoder, parameters_of(name, params.train), params.train.seed, Binary())
+    model, _ = family(name).fit(data["train"], data["validation"], setting)
     probability = model.predict(data["test"][0])
     return {
         "roc_auc": float(roc_auc_score(data["test"][1], probability)),

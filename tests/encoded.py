@@ -26,7 +26,7 @@ import numpy as np
 
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.onnx_graph import to_onnx
-from ontime.model_training.families import FAMILIES, family, parameters_of
+from ontime.model_training.families import FAMILIES, Setting, family, parameters_of
 from ontime.model_training.train import history_csv
 from ontime.parameters import load_params
 from ontime.tasks.binary import Binary
@@ -38,10 +38,10 @@ train, validation = (data["x"], data["y"]), (data["x_validation"], data["y_valid
 settings = load_params(params).train
 for name in FAMILIES["binary"]:
     parameters = parameters_of(name, settings)
-    kind, seed = family(name), settings.seed
-    fitted, history = kind.fit(train, validation, encoder, parameters, seed, False, Binary())
+    kind, setting = family(name), Setting(encoder, parameters, settings.seed, Binary())
+    fitted, history = kind.fit(train, validation, setting)
     fitted.save(folder / name)
-    again = kind.fit_all(train, encoder, parameters, seed, kind.kept_steps(history), False, Binary())
+    again = kind.fit_all(train, setting, kind.kept_steps(history))
     again.save(folder / name / "all")
     (folder / f"{name}.csv").write_text(history_csv(history))
     (folder / f"{name}.onnx").write_bytes(to_onnx(name, fitted, len(encoder.features), "probability"))

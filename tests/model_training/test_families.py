@@ -10,7 +10,7 @@ import pytest
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256
 from ontime.encoder import Encoder
-from ontime.model_training.families import FAMILIES, Train, check_family, family, load_model, parameters_of
+from ontime.model_training.families import FAMILIES, Setting, Train, check_family, family, load_model, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.tasks.binary import Binary
 from tests.encoded import Encoded
@@ -35,10 +35,8 @@ TRAIN = Train(
 
 def fit(name: str, encoded: Encoded, seed: int = 0) -> Any:
     """A fitted model of a family and its history."""
-    parameters = parameters_of(name, TRAIN)
-    return family(name).fit(
-        encoded.train, encoded.validation, encoded.encoder, parameters, seed, progress=False, task=Binary()
-    )
+    setting = Setting(encoded.encoder, parameters_of(name, TRAIN), seed, Binary())
+    return family(name).fit(encoded.train, encoded.validation, setting)
 
 
 @pytest.mark.parametrize("name", FAMILIES["binary"])
@@ -64,9 +62,8 @@ def test_the_seed_decides_where_something_is_drawn(encoded: Encoded, name: str) 
 @pytest.mark.parametrize("name", FAMILIES["binary"])
 def test_a_fit_of_all_rows_is_the_one_that_validation_rows_stopped(encoded: Encoded, name: str) -> None:
     fitted, history = fit(name, encoded)
-    kind, parameters = family(name), parameters_of(name, TRAIN)
-    steps = kind.kept_steps(history)
-    again = kind.fit_all(encoded.train, encoded.encoder, parameters, 0, steps, progress=False, task=Binary())
+    kind, setting = family(name), Setting(encoded.encoder, parameters_of(name, TRAIN), 0, Binary())
+    again = kind.fit_all(encoded.train, setting, kind.kept_steps(history))
     matrix = encoded.validation[0]
     np.testing.assert_array_equal(again.predict(matrix), fitted.predict(matrix))
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ontime.model_training.families import Setting
 from ontime.model_training.gradient_boosting import GradientBoosting, GradientBoostingParameters
 from ontime.tasks.binary import Binary
 from tests.encoded import Encoded
@@ -19,9 +20,7 @@ PARAMETERS = GradientBoostingParameters(
 
 @pytest.fixture(scope="module")
 def fitted(encoded: Encoded) -> tuple[GradientBoosting, list[dict[str, float]]]:
-    return GradientBoosting.fit(
-        encoded.train, encoded.validation, encoded.encoder, PARAMETERS, 0, progress=False, task=Binary()
-    )
+    return GradientBoosting.fit(encoded.train, encoded.validation, Setting(encoded.encoder, PARAMETERS, 0, Binary()))
 
 
 def test_it_stops_when_the_validation_loss_no_longer_falls(

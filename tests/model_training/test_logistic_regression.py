@@ -5,6 +5,7 @@ import scipy.sparse
 
 from ontime.model_deployment.export.onnx_graph import onnx_outputs, to_onnx
 from ontime.model_training import scikit_learn_model
+from ontime.model_training.families import Setting
 from ontime.model_training.logistic_regression import LogisticRegression, LogisticRegressionParameters
 from ontime.tasks.binary import Binary
 from tests.encoded import Encoded
@@ -14,9 +15,7 @@ def test_a_code_without_training_rows_gets_no_weight(encoded: Encoded) -> None:
     matrix, labels = encoded.train
     known = matrix[:, 9] != 0
     train, parameters = (matrix[known], labels[known]), LogisticRegressionParameters(C=0.1, max_iter=50)
-    fitted, _ = LogisticRegression.fit(
-        train, encoded.validation, encoded.encoder, parameters, 0, progress=False, task=Binary()
-    )
+    fitted, _ = LogisticRegression.fit(train, encoded.validation, Setting(encoded.encoder, parameters, 0, Binary()))
     weights = fitted.model["classifier"].coef_[0]
     assert weights[9] == pytest.approx(0)
     assert weights[9 + 3] > 0.1
@@ -30,8 +29,8 @@ def test_a_wide_matrix_is_held_sparse_and_gives_the_same_model(
     fitted, exported = [], []
     for most in (scikit_learn_model.MOST_DENSE_BYTES, 0):
         monkeypatch.setattr(scikit_learn_model, "MOST_DENSE_BYTES", most)
-        arguments = (encoded.train, encoded.validation, encoded.encoder, parameters, 0)
-        model, _ = LogisticRegression.fit(*arguments, progress=False, task=Binary())
+        setting = Setting(encoded.encoder, parameters, 0, Binary())
+        model, _ = LogisticRegression.fit(encoded.train, encoded.validation, setting)
         fitted.append(model)
         exported.append(onnx_outputs(to_onnx("logistic_regression", model, width, "probability"), matrix))
     dense, sparse = (model.model["columns"].transform(matrix) for model in fitted)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ontime.model_training.families import Setting
 from ontime.model_training.random_forest import RandomForest, RandomForestParameters
 from ontime.tasks.binary import Binary
 from tests.encoded import Encoded
@@ -12,9 +13,7 @@ PARAMETERS = RandomForestParameters(n_estimators=12, max_features=0.5, min_sampl
 
 @pytest.fixture(scope="module")
 def fitted(encoded: Encoded) -> tuple[RandomForest, list[dict[str, float]]]:
-    return RandomForest.fit(
-        encoded.train, encoded.validation, encoded.encoder, PARAMETERS, 0, progress=False, task=Binary()
-    )
+    return RandomForest.fit(encoded.train, encoded.validation, Setting(encoded.encoder, PARAMETERS, 0, Binary()))
 
 
 def test_the_loss_is_told_every_few_trees(

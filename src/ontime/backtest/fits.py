@@ -107,12 +107,10 @@ class Fits:
         matrix, labels = encoded(past.rows, encoder)
         kind = family(recipe.family)
         checked = (matrix[validation], labels[validation])
-        parameters, seed, task = recipe.parameters, recipe.seed, recipe.task
-        model, history = kind.fit(
-            (matrix[train], labels[train]), checked, encoder, parameters, seed, progress=False, task=task
-        )
-        both, steps = train | validation, kind.kept_steps(history)
-        again = kind.fit_all((matrix[both], labels[both]), encoder, parameters, seed, steps, False, task)
+        setting = recipe.setting(encoder)
+        model, history = kind.fit((matrix[train], labels[train]), checked, setting)
+        both = train | validation
+        again = kind.fit_all((matrix[both], labels[both]), setting, kind.kept_steps(history))
         measured = _answers(model, matrix, past.day >= first)
         threshold = best_threshold(checked[1], measured[validation], self.decision)
         windows = auc_windows(past.day[validation], checked[1], measured[validation])

@@ -7,6 +7,7 @@ module, and name it here, in `params.yaml` and in `dvc.yaml`.
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
@@ -52,6 +53,21 @@ class Train(Section):
     neural_network: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a family is fitted with, beside rows.
+
+    `parameters` is an object of the family's `Parameters`; `task` says what the targets are, and the loss that is made
+    small; `progress` shows steps on the terminal.
+    """
+
+    encoder: "Encoder"
+    parameters: Any
+    seed: int
+    task: "Task"
+    progress: bool = False
+
+
 class Family(ABC):
     """A fitted model of one family."""
 
@@ -67,21 +83,8 @@ class Family(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(
-        cls,
-        train: Rows,
-        validation: Rows,
-        encoder: "Encoder",
-        parameters: Any,
-        seed: int,
-        progress: bool,
-        task: "Task",
-    ) -> tuple[Self, History]:
+    def fit(cls, train: Rows, validation: Rows, setting: Setting) -> tuple[Self, History]:
         """Fit on the training rows; validation rows decide when to stop.
-
-        Args:
-            parameters: an object of `Parameters`; progress: show steps on the terminal.
-            task: what the targets are, and the loss that is made small.
 
         Returns:
             The fitted model and its history, one entry per step.
@@ -89,16 +92,7 @@ class Family(ABC):
 
     @classmethod
     @abstractmethod
-    def fit_all(
-        cls,
-        rows: Rows,
-        encoder: "Encoder",
-        parameters: Any,
-        seed: int,
-        steps: int,
-        progress: bool,
-        task: "Task",
-    ) -> Self:
+    def fit_all(cls, rows: Rows, setting: Setting, steps: int) -> Self:
         """Fit on all rows, none of which decides when to stop.
 
         Args:

@@ -1,16 +1,12 @@
 """Histogram gradient boosting, stopped when the validation loss no longer falls."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from ontime.common.params import Count, Positive, Section
-from ontime.encoder import Encoder
-from ontime.model_training.families import History, Rows
+from ontime.model_training.families import History, Rows, Setting
 from ontime.model_training.scikit_learn_model import ScikitLearnModel
-
-if TYPE_CHECKING:
-    from ontime.tasks.task import Task
 
 
 class GradientBoostingParameters(Section):
@@ -31,23 +27,14 @@ class GradientBoosting(ScikitLearnModel):
     Parameters = GradientBoostingParameters
 
     @classmethod
-    def fit(
-        cls,
-        train: Rows,
-        validation: Rows,
-        encoder: Encoder,
-        parameters: GradientBoostingParameters,
-        seed: int,
-        progress: bool,
-        task: "Task",
-    ) -> tuple[Self, History]:
+    def fit(cls, train: Rows, validation: Rows, setting: Setting) -> tuple[Self, History]:
         """Boost until the validation loss no longer falls.
 
         Returns:
             The fitted model and its history: loss by iteration, on a sample of train and on validation.
         """
-        del encoder
-        model = _unfitted(parameters.model_dump(), True, seed, progress, task)
+        task = setting.task
+        model = _unfitted(setting.parameters.model_dump(), True, setting)
         model.fit(*train, X_val=validation[0], y_val=validation[1])
         history = [
             {
@@ -60,33 +47,23 @@ class GradientBoosting(ScikitLearnModel):
         return cls(_finished(model)), history
 
     @classmethod
-    def fit_all(
-        cls,
-        rows: Rows,
-        encoder: Encoder,
-        parameters: GradientBoostingParameters,
-        seed: int,
-        steps: int,
-        progress: bool,
-        task: "Task",
-    ) -> Self:
+    def fit_all(cls, rows: Rows, setting: Setting, steps: int) -> Self:
         """Boost `steps` times."""
-        del encoder
-        model = _unfitted({**parameters.model_dump(), "max_iter": max(steps, 1)}, False, seed, progress, task)
+        model = _unfitted({**setting.parameters.model_dump(), "max_iter": max(steps, 1)}, False, setting)
         return cls(_finished(model.fit(*rows)))
 
 
-def _unfitted(parameters: dict[str, Any], stops: bool, seed: int, progress: bool, task: "Task") -> Any:
+def _unfitted(parameters: dict[str, Any], stops: bool, setting: Setting) -> Any:
     """An unfitted estimator; `stops`: validation rows decide when."""
     from sklearn import ensemble
 
-    return getattr(ensemble, f"HistGradientBoosting{task.estimator}")(
+    return getattr(ensemble, f"HistGradientBoosting{setting.task.estimator}")(
         **parameters,
         categorical_features=None,
         early_stopping=stops,
         scoring="loss",
-        verbose=int(progress),
-        random_state=seed,
+        verbose=int(setting.progress),
+        random_state=setting.seed,
     )
 
 

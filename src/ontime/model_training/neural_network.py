@@ -1,17 +1,13 @@
 """The Keras family: scaling and one-hot codes inside, dense relu layers, a head by the task, adam."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 
 from pydantic import Field
 
 from ontime.common.arrays import Matrix, Outputs
 from ontime.common.params import Count, Positive, Section
-from ontime.encoder import Encoder
-from ontime.model_training.families import Family, History, Rows, validation_loss
-
-if TYPE_CHECKING:
-    from ontime.tasks.task import Task
+from ontime.model_training.families import Family, History, Rows, Setting, validation_loss
 
 
 class NeuralNetworkParameters(Section):
@@ -33,16 +29,7 @@ class NeuralNetwork(Family):
     packages = ("keras", "numpy", "tensorflow-cpu")
 
     @classmethod
-    def fit(
-        cls,
-        train: Rows,
-        validation: Rows,
-        encoder: Encoder,
-        parameters: NeuralNetworkParameters,
-        seed: int,
-        progress: bool,
-        task: "Task",
-    ) -> tuple[Self, History]:
+    def fit(cls, train: Rows, validation: Rows, setting: Setting) -> tuple[Self, History]:
         """Train with a checkpoint on the best validation loss.
 
         Returns:
@@ -50,24 +37,19 @@ class NeuralNetwork(Family):
         """
         from ontime.model_training.keras_model import fit_network
 
-        model, history = fit_network(train, validation, encoder, parameters, seed, progress, task)
+        model, history = fit_network(
+            train, validation, setting.encoder, setting.parameters, setting.seed, setting.progress, setting.task
+        )
         return cls(model), history
 
     @classmethod
-    def fit_all(
-        cls,
-        rows: Rows,
-        encoder: Encoder,
-        parameters: NeuralNetworkParameters,
-        seed: int,
-        steps: int,
-        progress: bool,
-        task: "Task",
-    ) -> Self:
+    def fit_all(cls, rows: Rows, setting: Setting, steps: int) -> Self:
         """Train for `steps` epochs."""
         from ontime.model_training.keras_model import fit_epochs
 
-        return cls(fit_epochs(rows, encoder, parameters, seed, steps, progress, task))
+        return cls(
+            fit_epochs(rows, setting.encoder, setting.parameters, setting.seed, steps, setting.progress, setting.task)
+        )
 
     @staticmethod
     def kept_steps(history: History) -> int:

@@ -1,17 +1,13 @@
 """A random forest, grown a few trees at a time, so that progress and the loss by number of trees can be seen."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from ontime.common.environment import threads
 from ontime.common.params import Count, Section
-from ontime.encoder import Encoder
-from ontime.model_training.families import History, Rows
+from ontime.model_training.families import History, Rows, Setting
 from ontime.model_training.scikit_learn_model import ScikitLearnModel, outputs_of
-
-if TYPE_CHECKING:
-    from ontime.tasks.task import Task
 
 MISSING_NUMBER = -1e6
 """What a forest sees for a missing number: below every real one."""
@@ -32,16 +28,7 @@ class RandomForest(ScikitLearnModel):
     Parameters = RandomForestParameters
 
     @classmethod
-    def fit(
-        cls,
-        train: Rows,
-        validation: Rows,
-        encoder: Encoder,
-        parameters: RandomForestParameters,
-        seed: int,
-        progress: bool,
-        task: "Task",
-    ) -> tuple[Self, History]:
+    def fit(cls, train: Rows, validation: Rows, setting: Setting) -> tuple[Self, History]:
         """Grow the forest.
 
         Returns:
@@ -49,12 +36,12 @@ class RandomForest(ScikitLearnModel):
         """
         from tqdm import tqdm
 
-        del encoder
-        impute, forest = _unfitted(parameters, seed, task)
+        parameters, task = setting.parameters, setting.task
+        impute, forest = _unfitted(setting)
         inputs, checked = impute.fit_transform(train[0]), impute.transform(validation[0])
         history: History = []
         votes: Any = 0.0
-        with tqdm(total=parameters.n_estimators, unit="tree", disable=not progress) as bar:
+        with tqdm(total=parameters.n_estimators, unit="tree", disable=not setting.progress) as bar:
             while (grown := forest.n_estimators) < parameters.n_estimators:
                 forest.n_estimators = min(grown + TREES_PER_STEP, parameters.n_estimators)
                 forest.fit(inputs, train[1])
@@ -66,35 +53,25 @@ class RandomForest(ScikitLearnModel):
         return cls(_finished(impute, forest)), history
 
     @classmethod
-    def fit_all(
-        cls,
-        rows: Rows,
-        encoder: Encoder,
-        parameters: RandomForestParameters,
-        seed: int,
-        steps: int,
-        progress: bool,
-        task: "Task",
-    ) -> Self:
+    def fit_all(cls, rows: Rows, setting: Setting, steps: int) -> Self:
         """Grow `steps` trees."""
-        del encoder
-        impute, forest = _unfitted(parameters, seed, task)
-        forest.set_params(n_estimators=steps, verbose=int(progress))
+        impute, forest = _unfitted(setting)
+        forest.set_params(n_estimators=steps, verbose=int(setting.progress))
         forest.fit(impute.fit_transform(rows[0]), rows[1])
         return cls(_finished(impute, forest))
 
 
-def _unfitted(parameters: RandomForestParameters, seed: int, task: "Task") -> tuple[Any, Any]:
+def _unfitted(setting: Setting) -> tuple[Any, Any]:
     """An imputer, and a forest without trees."""
     from sklearn import ensemble
     from sklearn.impute import SimpleImputer
 
     impute = SimpleImputer(strategy="constant", fill_value=MISSING_NUMBER, keep_empty_features=True)
-    forest = getattr(ensemble, f"RandomForest{task.estimator}")(
+    forest = getattr(ensemble, f"RandomForest{setting.task.estimator}")(
         n_estimators=0,
-        max_features=parameters.max_features,
-        min_samples_leaf=parameters.min_samples_leaf,
-        random_state=seed,
+        max_features=setting.parameters.max_features,
+        min_samples_leaf=setting.parameters.min_samples_leaf,
+        random_state=setting.seed,
         n_jobs=threads(),
         warm_start=True,
     )

@@ -9,7 +9,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.common.params import Section, check
 from ontime.encoder import Encoder
-from ontime.model_training.families import Family, History, Rows, family
+from ontime.model_training.families import Family, History, Rows, Setting, family
 from ontime.tasks.task import Task, load_task
 
 
@@ -25,8 +25,11 @@ class Recipe:
 
     def fit_all(self, rows: Rows, encoder: Encoder, progress: bool = False) -> Family:
         """A model of all the rows, with the steps that are known."""
-        kind = family(self.family, self.task)
-        return kind.fit_all(rows, encoder, self.parameters, self.seed, self.steps, progress, self.task)
+        return family(self.family, self.task).fit_all(rows, self.setting(encoder, progress), self.steps)
+
+    def setting(self, encoder: Encoder, progress: bool = False) -> Setting:
+        """What the family is fitted with."""
+        return Setting(encoder, self.parameters, self.seed, self.task, progress)
 
 
 def champion_recipe() -> Recipe:

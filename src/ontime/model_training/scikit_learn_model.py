@@ -6,17 +6,14 @@ orders them by their share of events, or their mean; the linear models get one c
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ontime.common.arrays import Matrix, Outputs
 from ontime.common.files import replacing
 from ontime.encoder import Encoder
-from ontime.model_training.families import Family, History, Rows
-
-if TYPE_CHECKING:
-    from ontime.tasks.task import Task
+from ontime.model_training.families import Family, History, Rows, Setting
 
 MODEL_FILE = "model.joblib"
 MOST_DENSE_BYTES = 1 << 30
@@ -65,22 +62,14 @@ class LinearModel(ScikitLearnModel):
         return 1.0
 
     @classmethod
-    def fit(
-        cls,
-        train: Rows,
-        validation: Rows,
-        encoder: Encoder,
-        parameters: Any,
-        seed: int,
-        progress: bool,
-        task: "Task",
-    ) -> tuple[Self, History]:
-        """Fit on the training rows, which draws nothing, so `seed` is not used.
+    def fit(cls, train: Rows, validation: Rows, setting: Setting) -> tuple[Self, History]:
+        """Fit on the training rows, which draws nothing, so the seed is not used.
 
         Returns:
             The fitted model and one row of history: loss at the end.
         """
-        fitted = cls.fit_all(train, encoder, parameters, seed, 0, progress, task)
+        task = setting.task
+        fitted = cls.fit_all(train, setting, 0)
         losses = {
             f"{part}_{task.loss_name}": task.loss(target, fitted.predict(matrix))
             for part, (matrix, target) in (("train", train), ("validation", validation))
@@ -88,25 +77,17 @@ class LinearModel(ScikitLearnModel):
         return fitted, [{**losses, "step": fitted.iterations()}]
 
     @classmethod
-    def fit_all(
-        cls,
-        rows: Rows,
-        encoder: Encoder,
-        parameters: Any,
-        seed: int,
-        steps: int,
-        progress: bool,
-        task: "Task",
-    ) -> Self:
+    def fit_all(cls, rows: Rows, setting: Setting, steps: int) -> Self:
         """Fit to the end, whatever `steps` says."""
         from sklearn.pipeline import Pipeline
 
-        del seed, steps, task
+        del steps
+        encoder = setting.encoder
         width = len(encoder.numbers) + sum(encoder.category_sizes)
         sparse = len(rows[1]) * width * BYTES_PER_VALUE > MOST_DENSE_BYTES
-        columns, estimator = linear_columns(encoder, sparse), cls.estimator(parameters, sparse)
+        columns, estimator = linear_columns(encoder, sparse), cls.estimator(setting.parameters, sparse)
         model = Pipeline([("columns", columns), (cls.step, estimator)])
-        if progress:
+        if setting.progress:
             model.set_params(verbose=True)
         model.fit(*rows)
         return cls(model.set_params(verbose=False))

@@ -12,7 +12,7 @@ import click
 from ontime.common import paths
 from ontime.common.files import sha256, write_json, write_text
 from ontime.common.params import load_section
-from ontime.model_training.families import History, Train, check_family, family, parameters_of
+from ontime.model_training.families import History, Setting, Train, check_family, family, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.tasks.task import load_task
 
@@ -28,8 +28,8 @@ def command(model: str) -> None:
     parameters = parameters_of(model, settings)
     encoder = load_encoder()
     train, validation = load_rows("train", encoder), load_rows("validation", encoder)
-    progress = sys.stderr.isatty()
-    fitted, history = kind.fit(train, validation, encoder, parameters, settings.seed, progress, task)
+    setting = Setting(encoder, parameters, settings.seed, task, progress=sys.stderr.isatty())
+    fitted, history = kind.fit(train, validation, setting)
     run = paths.training_run(model)
     fitted.save(run / "model")
     write_json(run / "config" / "parameters.json", {"seed": settings.seed, **parameters.model_dump()})

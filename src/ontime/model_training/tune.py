@@ -16,7 +16,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.params import PARAMS_FILE, Count, Section, check, load_section
 from ontime.cores import limit_threads
 from ontime.engine import Engine, Files, run_tasks
-from ontime.model_training.families import Train, family, parameters_of
+from ontime.model_training.families import Setting, Train, family, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.repository.yaml_files import editing
 from ontime.tasks.names import TaskName
@@ -79,5 +79,5 @@ def validation_loss(
     encoder = load_encoder(checkout)
     train, validation = (load_rows(part, encoder, checkout) for part in PARTS)
     task = task_of(name, classes)
-    fitted, _ = family(model, task).fit(train, validation, encoder, parameters, seed, False, task)
+    fitted, _ = family(model, task).fit(train, validation, Setting(encoder, parameters, seed, task))
     return task.loss(validation[1], fitted.predict(validation[0]))
