@@ -78,7 +78,7 @@ def test_the_cost_of_mistakes_moves_the_threshold(copy: Path) -> None:
 
 def test_a_slice_that_is_no_feature_is_one_line(copy: Path) -> None:
     params = copy / "params.yaml"
-    params.write_text(params.read_text().replace("slices: [depot, ", "slices: [depott, "))
+    params.write_text(params.read_text().replace("slices:\n  - depot\n", "slices:\n  - depott\n"))
     with pytest.raises(OntimeError, match=r"^params\.yaml: evaluate\.slices: no column depott among the features$"):
         evaluate()
 
