@@ -82,9 +82,12 @@ def test_the_champion_beats_the_means_and_says_by_how_much() -> None:
     assert (manifest.task, manifest.output, manifest.threshold) == ("regression", "prediction", None)
     assert set(manifest.metrics["test"]) == {"rmse", "mae", "r2", "mean_error", "mean_target", "rows"}
     card = (paths.CHAMPION / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "The number that is to be expected" in card
+    assert "\nThis model says what price is.\n" in card
     assert "root mean squared error" in card
-    assert not [word for word in ("robability", "threshold", "event") if word in card]
+    pictures = (paths.CHAMPION / "report.html").read_text(encoding="utf-8")
+    assert "root mean squared error group by group" in pictures
+    for text in (card, pictures):
+        assert not [word for word in ("robability", "threshold", "event") if word in text]
 
 
 @pytest.mark.parametrize("family", FAMILIES["regression"])
