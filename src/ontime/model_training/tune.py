@@ -47,7 +47,7 @@ def command(model: str, trials: int | None) -> None:
     drawn = list(ParameterSampler(space, trials or tune.trials, random_state=tune.seed))
     candidates = [{}, *({name: settings[name] for name in space} for settings in drawn)]
     tasks = [(Path.cwd(), model, with_values(present, model, values), train.seed, task) for values in candidates]
-    losses = run_tasks(validation_loss, tasks, load_section("engine", Engine).backend, trial_files)
+    losses = run_tasks(validation_loss, tasks, load_section("engine", Engine).backend, trial_files, "trial")
     for loss, settings in sorted(zip(losses, candidates, strict=True), key=lambda pair: pair[0]):
         click.echo(f"{loss:.6f}  {settings or 'as in params.yaml'}")
     best = candidates[losses.index(min(losses))]
