@@ -2,7 +2,19 @@
 
 from dataclasses import dataclass
 
-ROOTS = (".dvc", ".github", "argocd", "deployment", "docs", "pipelines", "README.md")
+ROOTS = (
+    ".devcontainer",
+    ".dvc",
+    ".github",
+    "argocd",
+    "deployment",
+    "docs",
+    "pipelines",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "README.md",
+)
 SERVING = "deployment/configurations/tensorflow-serving"
 IAM = "deployment/configurations/iam"
 PLATFORM = "argocd/platform/*.yaml"
