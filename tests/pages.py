@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.checkouts import TOP
 
 PAGES = sorted([*TOP.glob("*.md"), TOP / "data" / "README.md", *(TOP / "docs").rglob("*.md")])
+HOW_TO = TOP / "docs" / "how-to"
 PROGRAMS = {"curl", "dvc", "git", "kubectl", "make", "ontime", "pytest", "source"}
 """What a command within a sentence begins with."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
