@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from ontime.model_evaluation.metrics import Decision, summarize
+from ontime.model_evaluation.metrics import summarize
 from ontime.model_evaluation.resampling import resamples, score_of
+from ontime.model_evaluation.settings import Decision
 
 METRICS = ("roc_auc", "pr_auc", "log_loss", "brier_score")
 

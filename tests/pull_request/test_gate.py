@@ -10,7 +10,8 @@ from sklearn import metrics
 
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET
-from ontime.model_evaluation.metrics import Decision, cost_per_1000
+from ontime.model_evaluation.metrics import cost_per_1000
+from ontime.model_evaluation.settings import Decision
 from ontime.parameters import load_params
 from ontime.pull_request.gate import Comparison, Gate, Predictions, _score, compare_metrics, compare_slices, paired
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn import metrics
 
 from ontime.common.errors import OntimeError
-from ontime.model_evaluation.metrics import Decision
+from ontime.model_evaluation.settings import Decision
 from ontime.pull_request.gate import Gate, Predictions, _score, compare_metrics, compare_slices, paired
 
 DECISION = Decision(false_alarm_cost=1.0, missed_event_cost=3.0)
