@@ -253,6 +253,12 @@ def test_hadolint_has_nothing_to_say(folder: str) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_shellcheck_has_nothing_to_say_of_what_starts_sparks_pods() -> None:
+    script = TOP / "deployment" / "docker" / "spark" / "entrypoint.sh"
+    done = subprocess.run([BIN / "shellcheck", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_podman_is_told_to_leave_out_time_and_itself() -> None:
     command = image.build_command("/usr/bin/podman", "a/b:1.2.0", {"MODEL_VERSION": "1.2.0"}, Path("pip.conf"))
     assert {"--format=oci", "--timestamp=0", "--identity-label=false", "--layers"} <= set(command)
