@@ -1,5 +1,6 @@
 """`ontime track`: MLflow gets each finished run once, and nothing that happens to it reaches the run."""
 
+import json
 import logging
 import shutil
 import socket
@@ -15,8 +16,9 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json, write_text
 from ontime.model_training.train import TIMES
 from ontime.model_training.tune import TRIALS
-from ontime.tracking.experiment import IDENTITY
+from ontime.tracking.experiment import IDENTITY, VIEW
 from ontime.tracking.training_runs import NOTE, hashed, identity_of, noted
+from tests.checkouts import TOP
 
 NAME = "logistic_regression"
 
@@ -157,6 +159,8 @@ def test_a_run_is_recorded_with_parameters_losses_metrics_plots_and_signed_model
 def test_a_person_sees_which_run_won_and_what_a_search_tried(
     fork: Path, checkout: Path, track: Callable[..., Any], recorded: Callable[[], list[Any]]
 ) -> None:
+    import mlflow
+
     for part in ("training_runs/base_rate", "refit/metrics"):
         shutil.copytree(fork / "models" / part, checkout / "models" / part)
     family = checkout / "models" / "training_runs" / NAME
@@ -186,6 +190,12 @@ def test_a_person_sees_which_run_won_and_what_a_search_tried(
     assert won.data.tags["role"] == "champion"
     assert won.data.metrics["served_test/roc_auc"] == served["roc_auc"]
     assert len(recorded()) == 5
+    tags = mlflow.MlflowClient(f"sqlite:///{checkout}/mlflow.db").get_experiment_by_name("ontime").tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert tags["mlflow.note.content"].startswith(f"**Champion at unknown: {NAME}**, by validation roc_auc: ")
+    view = json.loads(tags[f"mlflow.sharedViewState.{VIEW}"])
+    assert "metrics.`test/roc_auc`" in view["selectedColumns"]
+    assert f"viewStateShareKey={VIEW}'" in (TOP / "Makefile").read_text()
 
 
 @pytest.mark.integration

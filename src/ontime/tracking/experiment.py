@@ -1,5 +1,7 @@
 """The experiment in MLflow: what a person sees who opens it, and which run is the champion."""
 
+import contextlib
+import json
 from typing import Any
 
 from ontime.common import paths
@@ -15,6 +17,10 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Without it MLflow opens an experiment on traces of language models."""
 READ_BY_THE_GRAPH = ("params.yaml", "dvc.yaml", "requirements.txt", "src", "data", "*.dvc")
 """Not `dvc.lock`, which every training changes."""
+VIEW = "results"
+"""Key of the view of the runs in which their role and the metric that chooses are columns, the best first."""
+PARTS = ("validation", "test", "served_test")
+"""Beginnings of the names of metrics."""
 LONGEST_COMMIT = 7
 UNKNOWN = "unknown"
 
@@ -26,9 +32,6 @@ def open_experiment() -> str:
     experiment = mlflow.set_experiment(EXPERIMENT)
     # if another process makes it at the same time, the call above returns it and leaves the default one active
     mlflow.set_experiment(experiment_id=experiment.experiment_id)
-    missing = {name: value for name, value in KIND.items() if experiment.tags.get(name) != value}
-    if missing:
-        mlflow.set_experiment_tags(missing)
     return str(experiment.experiment_id)
 
 
@@ -69,21 +72,35 @@ def named(what: str, tags: dict[str, str]) -> str:
     return f"{what} {tags['git_commit'][:LONGEST_COMMIT]}{changes}"
 
 
-def tell_champion(experiment: str) -> None:
-    """Write on the experiment's page which run won last."""
+def describe() -> None:
+    """Say on the experiment's page which run won last, and make a view of the runs that shows it.
+
+    Recorded runs stay if this fails, as it may where several processes do it at once.
+    """
     import mlflow
 
+    with contextlib.suppress(mlflow.exceptions.MlflowException):
+        mlflow.set_experiment_tags(KIND | _of_champion())
+
+
+def _of_champion() -> dict[str, str]:
     if not paths.SELECTION.is_file():
-        return
+        return {}
     selection: dict[str, Any] = read_json(paths.SELECTION)
-    commit = git_tags()["git_commit"][:LONGEST_COMMIT]
+    commit, metric = git_tags()["git_commit"][:LONGEST_COMMIT], selection["metric"]
+    worth = list(selection["candidates"].values())
     values = ", ".join(
         f"{name} {value}" for name, value in {**selection["candidates"], **selection["baselines"]}.items()
     )
     text = (
-        f"**Champion at {commit}: {selection['champion']}**, by validation {selection['metric']}: {values}.\n\n"
+        f"**Champion at {commit}: {selection['champion']}**, by validation {metric}: {values}.\n\n"
         f"Tag `{ROLE}` of a run: champion, candidate or baseline. Metrics `validation/…` and `test/…` are those of the "
         "run; `served_test/…` are those of the model that is served, fitted on validation rows too."
     )
-    mlflow.set_experiment_tags({"mlflow.note.content": text})
-    del experiment
+    view = {
+        "selectedColumns": [f"tags.`{ROLE}`", *(f"metrics.`{part}/{metric}`" for part in PARTS)],
+        "orderByKey": f"metrics.`validation/{metric}`",
+        # candidates are listed from the best on
+        "orderByAsc": worth[0] < worth[-1],
+    }
+    return {"mlflow.note.content": text, f"mlflow.sharedViewState.{VIEW}": json.dumps(view)}

@@ -13,7 +13,7 @@ from ontime.datasets.content import without_secrets
 from ontime.datasets.source import Data
 from ontime.model_training.rows import load_encoder
 from ontime.model_training.train import TIMES
-from ontime.tracking.experiment import IDENTITY, ROLE, git_tags, named, role_of
+from ontime.tracking.experiment import IDENTITY, PARTS, ROLE, git_tags, named, role_of
 from ontime.tracking.model_files import figures, log_model
 
 METRICS = ("metrics/validation.json", "metrics/test.json")
@@ -83,11 +83,9 @@ def metrics_of(name: str) -> dict[str, float]:
     """Metrics of a run on validation and test, and of the champion those of the model that is served."""
     run = paths.training_run(name)
     found: dict[str, float] = {}
-    files = {"validation": run / METRICS[0], "test": run / METRICS[1]}
-    if role_of(name) == "champion":
-        files["served_test"] = paths.REFIT / "metrics" / "test.json"
-    for part, path in files.items():
-        if path.is_file():
+    served = paths.REFIT / "metrics" / "test.json"
+    for part, path in zip(PARTS, (run / METRICS[0], run / METRICS[1], served), strict=True):
+        if path.is_file() and (path != served or role_of(name) == "champion"):
             found |= {f"{part}/{key}": float(value) for key, value in read_json(path).items()}
     return found
 

@@ -18,7 +18,7 @@ from ontime.common.files import read_json, sha256, write_json
 from ontime.model_training.families import FAMILIES, check_family
 from ontime.model_training.tune import TRIALS
 from ontime.tasks.task import task_of
-from ontime.tracking.experiment import open_experiment, recorded_run, role_of, tell_champion
+from ontime.tracking.experiment import describe, open_experiment, recorded_run, role_of
 from ontime.tracking.mlflow_client import asking_mlflow
 from ontime.tracking.run_record import METRICS, record_baseline, record_run, record_trials, update_run
 
@@ -96,7 +96,7 @@ def record(identities: dict[str, str]) -> list[str]:
             record_run(experiment, name, identity)
         else:
             record_baseline(experiment, name, identity)
-    tell_champion(experiment)
+    describe()
     return new
 
 
