@@ -21,6 +21,7 @@ from ontime.common.params import PARAMS_FILE, check
 from ontime.data_processing.leaks import identifiers, suspicions
 from ontime.data_processing.split import Split, assign_parts, lacking, least_rows
 from ontime.data_source.data_card import CARD, plain_words, write_card
+from ontime.data_source.defaults import search_small, set_sizes
 from ontime.data_source.feature_fields import merge_fields, read_fields, shortened
 from ontime.data_source.own_table import Reading, read_own_table
 from ontime.data_source.place import check_place, depend_on, keep_source, place_of
@@ -45,9 +46,6 @@ VALIDATION_FROM, TEST_FROM = 0.70, 0.85
 MOST_SLICES = 2
 MOST_PAGE_FEATURES = 10
 MOST_SLICE_VALUES = 20
-MOST_CATEGORY_ROWS, LEAST_CATEGORY_ROWS = 100, 5
-ROWS_PER_CATEGORY_ROW = 1000
-MOST_LEAF_ROWS = 50
 USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 
 
@@ -107,8 +105,9 @@ def command(
         own(team, remote, account, dry_run)
     if source and target:
         reading = Reading(types, missing, signs, exclude, personal, sheet)
-        configure(source, target, positive, time, group, key, reading, name, yes, task)
+        rows = configure(source, target, positive, time, group, key, reading, name, yes, task)
         if run:
+            search_small(rows)
             show("repro")
 
 
@@ -123,8 +122,12 @@ def configure(
     name: str | None,
     agreed: bool,
     requested: TaskName | None = None,
-) -> None:
-    """Write schema, features and parameters for a table, as the options of the command say."""
+) -> int:
+    """Write schema, features and parameters for a table, as the options of the command say.
+
+    Returns:
+        How many rows have a target.
+    """
     graph = (yaml := yaml_for_people()).load(DVC_FILE)
     check_place(source, graph)
     once = [target, *(column for column in (time, group) if column)]
@@ -196,6 +199,7 @@ def configure(
         click.echo(f"wrote {CARD}: the data card, for you to complete")
     told = f"; dropped, as no features of this table: {shortened(dropped)}" if dropped else ""
     click.echo(f"wrote {FEATURES_FILE}: {len(roles.features) - len(kept)} new fields to edit, {len(kept)} kept{told}")
+    return int(labels.notna().sum())
 
 
 def roles_of(options: dict[str, Any], schema: TableSchema) -> Layout:
@@ -241,11 +245,7 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
             raise OntimeError(f"--time {time}: no row with a target has a time")
         for name, share in (("validation_from", VALIDATION_FROM), ("test_from", TEST_FROM)):
             split[name] = moments.iloc[int(len(moments) * share)].isoformat()
-    rows = int(labels.notna().sum())
-    split["min_category_rows"] = min(MOST_CATEGORY_ROWS, max(LEAST_CATEGORY_ROWS, rows // ROWS_PER_CATEGORY_ROW))
-    leaf = min(MOST_LEAF_ROWS, max(1, rows // ROWS_PER_CATEGORY_ROW))
-    for family in ("random_forest", "gradient_boosting"):
-        params["train"][family]["min_samples_leaf"] = leaf
+    set_sizes(params, int(labels.notna().sum()))
     slices = [name for name in roles.categories if frame[name].nunique() <= MOST_SLICE_VALUES][:MOST_SLICES]
     # in place, so that the lists keep their form
     numbers = [name for name in roles.numbers if frame[name].notna().any()]
