@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 
@@ -25,11 +26,7 @@ class Measured:
 
 
 def measure(module: str, task: str, *arguments: Any, env: Mapping[str, str] | None = None) -> Measured:
-    """Run `task` of `module` in a new process; the module hands its command line to `run_task`.
-
-    Linux counts the memory of the process that starts another as part of its peak, so a module imports
-    what is heavy inside its tasks.
-    """
+    """Run `task` of `module` in a new process; the module hands its command line to `run_task`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     child = subprocess.run(
         [sys.executable, "-m", module, task, json.dumps(arguments)],
@@ -49,8 +46,13 @@ def run_task(tasks: Mapping[str, Callable[..., Any]], command_line: Sequence[str
     started = time.perf_counter()
     result = tasks[task](*json.loads(arguments))
     seconds = time.perf_counter() - started
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_mib": peak_mib, "result": result}))
+    print(json.dumps({"seconds": seconds, "peak_mib": peak_mib(), "result": result}))
+
+
+def peak_mib() -> float:
+    """Peak resident MiB of this process; `ru_maxrss` has that of the process which started it, too."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

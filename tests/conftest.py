@@ -22,6 +22,7 @@ from tests.commands import make_small, run_and_watch, run_command
 from tests.encoded import Encoded, fit_every_family, make_encoded
 from tests.graph_copy import copy_graph
 from tests.live import SCHEMA
+from tests.once import MakeOnce, make_once
 
 THREADS = (1, 4)
 LONGEST_NAME = 100
@@ -131,24 +132,35 @@ def all_parcels() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def graph_run(tmp_path_factory: pytest.TempPathFactory, all_parcels: pd.DataFrame) -> tuple[Path, dict[str, set[str]]]:
+def once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """A function that makes a folder once for all processes that run the tests."""
+    return make_once(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def graph_run(once: MakeOnce, all_parcels: pd.DataFrame) -> tuple[Path, dict[str, set[str]]]:
     """A copy of the graph for the parcels in which every stage has run, and the parameters that each stage read."""
-    folder = copy_graph(tmp_path_factory.mktemp("fork"))
-    reads: dict[str, set[str]] = {}
-    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
-        patch.setenv("OMP_NUM_THREADS", "1")
-        all_parcels.to_csv("parcels.csv", index=False)
-        columns = ["--target", "late", "--positive", "yes", "--time", "sent", "--key", "parcel"]
-        run_command("init", "--source", "parcels.csv", *columns, "--no-run")
-        make_small(Path("params.yaml"))
-        per_family = [(name, family) for family in FAMILIES["binary"] for name in ("train", "evaluate")]
-        first, last = (
-            [("ingest",), ("validate",), ("featurize",), ("split",)],
-            [("baselines",), ("select",), ("refit",), ("forward",), ("export",)],
-        )
-        for arguments in [*first, *per_family, *last]:
-            reads["@".join(arguments)] = run_and_watch(*arguments)
-    return folder, reads
+
+    def make(top: Path) -> None:
+        folder = copy_graph(top / "graph")
+        reads: dict[str, list[str]] = {}
+        with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
+            patch.setenv("OMP_NUM_THREADS", "1")
+            all_parcels.to_csv("parcels.csv", index=False)
+            columns = ["--target", "late", "--positive", "yes", "--time", "sent", "--key", "parcel"]
+            run_command("init", "--source", "parcels.csv", *columns, "--no-run")
+            make_small(Path("params.yaml"))
+            per_family = [(name, family) for family in FAMILIES["binary"] for name in ("train", "evaluate")]
+            first, last = (
+                [("ingest",), ("validate",), ("featurize",), ("split",)],
+                [("baselines",), ("select",), ("refit",), ("forward",), ("export",)],
+            )
+            for arguments in [*first, *per_family, *last]:
+                reads["@".join(arguments)] = sorted(run_and_watch(*arguments))
+        write_json(top / "reads.json", reads)
+
+    top = once("graph_run", make)
+    return top / "graph", {stage: set(names) for stage, names in read_json(top / "reads.json").items()}
 
 
 @pytest.fixture(scope="session")
@@ -170,12 +182,10 @@ def signed(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> Callable[[str], Path]:
+def exported(once: MakeOnce, fork: Path) -> Callable[[str], Path]:
     """A function that exports a family of the fork as if it were the champion; tests only read the folder."""
 
-    @functools.cache
-    def export(family: str) -> Path:
-        top = tmp_path_factory.mktemp(family)
+    def export(family: str, top: Path) -> None:
         (top / "data").symlink_to(fork / "data")
         (top / "models").mkdir()
         for name in ("training_runs", "forward"):
@@ -186,9 +196,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> Callable[[
         with contextlib.chdir(top):
             run_command("refit")
             run_command("export")
-        return top / "models" / "champion"
 
-    return export
+    return lambda family: once(f"exported_{family}", functools.partial(export, family)) / "models" / "champion"
 
 
 @pytest.fixture(scope="session")
@@ -198,6 +207,7 @@ def encoded() -> Encoded:
 
 
 @pytest.fixture(scope="session")
-def fitted_folders(tmp_path_factory: pytest.TempPathFactory, encoded: Encoded) -> list[Path]:
-    """Every family fitted and converted in a process of its own, once with each of `THREADS`."""
-    return fit_every_family(tmp_path_factory.mktemp("fitted"), encoded, THREADS)
+def fitted_folders(once: MakeOnce, encoded: Encoded) -> list[Path]:
+    """Every family fitted and converted in a process of its own, once with each of `THREADS`; tests only read them."""
+    top = once("fitted", lambda folder: fit_every_family(folder, encoded, THREADS))
+    return [top / str(count) for count in THREADS]

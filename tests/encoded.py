@@ -74,19 +74,18 @@ def make_encoded() -> Encoded:
     return Encoded(encoder, rows(3000), rows(1000))
 
 
-def fit_every_family(top: Path, encoded: Encoded, threads: tuple[int, ...]) -> list[Path]:
-    """Folders with every family fitted and converted, one for each number of threads."""
+def fit_every_family(top: Path, encoded: Encoded, threads: tuple[int, ...]) -> None:
+    """Fit and convert every family, into a folder for each number of threads that has its name."""
     names: dict[str, Any] = {"numbers": encoded.encoder.numbers, "kinds": encoded.encoder.categories["kind"]}
     (x, y), (x_validation, y_validation) = encoded.train, encoded.validation
     np.savez(top / "rows.npz", x=x, y=y, x_validation=x_validation, y_validation=y_validation, **names)
     shutil.copyfile(PARAMS, top / "params.yaml")
     make_small(top / "params.yaml")
-    folders = []
     for count in threads:
-        folders.append(top / str(count))
-        folders[-1].mkdir()
+        folder = top / str(count)
+        folder.mkdir()
         subprocess.run(
-            [sys.executable, "-c", FIT_EVERY_FAMILY, top / "rows.npz", top / "params.yaml", folders[-1]],
+            [sys.executable, "-c", FIT_EVERY_FAMILY, top / "rows.npz", top / "params.yaml", folder],
             env={
                 **os.environ,
                 "OMP_NUM_THREADS": str(count),
@@ -97,4 +96,3 @@ def fit_every_family(top: Path, encoded: Encoded, threads: tuple[int, ...]) -> l
             check=True,
             stderr=subprocess.DEVNULL,
         )
-    return folders

@@ -3,14 +3,16 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from ontime.model_training.families import FAMILIES
+from ontime.tasks.names import TaskName
 
 TOP = Path(__file__).parents[1]
 SOURCE = TOP / "src"
 LOADERS = {"family", "load_model", "parameters_of"}
 """What imports a model family's module when it is called, by the family's name."""
-TASKS = ("binary", "regression")
+TASKS = get_args(TaskName)
 OF_TASKS = {
     "task_of": "ontime.tasks.{}",
     "load_task": "ontime.tasks.{}",

@@ -1,5 +1,7 @@
 """What the pages for readers say in code: blocks, code within sentences, and commands to type."""
 
+import ast
+import functools
 import re
 from pathlib import Path
 
@@ -8,6 +10,8 @@ from tests.checkouts import TOP
 PAGES = sorted([TOP / "README.md", TOP / "data" / "README.md", *(TOP / "docs").glob("*.md")])
 PROGRAMS = {"curl", "dvc", "git", "kubectl", "make", "ontime", "pytest", "source"}
 """What a command within a sentence begins with."""
+NODE = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+"""A test that a page names."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -36,6 +40,13 @@ def command_lines(page: Path) -> list[str]:
     """What a reader may type."""
     lines = [line for language, content in blocks(page) if language == "shell" for line in content.splitlines()]
     return [line for line in lines if line.strip()] + [span for span in spans(page) if is_command(span)]
+
+
+@functools.cache
+def named_tests(path: Path) -> dict[str, ast.FunctionDef]:
+    """The tests of a file by their names."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {one.name: one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name.startswith("test_")}
 
 
 def is_command(span: str) -> bool:

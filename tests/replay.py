@@ -153,5 +153,5 @@ def pod_metrics(services: Mapping[str, Running], labels: Mapping[str, Mapping[st
 
 def expression(text: str, seconds: int, values: Mapping[str, Any]) -> str:
     """A panel's query with Grafana's variables as they are for a time range."""
-    built_in = {"__rate_interval": "20s", "__range": f"{seconds}s", "__range_s": str(seconds)}
+    built_in = {"__rate_interval": "10s", "__range": f"{seconds}s", "__range_s": str(seconds)}
     return re.sub(r"\$(\w+)", lambda found: str({**built_in, **values}[found[1]]), text)

@@ -1,6 +1,8 @@
-"""The graph for small tables of other tasks, run in the test's own process."""
+"""Small tables of each task, and the graph for them, run in the test's own process."""
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,117 @@ def prices(count: int = 900) -> pd.DataFrame:
     )
     frame.loc[::60, "price"] = None
     return frame
+
+
+def dear_houses(count: int = 900) -> pd.DataFrame:
+    """The houses with an event in place of their price: whether that is above the middle one."""
+    frame = prices(count)
+    price = frame.pop("price")
+    return frame.assign(dear=pd.Series(np.where(price > price.median(), "yes", "no")).mask(price.isna()))
+
+
+def plants(count: int = 900) -> pd.DataFrame:
+    """Plants of three kinds, which leaves and soil suggest; some values are missing."""
+    random = np.random.default_rng(0)
+    length, width = random.normal(5, 1.5, count).round(2), random.normal(3, 1, count).round(2)
+    soil = pd.Series(random.choice(["clay", "loam", "sand"], count, p=[0.5, 0.3, 0.2]))
+    wet = soil.map({"clay": 0, "loam": 1, "sand": 2}).to_numpy()
+    margins = 1.5 * np.stack([length - 5, 0.8 * (width - 3) + wet - 1, 5 - length + 0.5 * (width - 3)], axis=1)
+    shares = np.exp(margins) / np.exp(margins).sum(axis=1, keepdims=True)
+    kind = (shares.cumsum(axis=1) > random.random((count, 1))).argmax(axis=1)
+    frame = pd.DataFrame(
+        {
+            "plant": np.arange(count),
+            "seen": pd.date_range("2024-01-01", periods=count, freq="3h").strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "length": np.where(random.random(count) < 0.05, np.nan, length),
+            "width": width,
+            "wild": random.random(count) < 0.4,
+            "soil": soil.mask(random.random(count) < 0.05),
+            "kind": np.array(["rose", "moss", "sweet fern"], dtype=object)[kind],
+        }
+    )
+    frame.loc[::60, "kind"] = None
+    return frame
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A task with a table of it, and what is to be found of its graph."""
+
+    task: TaskName
+    table: Callable[[], pd.DataFrame]
+    target: str
+    key: str
+    time: str
+    said: str
+    """How the line of `init` on the task begins."""
+    metric: str
+    question: str
+    card: str
+    """A line of the model card."""
+    outputs: tuple[dict[str, object], ...]
+    """Those of the service, as its metadata name them."""
+    columns: tuple[str, ...]
+    """Those that scoring adds, without the version."""
+    classes: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> list[str]:
+        """Options of `ontime init`."""
+        return ["--target", self.target, "--key", self.key, "--time", self.time]
+
+
+KINDS = {
+    one.task: one
+    for one in (
+        Kind(
+            "binary",
+            dear_houses,
+            "dear",
+            "house",
+            "sold",
+            "task binary: dear is 'yes' in 49.9% of them",
+            "roc_auc",
+            "Will dear be yes?",
+            "Probability that the event of `table.csv` happens",
+            (
+                {"name": "probability", "datatype": "FP32", "shape": [-1]},
+                {"name": "decision", "datatype": "BOOL", "shape": [-1]},
+            ),
+            ("probability", "decision"),
+        ),
+        Kind(
+            "multiclass",
+            plants,
+            "kind",
+            "plant",
+            "seen",
+            "task multiclass: kind has 3 classes (moss ",
+            "log_loss",
+            "Which kind is it?",
+            "Probability of each class of `table.csv`",
+            (
+                {"name": "probability", "datatype": "FP32", "shape": [-1, 3]},
+                {"name": "decision", "datatype": "BYTES", "shape": [-1]},
+            ),
+            ("probability_moss", "probability_rose", "probability_sweet fern", "decision"),
+            ("moss", "rose", "sweet fern"),
+        ),
+        Kind(
+            "regression",
+            prices,
+            "price",
+            "house",
+            "sold",
+            "task regression: price is a number from ",
+            "rmse",
+            "How much will price be?",
+            "The number that is to be expected for a row of `table.csv`",
+            ({"name": "prediction", "datatype": "FP32", "shape": [-1]},),
+            ("prediction",),
+        ),
+    )
+}
 
 
 def run_graph(folder: Path, table: pd.DataFrame, task: TaskName, *options: str) -> Path:

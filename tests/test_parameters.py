@@ -93,7 +93,7 @@ def test_a_missing_key_is_named(content: dict[str, Any], refused: Callable[[], s
         ("split.by", "month", "'time', 'group' or 'stratified'"),
         ("decision.missed_event_cost", None, "valid number"),
         ("engine.backend", "dask", "'loky', 'spark' or 'sequential'"),
-        ("select.metric", "accuracy", "'roc_auc'"),
+        ("select.metric", "lift", "'roc_auc'"),
         ("export.name", "Flight Delay", "match pattern"),
         ("evaluate.slices", "carrier", "valid list"),
     ],

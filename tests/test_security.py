@@ -2,16 +2,15 @@
 
 import ast
 import functools
-import re
 from pathlib import Path
 
 import pytest
 
 from tests.attacks import ATTACKS, NAME
 from tests.checkouts import TOP
+from tests.pages import NODE, named_tests
 
 PAGE = TOP / "docs" / "security.md"
-NODE = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 TESTED = [
     line
     for line in PAGE.read_text(encoding="utf-8").splitlines()
@@ -26,8 +25,7 @@ def attacks_of(path: Path) -> dict[str, set[str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     marks = {node.targets[0].id: node.value for node in tree.body if _is_assignment_to_name(node)}  # type: ignore[attr-defined]
     of_all = _named(marks["pytestmark"]) if "pytestmark" in marks else set()
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
-    return {one.name: of_all.union(*map(_named, one.decorator_list)) for one in functions}
+    return {name: of_all.union(*map(_named, one.decorator_list)) for name, one in named_tests(path).items()}
 
 
 def _is_assignment_to_name(node: ast.stmt) -> bool:

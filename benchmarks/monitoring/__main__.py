@@ -42,7 +42,7 @@ def input_alarms(
     """False alarms and faults found by the inputs' distributions, by us and by the rivals."""
     from benchmarks.monitoring.input_alarms import (
         STARTS,
-        causes_by_day,
+        alarms_by_day,
         episodes,
         found_on_first_day,
         injected,
@@ -51,11 +51,12 @@ def input_alarms(
     )
     from benchmarks.monitoring.rivals_say import FEW, Said, faulty_days
 
-    sound = causes_by_day(replay)
-    alarmed = {day: causes for day, causes in sound.items() if causes}
-    reasons = {day: missing_in_raw(raw, day, causes) for day, causes in alarmed.items()}
-    for day, causes in alarmed.items():
-        print(f"{day}: {', '.join(causes[:4])}: {'true, ' + why if (why := reasons[day]) else 'false'}")
+    alarms = alarms_by_day(replay)
+    sound = {day: [alarm["cause"] for alarm in found] for day, found in alarms.items()}
+    reasons = {day: missing_in_raw(raw, day, found) for day, found in alarms.items() if found}
+    for day, why in reasons.items():
+        said = ", ".join(f"{alarm['cause']} by its {alarm['by']}" for alarm in alarms[day][:4])
+        print(f"{day}: {said}: {f'true, {why}' if why else 'false'}")
     false = [day for day, reason in reasons.items() if reason is None]
     days = [day for day in sound if not reasons.get(day)]
     rate = round(30 * len(episodes(false)) / len(days), 2)

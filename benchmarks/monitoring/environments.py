@@ -17,7 +17,8 @@ def rival(name: str, *arguments: str | Path) -> Any:
     """Run a rival's script: what it says on its last line, from JSON."""
     python = installed(name, HERE / f"requirements-{name}.txt") / "bin" / "python"
     done = subprocess.run(
-        [python, HERE / "rivals" / f"{name}_days.py", *arguments],
+        [python, "-m", f"benchmarks.monitoring.rivals.{name}_days", *arguments],
+        cwd=HERE.parents[1],
         env={**os.environ, **NO_REPORTS},
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.monitoring import faults
 from benchmarks.monitoring.replay import FIRST_DAY, LAST_DAY, VERSION, Replay, answer, changed_day
@@ -27,8 +27,6 @@ FIRST_START, STARTS = "2013-07-08", 23
 """A fault begins on the same day of each week."""
 STATIONS = 3
 HOURS_OF_A_DAY = 24
-GAP = " missing"
-"""Ends the cause of an alarm that values are missing."""
 
 
 @dataclass(frozen=True)
@@ -70,27 +68,23 @@ def starts() -> list[str]:
     return [str(first + timedelta(days=7 * number)) for number in range(STARTS)]
 
 
-def causes_by_day(replay: Replay) -> dict[str, list[str]]:
-    """Causes of an alarm on each day of the sound log, none for a day without alarm."""
+def alarms_by_day(replay: Replay) -> dict[str, list[dict[str, Any]]]:
+    """What the check says of each day of the sound log: none for a day without alarm."""
     _check(replay, LAST_DAY)
     found = sorted((replay.workspace / "monitoring" / "inputs").glob("*.json"))
-    return {
-        path.stem: [alarm["cause"] for alarm in json.loads(path.read_text())["alarms"]]
-        for path in found
-        if path.stem >= FIRST_DAY
-    }
+    return {path.stem: json.loads(path.read_text())["alarms"] for path in found if path.stem >= FIRST_DAY}
 
 
-def missing_in_raw(raw: Path, day: str, causes: Iterable[str]) -> str | None:
+def missing_in_raw(raw: Path, day: str, alarms: Iterable[dict[str, Any]]) -> str | None:
     """Why an alarm of a sound day is true: the raw weather lacks values that the alarm says are missing; else None."""
     import pandas as pd
 
     weather = pd.concat([pd.read_parquet(path) for path in sorted((raw / "weather").glob("*.parquet"))])
     hours = weather[weather["time_hour"].dt.strftime("%Y-%m-%d") == day]
     expected = STATIONS * HOURS_OF_A_DAY
-    for cause in causes:
-        name = cause.removesuffix(GAP)
-        if cause.endswith(GAP) and name in hours and hours[name].notna().sum() < expected:
+    for alarm in alarms:
+        name = alarm["cause"]
+        if alarm["by"] == "missing" and name in hours and hours[name].notna().sum() < expected:
             return f"the raw tables have {name} for {hours[name].notna().sum()} of {expected} hours of stations"
     return None
 

@@ -13,7 +13,8 @@ from ruamel.yaml import YAML
 
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
-from ontime.data_source.initialize import plain, positive_value
+from ontime.data_source.plain_values import plain
+from ontime.data_source.question import positive_value
 from ontime.datasets.schema import load_schemas
 from ontime.parameters import load_params
 from tests.live import live

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet
-from ontime.data_source.initialize import positive_value
+from ontime.data_source.question import positive_value
 from ontime.parameters import load_params
 from tests.commands import run_command
 from tests.live import live

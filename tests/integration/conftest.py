@@ -1,14 +1,29 @@
-"""Repositories whose workflows act runs."""
+"""A small fork that has run, and repositories whose workflows act runs."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.checkouts import copy_checkout, git, run
+from tests.checkouts import copy_checkout, git, run, small_fork
 from tests.forge import ROLE, Forge, Hub, bare, copy_workflows, hub_server
+from tests.once import MakeOnce
 from tests.releases import Repository, enter, release
 from tests.teams import Team, small_team
+
+
+@pytest.fixture(scope="session")
+def copy_of_run(once: MakeOnce) -> Callable[[Path], Path]:
+    """A function that copies a small fork whose graph has run, dvc.lock not yet committed."""
+
+    def make(top: Path) -> None:
+        run("dvc", "repro", "--quiet", cwd=small_fork(top / "checkout"))
+
+    def copy(target: Path) -> Path:
+        return shutil.copytree(once("small_fork", make) / "checkout", target, symlinks=True)
+
+    return copy
 
 
 @pytest.fixture

@@ -57,8 +57,8 @@ pytestmark = [
 ]
 CANARY = "1.1.0"
 PODS = {"ontime-stable": (VERSION, "5d8f"), "ontime-canary": (CANARY, "7c4b")}
-LOAD_SECONDS = 45
-RANGES = {"operations": 60, "model": 50 * 86400, "business": 50 * 86400}
+LOAD_SECONDS = 15
+RANGES = {"operations": 30, "model": 50 * 86400, "business": 50 * 86400}
 """What a dashboard looks at, in seconds."""
 VALUES = {"namespace": "ontime-production", "unit_price": 100}
 PICTURES = Path(os.environ["ONTIME_PICTURES"]) if "ONTIME_PICTURES" in os.environ else None

@@ -2,12 +2,12 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.checkouts import TOP, git, run, small_fork
+from tests.checkouts import TOP, git, run
 from tests.pages import command_lines
 
 pytestmark = pytest.mark.rehearsal
@@ -61,9 +61,8 @@ def recipe(task: str) -> list[str]:
     return [line.strip() for line in found[1].splitlines()]
 
 
-def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
-    checkout = small_fork(tmp_path / "checkout")
-    run("dvc", "repro", cwd=checkout)
+def test_every_command_of_the_readme_runs(tmp_path: Path, copy_of_run: Callable[[Path], Path]) -> None:
+    checkout = copy_of_run(tmp_path / "checkout")
     git(checkout, "add", "--all")
     git(checkout, "commit", "--quiet", "--message", "graph")
     (tmp_path / "more.csv").write_bytes((checkout / "data" / "external" / "tumours.csv").read_bytes())

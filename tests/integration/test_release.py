@@ -4,14 +4,14 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ontime.common.files import read_json
 from ontime.release.release_file import parse, path_of
-from tests.checkouts import TOP, commit, environment, git, run, small_fork
+from tests.checkouts import TOP, commit, environment, git, run
 from tests.releases import (
     IMAGE,
     NAME,
@@ -52,15 +52,14 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkout(tmp_path_factory: pytest.TempPathFactory, copy_of_run: Callable[[Path], Path]) -> Path:
     """A small fork whose graph has run, with an origin and a DVC remote."""
     top = tmp_path_factory.mktemp("release")
-    checkout = small_fork(top / "checkout")
+    checkout = copy_of_run(top / "checkout")
     identify(checkout)
     git(top, "init", "--quiet", "--bare", "--initial-branch=main", str(top / "origin.git"))
     git(checkout, "remote", "add", "origin", str(top / "origin.git"))
     run("dvc", "remote", "add", "--default", "store", str(top / "store"), cwd=checkout)
-    run("dvc", "repro", "--quiet", cwd=checkout)
     run("ontime", "sign", "--new-key", cwd=checkout)
     commit(checkout, "graph")
     return checkout

@@ -2,26 +2,25 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from ontime.common.files import read_json
-from tests.checkouts import commit, git, run, small_fork
+from tests.checkouts import commit, git, run
 from tests.forge import LEFT, set_parameters
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def checkout(tmp_path_factory: pytest.TempPathFactory, copy_of_run: Callable[[Path], Path]) -> Path:
     """A small fork whose graph has run and is committed as `main`."""
-    top = small_fork(tmp_path_factory.mktemp("report") / "checkout")
-    run("dvc", "repro", cwd=top)
+    top = copy_of_run(tmp_path_factory.mktemp("report") / "checkout")
     commit(top, "graph")
-    yield top
+    return top
 
 
 def edit(checkout: Path, section: str, **values: object) -> None:

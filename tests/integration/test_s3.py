@@ -5,27 +5,29 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from botocore.session import get_session
 
 from ontime.repository import s3
 from ontime.repository.lock_file import outputs, read_lock
 from ontime.repository.remote import REMOTE
-from tests.checkouts import TOP, commit, git, run, small_fork
+from tests.checkouts import TOP, commit, git, run
+from tests.remote import Bucket
+from tests.s3_server import served
 
 pytestmark = pytest.mark.integration
 OUTPUT = "data/raw"
+NAMES = [f"{number:03d}" for number in range(100)]
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A small fork with its raw and feature tables made and pushed to its remote, which is served on loopback."""
-    top = small_fork(tmp_path_factory.mktemp("s3") / "checkout")
-    run("dvc", "repro", "featurize", cwd=top)
-    commit(top, "features")
+def checkout(tmp_path_factory: pytest.TempPathFactory, copy_of_run: Callable[[Path], Path]) -> Iterator[Path]:
+    """A small fork that has run and is pushed to its remote, which is served on loopback."""
+    top = copy_of_run(tmp_path_factory.mktemp("s3") / "checkout")
+    commit(top, "graph")
     run("ontime", "s3", cwd=top)
     run("dvc", "push", cwd=top)
     yield top
@@ -53,9 +55,7 @@ def test_an_object_that_was_deleted_at_the_server_is_pushed_again(checkout: Path
     listing = checkout / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
     (part,) = {entry["md5"] for entry in json.loads(listing.read_text())}
     state = json.loads((checkout / s3.STATE).read_text())
-    keys = {f"aws_{name}": state[name] for name in ("access_key_id", "secret_access_key")}
-    address = f"http://127.0.0.1:{state['port']}"
-    client = get_session().create_client("s3", endpoint_url=address, region_name="us-east-1", **keys)
+    client = Bucket(state).client
     (key,) = [one["Key"] for one in client.list_objects_v2(Bucket=s3.BUCKET)["Contents"] if part[2:] in one["Key"]]
     client.delete_object(Bucket=s3.BUCKET, Key=key)
     assert "Everything is up to date" in run("dvc", "push", cwd=checkout).stdout
@@ -93,6 +93,17 @@ def test_a_server_that_was_stopped_leaves_nothing_outside_its_folder(tmp_path: P
     assert not [path for port in ports for path in s3.SOCKETS.glob(f"*-{port}.sock")]
     assert not list(s3.SOCKETS.glob(f"weed*.{pid}"))
     assert not list(Path(tempfile.gettempdir()).glob("weed*"))
+
+
+def test_several_buckets_take_many_objects_at_once(tmp_path: Path) -> None:
+    with served(tmp_path / "s3") as state:
+        client = Bucket(state).client
+        for bucket in ("one", "two", "three"):
+            client.create_bucket(Bucket=bucket)
+            with ThreadPoolExecutor(20) as pool:
+                list(pool.map(lambda name, to=bucket: client.put_object(Bucket=to, Key=name, Body=b"row"), NAMES))
+            found = client.list_objects_v2(Bucket=bucket)["Contents"]
+            assert [one["Key"] for one in found] == NAMES
 
 
 def test_wrong_credentials_are_refused_in_a_line(checkout: Path, tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from sklearn import metrics
 
 from ontime.common.errors import OntimeError
 from ontime.model_evaluation.judge import JUDGES
-from ontime.tasks.answers import BinaryAnswer, RegressionAnswer, answer_of
+from ontime.tasks.answers import BinaryAnswer, RegressionAnswer, answer_of, one_number
 from ontime.tasks.binary import Binary
+from ontime.tasks.multiclass import Multiclass
 from ontime.tasks.regression import Regression
-from ontime.tasks.task import CLASSES, need_events, target_of, task_of
+from ontime.tasks.task import CLASSES, as_column, from_column, need_events, target_of, task_of
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 
@@ -70,12 +71,54 @@ def test_an_event_is_decided_by_the_threshold_and_a_number_is_not() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(FLOATS, min_size=1, max_size=64))
-def test_buckets_of_numbers_rise_and_hold_every_golden_one(values: list[float]) -> None:
-    edges = RegressionAnswer().edges(np.array(values))
-    assert (np.diff(edges) > 0).all()
-    assert edges[-1] == max(values)
-    assert len(edges) <= 20
+@given(st.lists(FLOATS, min_size=1, max_size=64), st.lists(FLOATS, min_size=1, max_size=64))
+def test_buckets_of_numbers_rise_and_are_in_common_with_those_of_another_model(
+    values: list[float], others: list[float]
+) -> None:
+    found, other = (RegressionAnswer().edges(np.array(golden)) for golden in (values, others))
+    for edges, golden in ((found, values), (other, others)):
+        assert (np.diff(edges) > 0).all()
+        assert len(edges) <= 42
+        assert np.mean((golden < edges[0]) | (golden > edges[-1])) <= 0.1
+    if min(len(found), len(other)) > 1:
+        fine, coarse = sorted((found, other), key=lambda edges: edges[1] - edges[0])
+        between = coarse[(coarse >= fine[0]) & (coarse <= fine[-1])]
+        assert set(between) <= set(fine)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.lists(st.floats(0.01, 1), min_size=4, max_size=4)), min_size=1))
+def test_the_loss_of_classes_is_scikit_learns(rows: list[tuple[int, list[float]]]) -> None:
+    target, outputs = np.array([one for one, _ in rows]), np.array([said for _, said in rows])
+    outputs /= outputs.sum(axis=1, keepdims=True)
+    expected = metrics.log_loss(target, outputs, labels=range(4))
+    assert Multiclass("abcd").loss(target, outputs) == pytest.approx(expected)
+
+
+def test_classes_are_counted_by_name_and_answered_by_the_most_probable() -> None:
+    task = Multiclass(["few", "many", "some"])
+    target = pd.Series([1] * 9 + [2] * 5 + [0] * 4 + [None], dtype="Int8")
+    assert task.fault(target) == "4 rows of class few and needs 5"
+    assert [len(part) for part in task.strata(target)] == [4, 9, 5]
+    assert task.order(target).sum() == 9
+    assert [one.sum() for one in task.means(target)] == [4, 9, 5]
+    outputs = np.array([[0.2, 0.5, 0.3], [0.4, 0.2, 0.4], [0.1, 0.1, 0.8]], dtype=np.float32)
+    answer = answer_of("multiclass", None, task.classes)
+    assert answer.values("decision", outputs).tolist() == ["many", "few", "some"]
+    np.testing.assert_array_equal(one_number(outputs), outputs.max(axis=1))
+    logged = {
+        "probability": np.array([*outputs, None], dtype=object)[:3],
+        "decision": np.array(["many", "some", "few"]),
+    }
+    assert answer.agrees(logged, outputs, 1e-6).tolist() == [True, True, False]
+    with pytest.raises(ValueError, match="a multiclass model needs 3 classes or more, each with a name of its own"):
+        answer_of("multiclass", None, ["a", "b", "b"])
+
+
+def test_outputs_of_classes_are_a_column_of_lists_and_back() -> None:
+    outputs = np.array([[0.25, 0.75], [0.5, 0.5]], dtype=np.float32)
+    np.testing.assert_array_equal(from_column(pd.Series(as_column(outputs))), outputs)
+    assert from_column(pd.Series(as_column(outputs[:, 0]))).shape == (2,)
 
 
 def test_logged_answers_agree_within_a_tolerance() -> None:

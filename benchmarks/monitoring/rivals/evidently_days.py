@@ -1,8 +1,9 @@
 """Evidently's drift preset on the same rows: which days it calls drifted, and rows a CPU second.
 
-`python evidently_days.py days REFERENCE ROWS COLUMNS`, or `rate` instead of `days`; the last line is JSON. Frames are
-parquet with a column `time`; COLUMNS is JSON: `numbers` and `categories`. A day is drifted if at least half of its
-columns are, as the preset says by default; each column's test is the one that Evidently chooses by the number of rows.
+`python -m benchmarks.monitoring.rivals.evidently_days days REFERENCE ROWS COLUMNS`, or `rate` instead of
+`days`; the last line is JSON. Frames are parquet with a column `time`; COLUMNS is JSON: `numbers` and `categories`. A
+day is drifted if at least half of its columns are, as the preset says by default; each column's test is the one that
+Evidently chooses by the number of rows.
 """
 
 # its library is in an environment of its own
@@ -10,7 +11,6 @@ columns are, as the preset says by default; each column's test is the one that E
 
 import json
 import os
-import resource
 import sys
 import time
 import warnings
@@ -21,6 +21,8 @@ os.environ["DO_NOT_TRACK"] = "1"
 import pandas as pd
 from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
+
+from benchmarks.common import peak_mib
 
 Columns = dict[str, list[str]]
 DRIFTED_SHARE = 0.5
@@ -55,7 +57,7 @@ def rate(reference: pd.DataFrame, path: str, columns: Columns) -> dict[str, floa
     started = time.process_time()
     drifted_share(reference, pd.read_parquet(path).drop(columns="time"), columns)
     seconds = time.process_time() - started
-    return {"cpu_seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    return {"cpu_seconds": seconds, "peak_mib": peak_mib()}
 
 
 def main() -> None:

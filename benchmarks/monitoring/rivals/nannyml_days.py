@@ -1,8 +1,8 @@
 """NannyML on the same rows: which days it raises an alarm on, and rows a CPU second.
 
-`python nannyml_days.py days REFERENCE ROWS COLUMNS`, or `rate` or `cbpe` instead of `days`; the last line is JSON.
-Frames are parquet with a column `time`; COLUMNS is JSON: `numbers` and `categories`. Jensen-Shannon distances by day,
-and NannyML's own thresholds: three standard deviations over the reference's days.
+`python -m benchmarks.monitoring.rivals.nannyml_days days REFERENCE ROWS COLUMNS`, or `rate` or `cbpe` instead
+of `days`; the last line is JSON. Frames are parquet with a column `time`; COLUMNS is JSON: `numbers` and `categories`.
+Jensen-Shannon distances by day, and NannyML's own thresholds: three standard deviations over the reference's days.
 """
 
 # its library is in an environment of its own
@@ -10,7 +10,6 @@ and NannyML's own thresholds: three standard deviations over the reference's day
 
 import json
 import os
-import resource
 import sys
 import time
 import warnings
@@ -21,6 +20,8 @@ os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
 
 import nannyml
 import pandas as pd
+
+from benchmarks.common import peak_mib
 
 Columns = dict[str, list[str]]
 
@@ -74,7 +75,7 @@ def rate(reference: pd.DataFrame, path: str, columns: Columns) -> dict[str, floa
     started = time.process_time()
     calculator.calculate(read(path, columns))
     seconds = time.process_time() - started
-    return {"cpu_seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    return {"cpu_seconds": seconds, "peak_mib": peak_mib()}
 
 
 def main() -> None:

@@ -124,8 +124,8 @@ def _golden(target: Target, ask: Callable[[], Outputs]) -> str:
     expected, largest = np.array(target.golden.expected), 0.0
     for _ in range(REQUESTS):
         found = ask()
-        if len(found) != len(expected):
-            raise OntimeError(f"{len(found)} predictions for {len(expected)} golden records")
+        if found.shape != expected.shape:
+            raise OntimeError(f"predictions of shape {found.shape} for golden records of {expected.shape}")
         difference = float(np.abs(found - expected).max())
         # written so that NaN fails
         if not difference <= target.manifest.golden_tolerance:

@@ -152,7 +152,7 @@ def datatype(feature: Feature) -> str:
     return "FP32" if feature.type == "number" else "BYTES"
 
 
-def predictions_of(answer: Answer) -> list[float]:
+def predictions_of(answer: Answer) -> list[Any]:
     """What the model says, by a version 1 answer.
 
     Raises:
@@ -160,9 +160,14 @@ def predictions_of(answer: Answer) -> list[float]:
     """
     content = checked(answer)
     found = content.get("predictions") if isinstance(content, dict) else None
-    if not isinstance(found, list) or not all(isinstance(one, float | int) for one in found):
+    if not isinstance(found, list) or not all(map(_is_number, found)):
         raise OntimeError("the answer has no `predictions`")
-    return [float(one) for one in found]
+    return found
+
+
+def _is_number(said: Any) -> bool:
+    """Whether it is a number, or a list of some."""
+    return all(map(_is_number, said)) if isinstance(said, list) else isinstance(said, float | int)
 
 
 def outputs_of(answer: Answer, expected: ModelAnswer) -> Outputs:
@@ -175,14 +180,20 @@ def outputs_of(answer: Answer, expected: ModelAnswer) -> Outputs:
     content = checked(Answer(answer.status, answer.headers, answer.body[:length]))
     rest, found = answer.body[length:], dict[str, npt.NDArray[Any]]()
     for tensor in content.get("outputs", ()):
-        kind = {"FP32": np.dtype("<f4"), "BOOL": np.dtype(bool)}.get(tensor["datatype"])
+        kind = {"FP32": np.dtype("<f4"), "BOOL": np.dtype(bool), "BYTES": np.dtype(object)}.get(tensor["datatype"])
         if kind is None:
             raise OntimeError(f"output {tensor['name']}: datatype {tensor['datatype']}")
         size = tensor.get("parameters", {}).get("binary_data_size")
         if size is None:
-            found[tensor["name"]] = np.array(tensor["data"], kind)
+            values = np.array(tensor["data"], kind)
         else:
-            found[tensor["name"]], rest = np.frombuffer(rest[:size], kind), rest[size:]
+            values, rest = (
+                _texts(rest[:size]) if tensor["datatype"] == "BYTES" else np.frombuffer(rest[:size], kind),
+                rest[size:],
+            )
+        if values.size != math.prod(tensor["shape"]):
+            raise OntimeError(f"output {tensor['name']}: {values.size} values for shape {tensor['shape']}")
+        found[tensor["name"]] = values.reshape(tensor["shape"])
     if list(found) != list(expected.types):
         raise OntimeError(f"outputs: expected {' and '.join(expected.types)}, found {', '.join(found) or 'none'}")
     outputs = found[expected.output]
@@ -190,6 +201,16 @@ def outputs_of(answer: Answer, expected: ModelAnswer) -> Outputs:
         if not np.array_equal(found[name], expected.values(name, outputs)):
             raise OntimeError(f"outputs: {name} does not follow from {expected.output}")
     return outputs.astype(np.float64)
+
+
+def _texts(blob: bytes) -> npt.NDArray[Any]:
+    """The texts of a binary tensor, each with its length before it."""
+    found = []
+    while blob:
+        (size,) = struct.unpack_from("<I", blob)
+        found.append(blob[4 : 4 + size].decode())
+        blob = blob[4 + size :]
+    return np.array(found, dtype=object)
 
 
 def checked(answer: Answer) -> Any:

@@ -38,7 +38,7 @@ def read_labelled(file: Path | None, target: Target) -> pd.DataFrame:
     absent = [name for name in (*names, label) if name not in rows]
     if absent:
         raise OntimeError(f"{source}: no column {absent[0]}; expected every feature of the model and `{TARGET}`")
-    fault = task_of(target.manifest.task).fault(rows[label])
+    fault = task_of(target.manifest.task, target.manifest.classes).fault(rows[label])
     if target.manifest.threshold is not None and (fault or target_of(rows).dtype != np.int8):
         fault = "expected 0 and 1, and both of them"
     if fault:
@@ -52,7 +52,7 @@ def check_quality(target: Target, rows: pd.DataFrame, tolerance: float) -> str:
     Raises:
         OntimeError: one is further away.
     """
-    judge = judge_of(target.manifest.task)
+    judge = judge_of(target.manifest.task, target.manifest.classes)
     rule = {} if target.manifest.threshold is None else {"threshold": target.manifest.threshold}
     found = judge.summarize(target_of(rows), _score(target, rows), rule)
     expected = target.manifest.metrics["test"]

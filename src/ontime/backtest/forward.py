@@ -25,7 +25,7 @@ from ontime.encoder import Encoder
 from ontime.model_evaluation.metrics import Evaluate
 from ontime.model_training.recipe import Recipe, champion_recipe
 from ontime.model_training.rows import encoded
-from ontime.tasks.task import Task
+from ontime.tasks.task import Task, as_column
 
 PARTS = ("train", "validation")
 
@@ -65,7 +65,7 @@ def forward(rows: pd.DataFrame, layout: Layout, recipe: Recipe, folds: int, leas
         encoder = Encoder.from_vocabulary(vocabulary_of(earlier, earlier, layout, least_rows, task))
         model = recipe.fit_all(encoded(earlier, encoder), encoder, sys.stderr.isatty())
         outputs = model.predict(encoded(later, encoder)[0]).astype(np.float32)
-        predicted.append(later.assign(**{name: outputs}))
+        predicted.append(later.assign(**{name: as_column(outputs)}))
     return pd.concat(predicted, ignore_index=True)
 
 

@@ -12,6 +12,7 @@ Labels = npt.NDArray[np.int8]
 Probability = npt.NDArray[np.float64]
 """Probability of the event: (rows,)."""
 Target = npt.NDArray[Any]
-"""What a model learns to say: 0 or 1 as `Labels`, or numbers of float64: (rows,)."""
+"""What a model learns to say: 0 or 1 as `Labels`, numbers of classes as int8, or numbers of float64: (rows,)."""
 Outputs = npt.NDArray[np.float64]
-"""What a model says of rows, by its task: the probability of the event, or the expected number: (rows,)."""
+"""What a model says of rows, by its task: the probability of the event, or the expected number: (rows,); of classes the
+probability of each: (rows, classes)."""

@@ -1,9 +1,11 @@
 """Which columns of a feature table are its key, its time and its features; `target` holds 0, 1 or missing.
 
+Of classes it holds their numbers from 0 on, in the order of `classes`.
+
 A column of the project's own beside columns of a table that anybody made is named by `own`, and found by `own_in`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +26,17 @@ def own_in(word: str, columns: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """Column names by role. `time` is a column of UTC times, `group` one of groups to split by, or None."""
+    """Column names by role. `time` is a column of UTC times, `group` one of groups to split by, or None.
+
+    `classes` are what the numbers of the target stand for, if it has more than two classes.
+    """
 
     key: list[str]
     time: str | None
     numbers: list[str]
     categories: list[str]
     group: str | None = None
+    classes: Sequence[str] = ()
 
     @property
     def features(self) -> list[str]:
@@ -53,6 +59,7 @@ class Layout:
         return [*self.key, *(name for name in (self.time, self.group) if name)]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain content of `feature_layout.json`; without a group, none is named."""
+        """Plain content of `feature_layout.json`; without a group or classes, none are named."""
         content = {"key": self.key, "time": self.time, "numbers": self.numbers, "categories": self.categories}
-        return content | ({"group": self.group} if self.group else {})
+        more = {"group": self.group, "classes": list(self.classes)}
+        return content | {name: value for name, value in more.items() if value}

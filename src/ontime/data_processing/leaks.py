@@ -40,7 +40,7 @@ def identifiers(frame: pd.DataFrame, layout: Layout) -> list[str]:
 def table_suspicions(parts: Iterable[pd.DataFrame], options: Options, schemas: Mapping[str, TableSchema]) -> list[str]:
     """`suspicions` of the raw table, whose partitions are given."""
     frame = pd.concat(parts, ignore_index=True)
-    labels = target_values(frame[options.target], options.positive)
+    labels = target_values(frame[options.target], options.positive, options.classes)
     return list(suspicions(frame, labels, layout_of(options, schemas), options.target))
 
 
@@ -48,24 +48,25 @@ def suspicions(frame: pd.DataFrame, labels: "pd.Series[Any]", layout: Layout, ta
     """A line for each column to look at.
 
     Args:
-        frame: the typed columns of the table; labels: 0, 1 or missing, or numbers, of the same rows.
+        frame: the typed columns of the table; labels: 0, 1 or missing, numbers of classes as Int8, or numbers, of the
+            same rows.
         target: the column that the labels are of.
     """
     step = -(-len(frame) // MOST_ROWS)
     rows, values = frame[::step][labels[::step].notna()], labels[::step].dropna().to_numpy(dtype=np.float64)
     told: set[str] = set()
-    if set(np.unique(values)) != {0, 1}:
-        for name in layout.numbers:
-            if line := _of_same_order(rows[name], values, target):
-                told.add(name)
-                yield line
-    else:
-        known = values.astype(np.int64)
-        for name in layout.features:
-            if line := _of_leak(rows[name], known, target):
-                told.add(name)
-                yield line
-        for name in frame.columns if layout.group is None else ():
+    events = set(np.unique(values)) == {0, 1}
+    known = values.astype(np.int64)
+    for name in layout.features if events or layout.classes else layout.numbers:
+        if layout.classes:
+            line = _of_class_leak(rows[name], known, target)
+        else:
+            line = _of_leak(rows[name], known, target) if events else _of_same_order(rows[name], values, target)
+        if line:
+            told.add(name)
+            yield line
+    if events and not layout.classes and layout.group is None:
+        for name in frame.columns:
             if name not in {target, layout.time, *told} and _is_group(rows[name], known):
                 told.add(name)
                 yield (
@@ -119,6 +120,22 @@ def _of_leak(values: "pd.Series[Any]", labels: npt.NDArray[np.int64], target: st
     return (
         f"{values.name}: alone tells the two values of {target} apart (ROC AUC {auc:.3f}); if it is not known when the "
         f"model is asked: --exclude {values.name}"
+    )
+
+
+def _of_class_leak(values: "pd.Series[Any]", labels: npt.NDArray[np.int64], target: str) -> str | None:
+    """A line on a feature that alone tells each of several classes from the others."""
+    codes, distinct = pd.factorize(values, use_na_sentinel=False)
+    numeric = not pd.api.types.is_string_dtype(values) and not pd.api.types.is_object_dtype(values)
+    if len(distinct) > MOST_BINS and not numeric:
+        return None
+    binned = _binned(values) if len(distinct) > MOST_BINS else codes
+    found = [separation(binned, (labels == one).astype(np.int64)) for one in np.unique(labels)]
+    if min(found) < SEPARATES:
+        return None
+    return (
+        f"{values.name}: alone tells the {len(found)} classes of {target} apart (ROC AUC {min(found):.3f} or more); if "
+        f"it is not known when the model is asked: --exclude {values.name}"
     )
 
 

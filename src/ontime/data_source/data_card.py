@@ -10,7 +10,11 @@ from ontime.datasets.schema import TableSchema
 from ontime.tasks.names import TaskName
 
 CARD = Path("data/README.md")
-TARGETS: dict[TaskName, str] = {"binary": "The event is that", "regression": "The number is"}
+TARGETS: dict[TaskName, str] = {
+    "binary": "The event is that",
+    "multiclass": "The classes are those of",
+    "regression": "The number is",
+}
 
 
 def write_card(

@@ -8,7 +8,7 @@ remote in `.dvc/config`.
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pandas as pd
@@ -25,7 +25,9 @@ from ontime.data_source.defaults import search_small, set_sizes
 from ontime.data_source.feature_fields import merge_fields, read_fields, shortened
 from ontime.data_source.own_table import Reading, read_own_table
 from ontime.data_source.place import check_place, depend_on, keep_source, place_of
-from ontime.data_source.task_settings import about, find_task, page_texts, said_of, set_task
+from ontime.data_source.plain_values import plain
+from ontime.data_source.question import Question, about, find_task, page_texts, question_of, said_of, word_of
+from ontime.data_source.task_settings import set_task
 from ontime.data_source.unsaved import ask_before_overwriting
 from ontime.datasets.content import LISTED, file_name
 from ontime.datasets.features import FEATURES_FILE
@@ -46,16 +48,15 @@ VALIDATION_FROM, TEST_FROM = 0.70, 0.85
 MOST_SLICES = 2
 MOST_PAGE_FEATURES = 10
 MOST_SLICE_VALUES = 20
-USUAL_EVENTS = ("1", "1.0", "true", "yes", "y", "t")
 
 
 @click.command(name="init")
 @click.option("--source", help=f"A {LISTED} file, or a folder of such files: a path or an address.")
-@click.option("--target", help="The column to predict; it has two values, or numbers.")
+@click.option("--target", help="The column to predict; it has two values, some classes, or numbers.")
 @click.option(
     "--task",
-    type=click.Choice(["binary", "regression"]),
-    help="Predict an event (binary) or a number (default: regression if the target has many different numbers).",
+    type=click.Choice(get_args(TaskName)),
+    help="Predict an event (binary), a class (multiclass) or a number (default: by the target's values).",
 )
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
@@ -136,10 +137,11 @@ def configure(
     table = read_own_table(source, [*once, *key], key, reading)
     frame = table.frame
     task = find_task(frame[target], requested, positive)
-    event = positive_value(frame[target], positive) if task == "binary" else None
+    asked = question_of(frame[target], task, positive)
     options: dict[str, Any] = {
         "target": target,
-        "positive": event,
+        "positive": asked.event,
+        **({"classes": list(asked.classes)} if asked.classes else {}),
         "time": time,
         **({"group": group} if group else {}),
         "key": list(key),
@@ -160,20 +162,25 @@ def configure(
             f"if they name the rows, --key {column}"
         )
     roles = roles_of(options, schema)
-    labels = target_values(frame[target], event)
+    labels = target_values(frame[target], asked.event, asked.classes)
     set_task(params, graph, task)
     adapt(params, frame, labels, roles, time)
     # texts about the same event may be a person's own
-    if [params["data"]["options"].get(name) for name in ("target", "positive")] != [target, event]:
-        describe_page(params["export"], target, event)
+    before_options = params["data"]["options"]
+    if [before_options.get("target"), before_options.get("positive"), bool(before_options.get("classes"))] != [
+        target,
+        asked.event,
+        bool(asked.classes),
+    ]:
+        describe_page(params["export"], target, asked)
     features, kept, dropped = merge_fields(read_fields(), table.schema, roles)
     before, params["data"]["source"] = params["data"]["source"], place_of(source)
     replace_mapping(params["data"], "options", options)
     params["export"]["name"] = name or model_name(source)
-    check_parts(check_params(plain(params), str(PARAMS_FILE)).split, frame, labels, roles, task_of(task))
+    check_parts(check_params(plain(params), str(PARAMS_FILE)).split, frame, labels, roles, task_of(task, roles.classes))
     (artifact,) = graph["artifacts"].values()
     # dvc fills in what stands in ${}
-    artifact["desc"] = f"{about(target, event)}, as ONNX with its manifest and golden records".replace("${", "\\${")
+    artifact["desc"] = f"{about(target, asked)}, as ONNX with its manifest and golden records".replace("${", "\\${")
     graph["artifacts"] = {params["export"]["name"]: artifact}
     depend_on(graph, before, params["data"]["source"])
     ask_before_overwriting(PARTITIONED_TABLE, schema, agreed)
@@ -184,16 +191,16 @@ def configure(
     for path, content in ((FEATURES_FILE, features), (PARAMS_FILE, params), (DVC_FILE, graph)):
         with replacing(path) as temporary:
             yaml.dump(content, temporary)
-    asked = plain_words(target if event is None else f"{target} is {event}")
-    name_model(params["export"]["name"], f"{'how much is' if event is None else 'whether'} {asked}")
-    carded = write_card(params["export"]["name"], params["data"]["source"], frame, schema, roles, asked, task)
+    words = plain_words(target if asked.event is None else f"{target} is {asked.event}")
+    name_model(params["export"]["name"], f"{word_of(task)} {words}")
+    carded = write_card(params["export"]["name"], params["data"]["source"], frame, schema, roles, words, task)
     for line in [*table.told, *left_out]:
         click.echo(line)
     if (apart := roles.group or time) and (count := int((frame[apart].isna() & labels.notna()).sum())):
         click.echo(f"{apart}: {count} rows with a target have none, so they are in no part of the split")
     for line in suspicions(frame, labels, roles, target):
         click.echo(f"warning: {line}")
-    click.echo(f"{len(frame)} rows, {len(roles.features)} features, {said_of(target, frame[target], event)}")
+    click.echo(f"{len(frame)} rows, {len(roles.features)} features, {said_of(target, frame[target], asked)}")
     click.echo(f"wrote {paths.SCHEMA / PARTITIONED_TABLE}.yaml, {PARAMS_FILE} and the artifact's name in {DVC_FILE}")
     if carded:
         click.echo(f"wrote {CARD}: the data card, for you to complete")
@@ -211,26 +218,6 @@ def model_name(source: str) -> str:
     """A model's name from the name of the file."""
     words = re.sub(r"[^a-z0-9]+", "-", file_name(source).split(".")[0].lower()).strip("-")
     return words or "model"
-
-
-def positive_value(values: "pd.Series[Any]", requested: str | None) -> Any:
-    """The target's value that counts as the event, with its type in the table."""
-    counts = values.value_counts()
-    if len(counts) != 2:
-        examples = f"{', '.join(map(str, counts.index[:5]))}{', …' if len(counts) > 5 else ''}"
-        raise OntimeError(f"target {values.name}: has {len(counts)} values ({examples}); it must have two")
-    classes = {str(value): plain(value) for value in counts.index}
-    if requested is not None:
-        if requested not in classes:
-            raise OntimeError(
-                f"--positive {requested}: no such value in {values.name}; found {', '.join(sorted(classes))}"
-            )
-        return classes[requested]
-    for usual in USUAL_EVENTS:
-        for written, value in classes.items():
-            if written.casefold() == usual:
-                return value
-    return plain(counts.sort_index().idxmin())
 
 
 def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout, time: str | None) -> None:
@@ -274,22 +261,8 @@ def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", rol
     raise OntimeError(f"by {split.by}, {lack}; {found}; {other}add rows")
 
 
-def describe_page(export: Any, target: str, event: Any) -> None:
+def describe_page(export: Any, target: str, asked: Question) -> None:
     """Set what the service's page says and what follows from what, for a table of which no more is known."""
     for name in ("page_follows", "page_sums"):
         replace_mapping(export, name, {})
-    replace_mapping(export, "page_texts", page_texts(target, event))
-
-
-def plain(value: Any) -> Any:
-    """Python's own types in place of numpy's and ruamel.yaml's."""
-    if isinstance(value, dict):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [plain(part) for part in value]
-    if hasattr(value, "item"):
-        return value.item()
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
+    replace_mapping(export, "page_texts", page_texts(target, asked))

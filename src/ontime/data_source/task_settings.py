@@ -3,17 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
-from ontime.common.errors import OntimeError
 from ontime.common.params import check
 from ontime.model_training.families import FAMILIES
 from ontime.repository.yaml_files import replace_mapping
 from ontime.tasks.names import TaskName
 from ontime.tasks.task import TaskSettings, task_of
 
-FEW_VALUES = 20
-"""Whole numbers with at most so many different values may also be classes."""
 TRAIN: dict[str, dict[str, Any]] = {
     "logistic_regression": {"C": 0.1, "max_iter": 100},
     "linear_regression": {"alpha": 1.0},
@@ -24,12 +19,18 @@ SPACE: dict[str, dict[str, Any]] = {
     "linear_regression": {"alpha": [0.1, 1.0, 10.0, 100.0]},
 }
 """Values of these that `ontime tune` tries."""
-SELECT: dict[TaskName, str] = {"binary": "roc_auc", "regression": "rmse"}
+SELECT: dict[TaskName, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
 GATE: dict[TaskName, dict[str, dict[str, float]]] = {
     "binary": {
         "roc_auc": {"absolute": 0.004, "relative": 0.0},
         "log_loss": {"absolute": 0.0, "relative": 0.006},
         "cost_per_1000": {"absolute": 0.0, "relative": 0.03},
+    },
+    "multiclass": {
+        "log_loss": {"absolute": 0.0, "relative": 0.01},
+        "roc_auc_ovr": {"absolute": 0.004, "relative": 0.0},
+        "accuracy": {"absolute": 0.01, "relative": 0.0},
+        "f1_macro": {"absolute": 0.02, "relative": 0.0},
     },
     "regression": {
         "rmse": {"absolute": 0.0, "relative": 0.01},
@@ -39,9 +40,14 @@ GATE: dict[TaskName, dict[str, dict[str, float]]] = {
 }
 GATE_OF_SLICES: dict[TaskName, dict[str, float]] = {
     "binary": {"absolute": 0.05, "relative": 0.0},
+    "multiclass": {"absolute": 0.0, "relative": 0.1},
     "regression": {"absolute": 0.0, "relative": 0.1},
 }
-KINDS: dict[TaskName, str] = {"binary": "classification", "regression": "regression"}
+KINDS: dict[TaskName, str] = {
+    "binary": "classification",
+    "multiclass": "classification",
+    "regression": "regression",
+}
 """Label of the model in `artifacts`."""
 CURVES: dict[TaskName, tuple[tuple[str, str, str, str, str, str], ...]] = {
     "binary": (
@@ -61,6 +67,24 @@ CURVES: dict[TaskName, tuple[tuple[str, str, str, str, str, str], ...]] = {
             "share_of_events",
             "mean probability of the bin",
             "share of events",
+        ),
+    ),
+    "multiclass": (
+        (
+            "ROC on test, every class against the others",
+            "roc",
+            "false_positive_rate",
+            "true_positive_rate",
+            "false positive rate",
+            "true positive rate",
+        ),
+        (
+            "Calibration on test, of all classes",
+            "calibration",
+            "probability",
+            "share_of_rows",
+            "mean probability of the bin",
+            "share of rows of the class",
         ),
     ),
     "regression": (
@@ -83,36 +107,12 @@ CURVES: dict[TaskName, tuple[tuple[str, str, str, str, str, str], ...]] = {
     ),
 }
 """Plots of all families together: title, curve, its two columns, and their names for people."""
-OF_SLICES: dict[TaskName, tuple[str, str]] = {"binary": ("roc_auc", "ROC AUC"), "regression": ("rmse", "RMSE")}
+OF_SLICES: dict[TaskName, tuple[str, str]] = {
+    "binary": ("roc_auc", "ROC AUC"),
+    "multiclass": ("log_loss", "log loss"),
+    "regression": ("rmse", "RMSE"),
+}
 LOSSES = {"log_loss": "log loss", "rmse": "RMSE"}
-
-
-def find_task(values: "pd.Series[Any]", requested: str | None, positive: str | None) -> TaskName:
-    """What a target column asks.
-
-    Args:
-        requested: what a person says; positive: the value that a person says is the event.
-
-    Raises:
-        OntimeError: it could be a number or a class, or cannot be what a person says.
-    """
-    count = values.nunique()
-    numbers = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    if requested == "regression":
-        if positive is not None:
-            raise OntimeError("--positive: belongs to an event; leave it out with --task regression")
-        if not numbers:
-            raise OntimeError(f"target {values.name}: has values that are not numbers, so it cannot be a regression")
-        return "regression"
-    if requested == "binary" or positive is not None or count <= 2 or not numbers:
-        return "binary"
-    known = values.dropna()
-    if count <= FEW_VALUES and bool((known == known.round()).all()):
-        raise OntimeError(
-            f"target {values.name}: has {count} values, all of them whole numbers; it must have two, or pass "
-            "--task regression if each is a number to be predicted"
-        )
-    return "regression"
 
 
 def set_task(params: Any, graph: Any, task: TaskName) -> None:
@@ -226,29 +226,3 @@ def plots(task: TaskName) -> list[dict[str, Any]]:
             for name in names
         ),
     ]
-
-
-def page_texts(target: str, event: Any) -> dict[str, str]:
-    """What the service's page says, for a table of which no more is known; `event` is None for a number."""
-    if event is None:
-        return {"question": f"How much will {target} be?", "prediction": f"Expected {target}", "record": "row"}
-    return {
-        "question": f"Will {target} be {event}?",
-        "event": f"{target} will probably be {event}.",
-        "no_event": f"{target} will probably not be {event}.",
-        "probability": f"Probability that {target} is {event}",
-        "record": "row",
-    }
-
-
-def about(target: str, event: Any) -> str:
-    """What the model says, in a few words."""
-    return f"The {target} that is to be expected" if event is None else f"Probability that {target} is {event}"
-
-
-def said_of(target: str, values: "pd.Series[Any]", event: Any) -> str:
-    """The task that was found, and what the target is, in one line."""
-    if event is None:
-        mean, low, high = (float(value) for value in (values.mean(), values.min(), values.max()))
-        return f"task regression: {target} is a number from {low:.6g} to {high:.6g}, on average {mean:.6g}"
-    return f"task binary: {target} is {event!r} in {(values == event)[values.notna()].mean():.1%} of them"

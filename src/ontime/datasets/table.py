@@ -1,13 +1,13 @@
-"""A fork's own table, its target two values or numbers: a file, a query, or a folder with a partition per file.
+"""A fork's own table, of which an event, a class or a number is asked: a file, a query, or a folder of partitions.
 
 In: what `data.source` names (a path, or an s3://, gs://, abfs:// or https:// address of a file, read through
 fsspec) and the schema that `ontime init` wrote and a person edits, by which it is read. Out: its rows with the target
-as 0 or 1, or as a number; numbers and booleans are number features, texts are categories, times other than the one to
-split by become days since 1970. A column that the schema marks personal is left out, unless
+as 0 or 1, as the number of a class, or as a number; numbers and booleans are number features, texts are categories,
+times other than the one to split by become days since 1970. A column that the schema marks personal is left out, unless
 `data.options.allow_personal` names it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ MICROSECONDS_PER_DAY = 86_400_000_000
 class Options(Section):
     """What the columns mean.
 
-    `target` is the column to predict and `positive` its value that counts as the event, none if the target is a number;
+    `target` is the column to predict and `positive` its value that counts as the event; `classes` are all its values in
+    their order, if they are more than two; neither if the target is a number;
     `time` is the column to split by; `group` the column whose values must not be on two sides of the split; `key` the
     columns that name a row (none: its number in the file); `exclude` columns that are no features; `allow_personal`
     columns marked personal in the schema that may be used all the same. `csv` says how a CSV file is written, `sheet`
@@ -42,6 +43,7 @@ class Options(Section):
 
     target: str
     positive: str | int | float | bool | None = None
+    classes: list[str | int | float] | None = None
     time: str | None = None
     group: str | None = None
     key: list[str] = Field(default_factory=list)
@@ -135,7 +137,12 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
         raise OntimeError("data/schema/table.yaml: no column is left as a feature")
     key = [own(word, known) for word in (FILE, ROW) if word == ROW or options.folder]
     return Layout(
-        key=options.key or key, time=options.time, numbers=numbers, categories=categories, group=options.group
+        key=options.key or key,
+        time=options.time,
+        numbers=numbers,
+        categories=categories,
+        group=options.group,
+        classes=[class_name(value) for value in options.classes or ()],
     )
 
 
@@ -210,18 +217,41 @@ def _target(rows: pd.DataFrame, options: Options) -> "pd.Series[Any]":
     """The labels of a partition; one of a folder may have one class, or none, and `read_tables` has seen all."""
     values = rows[options.target]
     if not options.folder or options.positive is None:
-        return target_values(values, options.positive)
+        return target_values(values, options.positive, options.classes)
     labels: pd.Series[Any] = (values == options.positive).astype("Int8").mask(values.isna())
     return labels
 
 
-def target_values(values: "pd.Series[Any]", positive: Any) -> "pd.Series[Any]":
-    """A target as 1 where it equals `positive` and 0 elsewhere, or without that as numbers; missing where it is.
+def target_values(values: "pd.Series[Any]", positive: Any, classes: Sequence[Any] | None = None) -> "pd.Series[Any]":
+    """A target as 1 where it equals `positive` and 0 elsewhere, as the number of its class, or without both as numbers.
+
+    It is missing where the value is.
 
     Raises:
-        OntimeError: it has not the two classes, or not numbers.
+        OntimeError: it has not the two classes, a class that is not listed, or not numbers.
     """
+    if classes:
+        return class_target(values, classes)
     return number_target(values) if positive is None else binary_target(values, positive)
+
+
+def class_name(value: Any) -> str:
+    """How a class is called; one that is a whole number, without a point."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def class_target(values: "pd.Series[Any]", classes: Sequence[Any]) -> "pd.Series[Any]":
+    """The place of each value among the classes as Int8, missing where it is missing."""
+    places = {value: place for place, value in enumerate(classes)}
+    found = values.map(places, na_action="ignore")
+    other = values[found.isna() & values.notna()]
+    if len(other):
+        raise OntimeError(
+            f"target {values.name}: has a class that data.options.classes lacks ({class_name(other.iloc[0])!r:.40}); "
+            "take it with `ontime init`"
+        )
+    labels: pd.Series[Any] = found.astype("Int8")
+    return labels
 
 
 def number_target(values: "pd.Series[Any]") -> "pd.Series[Any]":

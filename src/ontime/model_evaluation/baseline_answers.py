@@ -1,5 +1,6 @@
 """What a task's baselines say of the rows of a part: always the past mean, and the past mean of the row's group."""
 
+import numpy as np
 import pandas as pd
 
 from ontime.common import paths
@@ -19,7 +20,13 @@ def baseline_answers(part: str, group: list[str], task: Task) -> tuple[Target, d
     """
     train, rows = _rows("train", group), _rows(part, group)
     columns = zip(task.baselines, ([], group), strict=True)
-    return target_of(rows), {name: past_rate(train, rows, names) for name, names in columns}
+    return target_of(rows), {name: _answer(train, rows, names, task) for name, names in columns}
+
+
+def _answer(train: pd.DataFrame, rows: pd.DataFrame, names: list[str], task: Task) -> Outputs:
+    target = own_in(TARGET, train.columns)
+    found = [past_rate(train.assign(**{target: one}), rows, names) for one in task.means(train[target])]
+    return found[0] if len(found) == 1 else np.column_stack(found)
 
 
 def _rows(part: str, group: list[str]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Two answers that need no model, judged like one: the past mean of all rows, and that of the row's group.
 
 In: train, validation and test rows, `evaluate.baseline_group`. Out: `metrics/{validation,test}.json`
-of the two runs that the task names; of an event, the mean is the rate.
+of the two runs that the task names; of an event, the mean is the rate, of classes the share of each.
 """
 
 import click
@@ -19,7 +19,7 @@ from ontime.tasks.task import load_task
 def command() -> None:
     """Judge the past mean and the group's past mean on validation and test."""
     task = load_task()
-    judge = judge_of(task.name)
+    judge = judge_of(task.name, task.classes)
     group = load_section("evaluate", Evaluate).baseline_group
     parts = {part: baseline_answers(part, group, task) for part in ("validation", "test")}
     target, validation = parts["validation"]

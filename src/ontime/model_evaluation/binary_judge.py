@@ -1,5 +1,6 @@
 """How probabilities of an event are judged: with the two costs of `params.yaml`, which choose the threshold."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -23,7 +24,8 @@ class BinaryJudge(Judge):
         "calibration": ("probability", "share_of_events", "Calibration on test"),
     }
 
-    def __init__(self) -> None:
+    def __init__(self, classes: Sequence[str] = ()) -> None:
+        super().__init__(classes)
         self.decision = load_section("decision", Decision)
 
     def rule(self, target: Target, outputs: Outputs) -> Rule:

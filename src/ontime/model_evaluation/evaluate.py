@@ -22,7 +22,7 @@ from ontime.model_evaluation.judge import Judge, judge_of
 from ontime.model_evaluation.metrics import Evaluate, as_stored
 from ontime.model_training.families import Predict, Train, check_family, load_model
 from ontime.model_training.rows import load_encoder, load_rows
-from ontime.tasks.task import Task, load_task
+from ontime.tasks.task import Task, as_column, load_task
 
 EQUALS = "="
 """Between the column and the value of a slice's name."""
@@ -48,8 +48,8 @@ def command(model: str) -> None:
     for name in slices:
         if name not in encoder.features:
             raise OntimeError(f"params.yaml: evaluate.slices: no column {name} among the features")
-    run = paths.training_run(model)
-    evaluate(run, load_model(model, run / "model").predict, encoder, slices, task, judge_of(task.name), seed, least)
+    run, judge = paths.training_run(model), judge_of(task.name, task.classes)
+    evaluate(run, load_model(model, run / "model").predict, encoder, slices, task, judge, seed, least)
 
 
 def evaluate(
@@ -108,7 +108,7 @@ def with_outputs(part: str, outputs: Outputs, slices: list[str], name: str) -> p
     key, path = read_json(paths.FEATURE_LAYOUT)["key"], paths.split_rows(part)
     target = own_in(TARGET, column_names(path))
     rows = read_parquet(path, columns=list(dict.fromkeys([*key, *slices, target])))
-    return rows.assign(**{own(name, rows.columns): outputs.astype(np.float32)})
+    return rows.assign(**{own(name, rows.columns): as_column(outputs.astype(np.float32))})
 
 
 def permutation_importance(

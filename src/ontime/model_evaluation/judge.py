@@ -5,7 +5,7 @@ Each task's judge is in a module of its own, which is imported when it is asked 
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -18,7 +18,7 @@ Rule = Mapping[str, float]
 
 
 class Judge(ABC):
-    """Says what a model's outputs are worth against what happened."""
+    """Says what a model's outputs are worth against what happened; `classes` are the names of the target's numbers."""
 
     accepted: ClassVar[tuple[str, ...]]
     """Metrics that a deployed service must have as its manifest does."""
@@ -28,6 +28,9 @@ class Judge(ABC):
     """What a report compares by days, the loss of segments first."""
     drawn: ClassVar[dict[str, tuple[str, str, str]]]
     """Curves that a report draws: two columns and a title."""
+
+    def __init__(self, classes: Sequence[str] = ()) -> None:
+        self.classes = tuple(classes)
 
     def rule(self, target: Target, outputs: Outputs) -> Rule:
         """What is chosen on these rows."""
@@ -49,12 +52,16 @@ class Judge(ABC):
         """Curves by name, as tables that `dvc.yaml` has plots of."""
 
 
-JUDGES: dict[TaskName, str] = {"binary": "BinaryJudge", "regression": "RegressionJudge"}
+JUDGES: dict[TaskName, str] = {
+    "binary": "BinaryJudge",
+    "multiclass": "MulticlassJudge",
+    "regression": "RegressionJudge",
+}
 """Class of each task's judge, in the module `<task>_judge`."""
 
 
-def judge_of(task: TaskName) -> Judge:
+def judge_of(task: TaskName, classes: Sequence[str] = ()) -> Judge:
     """The judge of a task, with the settings of `params.yaml` that it needs."""
     module = importlib.import_module(f"ontime.model_evaluation.{task}_judge")
     found: type[Judge] = getattr(module, JUDGES[task])
-    return found()
+    return found(classes)

@@ -70,9 +70,16 @@ def cost_per_1000(labels: Labels, alarm: npt.NDArray[np.bool_], decision: Decisi
 
 
 def row_log_losses(labels: Labels, probability: Probability) -> Probability:
-    """Log loss of each row (rows,), as scikit-learn counts it: probabilities of 0 and 1 are kept a little away."""
+    """Log loss of each row (rows,), as scikit-learn counts it: probabilities of 0 and 1 are kept a little away.
+
+    Args:
+        labels: 0 or 1, or numbers of classes (rows,); probability: of 1 (rows,), or of each class (rows, classes).
+    """
     smallest = np.finfo(np.float64).eps
-    said = np.where(labels == 1, probability, 1 - probability)
+    if probability.ndim == 1:
+        said = np.where(labels == 1, probability, 1 - probability)
+    else:
+        said = np.take_along_axis(probability, labels.astype(np.intp)[:, None], axis=1)[:, 0]
     return np.asarray(-np.log(np.clip(said, smallest, 1 - smallest)), dtype=np.float64)
 
 
@@ -157,13 +164,18 @@ def slice_values(rows: pd.DataFrame, columns: list[str]) -> Iterator[tuple[str, 
 
 def curves(labels: Labels, probability: Probability) -> dict[str, pd.DataFrame]:
     """ROC, precision-recall and calibration curves as tables, at most 200 points each."""
-    false, true, _ = metrics.roc_curve(labels, probability)
     precision, recall, _ = metrics.precision_recall_curve(labels, probability)
     return {
-        "roc": _thinned({"false_positive_rate": false, "true_positive_rate": true}),
+        "roc": roc_curve(labels, probability),
         "precision_recall": _thinned({"recall": recall[::-1], "precision": precision[::-1]}),
         "calibration": calibration_curve(labels, probability).round(DIGITS),
     }
+
+
+def roc_curve(labels: Labels, probability: Probability) -> pd.DataFrame:
+    """The ROC curve as a table of at most 200 points."""
+    false, true, _ = metrics.roc_curve(labels, probability)
+    return _thinned({"false_positive_rate": false, "true_positive_rate": true})
 
 
 def _thinned(columns: dict[str, Any]) -> pd.DataFrame:

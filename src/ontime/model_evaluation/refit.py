@@ -31,7 +31,7 @@ def command() -> None:
     """Fit the champion's family on training and validation rows, if train.refit says so, and measure it on test."""
     refit = load_section("train", Train).refit
     recipe, encoder = champion_recipe(), load_encoder()
-    run, judge = paths.training_run(recipe.family), judge_of(recipe.task.name)
+    run, judge = paths.training_run(recipe.family), judge_of(recipe.task.name, recipe.task.classes)
     metadata = {"model": recipe.family, "refit": refit}
     if refit:
         parts = [load_rows(part, encoder) for part in PARTS]

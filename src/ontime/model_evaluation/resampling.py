@@ -13,12 +13,14 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
 from ontime.common.arrays import Labels, Outputs, Probability, Target
+from ontime.common.errors import OntimeError
 from ontime.model_evaluation.metrics import row_log_losses
 
 Times = npt.NDArray[np.int64]
 Score = Callable[[Times], float]
 """A metric, given how many times each row counts."""
 OF_NUMBERS = ("rmse", "mae", "r2")
+OF_CLASSES = ("log_loss", "roc_auc_ovr", "accuracy", "f1_macro")
 LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000", "rmse", "mae"}
 
 
@@ -38,8 +40,14 @@ def score_of(name: str, labels: Target, probability: Outputs) -> Score:
     """A metric of a task by its name, but one of costs; what does not depend on the resample is done once.
 
     Args:
-        labels: 0 and 1, or numbers; probability: what a model says of them, a probability or a number.
+        labels: 0 and 1, numbers of classes, or numbers (rows,).
+        probability: what a model says of them, a probability or a number (rows,), or of each class (rows, classes).
+
+    Raises:
+        OntimeError: it is no metric of classes.
     """
+    if probability.ndim > 1:
+        return _class_score(name, labels, probability)
     if name in OF_NUMBERS:
         return _number_score(name, labels, probability)
     if name == "roc_auc":
@@ -64,6 +72,31 @@ def _number_score(name: str, target: Target, outputs: Outputs) -> Score:
         return 1 - squared(times) / variance if variance else float("nan")
 
     return score
+
+
+def _class_score(name: str, target: Target, probability: Outputs) -> Score:
+    """A metric of probabilities of classes (rows, classes)."""
+    if name not in OF_CLASSES:
+        raise OntimeError(f"params.yaml: {name}: no metric of classes; known: {', '.join(OF_CLASSES)}")
+    if name == "log_loss":
+        return mean_of(row_log_losses(target, probability))
+    decided = probability.argmax(axis=1)
+    if name == "accuracy":
+        return mean_of((decided == target).astype(np.float64))
+    members = [target == number for number in range(probability.shape[1])]
+    if name == "roc_auc_ovr":
+        scores = [_roc_auc(one.astype(np.int8), probability[:, number]) for number, one in enumerate(members)]
+        return lambda times: float(np.mean([score(times) for score in scores]))
+
+    def f1_macro(times: Times) -> float:
+        found = []
+        for number, member in enumerate(members):
+            chosen = decided == number
+            both = int(times[chosen].sum() + times[member].sum())
+            found.append(2 * int(times[chosen & member].sum()) / both if both else 0.0)
+        return float(np.mean(found))
+
+    return f1_macro
 
 
 def _squares(labels: Labels, probability: Probability) -> Probability:

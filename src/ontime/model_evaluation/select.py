@@ -21,7 +21,7 @@ from ontime.model_evaluation.baseline_answers import baseline_answers
 from ontime.model_evaluation.metrics import Evaluate
 from ontime.model_evaluation.resampling import LESS_IS_BETTER, Times, resamples, score_of
 from ontime.model_training.families import FAMILIES
-from ontime.tasks.task import load_task
+from ontime.tasks.task import from_column, load_task
 
 CONFIDENCE = 0.95
 RESAMPLES, SEED = 200, 0
@@ -31,7 +31,9 @@ RESAMPLES, SEED = 200, 0
 class Select(Section):
     """The validation metric that decides."""
 
-    metric: Literal["roc_auc", "pr_auc", "log_loss", "brier_score", "rmse", "mae", "r2"]
+    metric: Literal[
+        "roc_auc", "pr_auc", "log_loss", "brier_score", "roc_auc_ovr", "accuracy", "f1_macro", "rmse", "mae", "r2"
+    ]
 
 
 @click.command(name="select")
@@ -56,10 +58,10 @@ def command() -> None:
 
 
 def _outputs(model: str, output: str) -> Outputs:
-    """What a run says of the validation rows: (rows,); `output` is what the column is called."""
+    """What a run says of the validation rows; `output` is what the column is called."""
     path = paths.training_run(model) / "predictions" / "validation.parquet"
     column = own_in(output, column_names(path))
-    return read_parquet(path, columns=[column])[column].to_numpy(dtype=np.float64)
+    return from_column(read_parquet(path, columns=[column])[column])
 
 
 def _groups() -> Times:

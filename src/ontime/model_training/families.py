@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 OF_ANY_TASK = ("random_forest", "gradient_boosting", "neural_network")
 FAMILIES: dict[TaskName, tuple[str, ...]] = {
     "binary": ("logistic_regression", *OF_ANY_TASK),
+    "multiclass": ("logistic_regression", *OF_ANY_TASK),
     "regression": ("linear_regression", *OF_ANY_TASK),
 }
 """The families that each task has, from the simplest on, which wins a tie. A family is a class in the module of its
@@ -114,7 +115,7 @@ class Family(ABC):
 
     @abstractmethod
     def predict(self, matrix: Matrix) -> Outputs:
-        """What the task's models say of encoded rows (rows, features): float64 (rows,)."""
+        """What the task's models say of encoded rows (rows, features): float64 (rows,), or (rows, classes)."""
 
 
 def validation_loss(step: dict[str, float]) -> float:

@@ -47,7 +47,7 @@ def fit_network(
     Returns:
         The model and its history: losses by epoch.
     """
-    head = HEADS[task.head](train[1])
+    head = HEADS[task.head](train[1], len(task.classes))
     model, trained = _compiled(train[0], encoder, parameters, seed, head)
     best = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=parameters.patience, restore_best_weights=True, start_from_epoch=0
@@ -82,7 +82,7 @@ def fit_epochs(
     task: "Task",
 ) -> keras.Model:
     """Train on all rows for so many epochs."""
-    head = HEADS[task.head](rows[1])
+    head = HEADS[task.head](rows[1], len(task.classes))
     model, trained = _compiled(rows[0], encoder, parameters, seed, head)
     trained.fit(
         rows[0],
@@ -132,12 +132,16 @@ def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int], hea
 
 
 class Head(ABC):
-    """The end of a network, made for the targets of its training rows; `LOGIT` is what it is given."""
+    """The end of a network, made for the targets of its training rows; `LOGIT` is what it is given.
+
+    Args:
+        classes: how many the target has, if it is of classes.
+    """
 
     units = 1
 
-    def __init__(self, target: Target) -> None:
-        del target
+    def __init__(self, target: Target, classes: int = 0) -> None:
+        del target, classes
 
     @abstractmethod
     def layer(self) -> keras.Layer:
@@ -171,7 +175,8 @@ class Sigmoid(Head):
 class Linear(Head):
     """A number; the network learns it with mean 0 and standard deviation 1."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, classes: int = 0) -> None:
+        del classes
         self.mean, self.spread = float(np.mean(target)), float(np.std(target)) or 1.0
 
     def layer(self) -> keras.Layer:
@@ -191,7 +196,27 @@ class Linear(Head):
         return float(np.sqrt(loss)) * self.spread
 
 
-HEADS: dict[str, type[Head]] = {"sigmoid": Sigmoid, "linear": Linear}
+class Softmax(Head):
+    """The probability of each class."""
+
+    def __init__(self, target: Target, classes: int = 0) -> None:
+        del target
+        self.units = classes
+
+    def layer(self) -> keras.Layer:
+        """A softmax."""
+        return keras.layers.Activation("softmax", name="probability")
+
+    def loss(self, expected: Any, logits: Any) -> Any:
+        """Log loss; TensorFlow's own operation of it is differentiated without `Reciprocal`."""
+        return tf.nn.softmax_cross_entropy_with_logits(expected, logits)
+
+    def learned(self, target: Target) -> Target:
+        """Whether it is each class: (rows, classes)."""
+        return np.eye(self.units, dtype=np.float32)[target.astype(np.intp)]
+
+
+HEADS: dict[str, type[Head]] = {"sigmoid": Sigmoid, "softmax": Softmax, "linear": Linear}
 
 
 def save_network(model: keras.Model, folder: Path) -> None:
@@ -212,9 +237,9 @@ def load_network(folder: Path) -> keras.Model:
 
 
 def network_outputs(model: keras.Model, matrix: Matrix) -> Outputs:
-    """Probability of the event, or a number: float64 (rows,)."""
+    """Probability of the event, or a number: float64 (rows,); or of each class: (rows, classes)."""
     predicted: Any = model.predict(matrix, batch_size=PREDICTION_ROWS, verbose=0)
-    return np.asarray(predicted[:, 0], dtype=np.float64)
+    return np.asarray(predicted[:, 0] if predicted.shape[1] == 1 else predicted, dtype=np.float64)
 
 
 def log_loss_of_logits(events: Any, logits: Any) -> Any:

@@ -70,7 +70,7 @@ class NeuralNetwork(Family):
         return cls(load_network(folder))
 
     def predict(self, matrix: Matrix) -> Outputs:
-        """Probability of the event, or a number: float64 (rows,)."""
+        """Probability of the event, or a number: float64 (rows,); or of each class: (rows, classes)."""
         from ontime.model_training.keras_model import network_outputs
 
         return network_outputs(self.model, matrix)

@@ -42,7 +42,7 @@ class ScikitLearnModel(Family):
         return cls(joblib.load(folder / MODEL_FILE))
 
     def predict(self, matrix: Matrix) -> Outputs:
-        """Probability of the event, or a number: float64 (rows,)."""
+        """Probability of the event, or a number: float64 (rows,); or of each class: (rows, classes)."""
         return outputs_of(self.model, matrix)
 
 
@@ -112,6 +112,8 @@ def linear_columns(encoder: Encoder, sparse: bool) -> Any:
 
 
 def outputs_of(model: Any, matrix: Matrix) -> Outputs:
-    """What a fitted estimator says of rows: of two classes the probability of the second."""
-    found = model.predict_proba(matrix)[:, 1] if hasattr(model, "predict_proba") else model.predict(matrix)
-    return np.asarray(found, dtype=np.float64)
+    """What a fitted estimator says of rows: of two classes the probability of the second, of more that of each."""
+    if not hasattr(model, "predict_proba"):
+        return np.asarray(model.predict(matrix), dtype=np.float64)
+    found = np.asarray(model.predict_proba(matrix), dtype=np.float64)
+    return found[:, 1] if found.shape[1] == 2 else found

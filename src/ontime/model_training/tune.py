@@ -4,6 +4,7 @@ In: training and validation rows, `tune`. Each trial is one task (`engine.backen
 loss; Bergstra and Bengio 2012, "Random search for hyper-parameter optimization".
 """
 
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def search(model: str, trials: int | None = None) -> None:
         trials: how many to draw, of a smaller space all (default: `tune.trials`).
     """
     train, tune = load_section("train", Train), load_section("tune", Tune)
-    task = load_task().name
+    task = load_task()
     present = parameters_of(model, train)
     space = tune.space.get(model)
     if not space:
@@ -57,7 +58,8 @@ def search(model: str, trials: int | None = None) -> None:
     every = prod(len(values) for values in space.values())
     drawn = list(ParameterSampler(space, min(trials or tune.trials, every), random_state=tune.seed))
     candidates = [{}, *({name: settings[name] for name in space} for settings in drawn)]
-    tasks = [(Path.cwd(), model, with_values(present, model, values), train.seed, task) for values in candidates]
+    trial = [with_values(present, model, values) for values in candidates]
+    tasks = [(Path.cwd(), model, parameters, train.seed, task.name, task.classes) for parameters in trial]
     losses = run_tasks(validation_loss, tasks, load_section("engine", Engine).backend, trial_files)
     for loss, settings in sorted(zip(losses, candidates, strict=True), key=lambda pair: pair[0]):
         click.echo(f"{loss:.6f}  {settings or 'as in params.yaml'}")
@@ -81,10 +83,12 @@ def trial_files(checkout: Path, *rest: Any) -> Files:
     return Files([checkout / path for path in (paths.VOCABULARY, *map(paths.split_rows, PARTS))])
 
 
-def validation_loss(checkout: Path, model: str, parameters: Section, seed: int, name: TaskName) -> float:
+def validation_loss(
+    checkout: Path, model: str, parameters: Section, seed: int, name: TaskName, classes: Sequence[str] = ()
+) -> float:
     """Validation loss of one fit on the rows of a checkout."""
     encoder = load_encoder(checkout)
     train, validation = (load_rows(part, encoder, checkout) for part in PARTS)
-    task = task_of(name)
+    task = task_of(name, classes)
     fitted, _ = family(model, task).fit(train, validation, Setting(encoder, parameters, seed, task))
     return task.loss(validation[1], fitted.predict(validation[0]))

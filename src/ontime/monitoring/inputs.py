@@ -29,7 +29,9 @@ from ontime.monitoring.segments import Segments
 from ontime.monitoring.settings import Monitor
 from ontime.monitoring.shifts import Shifts, shifts_of
 from ontime.monitoring.text_file import check_gauges, gauge
+from ontime.tasks.answers import one_number
 from ontime.tasks.names import PREDICTION, PROBABILITY
+from ontime.tasks.task import from_column
 
 SAID = "(probability)"
 """Stands for the model's answers, of any task, among the names of the inputs; no feature is called so."""
@@ -128,7 +130,8 @@ def count_rows(
             if not len(rows):
                 continue
             logged = logged_matrix(rows, encoder)
-            answered = rows[said].to_numpy(dtype=np.float64) if version == model_version else np.full(len(rows), np.nan)
+            own = version == model_version
+            answered = one_number(from_column(rows[said])) if own else np.full(len(rows), np.nan)
             counts += reference.bins.count(logged.matrix, answered, np.zeros(len(rows), dtype=np.int64), 1)[0]
             versions[version] += len(rows)
             segments.count(logged.matrix)
@@ -151,9 +154,9 @@ def day_content(
         *((name, "missing") for name in bins.features),
         *((name, "unknown") for name in bins.categories),
     ]
-    # a fault of an input is one cause, by whichever of its figures it is seen
+    # a fault of an input is one cause; that its values are missing or unknown says more than that it moved
     worst: dict[str, int] = {}
-    for place in shifts.alarms:
+    for place in sorted(shifts.alarms, key=lambda place: causes[place][1] == "shift"):
         worst.setdefault(causes[place][0], place)
     found, limit = np.concatenate([shifts.found, shifts.gap]), np.concatenate([shifts.limit, shifts.gap_limit])
     inputs = {

@@ -158,6 +158,10 @@ def examples_of(rows: pd.DataFrame, outputs: Outputs, champion: Champion) -> lis
 def _plain(value: Any) -> Any:
     if value is None:
         return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | np.ndarray):
+        return [rounded(one) for one in value]
     return bool(value) if isinstance(value, bool | np.bool_) else rounded(value)
 
 

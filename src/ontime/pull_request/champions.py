@@ -43,12 +43,13 @@ def read_champion(opened: Callable[[Path], IO[bytes]], task: Task, drawn: Iterab
     with opened(run / "predictions" / "validation.parquet") as stream:
         rows = pd.read_parquet(stream)
     with opened(paths.FEATURE_LAYOUT) as stream:
-        key = tuple(json.load(stream)["key"])
+        layout = json.load(stream)
     curves = {}
     for name in drawn:
         with opened(run / "plots" / f"{name}.csv") as stream:
             curves[name] = pd.read_csv(stream)
-    return Champion(model, Predictions(rows, threshold, key, task.output), test, curves)
+    key, classes = tuple(layout["key"]), tuple(layout.get("classes", ()))
+    return Champion(model, Predictions(rows, threshold, key, task.output, classes), test, curves)
 
 
 def workspace_opener(path: Path) -> IO[bytes]:

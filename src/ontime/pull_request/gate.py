@@ -21,11 +21,33 @@ from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET, own, own_in
 from ontime.common.params import Count, Fraction, Section
 from ontime.model_evaluation.metrics import SLICE_ROWS, Decision
-from ontime.model_evaluation.resampling import LESS_IS_BETTER, OF_NUMBERS, Score, Times, mean_of, resamples, score_of
+from ontime.model_evaluation.resampling import (
+    LESS_IS_BETTER,
+    OF_CLASSES,
+    OF_NUMBERS,
+    Score,
+    Times,
+    mean_of,
+    resamples,
+    score_of,
+)
 from ontime.tasks.names import PROBABILITY
-from ontime.tasks.task import target_of
+from ontime.tasks.task import from_column, target_of
 
 ROW_NUMBER = "row number"
+Metric = Literal[
+    "roc_auc",
+    "pr_auc",
+    "log_loss",
+    "brier_score",
+    "cost_per_1000",
+    "roc_auc_ovr",
+    "accuracy",
+    "f1_macro",
+    "rmse",
+    "mae",
+    "r2",
+]
 SIDES = ("base", "head")
 """The column that pairs rows without a key."""
 
@@ -43,9 +65,7 @@ class Gate(Section):
     The worsening's interval at `confidence` comes from `resamples` paired bootstrap resamples of the rows.
     """
 
-    metrics: dict[
-        Literal["roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000", "rmse", "mae", "r2"], Tolerance
-    ]
+    metrics: dict[Metric, Tolerance]
     slices: Tolerance
     slice_rows: Count
     confidence: Fraction
@@ -79,13 +99,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A champion's validation rows with its outputs, any threshold, and the columns that are the rows' key."""
+    """A champion's validation rows with its outputs, any threshold or classes, and the columns of the rows' key."""
 
     rows: pd.DataFrame
     threshold: float | None
     key: tuple[str, ...]
     output: str = PROBABILITY
     """What the outputs are called."""
+    classes: tuple[str, ...] = ()
 
 
 def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
@@ -96,7 +117,7 @@ def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
     Raises:
         OntimeError: no row is in both, or the keys or the tasks differ.
     """
-    if base.output != head.output:
+    if base.output != head.output or base.classes != head.classes:
         raise OntimeError("gate: base and head answer another question; compare the metrics by hand")
     if base.key != head.key:
         raise OntimeError(
@@ -133,7 +154,7 @@ def compare_metrics(
 ) -> list[Comparison]:
     """Compare every metric of the gate on the paired rows; `day` is the number of each row's day (rows,)."""
     target = target_of(both)
-    probabilities = [both[own_in(side, both.columns)].to_numpy(dtype=np.float64) for side in SIDES]
+    probabilities = [from_column(both[own_in(side, both.columns)]) for side in SIDES]
     thresholds = (base_threshold, head_threshold)
     comparisons = []
     for name, tolerance in gate.metrics.items():
@@ -156,7 +177,7 @@ def compare_slices(
     comparisons = []
     for column, value, part in _slices(both, slices, gate.slice_rows):
         target = target_of(part)
-        outputs = [part[own_in(side, part.columns)].to_numpy(dtype=np.float64) for side in SIDES]
+        outputs = [from_column(part[own_in(side, part.columns)]) for side in SIDES]
         scores = [score_of(metric, target, one) for one in outputs]
         group = _groups(len(target), None if day is None else day[both.index.get_indexer(part.index)])
         comparisons.append(_comparison(f"{column}={value}", metric, scores, group, gate.slices, gate))
@@ -200,7 +221,8 @@ def _score(
     if name != "cost_per_1000":
         return score_of(name, labels, probability)
     if threshold is None or decision is None:
-        raise OntimeError(f"params.yaml: gate.metrics: {name}: no metric of numbers; known: {', '.join(OF_NUMBERS)}")
+        known = OF_CLASSES if probability.ndim > 1 else OF_NUMBERS
+        raise OntimeError(f"params.yaml: gate.metrics: {name}: needs a threshold; without one: {', '.join(known)}")
     event, warned = labels == 1, probability >= threshold
     return mean_of(
         1000 * (decision.false_alarm_cost * (warned & ~event) + decision.missed_event_cost * (~warned & event))

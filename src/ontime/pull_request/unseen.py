@@ -25,6 +25,7 @@ from ontime.model_deployment.inference.manifest import MANIFEST
 from ontime.model_evaluation.judge import judge_of
 from ontime.model_evaluation.metrics import Decision
 from ontime.pull_request.gate import SIDES, Comparison, Gate, Tolerance, compare_metrics, compare_slices
+from ontime.tasks.task import as_column
 
 CONFIDENCE = 0.95
 LEAST_DAYS = 7
@@ -81,7 +82,7 @@ def unseen_rows(opened: Opened, base_files: dict[str, Path], slices: list[str]) 
     with tempfile.TemporaryDirectory() as folder:
         base = _base_champion(base_files, Path(folder))
     rows = read_parquet(paths.split_rows("test"))
-    if base.manifest.task != head.manifest.task:
+    if (base.manifest.task, base.manifest.classes) != (head.manifest.task, head.manifest.classes):
         return "the champions answer another question"
     lacking = [name for name in base.encoder.features if name not in rows]
     if lacking:
@@ -94,7 +95,7 @@ def unseen_rows(opened: Opened, base_files: dict[str, Path], slices: list[str]) 
         return f"{len(names)} days of rows are in neither champion's training; {LEAST_DAYS} are needed"
     kept = rows[[layout.target, *(name for name in dict.fromkeys(slices) if name in rows)]].copy()
     of_base, of_head = (own(side, kept.columns) for side in SIDES)
-    kept[of_base], kept[of_head] = _outputs(base, rows), _outputs(head, rows)
+    kept[of_base], kept[of_head] = as_column(_outputs(base, rows)), as_column(_outputs(head, rows))
     return Unseen(
         kept,
         day.astype(np.int64),

@@ -31,6 +31,8 @@ SOCKETS = Path("/tmp")  # noqa: S108 - where the server puts them
 START_SECONDS = 60
 STOP_SECONDS = 1
 """Enough to answer what was asked; the server itself waits 15 s for its own parts, which go on asking."""
+MOST_VOLUMES = 1000
+"""Files that hold objects: each bucket takes seven, and of the eight that are the default a second bucket gets one."""
 PORTS = (
     "master.port",
     "master.port.grpc",
@@ -90,6 +92,7 @@ def start(
                 "-ip=127.0.0.1",
                 "-ip.bind=127.0.0.1",
                 "-s3",
+                f"-volume.max={MOST_VOLUMES}",
                 *(f"-{name}={port}" for name, port in flags.items()),
             ],
             env={**os.environ, "AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret},

@@ -1,1 +1,1 @@
-"""What is asked of a model: whether an event happens, or a number."""
+"""What is asked of a model: whether an event happens, which of several classes, or a number."""

@@ -2,6 +2,6 @@
 
 from typing import Literal
 
-TaskName = Literal["binary", "regression"]
+TaskName = Literal["binary", "multiclass", "regression"]
 PROBABILITY, PREDICTION = "probability", "prediction"
-"""What the outputs of models are called: of an event, and of a number."""
+"""What the outputs of models are called: of an event or classes, and of a number."""

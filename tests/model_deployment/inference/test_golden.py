@@ -38,7 +38,7 @@ def test_a_number_that_is_a_text_is_refused() -> None:
         ({"records": [], "probabilities": []}, "records: list should have at least 1 item"),
         ({"records": [5], "probabilities": [0.5]}, "records.0: input should be a valid dictionary"),
         ({"records": [{"a": [1]}], "probabilities": [0.5]}, "records.0.a.int: input should be a valid integer"),
-        ({"records": [{"a": 1}], "probabilities": ["half"]}, "probabilities.0: input should be a valid number"),
+        ({"records": [{"a": 1}], "probabilities": ["half"]}, "probabilities.0.float: input should be a valid number"),
         ({"records": [{"a": 1}], "probabilities": []}, "1 records but 0 probabilities"),
     ],
 )

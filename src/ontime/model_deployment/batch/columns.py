@@ -15,15 +15,30 @@ from ontime.encoder import MISSING, UNKNOWN, Encoder
 from ontime.model_deployment.inference.champion import Champion
 from ontime.tasks.answers import Answer
 
-TYPES = {"FP32": pa.float32(), "BOOL": pa.bool_()}
+TYPES = {"FP32": pa.float32(), "BOOL": pa.bool_(), "BYTES": pa.string()}
 """Columns of the service's outputs, by their datatypes."""
 VERSION = pa.field("model_version", pa.dictionary(pa.int32(), pa.string()))
 
 
 def added_columns(encoder: Encoder, answer: Answer) -> pa.Schema:
     """The columns that scoring adds; a name has another underscore where a feature of the model is called so."""
-    fields = [*(pa.field(name, TYPES[datatype]) for name, datatype in answer.types.items()), VERSION]
-    return pa.schema([field.with_name(own(field.name, encoder.features)) for field in fields])
+    fields = [*(pa.field(column, TYPES[answer.types[name]]) for column, name, _ in flat_columns(answer)), VERSION]
+    taken = list(encoder.features)
+    for place, field in enumerate(fields):
+        fields[place] = field.with_name(own(field.name, taken))
+        taken.append(fields[place].name)
+    return pa.schema(fields)
+
+
+def flat_columns(answer: Answer) -> list[tuple[str, str, int | None]]:
+    """The columns of the answer in a table: name, the service's output, and which column of that if it has several."""
+    found: list[tuple[str, str, int | None]] = []
+    for name in answer.types:
+        if answer.width(name) is None:
+            found.append((name, name, None))
+        else:
+            found += [(f"{name}_{one}", name, place) for place, one in enumerate(answer.classes)]
+    return found
 
 
 def check_columns(path: Path, schema: pa.Schema, encoder: Encoder, answer: Answer) -> None:
@@ -151,5 +166,9 @@ def predictions(matrix: Matrix, incomplete: npt.NDArray[np.bool_], champion: Cha
     """The added columns for encoded rows (rows, features); what the model answers is null where `incomplete`."""
     outputs, answer = champion.predict(matrix), champion.answer
     version = pa.DictionaryArray.from_arrays(np.zeros(len(outputs), dtype=np.int32), [champion.version])
-    values = [pa.array(answer.values(name, outputs), mask=incomplete) for name in answer.types]
+    values = [
+        pa.array(said if place is None else said[:, place], type=TYPES[answer.types[name]], mask=incomplete)
+        for _, name, place in flat_columns(answer)
+        for said in [answer.values(name, outputs)]
+    ]
     return pa.RecordBatch.from_arrays([*values, version], schema=added_columns(champion.encoder, answer))

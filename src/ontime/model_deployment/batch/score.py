@@ -24,7 +24,6 @@ from ontime.common import paths
 from ontime.common.environment import end_with_parent
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, replacing, sha256
-from ontime.common.layout import own_in
 from ontime.common.params import load_section
 from ontime.cores import limit_threads
 from ontime.engine import Engine, Files, run_tasks
@@ -250,9 +249,11 @@ def score_partition(
         categories = list(champion.encoder.categories)
         parquet = pq.ParquetFile(pa.BufferReader(content), metadata=metadata, read_dictionary=categories)
     refused = RefusedValues(champion)
-    schema = pa.schema([*parquet.schema_arrow, *added_columns(champion.encoder, champion.answer)])
+    added = added_columns(champion.encoder, champion.answer)
+    schema = pa.schema([*parquet.schema_arrow, *added])
+    said = [field.name for field in added if pa.types.is_floating(field.type)]
     with replacing(target) as temporary:
-        with pq.ParquetWriter(temporary, schema, **WRITER, **column_options(schema, champion.answer.output)) as writer:
+        with pq.ParquetWriter(temporary, schema, **WRITER, **column_options(schema, said)) as writer:
             writer.add_key_value_metadata(provenance)
             for group in range(parquet.num_row_groups):
                 with reading(source):
@@ -264,14 +265,14 @@ def score_partition(
     return PartitionResult(metadata.num_rows, refused.incomplete_rows, written=True)
 
 
-def column_options(schema: pa.Schema, output: str) -> dict[str, list[str]]:
+def column_options(schema: pa.Schema, said: list[str]) -> dict[str, list[str]]:
     """Which columns the writer gives a dictionary and which statistics.
 
-    Floating numbers get neither, except the statistics of the model's output: dictionaries cost most of the writer's
+    Floating numbers get neither, except the statistics of what the model `said`: dictionaries cost most of the writer's
     time, and without them zstd makes a file of nearly the same size.
     """
     others = [field.name for field in schema if not pa.types.is_floating(field.type)]
-    return {"use_dictionary": others, "write_statistics": [*others, own_in(output, schema.names)]}
+    return {"use_dictionary": others, "write_statistics": [*others, *said]}
 
 
 def add_predictions(table: pa.Table, champion: Champion, refused: RefusedValues) -> pa.Table:

@@ -42,7 +42,7 @@ from ontime.model_deployment.inference.trees import TREES, Trees, scale_of
 from ontime.model_evaluation.metrics import Decision, Evaluate
 from ontime.model_training.families import Predict, Train, load_model
 from ontime.model_training.rows import load_encoder, load_rows
-from ontime.tasks.answers import Answer, answer_of
+from ontime.tasks.answers import Answer, answer_of, one_number
 from ontime.tasks.task import load_task
 
 SAMPLE_ROWS = 1000
@@ -78,9 +78,9 @@ def command() -> None:
         "test": read_json(paths.REFIT / "metrics" / "test.json"),
     }
     threshold = metrics["validation"].pop("threshold", None)
-    answer = answer_of(task.name, threshold)
+    answer = answer_of(task.name, threshold, task.classes)
     matrix, _ = load_rows("validation", encoder)
-    content = to_onnx(champion, model, len(encoder.features), answer.output)
+    content = to_onnx(champion, model, len(encoder.features), answer.output, len(task.classes))
     check_parity("ONNX", onnx_outputs(content, matrix), predict(matrix), answer)
     scale = scale_of(task.name, champion)
     nodes = tree_nodes(content, scale) if scale else None
@@ -117,7 +117,7 @@ def command() -> None:
         vocabulary,
         read_parquet(paths.split_rows("train"), columns=encoder.features),
         golden["records"],
-        golden[answer.golden],
+        one_number(np.array(golden[answer.golden])).tolist(),
     )
     with replacing(paths.CHAMPION) as folder:
         folder.mkdir()
@@ -141,6 +141,7 @@ def command() -> None:
             training,
             refit,
             vocabulary,
+            task.classes,
         )
         write_text(folder / "MODEL_CARD.md", card)
         manifest = Manifest(
@@ -157,12 +158,13 @@ def command() -> None:
             metrics=metrics,
             packages={name: version(name) for name in PACKAGES},
             task=task.name,
+            classes=list(task.classes),
         )
         write_json(folder / MANIFEST, manifest.as_json())
 
 
 def check_parity(name: str, found: npt.NDArray[Any], expected: Outputs, answer: Answer) -> float:
-    """Greatest difference between what the exported and the trained model say (rows,).
+    """Greatest difference between what the exported and the trained model say of each row.
 
     Args:
         name: what was exported, for the error.
@@ -190,7 +192,14 @@ def golden_records(encoder: Encoder, predict: Predict, count: int, seed: int, an
     columns = {name: rows[name].to_numpy() for name in encoder.features}
     expected = predict(encoder.transform(columns))
     records = [{name: _plain(value) for name, value in record.items()} for record in rows.to_dict(orient="records")]
-    return {"records": records, answer.golden: [answer.shortened(float(value)) for value in expected]}
+    return {"records": records, answer.golden: shortened(expected, answer)}
+
+
+def shortened(outputs: Outputs, answer: Answer) -> list[Any]:
+    """A model's numbers (rows,) or (rows, classes) as golden records keep them."""
+    if outputs.ndim > 1:
+        return [shortened(row, answer) for row in outputs]
+    return [answer.shortened(float(value)) for value in outputs]
 
 
 def _plain(value: Any) -> str | float | int | None:

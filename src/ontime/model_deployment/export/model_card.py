@@ -3,7 +3,7 @@
 Sections after Mitchell et al. 2019, "Model cards for model reporting".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,9 @@ ROWS = {
     "precision": "precision at the threshold",
     "recall": "recall at the threshold",
     "share_of_events": "share of events",
+    "roc_auc_ovr": "ROC AUC of each class against the others, mean",
+    "accuracy": "accuracy",
+    "f1_macro": "F1 of the classes, mean",
     "rmse": "root mean squared error",
     "mae": "mean absolute error",
     "r2": "R2",
@@ -44,6 +47,7 @@ ROWS = {
 }
 LIMITS = {
     "event": "- Probabilities are calibrated on the past; drift shows first as a growing calibration error.",
+    "classes": "- Probabilities are calibrated on the past; `plots/classes.csv` of the run has each class's figures.",
     "number": "- Errors are those of the past; beyond the numbers of the training rows they are not known.",
 }
 OF_UNIT = ("rmse", "mae", "mean_error", "mean_target")
@@ -62,6 +66,7 @@ def model_card(
     training: Mapping[str, Any],
     refit: Mapping[str, Any],
     vocabulary: Mapping[str, Any],
+    classes: Sequence[str] = (),
 ) -> str:
     """Markdown for the champion; no date and no path, so that the same model has the same card."""
     measured = {"validation": metrics["validation"], "test": metrics["test"]}
@@ -93,7 +98,7 @@ def model_card(
         [
             f"# {name}",
             "",
-            *_use(data, options, champion, rule),
+            *_use(data, options, champion, rule, classes),
             "## Training",
             "",
             f"- rows: {training['training_rows']}{_events(training, 'training_events')}",
@@ -112,7 +117,7 @@ def model_card(
             "",
             "## Limits",
             "",
-            LIMITS["event" if rule else "number"],
+            LIMITS["event" if rule else "classes" if classes else "number"],
             f"- A category with fewer than {split.min_category_rows} training rows is treated as unknown.",
             "- Slices are in `metrics/slices.csv` of the training run: look there before relying on a small group.",
             "",
@@ -151,9 +156,19 @@ def _served(refit: Mapping[str, Any], rule: DecisionRule | None) -> list[str]:
     ]
 
 
-def _use(data: Data, options: str, champion: str, rule: DecisionRule | None) -> list[str]:
+def _use(data: Data, options: str, champion: str, rule: DecisionRule | None, classes: Sequence[str]) -> list[str]:
     """What the model says, and what for."""
     known = "The data card in `data/README.md` says what the rows are;"
+    if classes:
+        return [
+            f"Probability of each class of `{data.source}` ({options}), by {champion}.",
+            "",
+            "## Intended use",
+            "",
+            f"To decide row by row which of {len(classes)} classes it is: the most probable, whatever a mistake costs.",
+            f"{known} outside of what they cover the model has not been tried.",
+            "",
+        ]
     if rule is None:
         return [
             f"The number that is to be expected for a row of `{data.source}` ({options}), by {champion}.",

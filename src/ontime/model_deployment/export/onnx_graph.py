@@ -1,5 +1,5 @@
 """Any model family as one ONNX graph: float32 `features` (rows, columns) in; float32 `probability` or, of a number,
-`prediction` (rows,) out."""
+`prediction` (rows,) out; of several classes `probability` (rows, classes)."""
 
 import tempfile
 from pathlib import Path
@@ -20,17 +20,18 @@ BLOCK_ROWS = 8192
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
-def to_onnx(name: str, fitted: Family, columns: int, output: str) -> bytes:
+def to_onnx(name: str, fitted: Family, columns: int, output: str, classes: int = 0) -> bytes:
     """Convert a fitted model.
 
     Args:
         name: model family; columns: width of its matrix; output: name of its output.
+        classes: how many the target has, if more than two.
 
     Returns:
         The serialized graph; the same bytes for the same model.
     """
     graph = CONVERTERS[fitted.framework](fitted.model, columns)
-    graph = _with_canonical_names(_with_one_output(graph, output), output)
+    graph = _with_canonical_names(_with_one_output(graph, output, classes), output)
     graph.graph.name = name
     graph.producer_name, graph.producer_version, graph.doc_string = "ontime", "", ""
     imports = sorted((entry.domain, entry.version) for entry in graph.opset_import)
@@ -41,7 +42,7 @@ def to_onnx(name: str, fitted: Family, columns: int, output: str) -> bytes:
 
 
 def onnx_outputs(content: bytes, matrix: Matrix) -> npt.NDArray[np.float32]:
-    """What a graph says (rows,) of encoded rows, by ONNX Runtime on one thread."""
+    """What a graph says (rows,) or (rows, classes) of encoded rows, by ONNX Runtime on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -78,10 +79,27 @@ def _from_keras(model: Any, columns: int) -> onnx.ModelProto:
 CONVERTERS = {"keras": _from_keras, "scikit-learn": _from_scikit_learn}
 
 
-def _with_one_output(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
-    """Reduce the outputs to one vector: of two classes, the probability of the second."""
+def _with_one_output(model: onnx.ModelProto, output: str, classes: int) -> onnx.ModelProto:
+    """Reduce the outputs to one: of two classes, the probability of the second; of more, that of each."""
     graph = model.graph
     source = graph.output[-1].name
+    if classes:
+        graph.node.append(helper.make_node("Identity", [source], [output], name="by_class"))
+    else:
+        _pick_vector(graph, source, output)
+    if graph.input[0].name != INPUT:
+        for node in graph.node:
+            node.input[:] = [INPUT if name == graph.input[0].name else name for name in node.input]
+        graph.input[0].name = INPUT
+    del graph.output[:]
+    shape = ["rows", classes] if classes else ["rows"]
+    graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+    graph.input[0].type.tensor_type.shape.dim[0].dim_param = "rows"
+    return model
+
+
+def _pick_vector(graph: onnx.GraphProto, source: str, output: str) -> None:
+    """Make a vector of the last column."""
     wide = graph.output[-1].type.tensor_type.shape.dim[-1].dim_value != 1
     names = {"column": "event_column", "shape": "vector_shape", "picked": "event_probability"}
     graph.initializer.append(numpy_helper.from_array(np.array([1 if wide else 0], dtype=np.int64), names["column"]))
@@ -90,14 +108,6 @@ def _with_one_output(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
         helper.make_node("Gather", [source, names["column"]], [names["picked"]], axis=1, name="pick_event")
     )
     graph.node.append(helper.make_node("Reshape", [names["picked"], names["shape"]], [output], name="as_vector"))
-    if graph.input[0].name != INPUT:
-        for node in graph.node:
-            node.input[:] = [INPUT if name == graph.input[0].name else name for name in node.input]
-        graph.input[0].name = INPUT
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["rows"]))
-    graph.input[0].type.tensor_type.shape.dim[0].dim_param = "rows"
-    return model
 
 
 def _with_canonical_names(model: onnx.ModelProto, output: str) -> onnx.ModelProto:

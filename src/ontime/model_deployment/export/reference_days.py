@@ -13,6 +13,7 @@ from ontime.encoder import Encoder
 from ontime.model_deployment.export.profile import Bins, quantile_edges
 from ontime.model_deployment.export.reference import Reference, make_reference
 from ontime.model_training.families import Predict
+from ontime.tasks.answers import one_number
 from ontime.tasks.task import Task
 
 PARTS = ("train", "validation")
@@ -39,7 +40,7 @@ def reference_of(
     rows = rows[np.isin(part, PARTS) & rows[layout.time].notna()]
     asked = rows[layout.time] - pd.Timedelta(minutes=asked_minutes_before)
     matrix = encoder.transform({name: rows[name].to_numpy() for name in encoder.features})
-    outputs = predict(matrix)
+    outputs = one_number(predict(matrix))
     bins = Bins(
         {name: quantile_edges(matrix[:, column]) for column, name in enumerate(encoder.numbers)},
         dict(zip(encoder.categories, encoder.category_sizes, strict=True)),

@@ -2,8 +2,8 @@
 
 In: the run, and the champion's folder for the name, the vocabulary and the golden records. Out:
 `OUTPUT/<name>/<version>/` with one signature, float32 `features` (rows, features) in and float32 `probability` (rows,),
-of a number `prediction`, out, in `assets.extra/` the vocabulary that clients encode by, and beside `<name>/` its
-signature. Made at release and never tracked: a SavedModel has different bytes each time.
+of classes (rows, classes), of a number `prediction`, out, in `assets.extra/` the vocabulary that clients encode by, and
+beside `<name>/` its signature. Made at release and never tracked: a SavedModel has different bytes each time.
 """
 
 import shutil
@@ -94,18 +94,21 @@ def export(model: Any, folder: Path, output: str) -> None:
     import keras
     import tensorflow as tf
 
+    def said(outputs: Any) -> Any:
+        return outputs[:, 0] if model.output_shape[-1] == 1 else outputs
+
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(
         SIGNATURE,
-        lambda features: {output: model(features, training=False)[:, 0]},
+        lambda features: {output: said(model(features, training=False))},
         input_signature=[tf.TensorSpec((None, model.input_shape[-1]), tf.float32, name=INPUT)],
     )
     archive.write_out(str(folder), verbose=False)
 
 
 def saved_outputs(folder: Path, matrix: Matrix, output: str) -> npt.NDArray[np.float32]:
-    """What a SavedModel says (rows,) by its signature."""
+    """What a SavedModel says of rows by its signature."""
     import tensorflow as tf
 
     # keep the loaded model: its signatures do not hold its variables

@@ -23,7 +23,8 @@ from ontime.model_deployment.inference.trees import TREES, Trees, read_trees, sc
 from ontime.tasks.answers import Answer
 
 Outputs = npt.NDArray[np.float32]
-"""What the graph says of each row, by the task the probability of the event or a number: (rows,)."""
+"""What the graph says of each row, by the task the probability of the event or a number (rows,), or of each class
+(rows, classes)."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Champion:
     """The graph's trees, if its family has them."""
 
     def predict(self, matrix: Matrix) -> Outputs:
-        """What the graph says (rows,) of encoded rows (rows, features)."""
+        """What the graph says of encoded rows (rows, features)."""
         (outputs,) = self.session.run([self.manifest.output], {self.manifest.input: matrix})
         return np.asarray(outputs)
 
@@ -103,6 +104,8 @@ def load_champion(folder: Path, version: str = "0.0.0", git_commit: str = "unkno
         background=golden.matrix(encoder),
         trees=read_trees(folder, len(encoder.features), scale) if scale else None,
     )
+    if champion.golden.shape[1:] != ((len(manifest.classes),) if manifest.classes else ()):
+        raise OntimeError(f"{folder}: its golden records are not of the classes of {MANIFEST}")
     check_golden(champion, folder)
     return champion
 

@@ -1,10 +1,11 @@
 """What each feature of a row contributes to the champion's margin, compared with the golden records.
 
-Trees are explained exactly by their leaves, every other model through its session by random orders of the features.
+Trees are explained exactly by their leaves, every other model through its session by random orders of the features. Of
+several classes, the probability of the decided one is explained, always so.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +45,8 @@ class Explainer:
 
     def __init__(self, model: Champion) -> None:
         self.model = model
-        self.scale: Scale = model.trees.scale if model.trees else SCALES[model.answer.output]
+        of_output: Scale = "probability" if model.answer.classes else SCALES[model.answer.output]
+        self.scale: Scale = model.trees.scale if model.trees else of_output
 
     @cached_property
     def _trees(self) -> TreeShapley | None:
@@ -55,8 +57,14 @@ class Explainer:
             return None
 
     @cached_property
-    def _sampled(self) -> SampledShapley:
-        return SampledShapley(lambda matrix: self._margin(self.model.predict(matrix)), self.model.background)
+    def _sampled(self) -> list[SampledShapley]:
+        """One for each column of the outputs."""
+        columns = range(len(self.model.answer.classes) or 1)
+        return [SampledShapley(partial(self._margin_of, column), self.model.background) for column in columns]
+
+    def _margin_of(self, column: int, matrix: Matrix) -> Margin:
+        outputs = self.model.predict(matrix)
+        return self._margin(outputs[:, column] if self.model.answer.classes else outputs)
 
     def _margin(self, outputs: npt.NDArray[np.float32]) -> Margin:
         wide = outputs.astype(np.float64)
@@ -71,8 +79,10 @@ class Explainer:
             contributions, margin = self._trees.contributions(matrix)
             base_value, exact = np.full(len(matrix), self._trees.base_value), np.ones(len(matrix), dtype=np.bool_)
             return Explanation(contributions, base_value, margin, self.scale, exact, 0)
-        found = [self._sampled.contributions(row) for row in matrix]
+        outputs = self.model.predict(matrix)
+        decided = outputs.argmax(axis=1) if outputs.ndim > 1 else np.zeros(len(matrix), dtype=np.int64)
+        found = [self._sampled[column].contributions(row) for column, row in zip(decided, matrix, strict=True)]
         contributions, base_value = (np.array(values) for values in zip(*found, strict=True))
         exact = np.zeros(len(matrix), dtype=np.bool_)
         margin = base_value + contributions.sum(axis=1)
-        return Explanation(contributions, base_value, margin, self.scale, exact, self._sampled.permutations)
+        return Explanation(contributions, base_value, margin, self.scale, exact, self._sampled[0].permutations)

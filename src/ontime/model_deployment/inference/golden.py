@@ -10,6 +10,9 @@ from ontime.common.files import read_json
 from ontime.encoder import Encoder
 from ontime.model_deployment.inference.manifest import GOLDEN
 
+Said = float | list[float]
+"""What a model says of a record: a number, or the probability of each class."""
+
 
 class Golden(BaseModel):
     """Records by feature name as a client sends them, and for each what the trained model itself says of it.
@@ -20,18 +23,20 @@ class Golden(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
     records: list[dict[str, int | float | str | None]] = Field(min_length=1)
-    probabilities: list[float] | None = None
+    probabilities: list[Said] | None = None
     predictions: list[float] | None = None
 
     @property
-    def expected(self) -> list[float]:
+    def expected(self) -> list[Said]:
         """What the trained model says, by record."""
-        return (self.predictions if self.probabilities is None else self.probabilities) or []
+        return [*self.predictions] if self.probabilities is None and self.predictions else self.probabilities or []
 
     @model_validator(mode="after")
     def _complete(self) -> "Golden":
         if (self.probabilities is None) == (self.predictions is None):
             raise ValueError("expected either probabilities or predictions")
+        if len({len(one) if isinstance(one, list) else None for one in self.expected}) > 1:
+            raise ValueError("expected as many probabilities of each record")
         return self
 
     def matrix(self, encoder: Encoder) -> Matrix:

@@ -55,6 +55,8 @@ class Feature(_Record):
 class Manifest(_Record):
     """A champion: `task` is what it answers, `model` its family, `input` and `output` the tensors of its graph.
 
+    `classes` are what the columns of its output stand for, if it says the probability of several classes.
+
     The metrics are its own on test; on validation, whose rows it was fitted on if their hash is here, those of the same
     training without them.
     """
@@ -72,13 +74,14 @@ class Manifest(_Record):
     metrics: dict[str, dict[str, int | float]]
     packages: dict[str, str]
     task: TaskName = "binary"
+    classes: list[str] = []
 
     @model_validator(mode="after")
     def _answerable(self) -> "Manifest":
         try:
-            output = answer_of(self.task, self.threshold).output
+            output = self.answer.output
         except ValueError as error:
-            raise ValueError(f"threshold: {error}") from None
+            raise ValueError(f"{'classes' if self.task == 'multiclass' else 'threshold'}: {error}") from None
         if self.output != output:
             raise ValueError(f"output: a {self.task} model has {output}, found {self.output}")
         return self
@@ -86,7 +89,7 @@ class Manifest(_Record):
     @property
     def answer(self) -> Answer:
         """What its task makes of the graph's numbers."""
-        return answer_of(self.task, self.threshold)
+        return answer_of(self.task, self.threshold, self.classes)
 
     @property
     def model_sha256(self) -> str:
@@ -95,7 +98,8 @@ class Manifest(_Record):
 
     def as_json(self) -> dict[str, Any]:
         """The content of `manifest.json`; without a task it is of an event, as before there were others."""
-        return self.model_dump(exclude={"task"} if self.task == "binary" else {"threshold"})
+        left_out = {"threshold"} if self.threshold is None else {"task"}
+        return self.model_dump(exclude=left_out if self.classes else left_out | {"classes"})
 
 
 def read_manifest(folder: Path) -> Manifest:

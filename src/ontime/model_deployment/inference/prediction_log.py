@@ -40,7 +40,7 @@ class PredictionLine(msgspec.Struct, gc=False):
 
     `event` is `prediction`, or `shadow` for a model beside the one that answers, whose lines leave out the features.
     `key` names what the row is about, if the caller sent one. A model of an event has `probability` and `decision`, one
-    of a number `prediction`.
+    of classes the probability of each and the decided class, one of a number `prediction`.
     """
 
     time: str
@@ -49,8 +49,8 @@ class PredictionLine(msgspec.Struct, gc=False):
     row: int
     model: str
     model_version: str
-    probability: float | UnsetType = UNSET
-    decision: bool | UnsetType = UNSET
+    probability: float | list[float] | UnsetType = UNSET
+    decision: bool | str | UnsetType = UNSET
     features: Any = UNSET
     trace_id: str | UnsetType = UNSET
     span_id: str | UnsetType = UNSET

@@ -37,7 +37,9 @@ SCALES: dict[str, Scale] = {"gradient_boosting": "log-odds", "random_forest": "p
 
 
 def scale_of(task: TaskName, family: str) -> Scale | None:
-    """What the leaves of a model add up to; None for a family without trees."""
+    """What the leaves of a model add up to; None for a family without trees, or where each class has its own sum."""
+    if task == "multiclass":
+        return None
     return "prediction" if task == "regression" and family in SCALES else SCALES.get(family)
 
 

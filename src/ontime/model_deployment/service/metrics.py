@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from ontime.common.arrays import Matrix
 from ontime.encoder import MISSING, UNKNOWN
 from ontime.model_deployment.inference.champion import Champion, Outputs
+from ontime.tasks.answers import one_number
 
 PROTOCOLS = ("v1", "v2")
 STATUSES = (200, 400, 404, 408, 413, 415, 429, 500)
@@ -73,6 +74,7 @@ class _Predictions(Collector):
         # the last one for what is above all of them
         self.buckets = np.zeros(len(self.edges) + 1, dtype=np.int64)
         self.total = 0.0
+        self.decided = np.zeros(len(model.answer.classes), dtype=np.int64)
         self.missing = np.zeros(len(model.encoder.features), dtype=np.int64)
         self.unknown = np.zeros(len(model.encoder.categories), dtype=np.int64)
         self._waiting: list[tuple[Matrix, Outputs]] = []
@@ -80,7 +82,7 @@ class _Predictions(Collector):
         self._lock = Lock()
 
     def count(self, matrix: Matrix, outputs: Outputs) -> None:
-        """Count the rows (rows, features) of a batch and what the model said of them (rows,)."""
+        """Count the rows (rows, features) of a batch and what the model said of them."""
         with self._lock:
             self._waiting.append((matrix, outputs))
             self._rows += len(matrix)
@@ -92,6 +94,9 @@ class _Predictions(Collector):
             return
         matrix, outputs = (np.concatenate(arrays) for arrays in zip(*self._waiting, strict=True))
         self._waiting, self._rows = [], 0
+        if outputs.ndim > 1:
+            self.decided += np.bincount(outputs.argmax(axis=1), minlength=len(self.decided))
+            outputs = one_number(outputs)
         bucket = np.searchsorted(self.edges, outputs.astype(np.float64), side="left")
         self.buckets += np.bincount(bucket, minlength=len(self.buckets))
         self.total += float(outputs.sum(dtype=np.float64))
@@ -108,6 +113,8 @@ class _Predictions(Collector):
         buckets = [(answer.bound(edge), int(n)) for edge, n in zip(self.edges, counts[:-1], strict=True)]
         histogram.add_metric([], [*buckets, ("+Inf", int(counts[-1]))], self.total)
         yield histogram
+        if answer.classes:
+            yield _by_label("ontime_decided_classes", "Rows decided for", "class", answer.classes, self.decided)
         yield _by_feature("ontime_missing_features", "Missing values", self.model.encoder.features, self.missing)
         yield _by_feature(
             "ontime_unknown_categories", "Values unknown in training", self.model.encoder.categories, self.unknown
@@ -122,9 +129,13 @@ def count_unusual(model: Champion, matrix: Matrix) -> tuple[npt.NDArray[np.int64
 
 
 def _by_feature(name: str, help_text: str, features: Iterable[str], counts: Iterable[int]) -> Metric:
-    family = CounterMetricFamily(name, f"{help_text}, by feature", labels=["feature"])
-    for feature, count in zip(features, counts, strict=True):
-        family.add_metric([feature], int(count))
+    return _by_label(name, help_text, "feature", features, counts)
+
+
+def _by_label(name: str, help_text: str, label: str, values: Iterable[str], counts: Iterable[int]) -> Metric:
+    family = CounterMetricFamily(name, f"{help_text}, by {label}", labels=[label])
+    for value, count in zip(values, counts, strict=True):
+        family.add_metric([value], int(count))
     return family
 
 

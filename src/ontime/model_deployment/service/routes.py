@@ -187,12 +187,19 @@ def make_app(service: Service) -> Application:
 
 
 def model_metadata(model: Champion) -> dict[str, Any]:
-    """Version 2 metadata: a tensor per feature in, what the model answers out; explanations if they are named."""
+    """Version 2 metadata: a tensor per feature in, what the model answers out; explanations if they are named.
+
+    `classes` are what the columns of the output stand for, if it has any.
+    """
     inputs = [
         {"name": feature.name, "datatype": "FP32" if feature.type == "number" else "BYTES", "shape": [-1]}
         for feature in model.manifest.features
     ]
-    outputs = [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in model.answer.types.items()]
+    answer = model.answer
+    outputs = [
+        {"name": name, "datatype": datatype, "shape": [-1, width] if (width := answer.width(name)) else [-1]}
+        for name, datatype in answer.types.items()
+    ]
     explanations = [
         {"name": name, "datatype": datatype, "shape": [-1, len(inputs)] if name == CONTRIBUTIONS else [-1]}
         for name, datatype in EXPLANATION_TYPES.items()
@@ -205,14 +212,16 @@ def model_metadata(model: Champion) -> dict[str, Any]:
         "outputs": outputs,
         # apart, because some clients request every output that they find
         "explanations": explanations,
+        **({"classes": answer.classes} if answer.classes else {}),
     }
 
 
 def page_data(model: Champion, page: Page) -> dict[str, Any]:
-    """What the page is built from: the champion's page, its name, its version if it was released, and any threshold."""
+    """What the page is built from: the champion's page, name, version if it was released, any threshold or classes."""
     return {
         "name": model.name,
         "version": released_version(model),
         "threshold": model.manifest.threshold,
+        "classes": model.answer.classes,
         **page.as_json(),
     }

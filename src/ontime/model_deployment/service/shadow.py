@@ -168,6 +168,8 @@ def check_features(model: Champion, champion: Champion) -> None:
     """
     if model.manifest.task != champion.manifest.task:
         raise OntimeError(f"{PREFIX}SHADOW: a {model.manifest.task} model beside a {champion.manifest.task} one")
+    if model.manifest.classes != champion.manifest.classes:
+        raise OntimeError(f"{PREFIX}SHADOW: a model of other classes than the model that answers")
     own, expected = ({feature.name: feature.type for feature in one.manifest.features} for one in (model, champion))
     for name in [*expected, *own]:
         if own.get(name) != expected.get(name):

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
+import numpy as np
 
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.golden import read_golden
@@ -95,8 +96,14 @@ def _ask(host: str, port: int, path: str, body: str, end: float) -> Any:
         time.sleep(RETRY_SECONDS)
 
 
-def _differences(response: Any, expected: list[float], address: str) -> list[float]:
+def _differences(response: Any, expected: list[Any], address: str) -> list[float]:
     predictions = response.get("predictions") if isinstance(response, dict) else None
     if not isinstance(predictions, list) or len(predictions) != len(expected):
         raise OntimeError(f"http://{address}: expected {len(expected)} predictions")
-    return [abs(one - other) for one, other in zip(predictions, expected, strict=True)]
+    found, wanted = (np.array(values, dtype=np.float64) for values in (predictions, expected))
+    if found.shape != wanted.shape:
+        raise OntimeError(
+            f"http://{address}: expected {wanted.shape[1:]} numbers for each record, found {found.shape[1:]}"
+        )
+    differences: list[float] = np.abs(found - wanted).ravel().tolist()
+    return differences

@@ -2,10 +2,10 @@
 
 import { makeField } from "./fields.js";
 import { flips, sentences } from "./flips.js";
-import { bars, strongest } from "./reasons.js";
+import { bars, classBars, strongest } from "./reasons.js";
 import { recordOf } from "./records.js";
 import { explain, predict, Refusal } from "./service.js";
-import { answerText, decides, percent, readable } from "./values.js";
+import { answerText, decides, hasClasses, inPoints, percent, ranked, readable } from "./values.js";
 
 const PAUSE = 200;
 const START = "#example-";
@@ -58,6 +58,11 @@ function tellFollowers(about, record) {
 
 function tellAnswer(about, answer) {
   show("probability", answerText(about, answer));
+  if (hasClasses(about)) {
+    const classes = ranked(about, answer);
+    show("decision", `${about.texts.prediction}: ${classes[0][0]}`);
+    get("classes").replaceChildren(...classBars(classes));
+  }
   if (!decides(about)) return;
   const { event, no_event: noEvent } = about.texts;
   show("decision", answer >= about.threshold ? event : noEvent);
@@ -135,13 +140,15 @@ function tellAbout(about) {
   const { texts } = about;
   document.title = texts.question;
   show("question", texts.question);
-  show("probability-name", `${decides(about) ? texts.probability : texts.prediction}:`);
+  const name = hasClasses(about) ? "Its probability" : decides(about) ? texts.probability : texts.prediction;
+  show("probability-name", `${name}:`);
   if (decides(about)) {
     show("threshold", `The decision changes at ${percent(about.threshold)}.`);
     get("mark").style.left = percent(about.threshold).replace(" ", "");
   }
   get("scale").hidden = !decides(about);
-  const said = decides(about) ? "probability" : "number";
+  get("each").hidden = !hasClasses(about);
+  const said = inPoints(about) ? "probability" : "number";
   show("reasons-help", `How far a value moves the ${said} from that of an average ${texts.record}. `
     + "What follows from other values counts in equal parts to those.");
   show("model", `Model ${about.name}, ${about.version ? `version ${about.version}` : "not released yet"}.`);

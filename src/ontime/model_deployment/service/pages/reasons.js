@@ -1,8 +1,10 @@
-// What moved the probability most: contributions of features, those of followers added to what they follow, as bars.
+// Bars: the probability of each class, and what moved the answer most: contributions of features, those of followers
+// added to what they follow.
 
-import { answerText, decides, readable } from "./values.js";
+import { answerText, inPoints, percent, readable } from "./values.js";
 
 const REASONS = 3;
+const CLASSES = 10;
 const LEAST_POINTS = 0.05;
 const LEAST_SHARE = 1e-4;
 const logistic = (margin) => 1 / (1 + Math.exp(-margin));
@@ -25,6 +27,23 @@ export function strongest(about, { scale, margin, contributions }) {
     .slice(0, REASONS);
 }
 
+/** A list item for each of the most probable classes: its name, its probability, and a bar as long as that. */
+export function classBars(classes) {
+  return classes.slice(0, CLASSES).map(([name, probability]) => {
+    const [item, effect, bar, fill] = ["li", "span", "span", "span"].map((tag) => document.createElement(tag));
+    item.append(name);
+    effect.className = "effect";
+    effect.textContent = percent(probability);
+    bar.className = "bar";
+    bar.setAttribute("aria-hidden", "true");
+    fill.className = "fill share";
+    fill.style.width = percent(probability).replace(" ", "");
+    bar.append(fill);
+    item.append(effect, bar);
+    return item;
+  });
+}
+
 /** A list item for each reason: feature and value, what it does in words, and a bar that shows how much. */
 export function bars(about, record, reasons) {
   const widest = Math.max(...reasons.map(({ points }) => Math.abs(points)));
@@ -34,7 +53,7 @@ export function bars(about, record, reasons) {
     item.append(`${feature.title}: ${readable(feature, record[name])}`);
     effect.className = "effect";
     const size = Math.abs(points);
-    const by = decides(about) ? `${size.toFixed(1)} percentage points` : answerText(about, size);
+    const by = inPoints(about) ? `${size.toFixed(1)} percentage points` : answerText(about, size);
     effect.textContent = `${points > 0 ? "raises" : "lowers"} it by ${by}`;
     bar.className = "bar";
     bar.setAttribute("aria-hidden", "true");

@@ -9,11 +9,24 @@ const fewDigits = (number) => digits(Number(Math.abs(number) < 1000 ? number.toP
 
 export const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
-/** Whether the model answers with a probability and decides by it; else it answers with a number. */
+/** Whether the model answers with a probability and decides by a threshold. */
 export const decides = (about) => about.threshold !== null;
 
+/** Whether the model answers with the probability of each class; else, if it does not decide, with a number. */
+export const hasClasses = (about) => about.classes.length > 0;
+
+/** Whether what moves an answer is told in percentage points. */
+export const inPoints = (about) => decides(about) || hasClasses(about);
+
+/** The classes with their probabilities, the most probable first. */
+export const ranked = (about, answer) =>
+  about.classes.map((name, place) => [name, answer[place]]).sort((one, other) => other[1] - one[1]);
+
 /** An answer of the model as a person reads it. */
-export const answerText = (about, answer) => (decides(about) ? percent(answer) : fewDigits(answer));
+export function answerText(about, answer) {
+  if (hasClasses(about)) return percent(Math.max(...answer));
+  return decides(about) ? percent(answer) : fewDigits(answer);
+}
 
 /** The text of an input for a value; empty where it is missing. */
 export function textOf(feature, value) {

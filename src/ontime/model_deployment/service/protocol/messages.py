@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ontime.common.arrays import Matrix
 from ontime.model_deployment.inference.explanation import Explanation
+from ontime.model_deployment.inference.golden import Said
 from ontime.model_deployment.inference.trees import Scale
 
 Headers = list[tuple[bytes, bytes]]
@@ -85,7 +86,7 @@ class OutputTensor(Struct, gc=False, omit_defaults=True):
     name: str
     shape: list[int]
     datatype: Datatype
-    data: list[float | bool] | UnsetType = UNSET
+    data: list[float | bool | str] | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
 
 
@@ -99,10 +100,13 @@ class InferResponse(Struct, gc=False, omit_defaults=True):
 
 
 class PredictResponse(Struct, gc=False):
-    """Version 1 response: a probability or a number per row; columns in (`inputs`) give columns out (`outputs`)."""
+    """Version 1 response: a probability or a number per row, of classes a list of probabilities.
 
-    predictions: list[float] | UnsetType = UNSET
-    outputs: list[float] | UnsetType = UNSET
+    Columns in (`inputs`) give columns out (`outputs`).
+    """
+
+    predictions: list[Said] | UnsetType = UNSET
+    outputs: list[Said] | UnsetType = UNSET
 
 
 class RowExplanation(Struct, gc=False):
@@ -117,9 +121,9 @@ class RowExplanation(Struct, gc=False):
 
 
 class ExplainResponse(Struct, gc=False):
-    """Version 1 response of `:explain`: a probability or a number, and an explanation per row."""
+    """Version 1 response of `:explain`: what the model says, and an explanation per row."""
 
-    predictions: list[float]
+    predictions: list[Said]
     explanations: list[RowExplanation]
 
 

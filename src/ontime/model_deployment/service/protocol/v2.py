@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from msgspec import UNSET, UnsetType
 
 from ontime.common.arrays import Matrix
@@ -163,13 +164,13 @@ class InferProtocol:
                 blobs.extend([blob] if binary else [])
                 tensors.append(tensor)
                 continue
-            tensor = OutputTensor(name, [len(predicted)], answer.types[name])
             values = answer.values(name, predicted)
+            tensor = OutputTensor(name, list(values.shape), answer.types[name])
             if binary:
-                blobs.append(values.astype(BYTES_OF[answer.types[name]]).tobytes())
+                blobs.append(bytes_of(values, answer.types[name]))
                 tensor.parameters = {"binary_data_size": len(blobs[-1])}
             else:
-                tensor.data = values.tolist()
+                tensor.data = values.ravel().tolist()
             tensors.append(tensor)
         response = InferResponse(self.model.name, self.model.version, requested.id, tensors)
         content = msgspec.json.encode(response)
@@ -177,6 +178,14 @@ class InferProtocol:
             return content, JSON_HEADERS
         headers = [(HEADER_LENGTH, b"%d" % len(content)), (b"content-type", BINARY)]
         return b"".join([content, *blobs]), headers
+
+
+def bytes_of(values: npt.NDArray[Any], datatype: str) -> bytes:
+    """The values of a binary tensor; of BYTES, each with its length before it."""
+    if datatype == "BYTES":
+        texts = [str(value).encode() for value in values.tolist()]
+        return b"".join(len(text).to_bytes(4, "little") + text for text in texts)
+    return values.astype(BYTES_OF[datatype]).tobytes()
 
 
 def _explanation_tensor(name: str, binary: bool, requested: RequestedOutputs) -> tuple[OutputTensor, bytes]:
@@ -188,7 +197,7 @@ def _explanation_tensor(name: str, binary: bool, requested: RequestedOutputs) ->
         blob = values.astype("<f8").tobytes()
         tensor.parameters = {"binary_data_size": len(blob)}
     else:
-        tensor.data = values.ravel().tolist()
+        tensor.data = [*values.ravel().tolist()]
     return tensor, blob
 
 
