@@ -72,6 +72,7 @@ repro: setup ## run the stages that changed, from raw tables to champion
 	dvc repro
 	ontime track
 	ontime lock --compare
+	ontime champion
 
 test: setup ## run the fast tests and those that start real servers
 	pytest -n 2 --dist loadgroup -m "not rehearsal"

@@ -6,7 +6,7 @@ import pytest
 
 from ontime.common.environment import PINNED
 from ontime.common.errors import OntimeError
-from ontime.engine import run_tasks
+from ontime.engine import run_tasks, told
 from ontime.model_training.families import check_family
 
 
@@ -49,3 +49,17 @@ def test_workers_inherit_the_pinned_variables(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, value)
     assert dict(zip(PINNED, run_tasks(os.getenv, [(name,) for name in PINNED], "loky"), strict=True)) == PINNED
     get_reusable_executor().shutdown(wait=True)
+
+
+@pytest.mark.parametrize("backend", ["sequential", "loky"])
+def test_a_log_gets_a_line_for_each_task_that_is_done(backend: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_tasks(abs, [(-1,), (-2,)], backend, step="month") == [1, 2]
+    assert capfd.readouterr().err == "month 1 of 2 done\nmonth 2 of 2 done\n"
+    run_tasks(abs, [(-1,)], backend)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert list(told([1, 2], 2, "month")) == [1, 2]
+    assert "100%" in capsys.readouterr().err

@@ -29,7 +29,14 @@ UNREAD_PACKAGES = (
 OF_THE_CHAMPION = {"refit", "forward", "export"}
 """Stages that work on whichever family is champion."""
 UNREAD_MODULES = (
-    *("operations", "parameters", "spark", "model_training/tune", "model_deployment/inference/signing"),
+    *(
+        "operations",
+        "parameters",
+        "spark",
+        "model_training/tune",
+        "model_deployment/export/champion",
+        "model_deployment/inference/signing",
+    ),
     *(f"backtest/{name}" for name in ("backtest", "fits", "policies", "tables")),
 )
 

@@ -4,6 +4,7 @@ OPERATIONS = {
     "init": "ontime.data_source.initialize",
     "doctor": "ontime.doctor.command",
     "tune": "ontime.model_training.tune",
+    "champion": "ontime.model_deployment.export.champion",
     "track": "ontime.tracking.training_runs",
     "verify": "ontime.verification.graph",
     "pull": "ontime.repository.pull",

@@ -18,6 +18,7 @@ from ontime.data_source.question import positive_value
 from ontime.datasets.schema import load_schemas
 from ontime.parameters import load_params
 from tests.live import live
+from tests.params_form import set_by_dvc
 
 
 def init(source: str, *arguments: str) -> None:
@@ -56,7 +57,7 @@ def test_parameters_schema_and_artifact_are_edited_in_place(graph: Path, parcels
     assert params.evaluate.slices == ["depot", "service"]
     assert params.evaluate.baseline_group == ["depot"]
     assert params.export.name == "my-parcels"
-    for section in ("engine", "decision", "select", "tune"):
+    for section in ("engine", "decision", "select"):
         assert yaml(graph / "params.yaml")[section] == before[section]
     (schema,) = load_schemas(graph / "data" / "schema").values()
     assert [column.name for column in schema.fields] == list(parcels.columns)
@@ -72,6 +73,9 @@ def test_comments_and_the_rest_of_the_graph_are_kept(graph: Path, parcels: pd.Da
     parcels.to_csv("t.csv", index=False)
     init("t.csv", "--target", "late", "--name", "parcel-delay")
     assert comments(graph / "params.yaml") == comments(live("params.yaml"))
+    text = (graph / "params.yaml").read_text(encoding="utf-8")
+    assert len(set_by_dvc(text, "train.neural_network.learning_rate", "0.007", graph)) == 2
+    (graph / "params.yaml").write_text(text, encoding="utf-8")
     blank = [path.read_text(encoding="utf-8").count("\n\n") for path in (graph / "params.yaml", live("params.yaml"))]
     assert blank[0] == blank[1]
     assert comments(graph / "dvc.yaml") == comments(live("dvc.yaml"))

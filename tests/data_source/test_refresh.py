@@ -7,7 +7,7 @@ import pytest
 
 from ontime.data_source.refresh import command
 from ontime.repository.dvc import dvc
-from ontime.repository.yaml_files import yaml_for_people
+from ontime.repository.yaml_files import write_yaml, yaml_of
 from tests.checkouts import git
 from tests.live import PARAMS
 from tests.releases import md5
@@ -19,10 +19,9 @@ TABLE = "a,late\n1,0\n2,1\n"
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A git folder with this checkout's parameters on a table that is pinned."""
-    yaml = yaml_for_people()
-    params = yaml.load(PARAMS)
+    params = yaml_of(PARAMS).load(PARAMS)
     params["data"] = {"source": "table.csv", "options": {"target": "late", "positive": 1, "sha256": sha256(TABLE)}}
-    yaml.dump(params, tmp_path / "params.yaml")
+    write_yaml(params, tmp_path / "params.yaml")
     (tmp_path / "table.csv").write_text(TABLE)
     git(tmp_path, "init", "--quiet")
     monkeypatch.chdir(tmp_path)

@@ -23,7 +23,7 @@ def test_both_baselines_are_judged_like_a_model(fork: Path) -> None:
 
 def test_a_group_that_is_no_column_is_one_line(fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").symlink_to(fork / "data")
-    params = (fork / "params.yaml").read_text().replace("baseline_group: [depot]", "baseline_group: [depott]")
+    params = (fork / "params.yaml").read_text().replace("group:\n  - depot\n", "group:\n  - depott\n")
     (tmp_path / "params.yaml").write_text(params)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OntimeError, match=r"^params\.yaml: evaluate\.baseline_group: no column depott among the feat"):

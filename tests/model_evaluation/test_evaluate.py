@@ -13,8 +13,9 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_parquet
 from ontime.common.layout import TARGET
 from ontime.common.params import load_section
-from ontime.model_evaluation.evaluate import large_slices, permutation_importance, write_csv
+from ontime.model_evaluation.evaluate import permutation_importance, write_csv
 from ontime.model_evaluation.metrics import DIGITS, Decision, cost_per_1000
+from ontime.model_evaluation.publish import large_slices
 from ontime.model_training.families import FAMILIES
 from ontime.tasks.binary import Binary
 
@@ -78,7 +79,7 @@ def test_the_cost_of_mistakes_moves_the_threshold(copy: Path) -> None:
 
 def test_a_slice_that_is_no_feature_is_one_line(copy: Path) -> None:
     params = copy / "params.yaml"
-    params.write_text(params.read_text().replace("slices: [depot, ", "slices: [depott, "))
+    params.write_text(params.read_text().replace("slices:\n  - depot\n", "slices:\n  - depott\n"))
     with pytest.raises(OntimeError, match=r"^params\.yaml: evaluate\.slices: no column depott among the features$"):
         evaluate()
 

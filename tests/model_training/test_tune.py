@@ -9,6 +9,7 @@ from ontime.common.errors import OntimeError
 from ontime.model_training import tune
 from ontime.model_training.families import parameters_of
 from ontime.parameters import load_params
+from ontime.repository.yaml_files import editing
 from tests.commands import run_command
 
 
@@ -53,15 +54,15 @@ def test_the_file_is_left_alone_where_it_has_the_best(checkout: Path, monkeypatc
 
 
 def test_a_value_that_the_file_may_not_hold_is_refused_before_any_fit(checkout: Path) -> None:
-    text = (checkout / "params.yaml").read_text().replace("C: [0.001, 0.01, 0.1, 1.0]", "C: [-1.0]")
-    (checkout / "params.yaml").write_text(text)
+    with editing(checkout / "params.yaml") as content:
+        content["tune"]["space"]["logistic_regression"]["C"] = [-1.0]
     with pytest.raises(OntimeError, match=r"^params\.yaml: tune\.space\.logistic_regression\.C: .*greater than 0"):
         run_command("tune", "logistic_regression", "--trials", "1")
 
 
 def test_a_family_without_a_space_is_told(checkout: Path) -> None:
-    text = (checkout / "params.yaml").read_text()
-    (checkout / "params.yaml").write_text(text[: text.index("    random_forest:\n      max_features: [")])
+    with editing(checkout / "params.yaml") as content:
+        del content["tune"]["space"]["random_forest"]
     with pytest.raises(OntimeError, match=r"tune\.space\.random_forest: missing"):
         run_command("tune", "random_forest")
 

@@ -38,6 +38,7 @@ MODEL_FILES = {
         "manifest.json",
         "model.onnx",
         "page.json",
+        "report.html",
         "trees.npy",
         "vocabulary.json",
     )

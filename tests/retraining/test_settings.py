@@ -37,7 +37,7 @@ def set_lines(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         ("split.seed=7", "split", "seed", 7),
         ("decision.false_alarm_cost=2", "decision", "false_alarm_cost", 2.0),
         ("tune.trials=3", "tune", "trials", 3),
-        ('evaluate.slices=["origin"]', "evaluate", "slices", ["origin"]),
+        ('evaluate.slices=["carrier", "dest"]', "evaluate", "slices", ["carrier", "dest"]),
         ("split.until=2013-12-31T06:00:00Z", "split", "until", "2013-12-31T06:00:00Z"),
     ],
 )
@@ -56,7 +56,7 @@ def test_a_list_that_was_empty_gets_a_line_for_each_day(params: Path, monkeypatc
     days = [f"2013-12-{day:02d}" for day in range(1, 32)]
     set_lines(monkeypatch, f"split.excluded_days={json.dumps(days)}")
     assert load_params(params).split.excluded_days == days
-    written = "".join(f"\n    - '{day}'" for day in days)
+    written = "".join(f"\n  - '{day}'" for day in days)
     assert params.read_text() == before.replace("excluded_days: []", f"excluded_days:{written}")
 
 

@@ -61,7 +61,8 @@ def forward(rows: pd.DataFrame, layout: Layout, recipe: Recipe, folds: int, leas
     task = recipe.task
     name = own(task.output, rows.columns)
     predicted = [rows.iloc[:0].assign(**{name: np.array([], dtype=np.float32)})]
-    for earlier, later in _windows(rows, block, folds + 1, task):
+    for number, (earlier, later) in enumerate(_windows(rows, block, folds + 1, task), start=1):
+        click.echo(f"forward: model {number} of at most {folds}, fitted on {len(earlier)} rows", err=True)
         encoder = Encoder.from_vocabulary(vocabulary_of(earlier, earlier, layout, least_rows, task))
         model = recipe.fit_all(encoded(earlier, encoder), encoder, sys.stderr.isatty())
         outputs = model.predict(encoded(later, encoder)[0]).astype(np.float32)

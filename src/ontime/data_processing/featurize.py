@@ -58,6 +58,7 @@ def featurize(raw: Path, folder: Path, data: Data, layout: Layout, backend: str)
         [(raw.absolute(), name, folder.absolute() / f"{name}.parquet", data, layout) for name in names],
         backend,
         partition_files,
+        "partition",
     )
 
 

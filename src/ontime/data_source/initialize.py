@@ -38,7 +38,7 @@ from ontime.parameters import check_params
 from ontime.repository.dvc import show
 from ontime.repository.ownership import name_model, own, team_options
 from ontime.repository.yaml_files import plain as yaml_plain
-from ontime.repository.yaml_files import replace_mapping, yaml_for_people
+from ontime.repository.yaml_files import replace_list, replace_mapping, write_yaml, yaml_of
 from ontime.tasks.binary import LEAST_CLASS_ROWS, rarer_class_rows
 from ontime.tasks.names import TaskName
 from ontime.tasks.task import Task, task_of
@@ -129,7 +129,7 @@ def configure(
     Returns:
         How many rows have a target.
     """
-    graph = (yaml := yaml_for_people()).load(DVC_FILE)
+    graph = (yaml := yaml_of(DVC_FILE)).load(DVC_FILE)
     check_place(source, graph)
     once = [target, *(column for column in (time, group) if column)]
     if len(set(once)) < len(once):
@@ -148,7 +148,7 @@ def configure(
         "exclude": [name for name in reading.exclude if name in frame],
     }
     options |= table.options
-    params = yaml.load(PARAMS_FILE)
+    params = yaml_of(PARAMS_FILE).load(PARAMS_FILE)
     # what a person has allowed stays so
     if allowed := params["data"]["options"].get("allow_personal"):
         options["allow_personal"] = [column for column in allowed if column in frame]
@@ -189,8 +189,7 @@ def configure(
         folder.mkdir()
         yaml.dump(table.schema, folder / f"{PARTITIONED_TABLE}.yaml")
     for path, content in ((FEATURES_FILE, features), (PARAMS_FILE, params), (DVC_FILE, graph)):
-        with replacing(path) as temporary:
-            yaml.dump(content, temporary)
+        write_yaml(content, path)
     words = plain_words(target if asked.event is None else f"{target} is {asked.event}")
     name_model(params["export"]["name"], f"{word_of(task)} {words}")
     carded = write_card(params["export"]["name"], params["data"]["source"], frame, schema, roles, words, task)
@@ -225,7 +224,7 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
     split = params["split"]
     split["by"] = "group" if roles.group else "time" if time else "stratified"
     split["validation_from"] = split["test_from"] = split["until"] = None
-    split["excluded_days"][:] = []
+    replace_list(split, "excluded_days", [])
     if split["by"] == "time":
         moments = frame[time][labels.notna()].dropna().sort_values()
         if moments.empty:
@@ -234,11 +233,10 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
             split[name] = moments.iloc[int(len(moments) * share)].isoformat()
     set_sizes(params, int(labels.notna().sum()))
     slices = [name for name in roles.categories if frame[name].nunique() <= MOST_SLICE_VALUES][:MOST_SLICES]
-    # in place, so that the lists keep their form
     numbers = [name for name in roles.numbers if frame[name].notna().any()]
-    params["export"]["page_features"][:] = [*roles.categories, *numbers][:MOST_PAGE_FEATURES]
-    params["evaluate"]["slices"][:] = slices
-    params["evaluate"]["baseline_group"][:] = slices[:1]
+    replace_list(params["export"], "page_features", [*roles.categories, *numbers][:MOST_PAGE_FEATURES])
+    replace_list(params["evaluate"], "slices", slices)
+    replace_list(params["evaluate"], "baseline_group", slices[:1])
 
 
 def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout, task: Task) -> None:

@@ -151,6 +151,16 @@ def layout(options: Options, schemas: Mapping[str, Any]) -> Layout:
     return Layout(key=KEY, time="time_hour", numbers=numbers, categories=CATEGORIES)
 
 
+def says(options: Options) -> str:
+    """What a model of these rows says, as a dependent clause."""
+    minutes = options.cutoff_minutes
+    before = f"{minutes // 60} hours" if minutes % 60 == 0 and minutes > 60 else f"{minutes} minutes"
+    return (
+        f"whether a flight arrives {options.late_minutes} minutes late or more, asked {before} before its scheduled "
+        "departure"
+    )
+
+
 def asked_minutes_before(options: Options) -> int:
     """How long before the hour of its scheduled departure a flight is asked about."""
     return options.cutoff_minutes

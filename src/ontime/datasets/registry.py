@@ -5,6 +5,7 @@ A dataset is a module with
 `read_tables(source, options, schemas)` (the raw frames, one per file that `ingest` writes),
 `new_tables(source, options, schemas)` (the same of a path, for rows whose outcome may not be known yet),
 `layout(options, schemas)` (which columns are key, time and features),
+`says(options)` (what a model says of a row, in words),
 `asked_minutes_before(options)` (how long before its time a row is asked about),
 `PARTITIONED_TABLE` (the raw table whose files are the partitions of the features),
 `features(raw, partition, options, layout)` (one partition's rows, from the raw files),

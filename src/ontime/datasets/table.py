@@ -146,6 +146,13 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
     )
 
 
+def says(options: Options) -> str:
+    """What a model of these rows says, as a dependent clause."""
+    return (
+        f"what {options.target} is" if options.positive is None else f"whether {options.target} is {options.positive}"
+    )
+
+
 def asked_minutes_before(options: Options) -> int:
     """A row is asked about at its time."""
     del options

@@ -19,6 +19,7 @@ class BinaryJudge(Judge):
     accepted = ("roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000")
     slice_metric = "roc_auc"
     compared = ("log_loss", "roc_auc", "cost_per_1000")
+    pair = ("share_of_events", "mean_probability")
     drawn: ClassVar[dict[str, tuple[str, str, str]]] = {
         "roc": ("false_positive_rate", "true_positive_rate", "ROC on test"),
         "calibration": ("probability", "share_of_events", "Calibration on test"),

@@ -2,7 +2,7 @@
 
 In: the run's model, validation and test rows, costs. Out: `metrics/{validation,test}.json`, `metrics/slices.csv`,
 `plots/*.csv` and `predictions/{validation,test}.parquet` of the run. A threshold is chosen on validation; the test
-rows are read here, by `baselines` and by `refit` alone.
+rows are read here, by `baselines`, by `refit` and for the pictures of `export` alone.
 """
 
 from pathlib import Path
@@ -16,24 +16,17 @@ from ontime.common.arrays import Matrix, Outputs, Target
 from ontime.common.errors import OntimeError
 from ontime.common.files import column_names, read_json, read_parquet, replacing, write_json, write_parquet, write_text
 from ontime.common.layout import TARGET, own, own_in
-from ontime.common.params import Count, Section, load_section
+from ontime.common.params import load_section
 from ontime.encoder import Encoder
 from ontime.model_evaluation.judge import Judge, judge_of
 from ontime.model_evaluation.metrics import Evaluate, as_stored
+from ontime.model_evaluation.publish import Publish, large_slices
 from ontime.model_training.families import Predict, Train, check_family, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.tasks.task import Task, as_column, load_task
 
-EQUALS = "="
-"""Between the column and the value of a slice's name."""
 IMPORTANCE_ROWS = 5000
 SHOWN_FEATURES = 20
-
-
-class Publish(Section):
-    """What is shown of groups of rows: a slice of fewer than `slice_rows` rows is not (k-anonymity)."""
-
-    slice_rows: Count
 
 
 @click.command(name="evaluate")
@@ -84,23 +77,6 @@ def evaluate(
         folder.mkdir()
         for part, outputs in predictions.items():
             write_parquet(with_outputs(part, outputs, slices, task.output), folder / f"{part}.parquet")
-
-
-def large_slices(table: pd.DataFrame, slices: list[str], least: int) -> pd.DataFrame:
-    """The slices of at least so many rows.
-
-    Where one slice of a column is left out, so is the next smallest, because the first would follow from the total.
-
-    Args:
-        table: as `by_slice` makes it, with `slice` (such as `origin=JFK`) and `rows`.
-    """
-    left_out: list[int] = []
-    for column in slices:
-        of_column = table[table["slice"].str.startswith(f"{column}{EQUALS}")].sort_values("rows", kind="stable")
-        small = int((of_column["rows"] < least).sum())
-        if small:
-            left_out += list(of_column.index[: max(small, 2)])
-    return table.drop(index=left_out)
 
 
 def with_outputs(part: str, outputs: Outputs, slices: list[str], name: str) -> pd.DataFrame:

@@ -28,6 +28,10 @@ class Judge(ABC):
     """What a report compares by days, the loss of segments first."""
     drawn: ClassVar[dict[str, tuple[str, str, str]]]
     """Curves that a report draws: two columns and a title."""
+    diagonal: ClassVar[tuple[str, ...]] = ("roc", "calibration")
+    """Curves beside which equal values are drawn."""
+    pair: ClassVar[tuple[str, str] | None] = None
+    """Of a slice, what happened and what the model said of it, which are equal where it is right on average."""
 
     def __init__(self, classes: Sequence[str] = ()) -> None:
         self.classes = tuple(classes)

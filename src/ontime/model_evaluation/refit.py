@@ -42,6 +42,7 @@ def command() -> None:
             **recipe.task.counts(target),
             "validation_data_sha256": sha256(paths.split_rows("validation")),
         }
+        click.echo(f"refit: {recipe.family} on {len(target)} rows", err=True)
         model = recipe.fit_all((matrix, target), encoder, sys.stderr.isatty())
         model.save(paths.REFIT / "model")
     else:

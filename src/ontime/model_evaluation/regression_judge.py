@@ -22,6 +22,7 @@ class RegressionJudge(Judge):
     accepted = ("rmse", "mae", "r2")
     slice_metric = "rmse"
     compared = ("rmse", "mae", "r2")
+    pair = ("mean_target", "mean_prediction")
     drawn: ClassVar[dict[str, tuple[str, str, str]]] = {
         "errors": ("absolute_error", "share_of_rows", "Absolute errors on test"),
         "calibration": ("prediction", "target", "Calibration on test"),

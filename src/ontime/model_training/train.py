@@ -30,6 +30,8 @@ def command(model: str) -> None:
     train, validation = load_rows("train", encoder), load_rows("validation", encoder)
     setting = Setting(encoder, parameters, settings.seed, task, progress=sys.stderr.isatty())
     fitted, history = kind.fit(train, validation, setting)
+    told = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in history[-1].items())
+    click.echo(f"{model}: fitted on {len(train[1])} rows; {told}", err=True)
     run = paths.training_run(model)
     fitted.save(run / "model")
     write_json(run / "config" / "parameters.json", {"seed": settings.seed, **parameters.model_dump()})

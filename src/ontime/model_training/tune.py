@@ -60,7 +60,7 @@ def search(model: str, trials: int | None = None) -> None:
     candidates = [{}, *({name: settings[name] for name in space} for settings in drawn)]
     trial = [with_values(present, model, values) for values in candidates]
     tasks = [(Path.cwd(), model, parameters, train.seed, task.name, task.classes) for parameters in trial]
-    losses = run_tasks(validation_loss, tasks, load_section("engine", Engine).backend, trial_files)
+    losses = run_tasks(validation_loss, tasks, load_section("engine", Engine).backend, trial_files, "trial")
     for loss, settings in sorted(zip(losses, candidates, strict=True), key=lambda pair: pair[0]):
         click.echo(f"{loss:.6f}  {settings or 'as in params.yaml'}")
     best = candidates[losses.index(min(losses))]

@@ -27,6 +27,8 @@ class Judged:
     metrics: list[Comparison]
     slices: list[Comparison]
     rows: str
+    """Which rows, as a title."""
+    count: int
     more: list[str]
 
 
@@ -45,7 +47,8 @@ def judge(commit: str, before: Champion, after: Champion, limits: Limits, column
         more = sections(unseen, columns, decision, gate, old, new)
         if moved:
             rows = "Metrics on the days below that neither champion was fitted on, which decide"
-            return Judged(unseen.metrics(decision, gate), unseen.slices(columns, gate, slice_metric), rows, more)
+            metrics, slices = unseen.metrics(decision, gate), unseen.slices(columns, gate, slice_metric)
+            return Judged(metrics, slices, rows, len(unseen.rows), more)
     else:
         more = not_compared(unseen) if failed or (unseen and moved) else []
     both, unpaired = paired(before.predictions, after.predictions)
@@ -53,7 +56,7 @@ def judge(commit: str, before: Champion, after: Champion, limits: Limits, column
         more = [f"{unpaired} validation rows exist in only one of the two revisions and are not compared.", *more]
     metrics = compare_metrics(both, before.predictions.threshold, after.predictions.threshold, decision, gate)
     slices = compare_slices(both, [name for name in columns if name in both], gate, slice_metric)
-    return Judged(metrics, slices, "Validation metrics, which decide", more)
+    return Judged(metrics, slices, "Validation metrics, which decide", len(both), more)
 
 
 def _unseen(commit: str, columns: list[str]) -> Unseen | str:

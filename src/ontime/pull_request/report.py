@@ -17,12 +17,13 @@ import click
 from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.params import load_section
-from ontime.model_evaluation.judge import judge_of
+from ontime.model_evaluation.judge import Judge, judge_of
 from ontime.model_evaluation.metrics import Evaluate
 from ontime.pull_request.challenger import NAMES, policy
 from ontime.pull_request.champions import Champion, base_opener, read_champion, workspace_opener
 from ontime.pull_request.comment import MARKER
 from ontime.pull_request.gate import Comparison, Gate
+from ontime.pull_request.in_words import escaped, in_words, mark, title_of
 from ontime.pull_request.judge import Judged, judge
 from ontime.pull_request.limits import Limits, changed_limits, limits_of
 from ontime.repository.dvc import answer
@@ -32,10 +33,9 @@ from ontime.repository.pull import fetch_listings, fetched_files
 from ontime.tasks.task import load_task
 
 MOST_SLICES, MOST_CHANGES = 6, 30
+NO_CHANGE = "No change."
 SHARES = 1.1
 """Axes that end here have shares, with a margin."""
-DIAGONAL = {"roc", "calibration"}
-"""Curves beside which equal values are drawn."""
 
 
 @click.command(name="report")
@@ -63,13 +63,13 @@ def command(base: str, output: Path, image_url: str, backtest: Path | None) -> N
         raise OntimeError(
             f"gate: the task changed from {limits.task} to {task.name}, so nothing can be compared; look by hand"
         )
-    drawn = judge_of(task.name).drawn
-    before, after = (read_champion(opener, task, drawn) for opener in (base_opener(commit), workspace_opener))
+    own_judge = judge_of(task.name)
+    before, after = (read_champion(opener, task, own_judge.drawn) for opener in (base_opener(commit), workspace_opener))
     judged = judge(commit, before, after, limits, [*dict.fromkeys([*limits.slices, *own.slices])])
     failed = [metric for metric in [*judged.metrics, *judged.slices] if metric.regressed]
     with replacing(output) as folder:
         folder.mkdir()
-        images = [f"{image_url}{name}" for name in draw(before, after, drawn, folder)]
+        images = [f"{image_url}{name}" for name in draw(before, after, own_judge, folder)]
         judged = replace(judged, more=[*judged.more, *policy(backtest)])
         text = render(before, after, judged, changes(commit), images, changed_limits(limits, own))
         (folder / "report.md").write_text(text, encoding="utf-8")
@@ -129,15 +129,11 @@ def _path(path: Any) -> str:
     return str(path["new"] if isinstance(path, dict) else path)
 
 
-def draw(before: Champion, after: Champion, shapes: Mapping[str, tuple[str, str, str]], folder: Path) -> list[str]:
-    """Write curves of both champions on test as images; their file names.
-
-    Args:
-        shapes: by name of the curve, its two columns and a title.
-    """
+def draw(before: Champion, after: Champion, task: Judge, folder: Path) -> list[str]:
+    """Write curves of both champions on test as images; their file names."""
     from matplotlib.figure import Figure
 
-    for name, (x, y, title) in shapes.items():
+    for name, (x, y, title) in task.drawn.items():
         figure = Figure(figsize=(5, 4.2), dpi=110, layout="constrained")
         axes = figure.subplots()
         for champion, label in ((before, f"base: {before.model}"), (after, f"this: {after.model}")):
@@ -147,16 +143,11 @@ def draw(before: Champion, after: Champion, shapes: Mapping[str, tuple[str, str,
         axes.set(title=title, xlabel=x.replace("_", " "), ylabel=y.replace("_", " "))
         if max(*axes.get_xlim(), *axes.get_ylim()) <= SHARES:
             axes.set(xlim=(0, 1), ylim=(0, 1))
-        if name in DIAGONAL:
+        if name in task.diagonal:
             axes.axline((0, 0), slope=1, linestyle=":", color="grey", linewidth=1)
         axes.legend(loc="lower right")
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
-    return [f"{name}.png" for name in shapes]
-
-
-def title_of(metric: str | None) -> str:
-    """A metric as a person reads it."""
-    return NAMES.get(metric or "", metric or "")
+    return [f"{name}.png" for name in task.drawn]
 
 
 def verdict(failed: list[Comparison]) -> str:
@@ -187,7 +178,9 @@ def render(
         MARKER,
         f"## Gate {'failed' if failed else 'passed'}",
         f"Champion: {champion}. {verdict(failed)[0].upper()}{verdict(failed)[1:]}.",
+        in_words(judged.metrics, judged.slices),
         f"### {judged.rows}",
+        f"{judged.count:,} rows.",
         *_comparison_table("metric", judged.metrics),
     ]
     if limits:
@@ -199,13 +192,13 @@ def render(
         ]
     if moved:
         parts += [
-            f"### Slices with a significant change in {title_of(moved[0].metric)}",
+            f"### Slices with a significant change in {title_of(moved[0].metric or '')}",
             *_comparison_table("slice", moved[:MOST_SLICES]),
         ]
     parts += judged.more
     parts += ["### Test metrics, for information", *_test_table(before.test, after.test)]
     parts += ["### Parameters", *_listed(_parameter_rows(changed.parameters))]
-    parts += ["### Data and outputs", *_listed(_output_rows(changed.outputs))]
+    parts += ["### Data and outputs", *_folded(_listed(_output_rows(changed.outputs)), _counted(changed.outputs))]
     parts += ["### Metrics of every run", *_metric_rows(changed.metrics)]
     parts += ["### Plots", " ".join(f"![{Path(image).stem}]({image})" for image in images)]
     return "\n\n".join(parts) + "\n"
@@ -213,12 +206,11 @@ def render(
 
 def _comparison_table(title: str, metrics: list[Comparison]) -> list[str]:
     lines = [f"| {title} | base | this | change | worse by, interval | allowed | |", "|---|---|---|---|---|---|---|"]
-    for metric in metrics:
-        mark = "**regressed**" if metric.regressed else "better" if metric.high < 0 else ""
-        lines.append(
-            f"| {_cell(metric.name)} | {metric.base:.4f} | {metric.head:.4f} | {metric.head - metric.base:+.4f} "
-            f"| {metric.low:+.4f} to {metric.high:+.4f} | {metric.allowed:.4f} | {mark} |"
-        )
+    lines.extend(
+        f"| {escaped(metric.name)} | {metric.base:.4f} | {metric.head:.4f} | {metric.head - metric.base:+.4f} "
+        f"| {metric.low:+.4f} to {metric.high:+.4f} | {metric.allowed:.4f} | {mark(metric)} |"
+        for metric in metrics
+    )
     return ["\n".join(lines)]
 
 
@@ -236,8 +228,8 @@ def _metric_rows(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> li
     for path, changed in sorted(metrics.items()):
         for name, values in changed.items():
             if name in NAMES:
-                lines.append(f"| {_cell(path)} | {name} | {values.get('old', '')} | {values.get('new', '')} |")
-    return ["<details><summary>by file</summary>", "\n".join(lines), "</details>"] if len(lines) > 2 else ["No change."]
+                lines.append(f"| {escaped(path)} | {name} | {values.get('old', '')} | {values.get('new', '')} |")
+    return _folded(["\n".join(lines)] if len(lines) > 2 else [NO_CHANGE], "by file")
 
 
 def _parameter_rows(parameters: list[tuple[str, Any, Any]]) -> Iterator[str]:
@@ -253,13 +245,18 @@ def _output_rows(outputs: Mapping[str, list[str]]) -> Iterator[str]:
 def _listed(lines: Iterator[str]) -> list[str]:
     changes = list(lines)
     more = [f"- and {len(changes) - MOST_CHANGES} more"] if len(changes) > MOST_CHANGES else []
-    return ["\n".join([f"- {line}" for line in changes[:MOST_CHANGES]] + more) if changes else "No change."]
+    return ["\n".join([f"- {line}" for line in changes[:MOST_CHANGES]] + more) if changes else NO_CHANGE]
+
+
+def _counted(outputs: Mapping[str, list[str]]) -> str:
+    """How many outputs changed, by kind."""
+    return ", ".join(f"{len(names)} {kind}" for kind, names in outputs.items() if names)
+
+
+def _folded(parts: list[str], summary: str) -> list[str]:
+    """Paragraphs behind a line that unfolds them, unless they say that nothing changed."""
+    return parts if parts == [NO_CHANGE] else [f"<details><summary>{summary}</summary>", *parts, "</details>"]
 
 
 def _value(value: Any) -> str:
     return "(none)" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
-
-
-def _cell(text: str) -> str:
-    """Text escaped for a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -38,9 +38,11 @@ def test_the_manifest_describes_every_file_but_itself(champion: Path, manifest: 
         "MODEL_CARD.md",
         "golden.json",
         "manifest.json",
+        "metrics.json",
         "model.onnx",
         "page.json",
         "reference.json",
+        "report.html",
         "vocabulary.json",
     ]
     assert manifest["files"] == {
@@ -105,7 +107,7 @@ def test_exporting_again_writes_the_same_bytes(
 def test_the_card_has_the_figures_and_neither_date_nor_path(fork: Path, champion: Path) -> None:
     card = (champion / "MODEL_CARD.md").read_text(encoding="utf-8")
     test = read_json(champion / "manifest.json")["metrics"]["test"]
-    assert card.startswith("# parcels\n")
+    assert card.startswith("# parcels\n\nThis model says whether late is yes.\n")
     assert f"{test['roc_auc']:.4f}" in card
     validation = read_json(champion / "manifest.json")["metrics"]["validation"]
     assert f"| rows | {validation['rows']} | {test['rows']} | {test['rows']} |" in card
@@ -151,6 +153,19 @@ def test_what_is_served_is_the_model_that_the_card_names(
     assert ("served model" in (champion / "MODEL_CARD.md").read_text(encoding="utf-8")) == refit
     measured = read_json(run / "metrics" / "test.json")
     assert (read_json(champion / "manifest.json")["metrics"]["test"] == measured) == (not refit)
+
+
+def test_the_champions_metric_has_names_that_no_other_metrics_file_has(
+    champion: Path, manifest: dict[str, Any]
+) -> None:
+    found = read_json(champion / "metrics.json")
+    metric = found["metric"]
+    assert found == {
+        "champion": manifest["model"],
+        "metric": metric,
+        **{part: manifest["metrics"][part][metric] for part in ("validation", "test")},
+    }
+    assert not found.keys() & manifest["metrics"]["test"].keys()
 
 
 def test_what_differs_from_the_model_is_refused() -> None:

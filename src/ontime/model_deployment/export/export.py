@@ -1,12 +1,14 @@
 """Export the champion so that it can be served and checked without the packages that trained it.
 
-In: the model of `models/refit` and its test metrics, the champion's run, vocabulary, feature rows, training and
-validation rows, the rows of `models/forward`, `data/features.yaml`. Out: `models/champion/` with `model.onnx`,
+In: the model of `models/refit` and its test metrics, the champion's run, vocabulary, feature rows, training,
+validation and test rows, the rows of `models/forward`, `data/features.yaml`. Out: `models/champion/` with `model.onnx`,
 `vocabulary.json`, `golden.json` (records with what the model says of them), `page.json` (what the service's page is
-built from), `manifest.json` and `MODEL_CARD.md`; of a model of trees `trees.npy`, their nodes; of rows with a time
+built from), `metrics.json` (the champion's metric, for `dvc exp show`), `manifest.json`, `MODEL_CARD.md` and
+`report.html`, the card with pictures; of a model of trees `trees.npy`, their nodes; of rows with a time
 `reference.json`: their counts by day and, of events, how far labels may be from what the model expects.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -33,18 +35,23 @@ from ontime.model_deployment.export.label_reference import label_reference
 from ontime.model_deployment.export.model_card import BEFORE_REFIT, DecisionRule, model_card
 from ontime.model_deployment.export.onnx_graph import INPUT, onnx_outputs, to_onnx
 from ontime.model_deployment.export.page import PageTexts, make_page
+from ontime.model_deployment.export.parts import judged_part
 from ontime.model_deployment.export.reference import REFERENCE
 from ontime.model_deployment.export.reference_days import reference_of
+from ontime.model_deployment.export.report import report
 from ontime.model_deployment.export.tree_nodes import tree_nodes
 from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, VOCABULARY, Feature, File, Manifest
 from ontime.model_deployment.inference.page import PAGE
 from ontime.model_deployment.inference.trees import TREES, Trees, scale_of
+from ontime.model_evaluation.judge import judge_of
 from ontime.model_evaluation.metrics import Decision, Evaluate
+from ontime.model_evaluation.publish import Publish
 from ontime.model_training.families import Predict, Train, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.tasks.answers import Answer, answer_of, one_number
 from ontime.tasks.task import load_task
 
+METRICS = "metrics.json"
 SAMPLE_ROWS = 1000
 """Validation rows on which `trees.npy` is compared with the trained model; the graph is compared on all."""
 PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "tensorflow-cpu", "tf2onnx")
@@ -63,7 +70,7 @@ class Export(Section):
 
 @click.command(name="export")
 def command() -> None:
-    """Write models/champion: ONNX graph, manifest, golden records, page, model card."""
+    """Write models/champion: ONNX graph, manifest, golden records, page, model card, report."""
     settings = load_section("export", Export)
     data, split = load_section("data", Data), load_section("split", Split)
     task, seed = load_task(), load_section("train", Train).seed
@@ -77,6 +84,7 @@ def command() -> None:
         "validation": read_json(run / "metrics" / "validation.json"),
         "test": read_json(paths.REFIT / "metrics" / "test.json"),
     }
+    rule_values = dict(metrics["validation"])
     threshold = metrics["validation"].pop("threshold", None)
     answer = answer_of(task.name, threshold, task.classes)
     matrix, _ = load_rows("validation", encoder)
@@ -100,12 +108,19 @@ def command() -> None:
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     dataset = dataset_of(data.source)
     options = check(dataset.Options, data.options, "params.yaml: data.options")
+    says = dataset.says(options)
     reference = reference_of(encoder, predict, layout, split, dataset.asked_minutes_before(options), task)
+    evaluation, judge = load_section("evaluate", Evaluate), judge_of(task.name)
+    measured = load_model(champion, run / "model") if refit["refit"] else model
+    least = load_section("publish", Publish).slice_rows
+    parts = [
+        judged_part(part, one.predict, encoder, judge, rule_values, evaluation.slices, layout, split, least)
+        for part, one in (("validation", measured), ("test", model))
+    ]
     rule = None
     if threshold is not None:
         rule = DecisionRule(load_section("decision", Decision), threshold)
         if reference and layout.time:
-            evaluation = load_section("evaluate", Evaluate)
             labels = label_reference(layout.time, evaluation.slices, evaluation.baseline_group, rule.costs)
             reference = replace(reference, labels=labels)
     page = make_page(
@@ -131,6 +146,7 @@ def command() -> None:
             write_text(folder / REFERENCE, reference.as_text())
         card = model_card(
             settings.name,
+            says,
             data,
             split,
             rule,
@@ -144,6 +160,19 @@ def command() -> None:
             task.classes,
         )
         write_text(folder / "MODEL_CARD.md", card)
+        pictures = report(
+            settings.name,
+            says,
+            settings.page_texts.record,
+            rule,
+            metrics["test"],
+            {name: others_test[name] for name in task.baselines},
+            parts,
+            pd.read_csv(run / "metrics" / "history.csv"),
+            judge,
+        )
+        write_text(folder / "report.html", pictures)
+        write_json(folder / METRICS, summary_of(selection, metrics))
         manifest = Manifest(
             name=settings.name,
             model=champion,
@@ -161,6 +190,12 @@ def command() -> None:
             classes=list(task.classes),
         )
         write_json(folder / MANIFEST, manifest.as_json())
+
+
+def summary_of(selection: Mapping[str, Any], metrics: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """The champion, and what it has of the metric that chose it, by names that no other metrics file has."""
+    name = selection["metric"]
+    return {"champion": selection["champion"], "metric": name, **{part: one[name] for part, one in metrics.items()}}
 
 
 def check_parity(name: str, found: npt.NDArray[Any], expected: Outputs, answer: Answer) -> float:

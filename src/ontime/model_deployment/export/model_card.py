@@ -44,18 +44,35 @@ ROWS = {
     "mean_error": "mean error",
     "mean_target": "mean target",
     "rows": "rows",
+    "mean_probability": "mean probability",
+    "mean_prediction": "mean prediction",
 }
 LIMITS = {
     "event": "- Probabilities are calibrated on the past; drift shows first as a growing calibration error.",
     "classes": "- Probabilities are calibrated on the past; `plots/classes.csv` of the run has each class's figures.",
     "number": "- Errors are those of the past; beyond the numbers of the training rows they are not known.",
 }
-OF_UNIT = ("rmse", "mae", "mean_error", "mean_target")
+OF_UNIT = ("rmse", "mae", "mean_error", "mean_target", "mean_prediction")
 """Metrics in the target's unit."""
+
+
+def title_of(name: str) -> str:
+    """A metric, or another figure, as a person reads it."""
+    return ROWS.get(name, name.replace("_", " "))
+
+
+def shown(name: str, value: float | None) -> str:
+    """A figure with as many digits as a person uses; `none` where there is no figure."""
+    if value is None or value != value:
+        return "none"
+    if name == "rows":
+        return str(int(value))
+    return f"{value:.6g}" if name in OF_UNIT else f"{value:.4f}"
 
 
 def model_card(
     name: str,
+    says: str,
     data: Data,
     split: Split,
     rule: DecisionRule | None,
@@ -68,7 +85,11 @@ def model_card(
     vocabulary: Mapping[str, Any],
     classes: Sequence[str] = (),
 ) -> str:
-    """Markdown for the champion; no date and no path, so that the same model has the same card."""
+    """Markdown for the champion; no date and no path, so that the same model has the same card.
+
+    Args:
+        says: what the model says of a row, as a dependent clause.
+    """
     measured = {"validation": metrics["validation"], "test": metrics["test"]}
     if refit["refit"]:
         measured = {
@@ -78,7 +99,7 @@ def model_card(
         }
     columns = measured | {f"{name.replace('_', ' ')}, test": others[name] for name in others if name != BEFORE_REFIT}
     table = [
-        f"| {title} | " + " | ".join(_number(row, column[row]) for column in columns.values()) + " |"
+        f"| {title} | " + " | ".join(shown(row, column[row]) for column in columns.values()) + " |"
         for row, title in ROWS.items()
         if row in metrics["test"]
     ]
@@ -98,9 +119,13 @@ def model_card(
         [
             f"# {name}",
             "",
-            *_use(data, options, champion, rule, classes),
+            f"This model says {says}.",
+            "",
+            *_use(rule, classes),
             "## Training",
             "",
+            f"- data: `{data.source}`{f' ({options})' if options else ''}",
+            f"- family: {champion}",
             f"- rows: {training['training_rows']}{_events(training, 'training_events')}",
             f"- data SHA-256: `{training['training_data_sha256']}`",
             f"- features: {len(vocabulary['numbers'])} numbers, {len(vocabulary['categories'])} categories",
@@ -114,6 +139,8 @@ def model_card(
             f"| metric | {' | '.join(columns)} |",
             f"|---|{'---|' * len(columns)}",
             *table,
+            "",
+            "`report.html` beside this card shows them by month and by group, with pictures.",
             "",
             "## Limits",
             "",
@@ -156,13 +183,11 @@ def _served(refit: Mapping[str, Any], rule: DecisionRule | None) -> list[str]:
     ]
 
 
-def _use(data: Data, options: str, champion: str, rule: DecisionRule | None, classes: Sequence[str]) -> list[str]:
-    """What the model says, and what for."""
+def _use(rule: DecisionRule | None, classes: Sequence[str]) -> list[str]:
+    """What the answer is for."""
     known = "The data card in `data/README.md` says what the rows are;"
     if classes:
         return [
-            f"Probability of each class of `{data.source}` ({options}), by {champion}.",
-            "",
             "## Intended use",
             "",
             f"To decide row by row which of {len(classes)} classes it is: the most probable, whatever a mistake costs.",
@@ -171,22 +196,18 @@ def _use(data: Data, options: str, champion: str, rule: DecisionRule | None, cla
         ]
     if rule is None:
         return [
-            f"The number that is to be expected for a row of `{data.source}` ({options}), by {champion}.",
-            "",
             "## Intended use",
             "",
-            f"To estimate the number row by row, in the unit of the target. {known}",
+            f"To estimate it row by row. {known}",
             "outside of what they cover the model has not been tried.",
             "",
         ]
     return [
-        f"Probability that the event of `{data.source}` happens ({options}), by {champion}.",
-        "",
         "## Intended use",
         "",
-        f"To decide row by row whether to announce the event: at {rule.threshold:.4f} or above, the threshold with the",
-        f"least cost on validation when a false alarm costs {rule.costs.false_alarm_cost:g} and a missed",
-        f"event {rule.costs.missed_event_cost:g}. {known}",
+        "It gives a probability, to decide row by row whether to announce the event:",
+        f"at {rule.threshold:.4f} or above, the threshold with the least cost on validation when a false alarm costs",
+        f"{rule.costs.false_alarm_cost:g} and a missed event {rule.costs.missed_event_cost:g}. {known}",
         "outside of what they cover the model has not been tried.",
         "",
     ]
@@ -196,9 +217,3 @@ def _events(counts: Mapping[str, Any], name: str) -> str:
     if name not in counts:
         return ""
     return f", events: {counts[name]}" if name.startswith("training") else f", {counts[name]} events"
-
-
-def _number(name: str, value: float) -> str:
-    if name == "rows":
-        return str(int(value))
-    return f"{value:.6g}" if name in OF_UNIT else f"{value:.4f}"
