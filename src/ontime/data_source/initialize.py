@@ -7,7 +7,6 @@ remote in `.dvc/config`.
 """
 
 import re
-from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -23,11 +22,12 @@ from ontime.data_processing.split import Split, assign_parts, lacking, least_row
 from ontime.data_source.data_card import CARD, plain_words, write_card
 from ontime.data_source.defaults import search_small, set_sizes
 from ontime.data_source.feature_fields import merge_fields, read_fields, shortened
+from ontime.data_source.own_family import add_family
 from ontime.data_source.own_table import Reading, read_own_table
 from ontime.data_source.place import check_place, depend_on, keep_source, place_of
 from ontime.data_source.plain_values import plain
 from ontime.data_source.question import Question, about, find_task, page_texts, question_of, said_of, word_of
-from ontime.data_source.task_settings import set_task
+from ontime.data_source.task_settings import DVC_FILE, set_task
 from ontime.data_source.unsaved import ask_before_overwriting
 from ontime.datasets.content import LISTED, file_name
 from ontime.datasets.features import FEATURES_FILE
@@ -43,7 +43,6 @@ from ontime.tasks.binary import LEAST_CLASS_ROWS, rarer_class_rows
 from ontime.tasks.names import TaskName
 from ontime.tasks.task import Task, task_of
 
-DVC_FILE = Path("dvc.yaml")
 VALIDATION_FROM, TEST_FROM = 0.70, 0.85
 MOST_SLICES = 2
 MOST_PAGE_FEATURES = 10
@@ -73,6 +72,7 @@ MOST_SLICE_VALUES = 20
 @click.option("--yes", is_flag=True, help="Overwrite rules of the schemas that are not committed, without asking.")
 @click.option("--remote", help="The DVC remote: s3:// or gs://BUCKET/PREFIX, azure://CONTAINER/PREFIX; also alone.")
 @click.option("--account", help="Azure's storage account of the remote.")
+@click.option("--family", help="A model family of your own, which params.yaml names: write it into dvc.yaml; alone.")
 @team_options
 def command(
     source: str | None,
@@ -93,10 +93,14 @@ def command(
     yes: bool,
     remote: str | None,
     account: str | None,
+    family: str | None,
     dry_run: bool,
     **team: str | None,
 ) -> None:
     """Configure the graph for a table of your own, and run it; or set what belongs to your team."""
+    if family is not None:
+        add_family(family)
+        return
     ours = remote is not None or any(value is not None for value in team.values())
     if (source is None) != (target is None) or (source is None and not ours):
         raise OntimeError("ontime init: give --source and --target, or --remote or --repository, or both")

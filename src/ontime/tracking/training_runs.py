@@ -15,9 +15,11 @@ import click
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_json
-from ontime.model_training.families import FAMILIES, check_family, load_model
+from ontime.common.params import load_section
+from ontime.model_training.families import Train, check_family, families_of, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.repository.git import tried
+from ontime.tasks.task import TaskSettings
 from ontime.tracking.mlflow_client import asking_mlflow
 
 if TYPE_CHECKING:
@@ -41,8 +43,8 @@ def command(models: tuple[str, ...]) -> None:
         check_family(name)
     if os.environ.get("ONTIME_TRACKING") == "off":
         return
-    every = dict.fromkeys(name for names in FAMILIES.values() for name in names)
-    finished = [name for name in models or every if (paths.training_run(name) / "metadata").is_dir()]
+    every = models or families_of(load_section("task", TaskSettings).kind, load_section("train", Train))
+    finished = [name for name in every if (paths.training_run(name) / "metadata").is_dir()]
     absent = [name for name in models if name not in finished]
     if absent:
         raise OntimeError(f"{paths.training_run(absent[0])}: not found; run `dvc repro` (or `ontime pull`) first")
