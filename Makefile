@@ -14,7 +14,7 @@ TEST_PACKAGES ?= requirements-test.txt
 BASE ?= origin/main
 BENCHMARKS := explain features gate memory monitoring own_tables pipeline scoring serving tidymodels_recipe
 
-.PHONY: help setup signer setup-spark setup-notebooks setup-tables setup-airflow requirements repro test attacks lint verify s3 mlflow notebook notebooks airflow serve acceptance image manifests pull-request rehearsal bench clean
+.PHONY: help setup signer setup-spark setup-notebooks setup-docs setup-tables setup-airflow requirements repro test attacks lint verify s3 mlflow notebook notebooks docs airflow serve acceptance image manifests pull-request rehearsal bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -45,6 +45,9 @@ setup-spark: setup ## add pyspark for engine.backend: spark (needs Java 17)
 setup-notebooks: setup ## add JupyterLab, for the notebooks
 	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements-notebooks.txt
 
+setup-docs: setup ## add MkDocs, for the site of the documents
+	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements-docs.txt
+
 setup-tables: setup ## add what reads Excel files and PostgreSQL as a table of your own
 	$(UV) pip install --quiet --python .venv --compile-bytecode $(LOCKED) -r requirements-tables.txt
 
@@ -65,6 +68,7 @@ requirements: setup ## update the lock files from pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --group build -c requirements-test.txt -o requirements-build.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra spark -c requirements.txt pyproject.toml -o requirements-spark.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra notebooks -c requirements-test.txt pyproject.toml -o requirements-notebooks.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra docs -c requirements-test.txt pyproject.toml -o requirements-docs.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra pipeline --extra tables -c requirements-test.txt pyproject.toml -o requirements-tables.txt
 
 repro: setup ## run the stages that changed, from raw tables to champion
@@ -101,6 +105,9 @@ notebook: setup-notebooks ## open the notebooks in JupyterLab, with the packages
 notebooks: setup-notebooks ## run the notebooks and write them as pages into report/notebooks
 	JUPYTER_PREFER_ENV_PATH=1 jupyter nbconvert --log-level WARN --execute --to html --output-dir report/notebooks notebooks/*.ipynb
 
+docs: setup-docs ## build the site of the documents into site/, and check its links
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
 airflow: setup setup-airflow ## start Airflow with the project's DAGs on port 8793
 	bash pipelines/start.sh
 
@@ -131,4 +138,4 @@ bench: setup ## run the benchmarks, each against a named alternative
 	status=0; for name in $(BENCHMARKS); do python -m benchmarks.$$name || status=1; done; exit $$status
 
 clean: ## remove the environment, caches and plots
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dvc_plots
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dvc_plots site

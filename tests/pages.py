@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.checkouts import TOP
 
-PAGES = sorted([TOP / "README.md", TOP / "data" / "README.md", *(TOP / "docs").glob("*.md")])
+PAGES = sorted([*TOP.glob("*.md"), TOP / "data" / "README.md", *(TOP / "docs").rglob("*.md")])
+HOW_TO = TOP / "docs" / "how-to"
 PROGRAMS = {"curl", "dvc", "git", "kubectl", "make", "ontime", "pytest", "source"}
 """What a command within a sentence begins with."""
 NODE = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")

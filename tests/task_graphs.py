@@ -110,7 +110,7 @@ KINDS = {
             "task binary: dear is 'yes' in 49.9% of them",
             "roc_auc",
             "Will dear be yes?",
-            "Probability that the event of `table.csv` happens",
+            "This model says whether dear is yes.",
             (
                 {"name": "probability", "datatype": "FP32", "shape": [-1]},
                 {"name": "decision", "datatype": "BOOL", "shape": [-1]},
@@ -126,7 +126,7 @@ KINDS = {
             "task multiclass: kind has 3 classes (moss ",
             "log_loss",
             "Which kind is it?",
-            "Probability of each class of `table.csv`",
+            "This model says what kind is.",
             (
                 {"name": "probability", "datatype": "FP32", "shape": [-1, 3]},
                 {"name": "decision", "datatype": "BYTES", "shape": [-1]},
@@ -143,7 +143,7 @@ KINDS = {
             "task regression: price is a number from ",
             "rmse",
             "How much will price be?",
-            "The number that is to be expected for a row of `table.csv`",
+            "This model says what price is.",
             ({"name": "prediction", "datatype": "FP32", "shape": [-1]},),
             ("prediction",),
         ),

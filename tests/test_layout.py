@@ -8,7 +8,7 @@ import pytest
 from tests.checkouts import TOP
 from tests.imports import closure, executed
 
-OF_NO_PACKAGE = {"integration", "notebooks", "rehearsal"}
+OF_NO_PACKAGE = {"integration", "notebooks", "rehearsal", "site"}
 """Folders with tests of several packages."""
 
 

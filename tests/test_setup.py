@@ -96,7 +96,7 @@ def test_nothing_is_installed_or_built_but_what_a_lock_names() -> None:
     assert locked
     assert {"--require-hashes", "--no-build-isolation", "--only-binary :all:"} <= set(re.split(r" (?=--)", locked[1]))
     installs = [line.strip() for line in text.splitlines() if "pip install" in line]
-    assert len(installs) == 8
+    assert len(installs) == 9
     for line in installs:
         if line.endswith("--editable ."):
             assert "--no-deps --no-build-isolation" in line

@@ -62,6 +62,24 @@ LINTERS = {
         "vendor.dependabot",
         str(GITHUB / "dependabot.yml"),
     ],
+    "check-jsonschema, issue forms": [
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.github-issue-forms",
+        *(str(path) for path in sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml")) if path.stem != "config"),
+    ],
+    "check-jsonschema, issues": [
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.github-issue-config",
+        str(GITHUB / "ISSUE_TEMPLATE" / "config.yml"),
+    ],
+    "check-jsonschema, citation": [
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.citation-file-format",
+        str(TOP / "CITATION.cff"),
+    ],
     "shellcheck": [
         "shellcheck",
         *(str(path) for path in sorted((GITHUB / "scripts").glob("*.sh"))),

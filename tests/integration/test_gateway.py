@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ontime.common.files import read_json
 from ontime.model_deployment.service.settings import Settings
 from tests.checkouts import TOP
-from tests.pages import blocks
+from tests.pages import HOW_TO, blocks
 from tests.rehearsal.cluster.certificates import Authority
 from tests.rehearsal.cluster.processes import SYSTEM_PATH
 from tests.servers import JsonHandler, free_port, http_server
@@ -184,7 +184,7 @@ def test_a_client_with_its_certificate_gets_predictions(door: Gateway, signed: P
 
 
 def test_the_documented_commands_make_a_client_that_is_let_in(running: Running, tmp_path: Path) -> None:
-    (commands,) = (text for language, text in blocks(TOP / "docs" / "operations.md") if text.startswith("openssl req"))
+    (commands,) = (text for language, text in blocks(HOW_TO / "clients.md") if text.startswith("openssl req"))
     made = tmp_path / "made"
     made.mkdir()
     done = subprocess.run(["bash", "-euc", commands], cwd=made, capture_output=True, text=True, check=True)

@@ -302,7 +302,7 @@ def test_it_serves_as_any_user_with_half_a_core_and_without_a_home_or_a_folder_t
 def test_the_model_of_another_image_answers_beside_its_own(
     podman: dict[str, str], image: str, checkouts: list[Path]
 ) -> None:
-    """Mounted as docs/operations.md says; here it is the same image."""
+    """Mounted as docs/how-to/second-model.md says; here it is the same image."""
     golden = read_json(checkouts[0] / "models" / "champion" / "golden.json")
     options = (f"--mount=type=image,source={image},destination=/shadow", "--env=ONTIME_SERVICE_DRAIN_SECONDS=0")
     named = ("--env=ONTIME_SERVICE_SHADOW=/shadow/models/champion", "--env=ONTIME_SERVICE_SHADOW_VERSION=1.3.0")

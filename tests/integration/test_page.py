@@ -460,3 +460,25 @@ def test_every_page_works_behind_a_path_of_a_proxy(tab: Tab, running: Running) -
 def test_the_api_page_lists_the_routes(tab: Tab, running: Running) -> None:
     tab.open(f"{running.url}/docs", "document.querySelectorAll('.opblock').length > 5")
     assert "/v2/models/{name}/infer" in tab.text("#api").replace("\u200b", "")
+
+
+def test_each_route_of_the_api_page_answers_when_it_is_tried_as_it_stands(tab: Tab, running: Running) -> None:
+    tab.open(f"{running.url}/docs", "document.querySelectorAll('.opblock').length > 5")
+    routes = len(tab.texts(".opblock"))
+    assert routes == sum(len(set(path) - {"parameters"}) for path in documented(running).values())
+    for number in range(routes):
+        block = f"document.querySelectorAll('.opblock')[{number}]"
+        tab.run(f"{block}.querySelector('.opblock-summary-control').click()")
+        tab.wait(f"{block}.querySelector('.try-out__btn') !== null")
+        tab.run(f"{block}.querySelector('.try-out__btn').click()")
+        tab.wait(f"{block}.querySelector('.execute') !== null")
+        tab.run(f"{block}.querySelector('.execute').click()")
+        status = tab.wait(f"{block}.querySelector('.live-responses-table tbody .response-col_status')?.innerText")
+        assert status.split()[0] == "200", tab.run(f"{block}.innerText")
+        tab.run(f"{block}.querySelector('.opblock-summary-control').click()")
+
+
+def documented(running: Running) -> dict[str, Any]:
+    """The paths of the OpenAPI document."""
+    paths: dict[str, Any] = httpx2.get(f"{running.url}/openapi.json").json()["paths"]
+    return paths

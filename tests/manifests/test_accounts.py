@@ -7,10 +7,9 @@ import pytest
 
 from ontime.manifests.render import Manifest, parse
 from tests.charts import leaves, sources
-from tests.checkouts import TOP
 from tests.kubernetes import one
 from tests.owned import owned
-from tests.pages import blocks
+from tests.pages import HOW_TO, blocks
 
 pytestmark = pytest.mark.xdist_group("manifests")
 ABSENT = object()
@@ -194,7 +193,7 @@ def test_each_secret_that_is_made_by_hand_is_documented(rendered: dict[str, list
     for manifest in rendered["gateway"]:
         for path, text in leaves(manifest):
             found |= {text} if path[-1] == "secretName" else set()
-    page = (TOP / "docs" / "operations.md").read_text(encoding="utf-8")
+    page = (HOW_TO / "accounts.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| `([a-z-]+)` \| [a-z-]+ \| `", page, re.MULTILINE)
     assert found - MADE_IN_THE_CLUSTER == set(documented) and len(set(documented)) == len(documented)
     assert found > MADE_IN_THE_CLUSTER
@@ -203,7 +202,7 @@ def test_each_secret_that_is_made_by_hand_is_documented(rendered: dict[str, list
 def test_the_documented_values_for_a_restore_are_those_of_the_same_database(
     rendered: dict[str, list[Manifest]],
 ) -> None:
-    (text,) = (text for _, text in blocks(TOP / "docs" / "operations.md") if text.startswith("mode: recovery"))
+    (text,) = (text for _, text in blocks(HOW_TO / "backup.md") if text.startswith("mode: recovery"))
     (restore,) = parse(text)
     (values,) = (one for chart, one in sources(rendered) if chart == "cluster" and "mlflow" in one["fullnameOverride"])
     assert restore["recovery"]["clusterName"] == values["fullnameOverride"]

@@ -11,6 +11,7 @@ import yaml
 from ontime.manifests.render import Manifest
 from tests.alertmanager import MOUNTED, VERSION, chart_values, find_amtool, write_configuration
 from tests.checkouts import TOP
+from tests.pages import HOW_TO
 from tests.promtool import alert_rules
 
 pytestmark = pytest.mark.xdist_group("manifests")
@@ -100,4 +101,4 @@ def all_texts(content: Any, name: str = "") -> list[tuple[str, str]]:
 
 
 def page() -> str:
-    return (TOP / "docs" / "operations.md").read_text(encoding="utf-8")
+    return (HOW_TO / "accounts.md").read_text(encoding="utf-8")

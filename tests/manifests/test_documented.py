@@ -9,15 +9,18 @@ from ontime.manifests.render import KUBERNETES, Manifest, build, copy_sources, p
 from ontime.manifests.schemas import validate_all
 from tests.checkouts import TOP
 from tests.kubernetes import one
-from tests.pages import blocks
+from tests.pages import HOW_TO, blocks
 
 pytestmark = pytest.mark.xdist_group("manifests")
 
 
 def documented(word: str) -> str:
-    """The manifest or patch of docs/operations.md that has a word."""
+    """The manifest or patch of a page that has a word."""
     (found,) = (
-        text for language, text in blocks(TOP / "docs" / "operations.md") if language == "yaml" and word in text
+        text
+        for page in sorted(HOW_TO.glob("*.md"))
+        for language, text in blocks(page)
+        if language == "yaml" and word in text
     )
     return found
 

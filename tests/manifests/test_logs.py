@@ -13,12 +13,13 @@ import yaml
 from ontime.manifests.render import Manifest
 from tests.checkouts import TOP
 from tests.kubernetes import one
+from tests.pages import HOW_TO
 from tests.planted import INNOCENT, KINDS, planted
 from tests.rehearsal.logs.collector import PARTS, WRITER, chart_values, writer_module
 
 pytestmark = pytest.mark.xdist_group("manifests")
 FOLDER = WRITER.parent
-PAGE = TOP / "docs" / "operations.md"
+PAGE = HOW_TO / "cluster-logs.md"
 AGGREGATED = ("keyword", "short", "integer", "long", "float", "boolean", "date", "date_nanos")
 POLICY = {
     # https://docs.opensearch.org/latest/im-plugin/ism/policies/, of which this has a small part

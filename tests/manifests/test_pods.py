@@ -9,7 +9,7 @@ from ontime.common.files import write_json
 from ontime.manifests.render import Manifest, build, containers, copy_sources, parse
 from tests.checkouts import TOP
 from tests.kubernetes import STAGES, one, pods
-from tests.pages import blocks
+from tests.pages import HOW_TO, blocks
 
 pytestmark = pytest.mark.xdist_group("manifests")
 DISK = "ephemeral-storage"
@@ -38,7 +38,7 @@ def test_no_container_runs_as_root_writes_to_its_image_or_gains_rights(rendered:
 def test_the_documented_patch_for_openshift_leaves_the_user_to_the_cluster_and_nothing_else_changes(
     kustomize: Path, tmp_path: Path, rendered: dict[str, list[Manifest]]
 ) -> None:
-    (patch,) = (text for _, text in blocks(TOP / "docs" / "operations.md") if "securityContext" in text)
+    (patch,) = (text for _, text in blocks(HOW_TO / "cluster.md") if "securityContext" in text)
     top = copy_sources(TOP, tmp_path)
     for stage in STAGES:
         overlay = top / "deployment" / "kubernetes" / "overlays" / stage

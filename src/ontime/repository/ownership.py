@@ -88,6 +88,13 @@ def name_model(name: str, event: str) -> None:
         write_text(Path(path), change.text)
 
 
+def event_in(text: str) -> str | None:
+    """What the model predicts, in plain words, as the text of a README says it."""
+    (place,) = (place for place in PLACES if place.name == "event")
+    found = _pattern(place, {}).search(text)
+    return found["value"] if found else None
+
+
 def _replaced(wanted: Mapping[str, str], now: Mapping[str, str], top: Path) -> dict[str, Change]:
     files = _files(top)
     texts: dict[str, str] = {}

@@ -2,7 +2,19 @@
 
 from dataclasses import dataclass
 
-ROOTS = (".dvc", ".github", "argocd", "deployment", "docs", "pipelines", "README.md")
+ROOTS = (
+    ".devcontainer",
+    ".dvc",
+    ".github",
+    "argocd",
+    "deployment",
+    "docs",
+    "pipelines",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "README.md",
+)
 SERVING = "deployment/configurations/tensorflow-serving"
 IAM = "deployment/configurations/iam"
 PLATFORM = "argocd/platform/*.yaml"
@@ -67,14 +79,14 @@ PLACES = (
     Place("registry", ".github/workflows/*", r"vars\.REGISTRY \|\| '(?P<value>[^']+)'"),
     Place("registry", "docs/*.md", r"`REGISTRY`, if it is not `(?P<value>[^`]+)`"),
     Place("image", "argocd/platform/airflow.yaml", r"repository: (?P<value>\S+)-pipelines"),
-    Place("image", "docs/operations.md", r"reference: (?P<value>\S+)@sha256"),
+    Place("image", "docs/how-to/second-model.md", r"reference: (?P<value>\S+)@sha256"),
     Place("image", "deployment/configurations/*/README.md", r"SERVICE=(?P<value>\S+)@sha256"),
     Place("image", "deployment/configurations/*/README.md", r"(?:--tag|newName:) (?P<value>\S+)-saved-model"),
     Place("domain", "argocd/settings/argocd.yaml", r"https://argocd\.(?P<value>[\w.-]+)"),
     Place("domain", "argocd/platform/kube_prometheus_stack.yaml", r"smtp\.(?P<value>[\w.-]+):"),
     Place("domain", "argocd/platform/kube_prometheus_stack.yaml", r"[\w.-]+@(?P<value>[\w.-]+)"),
     Place("domain", f"{IAM}/google/bucket-policy.json", r"group:[\w.-]+@(?P<value>[\w.-]+)"),
-    Place("domain", "docs/operations.md", r"https://login\.(?P<value>[\w.-]+)"),
+    Place("domain", "docs/how-to/accounts.md", r"https://login\.(?P<value>[\w.-]+)"),
     Place("bucket", f"{IAM}/bucket-policy.json", r"arn:aws:s3:::(?P<value>[^/\"*]+)"),
     Place("bucket", f"{IAM}/*.json", r"arn:aws:s3:::(?P<value>{bucket})(?=[/\"])"),
     Place("bucket", f"{IAM}/google/*.json", r"/buckets/(?P<value>[^/]+)/"),
@@ -101,7 +113,7 @@ PLACES = (
     Place("region", "argocd/platform/mlflow.yaml", r"\bregion: (?P<value>[\w-]+)"),
     Place("region", PLATFORM, r"\bregion: (?P<value>[\w-]+)"),
     Place("region", f"{IAM}/*", r"\boidc\.eks\.(?P<value>[\w-]+)\."),
-    Place("region", "docs/operations.md", r"\bregion: (?P<value>[\w-]+)"),
+    Place("region", "docs/how-to/backup.md", r"\bregion: (?P<value>[\w-]+)"),
     Place("region", ".dvc/config", r"\bregion = (?P<value>[\w-]+)"),
     Place("region", ".github/*", r"vars\.AWS_REGION \|\| '(?P<value>[^']+)'"),
     Place("region", ".github/actions/setup/action.yml", r"default: (?P<value>{region})"),
@@ -119,7 +131,7 @@ PLACES = (
     ),
     Place("model", "README.md", r"/v2/models/(?P<value>{model})\b"),
     Place("event", "README.md", r"\bThis copy predicts (?P<value>[^;]+);"),
-    Place("model", "docs/operations.md", r"/v1/models/(?P<value>{model}):"),
-    Place("model", "docs/operations.md", r"artifacts get \. (?P<value>{model})\b"),
+    Place("model", "docs/*.md", r"/v1/models/(?P<value>{model}):"),
+    Place("model", "docs/how-to/release.md", r"artifacts get \. (?P<value>{model})\b"),
     Place("release_app", ".github/rulesets/*", r"\"actor_id\": (?P<value>\d+), \"actor_type\": \"Integration\""),
 )

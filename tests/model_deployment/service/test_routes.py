@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from ontime.common.files import read_json
 from ontime.model_deployment.inference.champion import Champion
+from ontime.model_deployment.service.openapi import openapi
 from ontime.model_deployment.service.routes import make_app
 from ontime.model_deployment.service.service import Service
 from ontime.model_deployment.service.settings import Settings
@@ -91,6 +92,23 @@ def test_the_openapi_document_names_the_features_and_its_examples_are_served(cli
         else:
             answer = client.get(url)
         assert answer.status_code == 200, (url, answer.text)
+
+
+def test_the_examples_of_a_category_that_no_training_row_has_are_served(
+    service: Service, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = service.model.manifest
+    features = [
+        one.model_copy(update={"typical": None}) if one.type == "category" and one.may_be_missing else one
+        for one in manifest.features
+    ]
+    assert None in [one.typical for one in features]
+    monkeypatch.setitem(service.model.__dict__, "manifest", manifest.model_copy(update={"features": features}))
+    paths = openapi(service)["paths"]
+    for path in ("/v1/models/{name}:predict", "/v1/models/{name}:explain", "/v2/models/{name}/infer"):
+        body = paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]
+        answer = client.post(path.replace("{name}", "parcels"), json=body)
+        assert answer.status_code == 200, (path, answer.text)
 
 
 def test_the_pages_load_nothing_from_elsewhere(client: TestClient) -> None:

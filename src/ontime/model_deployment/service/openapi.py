@@ -1,9 +1,11 @@
 """The OpenAPI 3.1 document of the service, made from the types that its requests are decoded by."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from ontime.model_deployment.inference.manifest import Feature
 from ontime.model_deployment.service.protocol.messages import (
     EXPLANATION_TYPES,
     KEY,
@@ -78,7 +80,7 @@ def openapi(service: Service) -> dict[str, Any]:
             else f"One more BYTES tensor, {KEY}, of shape [rows], may say what the rows are called in the log, in "
             f"at most {MOST_KEY_CHARACTERS} characters."
         ),
-        "requestBody": _body(infer_request, {"inputs": _tensors(example)}),
+        "requestBody": _body(infer_request, {"inputs": _tensors(model.manifest.features)}),
         "responses": {"200": _response("the requested outputs", infer_response), **client_errors},
     }
     any_object = {"type": "object"}
@@ -134,8 +136,11 @@ def _response(text: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
-def _tensors(record: dict[str, Any]) -> list[dict[str, Any]]:
+def _tensors(features: Iterable[Feature]) -> list[dict[str, Any]]:
+    # in a tensor an empty string stands for a missing category
     return [
-        {"name": name, "shape": [1], "datatype": "BYTES" if isinstance(value, str) else "FP32", "data": [value]}
-        for name, value in record.items()
+        {"name": one.name, "shape": [1], "datatype": "BYTES", "data": [one.typical or ""]}
+        if one.type == "category"
+        else {"name": one.name, "shape": [1], "datatype": "FP32", "data": [one.typical]}
+        for one in features
     ]
