@@ -9,6 +9,7 @@ not answer is left out in one line.
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -74,6 +75,8 @@ def rivals(checkout: Path, table: RealTable, output: Path) -> dict[str, Any]:
         [python, HERE / "rivals" / "tuned.py", checkout / "data" / "processed", columns, table.task, output],
         check=True,
         stdout=subprocess.DEVNULL,
+        # small tables: threads that wait for each other take longer than one
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     with np.load(output) as found:
         return dict(found)

@@ -147,7 +147,7 @@ def boosting(rows: Rows) -> tuple[Any, dict[str, Any]]:
     scores, steps, settings = (
         [],
         [],
-        grid(learning_rate=[0.03, 0.1], max_leaf_nodes=[7, 31], l2_regularization=[0.0, 10.0]),
+        grid(learning_rate=[0.05], max_leaf_nodes=[7, 31], l2_regularization=[0.0, 10.0]),
     )
     fixed = {"categorical_features": few, "random_state": SEED}
     for setting in settings:
@@ -172,11 +172,11 @@ def light_gbm(rows: Rows) -> tuple[Any, dict[str, Any]]:
     train, validation, test = (rows.native(rows.parts[name], levels) for name in ("train", "validation", "test"))
     scores, steps = [], []
     settings = grid(learning_rate=[0.05], num_leaves=[7, 31], min_child_samples=[5, 20])
-    fixed = {"random_state": SEED, "verbose": -1, "deterministic": True, "force_row_wise": True, "n_jobs": 2}
+    fixed = {"random_state": SEED, "verbose": -1, "deterministic": True, "force_row_wise": True, "n_jobs": 1}
     for setting in settings:
         model = kind(n_estimators=MOST_STEPS, **fixed, **setting)
         stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        model.fit(train, rows.target["train"], eval_set=[(validation, rows.target["validation"])], callbacks=[stop])
+        model.fit(train, rows.target["train"], eval_X=validation, eval_y=rows.target["validation"], callbacks=[stop])
         steps.append(max(1, int(model.best_iteration_)))
         scores.append(score(rows.task, rows.target["validation"], outputs_of(rows.task, model, validation)))
     best = int(np.argmax(scores))
