@@ -9,6 +9,7 @@ not answer is left out in one line.
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -65,14 +66,17 @@ def served(checkout: Path) -> tuple[str, Any, Any]:
 def rivals(checkout: Path, table: RealTable, output: Path) -> dict[str, Any]:
     """What each rival says of the test rows."""
     from ontime.common.files import read_json
+    from ontime.common.layout import Layout
 
-    layout = read_json(checkout / "data" / "processed" / "feature_layout.json")
+    layout = Layout(**read_json(checkout / "data" / "processed" / "feature_layout.json"))
     python = installed("lightgbm", HERE / "requirements-lightgbm.txt") / "bin" / "python"
-    columns = json.dumps({name: layout[name] for name in ("numbers", "categories", "target")})
+    columns = json.dumps({name: getattr(layout, name) for name in ("numbers", "categories", "target")})
     subprocess.run(
         [python, HERE / "rivals" / "tuned.py", checkout / "data" / "processed", columns, table.task, output],
         check=True,
         stdout=subprocess.DEVNULL,
+        # small tables: threads that wait for each other take longer than one
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     with np.load(output) as found:
         return dict(found)
@@ -87,7 +91,7 @@ def run_table(table: RealTable, folder: Path) -> dict[str, Any] | str:
     frame = table.frame()
     frame.to_csv(source, index=False)
     started = time.perf_counter()
-    command = ["ontime", "init", "--source", str(source), "--target", table.target, *table.options]
+    command = ["ontime", "init", "--source", str(source), "--target", table.target, *table.options, "--yes"]
     done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     if done.returncode and table.task == "multiclass" and not (checkout / "data" / "processed").exists():
         return done.stderr.strip().splitlines()[-1]

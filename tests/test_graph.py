@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from ontime.cli import STAGES
 from ontime.common.params import load_section
-from ontime.model_training.families import FAMILIES, family
+from ontime.model_training.families import FAMILIES, Train, families_of, family
 from ontime.operations import OPERATIONS
 from ontime.tasks.task import TaskSettings
 from tests.commands import leaves_of, run_and_watch, write_params
@@ -21,6 +21,8 @@ from tests.live import live
 
 TASK = load_section("task", TaskSettings, live("params.yaml")).kind
 """What the checkout's own graph is about."""
+NAMES = families_of(TASK, load_section("train", Train, live("params.yaml")))
+"""The families that it compares."""
 UNREAD_PACKAGES = (
     *("data_source", "manifests", "privacy", "pull_request", "release", "repository", "tracking", "verification"),
     *(f"model_deployment/{name}" for name in ("batch", "service")),
@@ -53,7 +55,7 @@ class Stage:
     def modules(self) -> set[str]:
         """Files of the package that the stage can import, from the top folder."""
         name, *item = self.command.split()[1:]
-        return closure("ontime.__main__", STAGES[name], families=tuple(item) or FAMILIES[TASK], tasks=(TASK,))
+        return closure("ontime.__main__", STAGES[name], families=tuple(item) or NAMES, tasks=(TASK,))
 
 
 @pytest.fixture(scope="module")

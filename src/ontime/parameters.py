@@ -11,7 +11,7 @@ from ontime.model_deployment.export.export import Export
 from ontime.model_evaluation.publish import Publish
 from ontime.model_evaluation.select import Select
 from ontime.model_evaluation.settings import Decision, Evaluate
-from ontime.model_training.families import FAMILIES, Train, parameters_of
+from ontime.model_training.families import Train, families_of, parameters_of
 from ontime.model_training.tune import Tune
 from ontime.monitoring.settings import Monitor, Retraining
 from ontime.privacy.settings import Privacy
@@ -52,6 +52,6 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 def check_params(content: object, where: str) -> Params:
     """Check plain content and return all sections; the one-line error begins with `where`."""
     params = check(Params, content, where)
-    for name in FAMILIES[params.task.kind]:
+    for name in families_of(params.task.kind, params.train):
         parameters_of(name, params.train, where)
     return params

@@ -57,7 +57,7 @@ def test_parameters_schema_and_artifact_are_edited_in_place(graph: Path, parcels
     assert params.evaluate.slices == ["depot", "service"]
     assert params.evaluate.baseline_group == ["depot"]
     assert params.export.name == "my-parcels"
-    for section in ("engine", "decision", "select", "tune"):
+    for section in ("engine", "decision", "select"):
         assert yaml(graph / "params.yaml")[section] == before[section]
     (schema,) = load_schemas(graph / "data" / "schema").values()
     assert [column.name for column in schema.fields] == list(parcels.columns)

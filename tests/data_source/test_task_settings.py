@@ -10,6 +10,7 @@ import pytest
 from ontime.common.errors import OntimeError
 from ontime.data_source.question import classes_of, find_task
 from ontime.data_source.task_settings import plots, set_task
+from ontime.model_training.families import FAMILIES
 from ontime.parameters import check_params
 from ontime.repository.yaml_files import plain, yaml_for_people
 
@@ -102,7 +103,8 @@ def test_a_task_that_is_not_known_is_one_line(kind: dict[str, str], reason: str)
 
 def test_the_plots_of_the_graph_are_those_that_init_writes() -> None:
     params, graph = loaded()
-    assert plain(graph)["plots"] == plots(plain(params)["task"]["kind"])
+    task = plain(params)["task"]["kind"]
+    assert plain(graph)["plots"] == plots(task, FAMILIES[task])
 
 
 def test_comments_and_lines_of_the_graph_stay(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler,
 
 MOST_CODES = 255
 """Most values of a category in scikit-learn's boosting."""
-MOST_STEPS = 1000
-PATIENCE = 30
+MOST_STEPS = 500
+PATIENCE = 20
 SEED = 0
 
 
@@ -99,7 +99,7 @@ class Rows:
         """The columns with pandas' categories."""
         found = frame[[*self.numbers, *self.categories]].copy()
         for name in self.categories:
-            found[name] = pd.Categorical(found[name], categories=levels[name])
+            found[name] = pd.Categorical(found[name].where(found[name].isin(levels[name])), categories=levels[name])
         # LightGBM takes no name with the signs of JSON
         found.columns = [f"column_{place}" for place in range(len(found.columns))]
         return found
@@ -128,14 +128,14 @@ def linear(rows: Rows) -> tuple[Any, dict[str, Any]]:
 
 
 def forest(rows: Rows) -> tuple[Any, dict[str, Any]]:
-    """A random forest of 300 trees."""
+    """A random forest of 200 trees."""
     kind = RandomForestRegressor if rows.task == "regression" else RandomForestClassifier
 
     def make(setting: dict[str, Any]) -> Any:
-        model = kind(n_estimators=300, n_jobs=-1, random_state=SEED, **setting)
+        model = kind(n_estimators=200, n_jobs=-1, random_state=SEED, **setting)
         return make_pipeline(rows.codes(), SimpleImputer(strategy="constant", fill_value=-1e6), model)
 
-    return tuned_pipeline(rows, make, grid(min_samples_leaf=[1, 5, 20], max_features=["sqrt", 0.5]))
+    return tuned_pipeline(rows, make, grid(min_samples_leaf=[1, 5], max_features=["sqrt", 0.5]))
 
 
 def boosting(rows: Rows) -> tuple[Any, dict[str, Any]]:
@@ -147,7 +147,7 @@ def boosting(rows: Rows) -> tuple[Any, dict[str, Any]]:
     scores, steps, settings = (
         [],
         [],
-        grid(learning_rate=[0.03, 0.1], max_leaf_nodes=[7, 31], l2_regularization=[0.0, 10.0]),
+        grid(learning_rate=[0.05], max_leaf_nodes=[7, 31], l2_regularization=[0.0, 10.0]),
     )
     fixed = {"categorical_features": few, "random_state": SEED}
     for setting in settings:
@@ -171,12 +171,12 @@ def light_gbm(rows: Rows) -> tuple[Any, dict[str, Any]]:
     levels = {name: sorted(both[name].dropna().unique()) for name in rows.categories}
     train, validation, test = (rows.native(rows.parts[name], levels) for name in ("train", "validation", "test"))
     scores, steps = [], []
-    settings = grid(learning_rate=[0.03, 0.1], num_leaves=[7, 31], min_child_samples=[5, 20])
-    fixed = {"random_state": SEED, "verbose": -1, "deterministic": True, "force_row_wise": True}
+    settings = grid(learning_rate=[0.05], num_leaves=[7, 31], min_child_samples=[5, 20])
+    fixed = {"random_state": SEED, "verbose": -1, "deterministic": True, "force_row_wise": True, "n_jobs": 1}
     for setting in settings:
         model = kind(n_estimators=MOST_STEPS, **fixed, **setting)
         stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        model.fit(train, rows.target["train"], eval_set=[(validation, rows.target["validation"])], callbacks=[stop])
+        model.fit(train, rows.target["train"], eval_X=validation, eval_y=rows.target["validation"], callbacks=[stop])
         steps.append(max(1, int(model.best_iteration_)))
         scores.append(score(rows.task, rows.target["validation"], outputs_of(rows.task, model, validation)))
     best = int(np.argmax(scores))

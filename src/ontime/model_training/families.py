@@ -1,7 +1,7 @@
 """The model families by name, and what each can do: be fitted for a task, saved, loaded, and asked.
 
-A family is a class in a module of its own name, which is imported when it is asked for. To add one, write such a
-module, and name it here, in `params.yaml` and in `dvc.yaml`.
+A family is a class in a module of its own name, which is imported when it is asked for. One of your own is such a
+module in this folder, named by a section of `train` in `params.yaml` (`docs/fork.md`).
 """
 
 import importlib
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from ontime.common.arrays import Matrix, Outputs, Target
 from ontime.common.errors import OntimeError
@@ -19,6 +19,8 @@ from ontime.common.params import Section, check, closest
 from ontime.tasks.names import TaskName
 
 if TYPE_CHECKING:
+    import onnx
+
     from ontime.encoder import Encoder
     from ontime.tasks.task import Task
 
@@ -36,13 +38,18 @@ History = list[dict[str, float]]
 Rows = tuple[Matrix, Target]
 """Encoded rows (rows, features) and their targets (rows,)."""
 Predict = Callable[[Matrix], Outputs]
+OPSET = {"": 18, "ai.onnx.ml": 3}
+"""Versions of the operators of exported graphs."""
 
 
 class Train(Section):
     """One section per model family of the task, which its `Parameters` check, and what all share.
 
     `refit`: the champion's family is fitted once more on training and validation rows, and that model is served.
+    A section more is a family of one's own.
     """
+
+    model_config = ConfigDict(extra="allow")
 
     seed: Annotated[int, Field(ge=0)]
     refit: bool
@@ -51,6 +58,19 @@ class Train(Section):
     random_forest: dict[str, Any]
     gradient_boosting: dict[str, Any]
     neural_network: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _own_families(self) -> "Train":
+        for name in self.own_families:
+            if _class_of(name) is None:
+                known = [*type(self).model_fields]
+                raise OntimeError(f"params.yaml: train.{name}: unknown key; {closest(name, known)}")
+        return self
+
+    @property
+    def own_families(self) -> tuple[str, ...]:
+        """Names of the families of one's own, in the order of the file."""
+        return tuple(self.model_extra or ())
 
 
 @dataclass(frozen=True)
@@ -99,6 +119,15 @@ class Family(ABC):
             steps: what `kept_steps` says of a `fit` with validation rows.
         """
 
+    @abstractmethod
+    def exported(self, columns: int) -> "onnx.ModelProto":
+        """The model as an ONNX graph of `OPSET`, which `export` tidies.
+
+        Args:
+            columns: width of the float32 matrix that is its one input. Its last output is of numbers (rows, 1), or of
+                each class's probability (rows, classes), or of an event's (rows, 1).
+        """
+
     @staticmethod
     def kept_steps(history: History) -> int:
         """Epochs, trees or iterations in the model that `fit` returned with this history: by default all."""
@@ -125,10 +154,22 @@ def validation_loss(step: dict[str, float]) -> float:
 
 def check_family(name: str) -> str:
     """The name itself, if it is a model family."""
-    known = [*dict.fromkeys(name for names in FAMILIES.values() for name in names)]
-    if name not in known:
-        raise OntimeError(f"unknown model {name}; {closest(name, known)}")
+    family(name)
     return name
+
+
+def families_of(task: TaskName, train: Train) -> tuple[str, ...]:
+    """The families that a task's graph compares: its own, then those that `params.yaml` adds, which lose a tie."""
+    return (*FAMILIES[task], *train.own_families)
+
+
+def _class_of(name: str) -> "type[Family] | None":
+    """The class of a family, by the module of its name in this folder; None if there is none."""
+    if not name.isidentifier() or not Path(__file__).with_name(f"{name}.py").is_file():
+        return None
+    module = importlib.import_module(f"ontime.model_training.{name}")
+    found = getattr(module, name.title().replace("_", ""), None)
+    return found if isinstance(found, type) and issubclass(found, Family) else None
 
 
 def family(name: str, task: "Task | None" = None) -> type[Family]:
@@ -140,16 +181,18 @@ def family(name: str, task: "Task | None" = None) -> type[Family]:
     Raises:
         OntimeError: there is no such family, or the task does not have it.
     """
-    if task and check_family(name) not in FAMILIES[task.name]:
+    known = [*dict.fromkeys(name for names in FAMILIES.values() for name in names)]
+    found = _class_of(name)
+    if found is None:
+        raise OntimeError(f"unknown model {name}; {closest(name, known)}")
+    if task and name in known and name not in FAMILIES[task.name]:
         raise OntimeError(f"{name}: no model of a {task.name} task; known: {', '.join(FAMILIES[task.name])}")
-    module = importlib.import_module(f"ontime.model_training.{check_family(name)}")
-    found: type[Family] = getattr(module, name.title().replace("_", ""))
     return found
 
 
 def parameters_of(name: str, train: Train, where: str = "params.yaml") -> Section:
     """One family's checked parameters; `where` begins the one-line error."""
-    kind, content = family(name), getattr(train, name)
+    kind, content = family(name), getattr(train, name, None)
     if content is None:
         raise OntimeError(f"{where}: train.{name}: missing")
     return check(kind.Parameters, content, f"{where}: train.{name}")

@@ -5,6 +5,7 @@ of cores, oneDNN's own matrix product from being split by the size of the cache,
 processor's approximate reciprocal.
 """
 
+import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,11 @@ from ontime.common.arrays import Matrix, Outputs, Target
 from ontime.common.environment import quiet
 from ontime.common.files import replacing, write_text
 from ontime.encoder import Encoder
-from ontime.model_training.families import History, Rows
+from ontime.model_training.families import OPSET, History, Rows
 
 if TYPE_CHECKING:
+    import onnx
+
     from ontime.model_training.neural_network import NeuralNetworkParameters
     from ontime.tasks.task import Task
 
@@ -240,6 +243,18 @@ def network_outputs(model: keras.Model, matrix: Matrix) -> Outputs:
     """Probability of the event, or a number: float64 (rows,); or of each class: (rows, classes)."""
     predicted: Any = model.predict(matrix, batch_size=PREDICTION_ROWS, verbose=0)
     return np.asarray(predicted[:, 0] if predicted.shape[1] == 1 else predicted, dtype=np.float64)
+
+
+def network_graph(model: keras.Model, columns: int) -> "onnx.ModelProto":
+    """The network as an ONNX graph, of `columns` inputs."""
+    import onnx
+
+    # Keras exports a model only after its first call
+    model(np.zeros((1, columns), dtype=np.float32))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        model.export(path, format="onnx", verbose=False, opset_version=OPSET[""])
+        return onnx.load(path)
 
 
 def log_loss_of_logits(events: Any, logits: Any) -> Any:

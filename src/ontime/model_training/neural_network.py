@@ -1,13 +1,16 @@
 """The Keras family: scaling and one-hot codes inside, dense relu layers, a head by the task, adam."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
 from ontime.common.arrays import Matrix, Outputs
 from ontime.common.params import Count, Positive, Section
 from ontime.model_training.families import Family, History, Rows, Setting, validation_loss
+
+if TYPE_CHECKING:
+    import onnx
 
 
 class NeuralNetworkParameters(Section):
@@ -68,6 +71,12 @@ class NeuralNetwork(Family):
         from ontime.model_training.keras_model import load_network
 
         return cls(load_network(folder))
+
+    def exported(self, columns: int) -> "onnx.ModelProto":
+        """By Keras."""
+        from ontime.model_training.keras_model import network_graph
+
+        return network_graph(self.model, columns)
 
     def predict(self, matrix: Matrix) -> Outputs:
         """Probability of the event, or a number: float64 (rows,); or of each class: (rows, classes)."""

@@ -6,14 +6,17 @@ orders them by their share of events, or their mean; the linear models get one c
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ontime.common.arrays import Matrix, Outputs
 from ontime.common.files import replacing
 from ontime.encoder import Encoder
-from ontime.model_training.families import Family, History, Rows, Setting
+from ontime.model_training.families import OPSET, Family, History, Rows, Setting
+
+if TYPE_CHECKING:
+    import onnx
 
 MODEL_FILE = "model.joblib"
 MOST_DENSE_BYTES = 1 << 30
@@ -44,6 +47,20 @@ class ScikitLearnModel(Family):
     def predict(self, matrix: Matrix) -> Outputs:
         """Probability of the event, or a number: float64 (rows,); or of each class: (rows, classes)."""
         return outputs_of(self.model, matrix)
+
+    def exported(self, columns: int) -> "onnx.ModelProto":
+        """By skl2onnx."""
+        from skl2onnx import convert_sklearn
+        from skl2onnx.common.data_types import FloatTensorType
+
+        options = {id(self.model): {"zipmap": False}} if hasattr(self.model, "predict_proba") else None
+        return convert_sklearn(
+            self.model,
+            name="model",
+            initial_types=[("features", FloatTensorType([None, columns]))],
+            target_opset=OPSET,
+            options=options,
+        )
 
 
 class LinearModel(ScikitLearnModel):

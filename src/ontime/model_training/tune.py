@@ -6,6 +6,7 @@ loss; Bergstra and Bengio 2012, "Random search for hyper-parameter optimization"
 
 import time
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,23 @@ class Tune(Section):
 def command(model: str, trials: int | None) -> None:
     """Search one model family's hyperparameters and write the best into params.yaml."""
     limit_threads()
+    search(model, trials)
+
+
+def search(model: str, trials: int | None = None) -> None:
+    """Try settings of one model family, print the loss of each, and write the best into `params.yaml`.
+
+    Args:
+        trials: how many to draw, of a smaller space all (default: `tune.trials`).
+    """
     train, tune = load_section("train", Train), load_section("tune", Tune)
     task = load_task()
     present = parameters_of(model, train)
     space = tune.space.get(model)
     if not space:
         raise OntimeError(f"params.yaml: tune.space.{model}: missing; list the values to try")
-    drawn = list(ParameterSampler(space, trials or tune.trials, random_state=tune.seed))
+    every = prod(len(values) for values in space.values())
+    drawn = list(ParameterSampler(space, min(trials or tune.trials, every), random_state=tune.seed))
     candidates = [{}, *({name: settings[name] for name in space} for settings in drawn)]
     trial = [with_values(present, model, values) for values in candidates]
     tasks = [(Path.cwd(), model, parameters, train.seed, task.name, task.classes) for parameters in trial]

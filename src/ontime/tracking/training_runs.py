@@ -15,9 +15,10 @@ import click
 from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_json
-from ontime.model_training.families import FAMILIES, check_family
+from ontime.common.params import load_section
+from ontime.model_training.families import FAMILIES, Train, check_family, families_of
 from ontime.model_training.tune import TRIALS
-from ontime.tasks.task import task_of
+from ontime.tasks.task import TaskSettings, task_of
 from ontime.tracking.experiment import describe, open_experiment, recorded_run, role_of
 from ontime.tracking.mlflow_client import asking_mlflow
 from ontime.tracking.run_record import METRICS, record_baseline, record_run, record_trials, update_run
@@ -37,8 +38,8 @@ def command(models: tuple[str, ...]) -> None:
         check_family(name)
     if os.environ.get("ONTIME_TRACKING") == "off":
         return
-    every = dict.fromkeys(name for names in FAMILIES.values() for name in names)
-    finished = [name for name in models or every if (paths.training_run(name) / "metadata").is_dir()]
+    every = models or families_of(load_section("task", TaskSettings).kind, load_section("train", Train))
+    finished = [name for name in every if (paths.training_run(name) / "metadata").is_dir()]
     absent = [name for name in models if name not in finished]
     if absent:
         raise OntimeError(f"{paths.training_run(absent[0])}: not found; run `dvc repro` (or `ontime pull`) first")
@@ -46,7 +47,7 @@ def command(models: tuple[str, ...]) -> None:
     parts |= {} if models else {name: identity_of(paths.training_run(name), METRICS) for name in finished_baselines()}
     parts |= {
         f"{name}/{TRIALS}": sha256(paths.training_run(name) / TRIALS)
-        for name in models or every
+        for name in every
         if (paths.training_run(name) / TRIALS).is_file()
     }
     states = {name: state_of(name, identity) for name, identity in parts.items()}

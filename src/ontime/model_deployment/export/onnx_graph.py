@@ -1,10 +1,6 @@
 """Any model family as one ONNX graph: float32 `features` (rows, columns) in; float32 `probability` or, of a number,
 `prediction` (rows,) out; of several classes `probability` (rows, classes)."""
 
-import tempfile
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -17,7 +13,6 @@ from ontime.model_training.families import Family
 INPUT = "features"
 BLOCK_ROWS = 8192
 """A graph is asked for so many rows at a time."""
-OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
 def to_onnx(name: str, fitted: Family, columns: int, output: str, classes: int = 0) -> bytes:
@@ -30,7 +25,7 @@ def to_onnx(name: str, fitted: Family, columns: int, output: str, classes: int =
     Returns:
         The serialized graph; the same bytes for the same model.
     """
-    graph = CONVERTERS[fitted.framework](fitted.model, columns)
+    graph = fitted.exported(columns)
     graph = _with_canonical_names(_with_one_output(graph, output, classes), output)
     graph.graph.name = name
     graph.producer_name, graph.producer_version, graph.doc_string = "ontime", "", ""
@@ -51,32 +46,6 @@ def onnx_outputs(content: bytes, matrix: Matrix) -> npt.NDArray[np.float32]:
     blocks = [matrix[start : start + BLOCK_ROWS] for start in range(0, max(len(matrix), 1), BLOCK_ROWS)]
     outputs = [session.run(None, {INPUT: block})[0] for block in blocks]
     return np.asarray(np.concatenate(outputs), dtype=np.float32)
-
-
-def _from_scikit_learn(model: Any, columns: int) -> onnx.ModelProto:
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType
-
-    options = {id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else None
-    return convert_sklearn(
-        model,
-        name="model",
-        initial_types=[(INPUT, FloatTensorType([None, columns]))],
-        target_opset=OPSET,
-        options=options,
-    )
-
-
-def _from_keras(model: Any, columns: int) -> onnx.ModelProto:
-    # Keras exports a model only after its first call
-    model(np.zeros((1, columns), dtype=np.float32))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        model.export(path, format="onnx", verbose=False, opset_version=OPSET[""])
-        return onnx.load(path)
-
-
-CONVERTERS = {"keras": _from_keras, "scikit-learn": _from_scikit_learn}
 
 
 def _with_one_output(model: onnx.ModelProto, output: str, classes: int) -> onnx.ModelProto:

@@ -1,0 +1,64 @@
+"""What `ontime init` sets of split, families and search by the number of rows, and the search itself.
+
+The values are those that did well on the tables of `python -m benchmarks.own_tables`.
+"""
+
+from typing import Any
+
+import click
+
+from ontime.common.params import load_section
+from ontime.cores import limit_threads
+from ontime.model_training.tune import Tune, search
+from ontime.repository.dvc import show
+from ontime.repository.yaml_files import replace_mapping
+
+LEAST_CATEGORY_ROWS, MOST_CATEGORY_ROWS, ROWS_PER_CATEGORY_ROW = 5, 100, 4000
+LEAST_LEAF_ROWS, MOST_LEAF_ROWS, ROWS_PER_LEAF_ROW = 5, 50, 1000
+"""Of a forest; so a tree has about a thousand leaves at most up to 50,000 rows, and the exported model stays small."""
+FOREST = {"n_estimators": 200, "max_features": 0.3}
+BOOSTING = {"max_iter": 1000, "max_leaf_nodes": 7, "min_samples_leaf": 20}
+SMALL_TREES_UP_TO = 20_000
+"""Rows up to which boosting starts from small trees, and settings are searched."""
+SPACE: dict[str, dict[str, list[Any]]] = {
+    "logistic_regression": {"C": [0.001, 0.01, 0.1, 1.0, 10.0]},
+    "linear_regression": {"alpha": [0.1, 1.0, 10.0, 100.0, 1000.0]},
+    "gradient_boosting": {"max_leaf_nodes": [7, 31], "min_samples_leaf": [5, 20]},
+}
+"""What is searched: the strength of a linear model's penalty, and the size of boosting's trees. Few values, because a
+search among many by a small part of the rows finds what was lucky there."""
+
+
+def between(least: int, value: int, most: int) -> int:
+    """The value, or the bound that it is beyond."""
+    return max(least, min(value, most))
+
+
+def set_sizes(params: Any, rows: int) -> None:
+    """Write into the content of `params.yaml` what depends on how many rows have a target."""
+    train, space = params["train"], params["tune"]["space"]
+    params["split"]["min_category_rows"] = between(
+        LEAST_CATEGORY_ROWS, rows // ROWS_PER_CATEGORY_ROW, MOST_CATEGORY_ROWS
+    )
+    leaf = between(LEAST_LEAF_ROWS, rows // ROWS_PER_LEAF_ROW, MOST_LEAF_ROWS)
+    train["random_forest"] |= {**FOREST, "min_samples_leaf": leaf}
+    train["gradient_boosting"] |= BOOSTING
+    if rows > SMALL_TREES_UP_TO:
+        train["gradient_boosting"] |= {"max_leaf_nodes": 31, "min_samples_leaf": max(leaf, 20)}
+    for name, values in SPACE.items():
+        if name in space:
+            replace_mapping(space, name, {key: list(each) for key, each in values.items()})
+
+
+def search_small(rows: int) -> None:
+    """Run the graph up to the split and search the families of `SPACE`, if the table is small enough for that."""
+    if rows > SMALL_TREES_UP_TO:
+        click.echo(
+            f"settings not searched, as the table has more than {SMALL_TREES_UP_TO} rows: `ontime tune MODEL` does"
+        )
+        return
+    limit_threads()
+    show("repro", "split")
+    for name in load_section("tune", Tune).space:
+        if name in SPACE:
+            search(name)
