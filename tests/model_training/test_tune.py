@@ -15,8 +15,8 @@ from tests.commands import run_command
 def losses_by(parameter: str, best: Any) -> Any:
     """A stand-in for a fit: the loss is the distance of one hyperparameter from the best value."""
 
-    def loss(checkout: Path, model: str, parameters: Any, seed: int, task: str) -> float:
-        del checkout, model, seed, task
+    def loss(checkout: Path, model: str, parameters: Any, seed: int, task: str, classes: Any) -> float:
+        del checkout, model, seed, task, classes
         return float(abs(getattr(parameters, parameter) - best))
 
     return loss
