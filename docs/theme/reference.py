@@ -46,7 +46,7 @@ def help_of(*names: str) -> str:
 
 def subcommands(name: str) -> list[str]:
     """Names of a command's commands, if it is a group."""
-    context = click.Context(commands)
+    context = click.Context(commands, **commands.context_settings)
     command = commands.get_command(context, name)
     return command.list_commands(context) if isinstance(command, click.Group) else []
 
