@@ -15,7 +15,7 @@ from ontime.datasets.schema import Column, load_schemas
 from ontime.model_training.families import FAMILIES, family
 from ontime.parameters import Params
 
-COLUMNS = 100
+COLUMNS = 78
 """Width of the help, which fits beside the navigation."""
 COMMAND = re.compile(r"^### ontime ([a-z0-9-]+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
