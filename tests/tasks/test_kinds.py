@@ -130,8 +130,8 @@ def test_every_family_is_exported_within_the_tolerance_and_explained(
     margin = explained.base_value + explained.contributions.sum(axis=1)
     np.testing.assert_allclose(margin, explained.margin, rtol=1e-6)
     if explained.scale != "log-odds":
-        said = expected[:2] if expected.ndim == 1 else expected[:2].max(axis=1)
-        np.testing.assert_allclose(margin, said, rtol=1e-5)
+        of_decided = expected[:2] if expected.ndim == 1 else expected[:2].max(axis=1)
+        np.testing.assert_allclose(margin, of_decided, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("in_fork")
