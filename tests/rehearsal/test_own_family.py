@@ -41,8 +41,17 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = tmp_path_factory.mktemp("own_family")
     packages = top / "packages"
     uv = Path(sys.executable).with_name("uv")
-    options = ["--quiet", "--python", sys.executable, "--no-deps", "--require-hashes", "--target", packages, "-r", LOCK]
-    subprocess.run([uv, "pip", "install", *options], check=True)
+    install: list[str | Path] = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        sys.executable,
+        "--no-deps",
+        "--require-hashes",
+    ]
+    subprocess.run([*install, "--target", packages, "-r", LOCK], check=True)
     text = DOCUMENT.read_text(encoding="utf-8")
     (section,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     checkout = make_fork(top / "checkout")
