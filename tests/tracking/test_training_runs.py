@@ -27,6 +27,7 @@ NAME = "logistic_regression"
 def checkout(fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the fork's data and one finished run, which tests may change, and a tracking file of its own."""
     (tmp_path / "data").symlink_to(fork / "data")
+    shutil.copyfile(fork / "params.yaml", tmp_path / "params.yaml")
     run = Path("models") / "training_runs" / NAME
     shutil.copytree(fork / run, tmp_path / run)
     monkeypatch.chdir(tmp_path)
