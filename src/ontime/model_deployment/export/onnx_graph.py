@@ -1,6 +1,7 @@
 """Any model family as one ONNX graph: float32 `features` (rows, columns) in; float32 `probability` or, of a number,
 `prediction` (rows,) out; of several classes `probability` (rows, classes)."""
 
+import copy
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ def to_onnx(name: str, fitted: Family, columns: int, output: str, classes: int =
     Returns:
         The serialized graph; the same bytes for the same model.
     """
-    graph = CONVERTERS[fitted.framework](fitted.model, columns)
+    # the graphs of other tasks would get other bytes by it
+    model = with_float_thresholds(fitted.model) if classes else fitted.model
+    graph = CONVERTERS[fitted.framework](model, columns)
     graph = _with_canonical_names(_with_one_output(graph, output, classes), output)
     graph.graph.name = name
     graph.producer_name, graph.producer_version, graph.doc_string = "ontime", "", ""
@@ -65,6 +68,23 @@ def _from_scikit_learn(model: Any, columns: int) -> onnx.ModelProto:
         target_opset=OPSET,
         options=options,
     )
+
+
+def with_float_thresholds(model: Any) -> Any:
+    """A copy of histogram boosting whose thresholds are float32, the greatest that are not above those of the model.
+
+    Other models are returned as they are. skl2onnx rounds thresholds to the nearest float32, and a value that one lands
+    on then goes to the other side.
+    """
+    if not hasattr(model, "_predictors"):
+        return model
+    copied = copy.deepcopy(model)
+    for tree in (tree for trees in copied._predictors for tree in trees):
+        threshold = tree.nodes["num_threshold"]
+        rounded = threshold.astype(np.float32)
+        below = np.nextafter(rounded, np.float32(-np.inf))
+        tree.nodes["num_threshold"] = np.where(rounded > threshold, below, rounded)
+    return copied
 
 
 def _from_keras(model: Any, columns: int) -> onnx.ModelProto:
