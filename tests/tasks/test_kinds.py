@@ -124,8 +124,8 @@ def test_every_family_is_exported_within_the_tolerance_and_explained(
     np.testing.assert_allclose(found, expected, rtol=0, atol=champion.answer.tolerance(expected))
     if family == "neural_network":
         run_command("saved-model", str(tmp_path / "served"))
-        said = saved_outputs(tmp_path / "served" / "table" / "1", matrix, champion.answer.output)
-        np.testing.assert_allclose(said, expected, rtol=0, atol=champion.answer.tolerance(expected))
+        served = saved_outputs(tmp_path / "served" / "table" / "1", matrix, champion.answer.output)
+        np.testing.assert_allclose(served, expected, rtol=0, atol=champion.answer.tolerance(expected))
     explained = Explainer(champion).explain(matrix[:2])
     margin = explained.base_value + explained.contributions.sum(axis=1)
     np.testing.assert_allclose(margin, explained.margin, rtol=1e-6)

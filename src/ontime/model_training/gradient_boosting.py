@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Self
 
+import numpy as np
 from pydantic import Field
 
 from ontime.common.params import Count, Positive, Section
@@ -68,8 +69,16 @@ def _unfitted(parameters: dict[str, Any], stops: bool, setting: Setting) -> Any:
 
 
 def _finished(model: Any) -> Any:
-    """The fitted estimator without what depends on the terminal and the machine."""
+    """The fitted estimator without what depends on the terminal and the machine, and with thresholds of float32.
+
+    Each threshold is the greatest float32 not above the fitted one, and so divides float32 rows in the same way. Of others,
+    skl2onnx takes the nearest float32, and a value that it lands on goes to the other side.
+    """
     model.verbose = 0
     # the number of threads that sorted values into bins is stored in the object
     model._bin_mapper.n_threads = 1
+    for tree in (tree for trees in model._predictors for tree in trees):
+        fitted = tree.nodes["num_threshold"]
+        nearest = fitted.astype(np.float32)
+        tree.nodes["num_threshold"] = np.where(nearest > fitted, np.nextafter(nearest, np.float32(-np.inf)), nearest)
     return model
