@@ -71,8 +71,8 @@ def _unfitted(parameters: dict[str, Any], stops: bool, setting: Setting) -> Any:
 def _finished(model: Any) -> Any:
     """The fitted estimator without what depends on the terminal and the machine, and with thresholds of float32.
 
-    Each threshold is the greatest float32 not above the fitted one, and so divides float32 rows in the same way. Of others,
-    skl2onnx takes the nearest float32, and a value that it lands on goes to the other side.
+    Each threshold is the greatest float32 not above the fitted one, and so divides float32 rows in the same way. Of
+    others, skl2onnx takes the nearest float32, and a value that it lands on goes to the other side.
     """
     model.verbose = 0
     # the number of threads that sorted values into bins is stored in the object
