@@ -97,6 +97,7 @@ s3: setup ## start an S3 server on loopback and point .dvc/config.local at it
 	ontime s3
 
 mlflow: setup ## start MLflow's user interface on port 5000
+	@echo 'open http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=results'
 	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
 
 notebook: setup-notebooks ## open the notebooks in JupyterLab, with the packages of .venv

@@ -22,6 +22,7 @@ import pytest
 import requests
 
 from ontime.common.errors import OntimeError
+from ontime.common.files import read_json
 from ontime.model_deployment.inference.manifest import Feature, File, Manifest
 from ontime.release.commands import command
 from ontime.release.commit_checks import folder_md5
@@ -38,6 +39,9 @@ RELEASE = Release(
 )
 """An example."""
 STAGES = ("staging", "production")
+LINKS = ["release file", "tag", "commit", "dvc.lock", "model", "manifest"]
+IMAGE_LINKS = ["image", "configuration", "model layer", "signature"]
+"""What `ontime verify release` traces, in order."""
 GRAPH = f"""\
 artifacts:
   {NAME}:
@@ -321,6 +325,20 @@ def push_image(
     if change is not None:
         change(configuration)
     return push_layers(host, name, configuration, [archive({"etc/runtime": b"runtime"}), archive(files)])
+
+
+def push_release(checkout: Path, host: str, version: str) -> str:
+    """Push an image of a checkout's signed champion as the release workflow would; its digest."""
+    folder = checkout / "models" / "champion"
+    files = {f"models/champion/{path.name}": path.read_bytes() for path in folder.iterdir()}
+    for ending in (".sig", ".pub"):
+        files[f"models/champion{ending}"] = folder.with_suffix(ending).read_bytes()
+    arguments = {
+        "GIT_COMMIT": git(checkout, "rev-parse", "HEAD").strip(),
+        "MODEL_VERSION": version.removeprefix("v"),
+        "MODEL_SHA256": read_json(folder / "manifest.json")["files"]["model.onnx"]["sha256"],
+    }
+    return push_image(host, "team/ontime", files, arguments)
 
 
 def push_layers(host: str, name: str, configuration: Mapping[str, Any], layers: Sequence[bytes]) -> str:

@@ -76,7 +76,8 @@ class Kind:
     """A task with a table of it, and what is to be found of its graph."""
 
     task: TaskName
-    table: Callable[[], pd.DataFrame]
+    table: Callable[..., pd.DataFrame]
+    """Of so many rows."""
     target: str
     key: str
     time: str

@@ -132,10 +132,11 @@ def check_ontime(arguments: list[str]) -> None:
     if name in ("-h", "--help"):
         return
     assert name in all_commands(), f"no command {name}"
-    command = commands.get_command(click.Context(commands), name)
+    top = click.Context(commands, **commands.context_settings)
+    command = commands.get_command(top, name)
     assert command is not None
     try:
-        given = command.make_context(name, rest).params
+        given = command.make_context(name, rest, parent=top).params
     except click.ClickException as error:
         absent = re.search(r"'([^']+)' does not exist", error.format_message())
         if absent and made_by_a_command(absent[1]):

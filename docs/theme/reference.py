@@ -15,7 +15,7 @@ from ontime.datasets.schema import Column, load_schemas
 from ontime.model_training.families import FAMILIES, family
 from ontime.parameters import Params
 
-COLUMNS = 100
+COLUMNS = 78
 """Width of the help, which fits beside the navigation."""
 COMMAND = re.compile(r"^### ontime ([a-z0-9-]+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
@@ -46,7 +46,7 @@ def help_of(*names: str) -> str:
 
 def subcommands(name: str) -> list[str]:
     """Names of a command's commands, if it is a group."""
-    context = click.Context(commands)
+    context = click.Context(commands, **commands.context_settings)
     command = commands.get_command(context, name)
     return command.list_commands(context) if isinstance(command, click.Group) else []
 

@@ -8,9 +8,9 @@ from ontime.data_processing.split import Split
 from ontime.datasets.source import Data
 from ontime.engine import Engine
 from ontime.model_deployment.export.export import Export
-from ontime.model_evaluation.metrics import Decision, Evaluate
 from ontime.model_evaluation.publish import Publish
 from ontime.model_evaluation.select import Select
+from ontime.model_evaluation.settings import Decision, Evaluate
 from ontime.model_training.families import Train, families_of, parameters_of
 from ontime.model_training.tune import Tune
 from ontime.monitoring.settings import Monitor, Retraining

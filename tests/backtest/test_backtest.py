@@ -15,7 +15,8 @@ from ontime.backtest.policies import Policy, all_policies, interval_by_days, rep
 from ontime.backtest.tables import markdown
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET, Layout
-from ontime.model_evaluation.metrics import Decision, row_log_losses
+from ontime.model_evaluation.metrics import row_log_losses
+from ontime.model_evaluation.settings import Decision
 from ontime.model_training.logistic_regression import LogisticRegressionParameters
 from ontime.model_training.recipe import Recipe
 from ontime.tasks.binary import Binary

@@ -57,6 +57,20 @@ def test_a_number_that_follows_a_target_of_numbers_is_named_and_a_good_feature_i
     assert line.startswith(f"copy: follows y row by row (rank correlation {sign:.3f});") and "--exclude copy" in line
 
 
+def test_a_feature_that_tells_all_classes_apart_is_named_and_one_that_tells_some_is_not() -> None:
+    labels = pd.Series(random_of().integers(0, 3, ROWS), dtype="Int8")
+    columns = {
+        "copy": labels.map({0: "zero", 1: "one", 2: "two"}).astype("str"),
+        "number": labels.astype("float64") + random_of().uniform(0, 0.9, ROWS),
+        "some": (labels == 1).astype(bool),
+    }
+    frame = pd.DataFrame(columns).assign(y=labels)
+    layout = Layout(["row"], None, ["number", "some"], ["copy"], classes=["a", "b", "c"])
+    lines = list(suspicions(frame, labels, layout, "y"))
+    assert [line.partition(":")[0] for line in lines] == ["number", "copy"]
+    assert all("alone tells the 3 classes of y apart" in line and "--exclude" in line for line in lines)
+
+
 SEPARATING: dict[str, Make] = {
     "threshold": lambda event: np.where(event, 5.0, -5.0) + random_of().normal(size=ROWS),
     "within a range": lambda event: (

@@ -173,10 +173,11 @@ def test_a_table_from_elsewhere_is_copied_and_tracked(
         (["--target", "late", "--time", "then"], "t.csv: no column then; "),
         (["--target", "late", "--key", "id"], "t.csv: no column id; "),
         (["--target", "late", "--exclude", "id"], "t.csv: no column id; "),
-        (["--target", "depot"], "target depot: has 3 values (north, "),
+        (["--target", "depot", "--task", "binary"], "target depot: has 3 values (north, "),
         (["--target", "depot", "--task", "regression"], "target depot: has values that are not numbers"),
         (["--target", "weight", "--task", "regression", "--positive", "1.0"], "--positive: belongs to an event"),
-        (["--target", "boxes"], "target boxes: has 4 values, all of them whole numbers"),
+        (["--target", "boxes", "--positive", "3"], "target boxes: has 4 values ("),
+        (["--target", "depot", "--task", "multiclass", "--positive", "north"], "--positive: belongs to an event"),
         (["--target", "late", "--positive", "maybe"], "--positive maybe: no such value in late; found no, yes"),
         (["--target", "late", "--time", "weight"], "data.options.time: weight is not a datetime"),
         (["--target", "late", "--name", "Not A Name"], "params.yaml: export.name: "),
@@ -193,6 +194,32 @@ def test_what_does_not_fit_the_table_is_refused_and_nothing_written(
     for name in ("params.yaml", "dvc.yaml"):
         assert (graph / name).read_bytes() == live(name).read_bytes()
     assert list(load_schemas(graph / "data" / "schema")) == list(load_schemas(live("data/schema")))
+
+
+def test_classes_are_written_in_their_order_and_a_rare_one_is_refused(
+    graph: Path, parcels: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = parcels["parcel"].astype(int) % 3 + 8
+    parcels.assign(boxes=boxes).to_csv("t.csv", index=False)
+    init("t.csv", "--target", "boxes")
+    params = load_params(graph / "params.yaml")
+    assert (params.task.kind, params.data.options["classes"]) == ("multiclass", [8, 9, 10])
+    assert params.export.page_texts.question == "Which boxes is it?"
+    assert "probability" not in yaml(graph / "params.yaml")["export"]["page_texts"]
+    said = capsys.readouterr().out
+    assert "task multiclass: boxes has 3 classes (8 33.3%, 9 33.3%, 10 33.3%); " in said
+    assert "if it is a number to be predicted, pass --task regression" in said
+    before = (graph / "params.yaml").read_bytes()
+    parcels.assign(boxes=boxes.mask(boxes.index < 3, 11)).to_csv("t.csv", index=False)
+    with pytest.raises(
+        OntimeError, match=r"^too few rows: \w+ has \d rows of class 11 .*join rare classes in one, or add"
+    ):
+        init("t.csv", "--target", "boxes")
+    assert (graph / "params.yaml").read_bytes() == before
+    init("t.csv", "--target", "boxes", "--task", "regression")
+    params = load_params(graph / "params.yaml")
+    assert (params.task.kind, params.data.options.get("classes")) == ("regression", None)
+    assert params.export.page_texts.question == "How much will boxes be?"
 
 
 def test_a_time_that_is_no_date_is_refused(graph: Path, parcels: pd.DataFrame) -> None:

@@ -166,6 +166,30 @@ def test_a_target_that_is_not_binary_is_refused_with_what_it_holds(
     assert str(error.value) == reason
 
 
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (["b", None, "a", "c", "a"], ["a", "b", "c"]),
+        (pd.array([5, None, 3, 7, 3], dtype="Int64"), [3, 5, 7]),
+        ([5.0, None, 3.0, 7.0, 3.0], [3, 5, 7]),
+        (pd.array(["b", None, "a", "c", "a"], dtype="str"), ["a", "b", "c"]),
+    ],
+)
+def test_the_target_is_the_place_of_its_class(values: Any, classes: list[Any]) -> None:
+    labels = table.class_target(pd.Series(values, name="kind"), classes)
+    assert labels.dtype == "Int8"
+    assert [None if pd.isna(label) else label for label in labels] == [1, None, 0, 2, 0]
+
+
+def test_a_class_that_is_not_listed_is_one_line() -> None:
+    with pytest.raises(OntimeError) as error:
+        table.target_values(pd.Series(["a", "b", "z"], name="kind"), None, ["a", "b", "c"])
+    assert str(error.value) == (
+        "target kind: has a class that data.options.classes lacks ('z'); take it with `ontime init`"
+    )
+    assert [table.class_name(value) for value in (1, 1.0, 1.5, "1")] == ["1", "1", "1.5", "1"]
+
+
 def test_labels_have_the_keys_and_the_targets_of_the_features(features: Make, tmp_path: Path) -> None:
     for key in ([], ["kind", "size"]):
         rows = features(CSV, key=key)

@@ -4,6 +4,7 @@ The stand-in is Debian's own Python, made from the machine's package sources, wi
 differs from the pinned base in where the interpreter lies and in what else there is. Only tests build on it.
 """
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -14,8 +15,9 @@ import pytest
 
 from tests.checkouts import TOP
 
-NAME = "localhost/ontime-base:local"
-PACKAGES = "python3,python3-pip,ca-certificates"
+PACKAGES = "python3,python3-pip,python3-venv,ca-certificates"
+KEY = hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]
+NAME = f"localhost/ontime-base:{KEY}"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 PULL_SECONDS, MAKE_SECONDS = 60, 300
@@ -37,12 +39,18 @@ def find_base(tool: str, folder: Path, environment: Mapping[str, str]) -> str:
     return pinned
 
 
+def kept_base(tool: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """The same in a store that is kept: made again it would be another image, and every layer on it with it."""
+    made = subprocess.run([tool, "image", "exists", NAME], env=environment, check=False)
+    return NAME if made.returncode == 0 else find_base(tool, folder, environment)
+
+
 def make_base(folder: Path) -> Path:
     """Archive of a root filesystem with Python 3.11 and pip."""
     sources = next((path for path in SOURCES if path.is_file()), None)
     if shutil.which("mmdebstrap") is None or sources is None:
         pytest.skip("the base image can be neither pulled nor, without mmdebstrap and apt sources, be made")
-    archive = folder / "base.tar"
+    archive = folder / f"base-{KEY}.tar"
     if archive.exists():
         return archive
     subprocess.run(

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from ontime.common.files import read_json
 from ontime.release.release_file import parse, path_of
 from tests.checkouts import TOP, commit, environment, git, run
 from tests.releases import (
     IMAGE,
+    IMAGE_LINKS,
+    LINKS,
     NAME,
     Repository,
     digest_of,
     identify,
     isolated,
     make_repository,
-    push_image,
+    push_release,
     registry_server,
 )
 
@@ -31,8 +32,6 @@ UNCHECKED = "--no-registry"
 """For an image that no registry has."""
 RECORDS = {"v1.0.0": 64, "v1.1.0": 32}
 """Golden records of each version, so that the export alone runs again."""
-LINKS = ["release file", "tag", "commit", "dvc.lock", "model", "manifest"]
-IMAGE_LINKS = ["image", "configuration", "model layer", "signature"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,20 +69,6 @@ def ontime(*arguments: str, cwd: Path, check: bool = True) -> "subprocess.Comple
     return run("ontime", *arguments, cwd=cwd, check=check, PYTHONPATH=str(TOP / "src"))
 
 
-def build(checkout: Path, host: str, version: str) -> str:
-    """Push an image as the release workflow would; its digest."""
-    champion = checkout / "models" / "champion"
-    files = {f"models/champion/{path.name}": path.read_bytes() for path in champion.iterdir()}
-    for ending in (".sig", ".pub"):
-        files[f"models/champion{ending}"] = champion.with_suffix(ending).read_bytes()
-    arguments = {
-        "GIT_COMMIT": git(checkout, "rev-parse", "HEAD").strip(),
-        "MODEL_VERSION": version.removeprefix("v"),
-        "MODEL_SHA256": read_json(champion / "manifest.json")["files"]["model.onnx"]["sha256"],
-    }
-    return push_image(host, "team/ontime", files, arguments)
-
-
 def test_a_graphs_model_goes_to_production_and_back(checkout: Path, host: str) -> None:
     def release(*arguments: str) -> str:
         return ontime("release", *arguments, cwd=checkout).stdout.strip()
@@ -110,7 +95,7 @@ def test_a_graphs_model_goes_to_production_and_back(checkout: Path, host: str) -
         run("dvc", "push", "--quiet", cwd=checkout)
         git(checkout, "push", "--quiet", "origin", "main")
         commits[version] = git(checkout, "rev-parse", "HEAD").strip()
-        digests[version] = build(checkout, host, version)
+        digests[version] = push_release(checkout, host, version)
         release("register", version, "--push")
         assert f"version={version}" in release("check", tag).splitlines()
         assert "never ran in staging" in refused("assign", version, "production", "--push")

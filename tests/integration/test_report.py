@@ -13,6 +13,8 @@ from tests.checkouts import commit, git, run
 from tests.forge import LEFT, set_parameters
 
 pytestmark = pytest.mark.integration
+SHOW = ("dvc", "exp", "show", "--only-changed", "--drop", ".*/|Created", "--no-pager")
+"""The champion's metric and the changed parameters, which the documents show."""
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,11 @@ def test_the_same_change_has_the_same_report_with_its_parameters_and_outputs(che
         assert "- `train.logistic_regression.C`: `0.1` → `0.2`" in text
         assert "- modified: `models/training_runs/logistic_regression/model/`" in text
         assert "](https://example.invalid/roc.png)" in text
+        assert re.search(r"<details><summary>\d+ modified</summary>\n\n- modified: ", text)
+        assert re.search(r"### Validation metrics, which decide\n\n\d+ rows\.\n", text)
+        shown = run(*SHOW, cwd=checkout, COLUMNS="200").stdout
+        assert "train.logistic_regression.C" in shown and "models/" not in shown
+        assert max(map(len, shown.splitlines())) <= 100
     finally:
         restore(checkout)
 

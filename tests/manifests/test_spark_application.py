@@ -55,6 +55,17 @@ def test_it_runs_this_checkouts_command_on_the_locked_spark(application: Manifes
     assert re.search(rf"^pyspark=={spec['sparkVersion']} ", (TOP / "requirements-spark.txt").read_text(), re.MULTILINE)
 
 
+def test_its_image_is_built_on_the_services_base_and_its_group_owns_the_checkout(application: Manifest) -> None:
+    service, spark = (
+        (TOP / "deployment" / "docker" / name).read_text(encoding="utf-8")
+        for name in ("Dockerfile", "spark/Dockerfile")
+    )
+    base = re.compile(r"^ARG BASE=(\S+@sha256:[0-9a-f]{64})$", re.MULTILINE)
+    assert base.findall(spark) == base.findall(service) != []
+    (group,) = re.findall(r"^USER \d+:(\d+)$", spark, re.MULTILINE)
+    assert application["spec"]["driver"]["podSecurityContext"] == {"fsGroup": int(group)}
+
+
 def test_its_pods_may_do_no_more_than_they_need(application: Manifest) -> None:
     for part in ("driver", "executor"):
         context = application["spec"][part]["securityContext"]

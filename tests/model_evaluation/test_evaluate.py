@@ -14,8 +14,9 @@ from ontime.common.files import read_json, sha256, write_parquet
 from ontime.common.layout import TARGET
 from ontime.common.params import load_section
 from ontime.model_evaluation.evaluate import permutation_importance, write_csv
-from ontime.model_evaluation.metrics import DIGITS, Decision, cost_per_1000
+from ontime.model_evaluation.metrics import DIGITS, cost_per_1000
 from ontime.model_evaluation.publish import large_slices
+from ontime.model_evaluation.settings import Decision
 from ontime.model_training.families import FAMILIES
 from ontime.tasks.binary import Binary
 

@@ -8,7 +8,6 @@ import pytest
 from ontime.model_evaluation.metrics import (
     CURVE_POINTS,
     SLICE_ROWS,
-    Decision,
     best_threshold,
     by_slice,
     calibration_curve,
@@ -17,6 +16,7 @@ from ontime.model_evaluation.metrics import (
     expected_calibration_error,
     summarize,
 )
+from ontime.model_evaluation.settings import Decision
 
 Rows = tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]
 

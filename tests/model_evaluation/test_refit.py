@@ -10,7 +10,8 @@ from ontime.common import paths
 from ontime.common.files import read_json, read_parquet, sha256, write_parquet
 from ontime.common.layout import TARGET
 from ontime.common.params import load_section
-from ontime.model_evaluation.metrics import Decision, as_stored, summarize
+from ontime.model_evaluation.metrics import as_stored, summarize
+from ontime.model_evaluation.settings import Decision
 from ontime.model_training.families import load_model
 from ontime.model_training.recipe import champion_recipe
 from ontime.model_training.rows import load_encoder, load_rows

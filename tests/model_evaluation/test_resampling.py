@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from ontime.model_evaluation.metrics import Decision, summarize
+from ontime.common.errors import OntimeError
+from ontime.model_evaluation.metrics import summarize
 from ontime.model_evaluation.resampling import resamples, score_of
+from ontime.model_evaluation.settings import Decision
 
 METRICS = ("roc_auc", "pr_auc", "log_loss", "brier_score")
 
@@ -17,6 +19,12 @@ def test_a_metric_of_resampled_rows_is_that_of_the_rows_repeated(name: str) -> N
     for times in (np.ones(60, dtype=np.int64), *resamples(np.arange(60), 3, 0)):
         repeated = summarize(np.repeat(labels, times), np.repeat(probability, times), 0.5, decision)
         assert score_of(name, labels, probability)(times) == pytest.approx(repeated[name], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["roc_auc_ovr", "accuracy", "f1_macro"])
+def test_a_metric_of_classes_is_refused_of_events_in_one_line(name: str) -> None:
+    with pytest.raises(OntimeError, match=rf"^params\.yaml: {name}: a metric of classes, and the target has none$"):
+        score_of(name, np.array([0, 1], dtype=np.int8), np.array([0.2, 0.7]))
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "pr_auc"])

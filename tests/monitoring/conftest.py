@@ -1,8 +1,6 @@
 """A folder with a champion and the graph's features, in which a test writes a log and runs a check."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,17 +18,3 @@ def monitored(tmp_path: Path, fork: Path, graph_lines: list[Line], monkeypatch: 
     """A folder of the test's own, with lines of its own and without a log."""
     monkeypatch.chdir(tmp_path)
     return make_monitored(tmp_path, fork, graph_lines)
-
-
-@pytest.fixture
-def set_parameter(tmp_path: Path) -> Callable[[str, Any], None]:
-    """A function that sets the first parameter of a name in `params.yaml`."""
-
-    def set_(name: str, value: Any) -> None:
-        path = tmp_path / "params.yaml"
-        lines = path.read_text().splitlines()
-        place = next(place for place, line in enumerate(lines) if line.startswith(f"  {name}:"))
-        lines[place] = f"  {name}: {value}"
-        path.write_text("\n".join(lines) + "\n")
-
-    return set_

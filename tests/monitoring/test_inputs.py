@@ -1,7 +1,6 @@
 """Each day of the log is compared with the sound days before it, and a second run changes nothing."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ontime.monitoring.days import ALARM
 from ontime.monitoring.inputs import SAID
 from ontime.monitoring.log import compacted
 from ontime.monitoring.monitor import command
+from tests.forge import set_parameters
 from tests.watched import LIVE_DAYS, ROWS, watched_model
 
 
@@ -106,10 +106,8 @@ def test_missing_and_unknown_shares_are_told_of_each_input(checkout: Path) -> No
         assert {one.labels["input"]: one.value for one in samples} == {name: inputs[name][kind] for name in names}
 
 
-def test_segments_are_told_with_their_rows_and_what_is_missing(
-    checkout: Path, set_parameter: Callable[[str, Any], None]
-) -> None:
-    set_parameter("slices", "[depot]")
+def test_segments_are_told_with_their_rows_and_what_is_missing(checkout: Path) -> None:
+    set_parameters(checkout, "evaluate", slices=["depot"])
     status, output = monitor(LIVE_DAYS[0])
     assert status == 0, output
     segments = json.loads((checkout / "monitoring" / "inputs" / f"{LIVE_DAYS[0]}.json").read_text())["segments"]

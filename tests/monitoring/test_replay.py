@@ -1,13 +1,11 @@
 """Every logged row has the probability and the decision of the model that is said to have answered it."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ontime.monitoring.days import ALARM
+from tests.forge import set_parameters
 from tests.monitored import DAY, NEXT_DAY, SHADOW_VERSION, VERSION, Line, Monitored
 from tests.services import threshold_of
 
@@ -139,10 +137,8 @@ def test_a_shadow_that_differs_is_an_alarm_of_its_own(monitored: Monitored) -> N
     assert monitored.found("replay")["alarms"] == {"shadow": 1}
 
 
-def test_a_sample_is_the_same_in_each_run_and_order(
-    monitored: Monitored, set_parameter: Callable[[str, Any], None]
-) -> None:
-    set_parameter("sample_rows", 25)
+def test_a_sample_is_the_same_in_each_run_and_order(monitored: Monitored) -> None:
+    set_parameters(monitored.folder, "monitor", sample_rows=25)
     monitored.write(monitored.lines)
     monitored.write(reversed(monitored.lines), "reversed")
     written = set()

@@ -1,13 +1,13 @@
 """A logged row has the features that the graph has for its key, or the feature that differs is named."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ontime.monitoring.days import ALARM
+from tests.forge import set_parameters
 from tests.monitored import DAY, Line, Monitored
 
 SKEW = ["skew", DAY, "--log", "log"]
@@ -79,12 +79,10 @@ def test_features_that_differ_are_named(monitored: Monitored, fault: Callable[[l
     assert f"{len(expected)} of 4 inputs differ" in output
 
 
-def test_a_share_below_the_parameter_is_no_alarm(
-    monitored: Monitored, set_parameter: Callable[[str, Any], None]
-) -> None:
+def test_a_share_below_the_parameter_is_no_alarm(monitored: Monitored) -> None:
     one_value(monitored.lines)
     monitored.write(monitored.lines)
-    set_parameter("skew_share", 0.01)
+    set_parameters(monitored.folder, "monitor", skew_share=0.01)
     assert monitored.run(*SKEW)[0] == 0
     assert monitored.found("skew")["inputs"]["depot"]["share"] == pytest.approx(1 / 300, rel=1e-5)
 

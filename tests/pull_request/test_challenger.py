@@ -9,7 +9,7 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET
-from ontime.model_evaluation.metrics import Decision
+from ontime.model_evaluation.settings import Decision
 from ontime.parameters import load_params
 from ontime.pull_request.challenger import left_out, policy, sections
 from ontime.pull_request.gate import Gate

@@ -10,9 +10,20 @@ from sklearn import metrics
 
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET
-from ontime.model_evaluation.metrics import Decision, cost_per_1000
+from ontime.data_source.task_settings import GATE
+from ontime.model_evaluation.metrics import cost_per_1000
+from ontime.model_evaluation.settings import Decision
 from ontime.parameters import load_params
-from ontime.pull_request.gate import Comparison, Gate, Predictions, _score, compare_metrics, compare_slices, paired
+from ontime.pull_request.gate import (
+    Comparison,
+    Gate,
+    Predictions,
+    Tolerance,
+    _score,
+    compare_metrics,
+    compare_slices,
+    paired,
+)
 
 ROWS = 4000
 DECISION = Decision(false_alarm_cost=1.0, missed_event_cost=3.0)
@@ -45,6 +56,33 @@ def compared(base: Predictions, head: Predictions, gate: Gate) -> list[Compariso
     both, unpaired = paired(base, head)
     assert unpaired == 0
     return compare_metrics(both, base.threshold, head.threshold, DECISION, gate)
+
+
+def class_predictions(noise: float = 0.0, classes: tuple[str, ...] = ("a", "b", "c")) -> Predictions:
+    """A model that knows the margins of three classes, or with noise knows them less well."""
+    random = np.random.default_rng(0)
+    margins = 2 * random.normal(size=(ROWS, 3))
+    target = (margins + random.gumbel(size=margins.shape)).argmax(axis=1)
+    blurred = margins + noise * random.normal(size=margins.shape)
+    shares = np.exp(blurred) / np.exp(blurred).sum(axis=1, keepdims=True)
+    frame = pd.DataFrame({"row_id": np.arange(ROWS), "kind": "all", TARGET: target.astype(np.int8)})
+    frame["probability"] = list(shares.astype(np.float32))
+    return Predictions(frame, None, ("row_id",), classes=classes)
+
+
+def test_a_worse_model_of_classes_regresses_in_every_metric_and_slice(gate: Gate) -> None:
+    limits = {name: Tolerance(**limit) for name, limit in GATE["multiclass"].items()}
+    gate = gate.model_copy(update={"metrics": limits, "slices": Tolerance(absolute=0.0, relative=0.1)})
+    good, bad = class_predictions(), class_predictions(noise=2.0)
+    assert [metric.regressed for metric in compared(good, bad, gate)] == [True] * 4
+    assert not any(metric.regressed for metric in compared(bad, good, gate) + compared(good, good, gate))
+    both, _ = paired(good, bad)
+    assert [one.regressed for one in compare_slices(both, ["kind"], gate, "log_loss")] == [True]
+    with pytest.raises(OntimeError, match="base and head answer another question"):
+        paired(good, class_predictions(classes=("a", "b", "d")))
+    cost = gate.model_copy(update={"metrics": {"cost_per_1000": Tolerance(absolute=0.0, relative=0.0)}})
+    with pytest.raises(OntimeError, match="cost_per_1000: needs a threshold; without one: log_loss, "):
+        compared(good, bad, cost)
 
 
 def test_a_model_is_not_worse_than_itself(gate: Gate) -> None:

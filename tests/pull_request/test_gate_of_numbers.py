@@ -6,7 +6,7 @@ import pytest
 from sklearn import metrics
 
 from ontime.common.errors import OntimeError
-from ontime.model_evaluation.metrics import Decision
+from ontime.model_evaluation.settings import Decision
 from ontime.pull_request.gate import Gate, Predictions, _score, compare_metrics, compare_slices, paired
 
 DECISION = Decision(false_alarm_cost=1.0, missed_event_cost=3.0)
@@ -57,7 +57,9 @@ def test_a_worse_model_regresses_in_every_metric_and_slice_and_an_equal_one_in_n
 def test_a_metric_of_events_is_refused_for_numbers() -> None:
     both, _ = paired(predictions(5, 1), predictions(5, 1))
     gate = GATE.model_copy(update={"metrics": {"cost_per_1000": GATE.slices}})
-    with pytest.raises(OntimeError, match=r"^params\.yaml: gate\.metrics: cost_per_1000: no metric of numbers"):
+    with pytest.raises(
+        OntimeError, match=r"^params\.yaml: gate\.metrics: cost_per_1000: needs a threshold; without one: rmse"
+    ):
         compare_metrics(both, None, None, DECISION, gate)
 
 

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from ontime.common.errors import OntimeError
 from ontime.common.params import load_section
-from ontime.model_evaluation.metrics import Evaluate
+from ontime.model_evaluation.settings import Evaluate
 from ontime.pull_request.gate import Gate
 from ontime.pull_request.limits import Limits, changed_limits, limits_of
 from tests.checkouts import commit, git

@@ -22,8 +22,7 @@ from ontime.release.release_file import parse, path_of, render
 from ontime.repository.yaml_files import editing
 from tests.checkouts import TOP, commit, environment, git, run, small_fork
 from tests.containers import new_store
-from tests.integration.local_base import NAME as LOCAL_BASE
-from tests.integration.local_base import find_base
+from tests.integration.local_base import kept_base
 from tests.owned import owned
 from tests.rehearsal.cluster.rig import Rig
 from tests.releases import identify
@@ -139,9 +138,7 @@ class Story:
         self.podman = {name: value for name, value in new_store(CACHE).items() if name in names}
         (CACHE / "registries.conf").write_text(f'[[registry]]\nlocation = "{self.rig.registry}"\ninsecure = true\n')
         self.podman["CONTAINERS_REGISTRIES_CONF"] = str(CACHE / "registries.conf")
-        # made again it would be another image, and every layer on it with it
-        made = self.run("podman", "image", "exists", LOCAL_BASE, check=False)
-        self.base = LOCAL_BASE if made.returncode == 0 else find_base("podman", CACHE, environment(**self.podman))
+        self.base = kept_base("podman", CACHE, environment(**self.podman))
 
     def clone(self, name: str) -> Path:
         """A new clone of the team's repository, with its tags."""

@@ -243,7 +243,7 @@ def test_the_service_imports_no_library_of_the_pipeline() -> None:
     assert not imported & PIPELINE_LIBRARIES
 
 
-@pytest.mark.parametrize("folder", [".devcontainer", "deployment/docker", "pipelines"])
+@pytest.mark.parametrize("folder", [".devcontainer", "deployment/docker", "deployment/docker/spark", "pipelines"])
 def test_hadolint_has_nothing_to_say(folder: str) -> None:
     done = subprocess.run(
         [BIN / "hadolint", "--failure-threshold=style", TOP / folder / "Dockerfile"],
@@ -251,6 +251,12 @@ def test_hadolint_has_nothing_to_say(folder: str) -> None:
         text=True,
         check=False,
     )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_shellcheck_has_nothing_to_say_of_what_starts_sparks_pods() -> None:
+    script = TOP / "deployment" / "docker" / "spark" / "entrypoint.sh"
+    done = subprocess.run([BIN / "shellcheck", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 

@@ -17,6 +17,7 @@ import pytest
 from ontime.common import paths
 from ontime.common.files import read_json, write_json
 from ontime.model_deployment.batch.score import score
+from ontime.model_deployment.export.saved_model import saved_outputs
 from ontime.model_deployment.inference.champion import load_champion
 from ontime.model_deployment.inference.explanation import Explainer
 from ontime.model_deployment.inference.manifest import read_manifest
@@ -121,12 +122,16 @@ def test_every_family_is_exported_within_the_tolerance_and_explained(
     found = champion.predict(matrix)
     assert found.shape == (len(matrix), *([len(kind.classes)] if kind.classes else []))
     np.testing.assert_allclose(found, expected, rtol=0, atol=champion.answer.tolerance(expected))
+    if family == "neural_network":
+        run_command("saved-model", str(tmp_path / "served"))
+        said = saved_outputs(tmp_path / "served" / "table" / "1", matrix, champion.answer.output)
+        np.testing.assert_allclose(said, expected, rtol=0, atol=champion.answer.tolerance(expected))
     explained = Explainer(champion).explain(matrix[:2])
     margin = explained.base_value + explained.contributions.sum(axis=1)
     np.testing.assert_allclose(margin, explained.margin, rtol=1e-6)
     if explained.scale != "log-odds":
-        said = expected[:2] if expected.ndim == 1 else expected[:2].max(axis=1)
-        np.testing.assert_allclose(margin, said, rtol=1e-5)
+        of_decided = expected[:2] if expected.ndim == 1 else expected[:2].max(axis=1)
+        np.testing.assert_allclose(margin, of_decided, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("in_fork")

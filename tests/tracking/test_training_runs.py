@@ -1,5 +1,6 @@
 """`ontime track`: MLflow gets each finished run once, and nothing that happens to it reaches the run."""
 
+import json
 import logging
 import shutil
 import socket
@@ -13,7 +14,11 @@ import pytest
 from ontime.cli import commands
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json, write_text
-from ontime.tracking.training_runs import IDENTITY, NOTE, hashed, identity_of, noted
+from ontime.model_training.train import TIMES
+from ontime.model_training.tune import TRIALS
+from ontime.tracking.experiment import IDENTITY, VIEW
+from ontime.tracking.training_runs import NOTE, hashed, identity_of, noted
+from tests.checkouts import TOP
 
 NAME = "logistic_regression"
 
@@ -22,6 +27,7 @@ NAME = "logistic_regression"
 def checkout(fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the fork's data and one finished run, which tests may change, and a tracking file of its own."""
     (tmp_path / "data").symlink_to(fork / "data")
+    shutil.copyfile(fork / "params.yaml", tmp_path / "params.yaml")
     run = Path("models") / "training_runs" / NAME
     shutil.copytree(fork / run, tmp_path / run)
     monkeypatch.chdir(tmp_path)
@@ -137,12 +143,60 @@ def test_a_run_is_recorded_with_parameters_losses_metrics_plots_and_signed_model
             assert found.data.metrics[f"{part}/{name}"] == pytest.approx(value)
     plots = {item.path for item in client.list_artifacts(found.info.run_id, "plots")}
     assert plots == {"plots/learning_curve.png", "plots/roc.png"}
-    assert {"git_commit", "git_dirty"} <= set(found.data.tags)
+    assert found.data.tags["git_commit"] == "unknown"
+    times = read_json(run / TIMES)
+    assert found.info.end_time - found.info.start_time == pytest.approx(1000 * (times["ended"] - times["begun"]), abs=2)
+    data = {one.dataset.name: one.dataset.digest for one in found.inputs.dataset_inputs}
+    assert data["parcels.csv train"] == training["training_data_sha256"][:36]
+    assert set(data) == {"parcels.csv train", "parcels.csv validation", "parcels.csv test"}
     (model,) = client.search_logged_models([found.info.experiment_id])
     signature = mlflow.models.get_model_info(model.model_uri).signature
     features = read_json(checkout / "data" / "processed" / "vocabulary.json")
     assert signature.inputs.inputs[0].shape == (-1, len(features["numbers"]) + len(features["categories"]))
     assert signature.outputs.inputs[0].shape == (-1,)
+
+
+@pytest.mark.integration
+def test_a_person_sees_which_run_won_and_what_a_search_tried(
+    fork: Path, checkout: Path, track: Callable[..., Any], recorded: Callable[[], list[Any]]
+) -> None:
+    import mlflow
+
+    for part in ("training_runs/base_rate", "refit/metrics"):
+        shutil.copytree(fork / "models" / part, checkout / "models" / part)
+    family = checkout / "models" / "training_runs" / NAME
+    trials = [{"parameters": {}, "loss": 0.6}, {"parameters": {"C": 0.01}, "loss": 0.5}]
+    write_json(family / TRIALS, {"loss": "log_loss", "begun": 1000.0, "ended": 1060.0, "trials": trials})
+    assert track().out == f"recorded in MLflow: {NAME}, base_rate, trials of {NAME}\n"
+    before = {run.info.run_name: run.data.tags["role"] for run in recorded()}
+    assert before == {
+        NAME: "trained",
+        "base_rate": "baseline",
+        f"tune {NAME}": "search",
+        "trial 1: as in params.yaml": "trial",
+        "trial 2: C 0.01": "trial",
+    }
+    search, *children = sorted(
+        (run for run in recorded() if run.data.tags["role"] in ("search", "trial")), key=lambda run: run.info.run_name
+    )[::-1]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {search.info.run_id}
+    assert search.data.metrics == {"validation/log_loss": 0.5}
+    assert search.info.end_time - search.info.start_time == 60_000
+    value = read_json(family / "metrics" / "validation.json")["roc_auc"]
+    selection = {"champion": NAME, "metric": "roc_auc", "candidates": {NAME: value}, "baselines": {"base_rate": 0.5}}
+    write_json(checkout / "models" / "selection.json", selection)
+    track()
+    (won,) = [run for run in recorded() if run.info.run_name == NAME]
+    served = read_json(fork / "models" / "refit" / "metrics" / "test.json")
+    assert won.data.tags["role"] == "champion"
+    assert won.data.metrics["served_test/roc_auc"] == served["roc_auc"]
+    assert len(recorded()) == 5
+    tags = mlflow.MlflowClient(f"sqlite:///{checkout}/mlflow.db").get_experiment_by_name("ontime").tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert tags["mlflow.note.content"].startswith(f"**Champion at unknown: {NAME}**, by validation roc_auc: ")
+    view = json.loads(tags[f"mlflow.sharedViewState.{VIEW}"])
+    assert "metrics.`test/roc_auc`" in view["selectedColumns"]
+    assert f"viewStateShareKey={VIEW}'" in (TOP / "Makefile").read_text()
 
 
 @pytest.mark.integration

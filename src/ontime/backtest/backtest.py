@@ -23,7 +23,8 @@ from ontime.common.layout import Layout
 from ontime.common.params import load_section
 from ontime.cores import limit_threads
 from ontime.data_processing.split import Split, feature_rows, moment
-from ontime.model_evaluation.metrics import DIGITS, Decision, cost_per_1000, row_log_losses
+from ontime.model_evaluation.metrics import DIGITS, cost_per_1000, row_log_losses
+from ontime.model_evaluation.settings import Decision
 from ontime.model_training.recipe import champion_recipe
 from ontime.tasks.task import need_events
 

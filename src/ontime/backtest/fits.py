@@ -15,7 +15,8 @@ from ontime.common.errors import OntimeError
 from ontime.common.layout import Layout
 from ontime.data_processing.split import vocabulary_of
 from ontime.encoder import Encoder
-from ontime.model_evaluation.metrics import Decision, as_stored, best_threshold
+from ontime.model_evaluation.metrics import as_stored, best_threshold
+from ontime.model_evaluation.settings import Decision
 from ontime.model_training.families import Family, family
 from ontime.model_training.recipe import Recipe
 from ontime.model_training.rows import encoded

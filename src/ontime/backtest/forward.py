@@ -22,7 +22,7 @@ from ontime.common.layout import TARGET, Layout, own, own_in
 from ontime.common.params import Count, Section, load_section
 from ontime.data_processing.split import Split, vocabulary_of
 from ontime.encoder import Encoder
-from ontime.model_evaluation.metrics import Evaluate
+from ontime.model_evaluation.settings import Evaluate
 from ontime.model_training.recipe import Recipe, champion_recipe
 from ontime.model_training.rows import encoded
 from ontime.tasks.task import Task, as_column

@@ -51,7 +51,7 @@ def checks(spare: int, offline: bool) -> list[Check]:
         Check(
             "identity",
             False,
-            "names you in a commit",
+            "names you in a commit; `dvc exp run` makes one",
             "git config --global user.name NAME; git config --global user.email MAIL",
             machine.identity,
         ),
@@ -68,7 +68,7 @@ def checks(spare: int, offline: bool) -> list[Check]:
         Check(
             "remote",
             False,
-            "shares data and models: `ontime pull`, `dvc push`",
+            "shares data and models: `ontime pull`; `dvc push` before `make pull-request`",
             "`ontime init --remote ADDRESS`, and log in by the cloud's command line; to try it: `make s3`",
             reach.remote,
         ),

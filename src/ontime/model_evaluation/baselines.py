@@ -11,7 +11,7 @@ from ontime.common.files import write_json
 from ontime.common.params import load_section
 from ontime.model_evaluation.baseline_answers import baseline_answers
 from ontime.model_evaluation.judge import judge_of
-from ontime.model_evaluation.metrics import Evaluate
+from ontime.model_evaluation.settings import Evaluate
 from ontime.tasks.task import load_task
 
 

@@ -8,7 +8,8 @@ import pandas as pd
 from ontime.common.arrays import Outputs, Target
 from ontime.common.params import load_section
 from ontime.model_evaluation.judge import Judge, Rule
-from ontime.model_evaluation.metrics import Decision, best_threshold, by_slice, curves, summarize
+from ontime.model_evaluation.metrics import best_threshold, by_slice, curves, summarize
+from ontime.model_evaluation.settings import Decision
 
 THRESHOLD = "threshold"
 

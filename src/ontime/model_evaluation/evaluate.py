@@ -19,8 +19,9 @@ from ontime.common.layout import TARGET, own, own_in
 from ontime.common.params import load_section
 from ontime.encoder import Encoder
 from ontime.model_evaluation.judge import Judge, judge_of
-from ontime.model_evaluation.metrics import Evaluate, as_stored
+from ontime.model_evaluation.metrics import as_stored
 from ontime.model_evaluation.publish import Publish, large_slices
+from ontime.model_evaluation.settings import Evaluate
 from ontime.model_training.families import Predict, Train, check_family, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.tasks.task import Task, as_column, load_task

@@ -44,7 +44,7 @@ def score_of(name: str, labels: Target, probability: Outputs) -> Score:
         probability: what a model says of them, a probability or a number (rows,), or of each class (rows, classes).
 
     Raises:
-        OntimeError: it is no metric of classes.
+        OntimeError: it is no metric of classes, or of nothing else.
     """
     if probability.ndim > 1:
         return _class_score(name, labels, probability)
@@ -55,6 +55,8 @@ def score_of(name: str, labels: Target, probability: Outputs) -> Score:
     if name == "pr_auc":
         return _pr_auc(labels, probability)
     costs = {"log_loss": row_log_losses, "brier_score": _squares}
+    if name not in costs:
+        raise OntimeError(f"params.yaml: {name}: a metric of classes, and the target has none")
     return mean_of(costs[name](labels, probability))
 
 

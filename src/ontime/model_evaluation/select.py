@@ -18,8 +18,8 @@ from ontime.common.files import column_names, read_json, read_parquet, write_jso
 from ontime.common.layout import own_in
 from ontime.common.params import Section, load_section
 from ontime.model_evaluation.baseline_answers import baseline_answers
-from ontime.model_evaluation.metrics import Evaluate
 from ontime.model_evaluation.resampling import LESS_IS_BETTER, Times, resamples, score_of
+from ontime.model_evaluation.settings import Evaluate
 from ontime.model_training.families import Train, families_of
 from ontime.tasks.task import from_column, load_task
 

@@ -1,10 +1,12 @@
 """Train one model family and keep what it took.
 
 In: training and validation rows, vocabulary, the family's parameters. Out: `models/training_runs/<model>/` with
-`model/`, `config/parameters.json`, `metadata/training.json` and `metrics/history.csv`.
+`model/`, `config/parameters.json`, `metadata/training.json` and `metrics/history.csv`. `times.json` beside them says
+when it was, for `ontime track`; DVC does not keep it, because it differs each time.
 """
 
 import sys
+import time
 from importlib.metadata import version
 
 import click
@@ -15,6 +17,9 @@ from ontime.common.params import load_section
 from ontime.model_training.families import History, Setting, Train, check_family, family, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.tasks.task import load_task
+
+TIMES = "times.json"
+"""When a run was trained (seconds since 1970), and the SHA-256 of the losses that it wrote."""
 
 
 @click.command(name="train")
@@ -29,6 +34,7 @@ def command(model: str) -> None:
     encoder = load_encoder()
     train, validation = load_rows("train", encoder), load_rows("validation", encoder)
     setting = Setting(encoder, parameters, settings.seed, task, progress=sys.stderr.isatty())
+    begun = time.time()
     fitted, history = kind.fit(train, validation, setting)
     told = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in history[-1].items())
     click.echo(f"{model}: fitted on {len(train[1])} rows; {told}", err=True)
@@ -44,6 +50,8 @@ def command(model: str) -> None:
     }
     write_json(run / "metadata" / "training.json", metadata)
     write_text(run / "metrics" / "history.csv", history_csv(history))
+    of = sha256(run / "metrics" / "history.csv")
+    write_json(run / TIMES, {"begun": begun, "ended": time.time(), "history_sha256": of})
 
 
 def history_csv(history: History) -> str:

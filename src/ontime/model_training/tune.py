@@ -4,6 +4,7 @@ In: training and validation rows, `tune`. Each trial is one task (`engine.backen
 loss; Bergstra and Bengio 2012, "Random search for hyper-parameter optimization".
 """
 
+import time
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -14,6 +15,7 @@ from sklearn.model_selection import ParameterSampler
 
 from ontime.common import paths
 from ontime.common.errors import OntimeError
+from ontime.common.files import write_json
 from ontime.common.params import PARAMS_FILE, Count, Section, check, load_section
 from ontime.cores import limit_threads
 from ontime.engine import Engine, Files, run_tasks
@@ -24,6 +26,8 @@ from ontime.tasks.names import TaskName
 from ontime.tasks.task import load_task, task_of
 
 PARTS = ("train", "validation")
+TRIALS = "trials.json"
+"""What a search tried, in the family's run folder, for `ontime track`; no output of the graph."""
 
 
 class Tune(Section):
@@ -60,7 +64,11 @@ def search(model: str, trials: int | None = None) -> None:
     candidates = [{}, *({name: settings[name] for name in space} for settings in drawn)]
     trial = [with_values(present, model, values) for values in candidates]
     tasks = [(Path.cwd(), model, parameters, train.seed, task.name, task.classes) for parameters in trial]
+    begun = time.time()
     losses = run_tasks(validation_loss, tasks, load_section("engine", Engine).backend, trial_files, "trial")
+    tried = [{"parameters": values, "loss": loss} for values, loss in zip(candidates, losses, strict=True)]
+    span = {"begun": begun, "ended": time.time()}
+    write_json(paths.training_run(model) / TRIALS, {"loss": load_task().loss_name, **span, "trials": tried})
     for loss, settings in sorted(zip(losses, candidates, strict=True), key=lambda pair: pair[0]):
         click.echo(f"{loss:.6f}  {settings or 'as in params.yaml'}")
     best = candidates[losses.index(min(losses))]

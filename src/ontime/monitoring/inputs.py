@@ -21,7 +21,7 @@ from ontime.model_deployment.export.profile import Counts
 from ontime.model_deployment.export.reference import REFERENCE, Reference, read_reference
 from ontime.model_deployment.export.rounding import rounded
 from ontime.model_deployment.inference.manifest import VOCABULARY
-from ontime.model_evaluation.metrics import Evaluate
+from ontime.model_evaluation.settings import Evaluate
 from ontime.monitoring.days import Checked, Day, Finding, day_options, say
 from ontime.monitoring.log_files import FEATURE, LogTable, files_by_day
 from ontime.monitoring.logged_rows import logged_matrix

@@ -18,7 +18,7 @@ from ontime.model_deployment.export.label_series import SERIES_DAYS, LabelRefere
 from ontime.model_deployment.export.label_sums import ALL, added, quality, shifts, stacked
 from ontime.model_deployment.export.reference import REFERENCE, WINDOW_DAYS, read_reference
 from ontime.model_deployment.export.rounding import rounded
-from ontime.model_evaluation.metrics import Decision, Evaluate
+from ontime.model_evaluation.settings import Decision, Evaluate
 from ontime.monitoring.day_files import read_days
 from ontime.monitoring.days import Checked, Day, Finding, day_options, say
 from ontime.monitoring.label_days import FOLDER, LabelledDay, Rules, refreshed

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ontime.common.errors import OntimeError
-from ontime.model_evaluation.metrics import Decision
+from ontime.model_evaluation.settings import Decision
 from ontime.pull_request.gate import Comparison, Gate
 from ontime.pull_request.unseen import Unseen, shown
 

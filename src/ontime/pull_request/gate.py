@@ -20,7 +20,7 @@ from ontime.common.arrays import Outputs, Target
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET, own, own_in
 from ontime.common.params import Count, Fraction, Section
-from ontime.model_evaluation.metrics import SLICE_ROWS, Decision
+from ontime.model_evaluation.metrics import SLICE_ROWS
 from ontime.model_evaluation.resampling import (
     LESS_IS_BETTER,
     OF_CLASSES,
@@ -31,6 +31,7 @@ from ontime.model_evaluation.resampling import (
     resamples,
     score_of,
 )
+from ontime.model_evaluation.settings import Decision
 from ontime.tasks.names import PROBABILITY
 from ontime.tasks.task import from_column, target_of
 

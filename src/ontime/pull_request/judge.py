@@ -6,7 +6,7 @@ from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.params import PARAMS_FILE, load_section
 from ontime.model_evaluation.judge import judge_of
-from ontime.model_evaluation.metrics import Decision
+from ontime.model_evaluation.settings import Decision
 from ontime.pull_request.challenger import not_compared, sections
 from ontime.pull_request.champions import Champion, base_opener
 from ontime.pull_request.gate import Comparison, compare_metrics, compare_slices, paired

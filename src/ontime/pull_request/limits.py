@@ -10,7 +10,7 @@ from ruamel.yaml.error import YAMLError
 
 from ontime.common.errors import OntimeError
 from ontime.common.params import PARAMS_FILE, check
-from ontime.model_evaluation.metrics import Evaluate
+from ontime.model_evaluation.settings import Evaluate
 from ontime.pull_request.gate import Gate
 from ontime.repository.git import content_of
 from ontime.tasks.names import TaskName

@@ -18,7 +18,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.params import load_section
 from ontime.model_evaluation.judge import Judge, judge_of
-from ontime.model_evaluation.metrics import Evaluate
+from ontime.model_evaluation.settings import Evaluate
 from ontime.pull_request.challenger import NAMES, policy
 from ontime.pull_request.champions import Champion, base_opener, read_champion, workspace_opener
 from ontime.pull_request.comment import MARKER

@@ -23,7 +23,7 @@ from ontime.common.layout import Layout, own
 from ontime.model_deployment.inference.champion import Champion, load_champion
 from ontime.model_deployment.inference.manifest import MANIFEST
 from ontime.model_evaluation.judge import judge_of
-from ontime.model_evaluation.metrics import Decision
+from ontime.model_evaluation.settings import Decision
 from ontime.pull_request.gate import SIDES, Comparison, Gate, Tolerance, compare_metrics, compare_slices
 from ontime.tasks.task import as_column
 

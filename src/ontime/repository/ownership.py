@@ -90,7 +90,7 @@ def name_model(name: str, event: str) -> None:
 
 def event_in(text: str) -> str | None:
     """What the model predicts, in plain words, as the text of a README says it."""
-    (place,) = (place for place in PLACES if place.name == "event")
+    place = next(place for place in PLACES if place.name == "event")
     found = _pattern(place, {}).search(text)
     return found["value"] if found else None
 

@@ -131,6 +131,7 @@ PLACES = (
     ),
     Place("model", "README.md", r"/v2/models/(?P<value>{model})\b"),
     Place("event", "README.md", r"\bThis copy predicts (?P<value>[^;]+);"),
+    Place("event", "docs/index.md", r"\bThis copy predicts (?P<value>[^;]+);"),
     Place("model", "docs/*.md", r"/v1/models/(?P<value>{model}):"),
     Place("model", "docs/how-to/release.md", r"artifacts get \. (?P<value>{model})\b"),
     Place("release_app", ".github/rulesets/*", r"\"actor_id\": (?P<value>\d+), \"actor_type\": \"Integration\""),

@@ -13,7 +13,8 @@ from ontime.model_deployment.export.label_reference import label_reference
 from ontime.model_deployment.export.profile import Bins
 from ontime.model_deployment.export.reference import REFERENCE, Reference, read_reference
 from ontime.model_evaluation.group_rate import past_rate
-from ontime.model_evaluation.metrics import Decision, cost_per_1000
+from ontime.model_evaluation.metrics import cost_per_1000
+from ontime.model_evaluation.settings import Decision
 
 DAYS, ROWS = 45, 120
 DECISION = Decision(false_alarm_cost=1.0, missed_event_cost=3.0)

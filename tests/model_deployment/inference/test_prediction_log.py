@@ -35,7 +35,10 @@ def test_a_request_line_is_read_back_as_it_was_written() -> None:
     ("line", "reason"),
     [
         (b'{"event": "prediction"}', "missing required field `time`"),
-        (msgspec.json.encode(PREDICTION).replace(b"0.25", b'"0.25"'), r"Expected `float`, got `str` - at `\$.prob"),
+        (
+            msgspec.json.encode(PREDICTION).replace(b"0.25", b'"0.25"'),
+            r"Expected `float \| array`, got `str` - at `\$.prob",
+        ),
         (msgspec.json.encode(REQUEST), "missing required field `row`"),
     ],
 )

@@ -129,6 +129,7 @@ def test_the_pages_data_is_the_champions_with_its_name_version_and_threshold(
         "name": "parcels",
         "version": "1.2.3",
         "threshold": threshold_of(model),
+        "classes": [],
         **read_json(signed / "model" / "page.json"),
     }
 

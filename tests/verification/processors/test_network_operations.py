@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from ontime.model_training.neural_network import NeuralNetworkParameters
 from ontime.tasks.binary import Binary
+from ontime.tasks.multiclass import Multiclass
+from ontime.tasks.regression import Regression
 
 if TYPE_CHECKING:
+    from ontime.tasks.task import Task
     from tests.encoded import Encoded
 
 APPROXIMATE = frozenset(
@@ -60,11 +64,19 @@ def traced(folder: Path, work: Any) -> set[str]:
     return executed_operations(folder)
 
 
-def test_training_and_prediction_execute_no_approximate_operation(tmp_path: Path, encoded: "Encoded") -> None:
+@pytest.mark.parametrize("task", [Binary(), Multiclass("abc"), Regression()], ids=lambda task: task.name)
+def test_training_and_prediction_execute_no_approximate_operation(
+    tmp_path: Path, encoded: "Encoded", task: "Task"
+) -> None:
     from ontime.model_training.keras_model import fit_network, network_outputs
 
     def train_and_predict() -> None:
-        model, _ = fit_network(encoded.train, encoded.validation, encoded.encoder, PARAMETERS, 0, False, Binary())
+        values = 2 if task.name == "binary" else 3
+        train, validation = (
+            (matrix, (np.arange(len(matrix)) % values).astype(np.int8))
+            for matrix, _ in (encoded.train, encoded.validation)
+        )
+        model, _ = fit_network(train, validation, encoded.encoder, PARAMETERS, 0, False, task)
         network_outputs(model, encoded.validation[0])
 
     operations = traced(tmp_path, train_and_predict)

@@ -44,8 +44,8 @@ from ontime.model_deployment.inference.manifest import GOLDEN, MANIFEST, MODEL, 
 from ontime.model_deployment.inference.page import PAGE
 from ontime.model_deployment.inference.trees import TREES, Trees, scale_of
 from ontime.model_evaluation.judge import judge_of
-from ontime.model_evaluation.metrics import Decision, Evaluate
 from ontime.model_evaluation.publish import Publish
+from ontime.model_evaluation.settings import Decision, Evaluate
 from ontime.model_training.families import Predict, Train, load_model
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.tasks.answers import Answer, answer_of, one_number

@@ -9,7 +9,8 @@ from ontime.datasets.keys import key_text
 from ontime.model_deployment.export.label_series import GroupRate, LabelReference, limits_of, sums_by_day
 from ontime.model_deployment.export.rounding import rounded
 from ontime.model_evaluation.group_rate import past_rate
-from ontime.model_evaluation.metrics import Decision, best_threshold
+from ontime.model_evaluation.metrics import best_threshold
+from ontime.model_evaluation.settings import Decision
 
 
 def label_reference(time: str, slices: list[str], group: list[str], decision: Decision) -> LabelReference:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ontime.data_processing.split import Split
 from ontime.datasets.source import Data
-from ontime.model_evaluation.metrics import Decision
+from ontime.model_evaluation.settings import Decision
 
 BEFORE_REFIT = "before"
 """Among the others that are shown beside the model: the run whose family was fitted again."""
