@@ -5,13 +5,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 from ontime.common.files import read_json
-from tests.checkouts import commit
+from tests.checkouts import commit, copy_checkout
 from tests.commands import make_small
-from tests.forks import in_fork, make_fork
+from tests.forks import in_fork
 
 pytestmark = pytest.mark.rehearsal
 
@@ -54,7 +56,10 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*install, "--target", packages, "-r", LOCK], check=True)
     text = DOCUMENT.read_text(encoding="utf-8")
     (section,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    checkout = make_fork(top / "checkout")
+    checkout = copy_checkout(top / "checkout")
+    frame: Any = load_breast_cancer(as_frame=True)
+    frame.frame.to_csv(checkout / "tumours.csv", index=False)
+    in_fork(checkout, "ontime", "init", "--source", "tumours.csv", "--target", "target", "--no-run")
     shutil.copy(EXAMPLE, checkout / "src" / "ontime" / "model_training")
     make_small(checkout / "params.yaml")
     params = checkout / "params.yaml"

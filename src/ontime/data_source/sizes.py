@@ -16,6 +16,8 @@ from ontime.repository.yaml_files import replace_mapping
 LEAST_CATEGORY_ROWS, MOST_CATEGORY_ROWS, ROWS_PER_CATEGORY_ROW = 5, 100, 4000
 LEAST_LEAF_ROWS, MOST_LEAF_ROWS, ROWS_PER_LEAF_ROW = 5, 50, 1000
 """Of a forest; so a tree has about a thousand leaves at most up to 50,000 rows, and the exported model stays small."""
+LOGISTIC = {"C": 1.0}
+"""scikit-learn's own default, from which the search starts, and which a table that is not searched keeps."""
 FOREST = {"n_estimators": 200, "max_features": 0.3}
 BOOSTING = {"max_iter": 1000, "max_leaf_nodes": 7, "min_samples_leaf": 20}
 SMALL_TREES_UP_TO = 20_000
@@ -41,6 +43,8 @@ def set_sizes(params: Any, rows: int) -> None:
         LEAST_CATEGORY_ROWS, rows // ROWS_PER_CATEGORY_ROW, MOST_CATEGORY_ROWS
     )
     leaf = between(LEAST_LEAF_ROWS, rows // ROWS_PER_LEAF_ROW, MOST_LEAF_ROWS)
+    if "logistic_regression" in train:
+        train["logistic_regression"] |= LOGISTIC
     train["random_forest"] |= {**FOREST, "min_samples_leaf": leaf}
     train["gradient_boosting"] |= BOOSTING
     if rows > SMALL_TREES_UP_TO:
