@@ -11,6 +11,7 @@ from ontime.common.layout import TARGET, Layout
 from ontime.common.params import check
 from ontime.data_processing.split import PARTS, Split, assign_parts, left_out, vocabulary_of
 from ontime.tasks.binary import Binary
+from ontime.tasks.multiclass import Multiclass
 
 LAYOUT = Layout(key=["row"], time="when", numbers=["size"], categories=["kind"])
 
@@ -92,6 +93,20 @@ def test_each_class_is_divided_by_the_fractions() -> None:
     known, labels = parts[:1000], rows[TARGET][:1000].to_numpy(dtype=int)
     counts = {name: [int(((known == name) & (labels == value)).sum()) for value in (0, 1)] for name in PARTS}
     assert counts == {"train": [560, 140], "validation": [160, 40], "test": [80, 20]}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_split_by_group_divides_the_groups_with_the_rarest_class_by_the_fractions(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    kinds = random.choice(3, 100, p=[0.5, 0.4, 0.1])
+    group = np.repeat(np.arange(100), 10)
+    rows = pd.DataFrame({"row": range(1000), "group": group, TARGET: pd.Series(kinds[group], dtype="Int8")})
+    layout = Layout(["row"], None, [], [], "group", ["a", "b", "c"])
+    parts = pd.Series(assign_parts(rows, layout, split_of(by="group", seed=seed), Multiclass(layout.classes)))
+    assert parts.groupby(group).nunique().max() == 1
+    shares = parts[rows[TARGET] == kinds[np.bincount(kinds)[kinds].argmin()]].value_counts(normalize=True)
+    assert shares.to_dict() == pytest.approx({"train": 0.7, "validation": 0.2, "test": 0.1}, abs=0.15)
+    assert set(shares.index) == set(PARTS)
 
 
 def test_the_seed_alone_decides_who_goes_where() -> None:

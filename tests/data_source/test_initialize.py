@@ -196,6 +196,32 @@ def test_what_does_not_fit_the_table_is_refused_and_nothing_written(
     assert list(load_schemas(graph / "data" / "schema")) == list(load_schemas(live("data/schema")))
 
 
+def test_classes_are_written_in_their_order_and_a_rare_one_is_refused(
+    graph: Path, parcels: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = parcels["parcel"].astype(int) % 3 + 8
+    parcels.assign(boxes=boxes).to_csv("t.csv", index=False)
+    init("t.csv", "--target", "boxes")
+    params = load_params(graph / "params.yaml")
+    assert (params.task.kind, params.data.options["classes"]) == ("multiclass", [8, 9, 10])
+    assert params.export.page_texts.question == "Which boxes is it?"
+    assert "probability" not in yaml(graph / "params.yaml")["export"]["page_texts"]
+    said = capsys.readouterr().out
+    assert "task multiclass: boxes has 3 classes (8 33.3%, 9 33.3%, 10 33.3%); " in said
+    assert "if it is a number to be predicted, pass --task regression" in said
+    before = (graph / "params.yaml").read_bytes()
+    parcels.assign(boxes=boxes.mask(boxes.index < 3, 11)).to_csv("t.csv", index=False)
+    with pytest.raises(
+        OntimeError, match=r"^too few rows: \w+ has \d rows of class 11 .*join rare classes in one, or add"
+    ):
+        init("t.csv", "--target", "boxes")
+    assert (graph / "params.yaml").read_bytes() == before
+    init("t.csv", "--target", "boxes", "--task", "regression")
+    params = load_params(graph / "params.yaml")
+    assert (params.task.kind, params.data.options.get("classes")) == ("regression", None)
+    assert params.export.page_texts.question == "How much will boxes be?"
+
+
 def test_a_time_that_is_no_date_is_refused(graph: Path, parcels: pd.DataFrame) -> None:
     parcels.assign(sent=["2024-02-30"] + ["2024-03-01"] * (len(parcels) - 1)).to_csv("t.csv", index=False)
     with pytest.raises(OntimeError, match="sent"):

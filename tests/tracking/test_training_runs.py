@@ -27,6 +27,7 @@ NAME = "logistic_regression"
 def checkout(fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the fork's data and one finished run, which tests may change, and a tracking file of its own."""
     (tmp_path / "data").symlink_to(fork / "data")
+    shutil.copyfile(fork / "params.yaml", tmp_path / "params.yaml")
     run = Path("models") / "training_runs" / NAME
     shutil.copytree(fork / run, tmp_path / run)
     monkeypatch.chdir(tmp_path)
@@ -146,8 +147,8 @@ def test_a_run_is_recorded_with_parameters_losses_metrics_plots_and_signed_model
     times = read_json(run / TIMES)
     assert found.info.end_time - found.info.start_time == pytest.approx(1000 * (times["ended"] - times["begun"]), abs=2)
     data = {one.dataset.name: one.dataset.digest for one in found.inputs.dataset_inputs}
-    assert data["rows train"] == training["training_data_sha256"][:36]
-    assert set(data) == {"rows train", "rows validation", "rows test"}
+    assert data["parcels.csv train"] == training["training_data_sha256"][:36]
+    assert set(data) == {"parcels.csv train", "parcels.csv validation", "parcels.csv test"}
     (model,) = client.search_logged_models([found.info.experiment_id])
     signature = mlflow.models.get_model_info(model.model_uri).signature
     features = read_json(checkout / "data" / "processed" / "vocabulary.json")

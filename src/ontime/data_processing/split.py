@@ -151,7 +151,9 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split, task: Task) -
             raise OntimeError("params.yaml: split.by: group needs data.options.group; or use stratified")
         shares = {"validation": split.validation_fraction, "test": split.test_fraction}
         shares = {"train": 1 - sum(shares.values()), **shares}
-        return group_parts(rows[layout.group], rows[layout.target], shares, split.seed)
+        # of several classes, the rarest is the one that a part may lack
+        rarest = min(task.means(rows[layout.target]), key=lambda one: one.sum())
+        return group_parts(rows[layout.group], rarest, shares, split.seed)
     parts = np.full(len(rows), PARTS[0], dtype=object)
     random = np.random.default_rng(split.seed)
     for members in map(random.permutation, task.strata(rows[layout.target])):

@@ -265,6 +265,8 @@ def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", rol
         "time": "leave out --time, or ",
         "group": f"{roles.group} may have too few values, or ",
     }[split.by]
+    if task.classes:
+        other += "join rare classes in one, or "
     if task.name != "binary":
         raise OntimeError(f"too few rows: {lack}; {other}add rows")
     found = f"{rarer_class_rows(labels)} of {int(labels.notna().sum())} rows are of the rarer class"

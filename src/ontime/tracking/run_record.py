@@ -8,7 +8,7 @@ from typing import Any
 
 from ontime.common import paths
 from ontime.common.files import read_json, sha256
-from ontime.common.params import PARAMS_FILE, load_section
+from ontime.common.params import load_section
 from ontime.datasets.content import without_secrets
 from ontime.datasets.source import Data
 from ontime.model_training.rows import load_encoder
@@ -123,7 +123,7 @@ def _log_data(digests: Mapping[str, str]) -> None:
     from mlflow.data.meta_dataset import MetaDataset
 
     known = {**digests, **{part: sha256(paths.split_rows(part)) for part in ("validation", "test")}}
-    source = without_secrets(load_section("data", Data).source) if PARAMS_FILE.is_file() else "rows"
+    source = without_secrets(load_section("data", Data).source)
     for part, digest in known.items():
         data = MetaDataset(CodeDatasetSource(tags={}), name=f"{source} {part}", digest=digest[:DIGEST_CHARACTERS])
         mlflow.log_input(data, context="training" if part == "train" else part)

@@ -1,0 +1,74 @@
+"""LightGBM, stopped when the validation loss no longer falls."""
+
+from typing import TYPE_CHECKING, Any, Self
+
+from ontime.common.params import Count, Positive, Section
+from ontime.model_training.families import History, Rows, Setting
+from ontime.model_training.scikit_learn_model import ScikitLearnModel
+
+if TYPE_CHECKING:
+    import onnx
+
+PATIENCE = 15
+
+
+class LightGbmParameters(Section):
+    """LightGBM's names."""
+
+    n_estimators: Count
+    learning_rate: Positive
+    num_leaves: Count
+    min_child_samples: Count
+
+
+class LightGbm(ScikitLearnModel):
+    """LightGBM's LGBMClassifier, or LGBMRegressor, which are saved and asked like scikit-learn's."""
+
+    Parameters = LightGbmParameters
+    packages = ("lightgbm", "numpy", "onnxmltools")
+
+    @classmethod
+    def fit(cls, train: Rows, validation: Rows, setting: Setting) -> tuple[Self, History]:
+        """Boost until the validation loss no longer falls."""
+        import lightgbm
+
+        told: dict[str, dict[str, list[float]]] = {}
+        calls = [lightgbm.early_stopping(PATIENCE, verbose=False), lightgbm.record_evaluation(told)]
+        _unfitted(setting, setting.parameters.n_estimators).fit(
+            *train, eval_X=validation[0], eval_y=validation[1], callbacks=calls
+        )
+        (losses,) = told["valid_0"].values()
+        steps = losses[: losses.index(min(losses)) + 1]
+        history = [
+            {"step": float(step), f"validation_{setting.task.loss_name}": loss}
+            for step, loss in enumerate(steps, start=1)
+        ]
+        return cls.fit_all(train, setting, len(steps)), history
+
+    @classmethod
+    def fit_all(cls, rows: Rows, setting: Setting, steps: int) -> Self:
+        """Boost `steps` times."""
+        return cls(_unfitted(setting, steps).fit(*rows))
+
+    def exported(self, columns: int) -> "onnx.ModelProto":
+        """By onnxmltools."""
+        from onnxmltools import convert_lightgbm
+        from onnxmltools.convert.common.data_types import FloatTensorType
+
+        types = [("features", FloatTensorType([None, columns]))]
+        return convert_lightgbm(self.model, initial_types=types, target_opset=15, zipmap=False)
+
+
+def _unfitted(setting: Setting, steps: int) -> Any:
+    """An unfitted estimator; one thread and fixed orders, so that it is the same on every machine."""
+    import lightgbm
+
+    return getattr(lightgbm, f"LGBM{setting.task.estimator}")(
+        **{**setting.parameters.model_dump(), "n_estimators": steps},
+        metric="rmse" if setting.task.name == "regression" else None,
+        random_state=setting.seed,
+        n_jobs=1,
+        deterministic=True,
+        force_row_wise=True,
+        verbose=-1,
+    )
