@@ -1,6 +1,9 @@
 """LightGBM, stopped when the validation loss no longer falls."""
 
+import re
 from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from ontime.common.params import Count, Positive, Section
 from ontime.model_training.families import History, Rows, Setting
@@ -51,12 +54,24 @@ class LightGbm(ScikitLearnModel):
         return cls(_unfitted(setting, steps).fit(*rows))
 
     def exported(self, columns: int) -> "onnx.ModelProto":
-        """By onnxmltools."""
+        """By onnxmltools, with thresholds that float32 has, so that the graph sends each row the same way."""
+        import lightgbm
         from onnxmltools import convert_lightgbm
         from onnxmltools.convert.common.data_types import FloatTensorType
 
         types = [("features", FloatTensorType([None, columns]))]
-        return convert_lightgbm(self.model, initial_types=types, target_opset=15, zipmap=False)
+        text = re.sub(r"^threshold=(.*)$", _floored, self.model.booster_.model_to_string(), flags=re.MULTILINE)
+        # the sizes of the trees' texts, which are others now, may be absent
+        booster = lightgbm.Booster(model_str=re.sub(r"^tree_sizes=.*\n", "", text, flags=re.MULTILINE))
+        return convert_lightgbm(booster, initial_types=types, target_opset=15, zipmap=False)
+
+
+def _floored(line: re.Match[str]) -> str:
+    """Thresholds of a tree, each rounded down to float32: the same numbers of that type are at most it."""
+    exact = np.array(line[1].split(), dtype=np.float64)
+    near = exact.astype(np.float32)
+    floored = np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float64)
+    return f"threshold={' '.join(map(repr, floored.tolist()))}"
 
 
 def _unfitted(setting: Setting, steps: int) -> Any:
