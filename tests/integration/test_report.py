@@ -61,7 +61,7 @@ def test_the_same_change_has_the_same_report_with_its_parameters_and_outputs(che
         run("ontime", "report", "--base", "main", "--image-url", "https://example.invalid/", cwd=checkout, check=False)
         assert {path.name: path.read_bytes() for path in (checkout / "report").iterdir()} == first
         text = first["report.md"].decode()
-        assert "- `train.logistic_regression.C`: `0.1` → `0.2`" in text
+        assert "- `train.logistic_regression.C`: `1.0` → `0.2`" in text
         assert "- modified: `models/training_runs/logistic_regression/model/`" in text
         assert "](https://example.invalid/roc.png)" in text
         assert re.search(r"<details><summary>\d+ modified</summary>\n\n- modified: ", text)

@@ -142,7 +142,7 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
         numbers=numbers,
         categories=categories,
         group=options.group,
-        classes=[class_name(value) for value in options.classes or ()],
+        classes=tuple(class_name(value) for value in options.classes or ()),
     )
 
 
