@@ -8,7 +8,7 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.repository.dvc import answer, cache_folder, dvc, show
-from tests.checkouts import BIN, git, run
+from tests.checkouts import git, run
 
 
 @pytest.fixture
@@ -47,7 +47,8 @@ def test_a_folder_without_dvc_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_stage_finds_this_environments_programs_without_an_activated_one(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", os.pathsep.join(part for part in os.environ["PATH"].split(":") if part != str(BIN)))
+    folders = os.environ["PATH"].split(os.pathsep)
+    monkeypatch.setenv("PATH", os.pathsep.join(one for one in folders if not (Path(one) / "ontime").exists()))
     assert shutil.which("ontime") is None
     (repository / "dvc.yaml").write_text("stages:\n  a: {cmd: ontime --help > a, outs: [a]}\n")
     dvc("repro", "--quiet")
