@@ -206,10 +206,15 @@ def test_twenty_trainings_at_once_and_the_registry_come_back_from_a_dump(
 
 
 def ask(
-    address: str, path: str, content: dict[str, Any], who: tuple[str, str] = ADMINISTRATOR, **headers: str
+    address: str,
+    path: str,
+    content: dict[str, Any],
+    who: tuple[str, str] = ADMINISTRATOR,
+    version: str = "2.0",
+    **headers: str,
 ) -> requests.Response:
-    """What the API answers."""
-    return requests.post(f"{address}/api/2.0/mlflow/{path}", json=content, auth=who, headers=headers, timeout=30)
+    """What a version of the API answers."""
+    return requests.post(f"{address}/api/{version}/mlflow/{path}", json=content, auth=who, headers=headers, timeout=30)
 
 
 def allow_colleague(address: str, folder: Path) -> None:
@@ -218,8 +223,9 @@ def allow_colleague(address: str, folder: Path) -> None:
     assert refused.stdout == "" and refused.stderr.count("\n") == 1 and "Permission denied" in refused.stderr
     found = ask(address, "experiments/search", {"max_results": 10, "filter": "name = 'ontime'"}).json()["experiments"]
     (identity,) = [one["experiment_id"] for one in found if one["name"] == "ontime"]
-    allowed = {"experiment_id": identity, "username": COLLEAGUE[0], "permission": "EDIT"}
-    assert ask(address, "experiments/permissions/create", allowed).status_code == 200
+    allowed = {"username": COLLEAGUE[0], "resource_type": "experiment", "resource_id": identity, "permission": "EDIT"}
+    answer = ask(address, "users/permissions/grant", allowed, version="3.0")
+    assert answer.status_code == 200, answer.text
     assert track(folder, address, COLLEAGUE).stdout.splitlines()[-1:] == [RECORDED]
 
 
