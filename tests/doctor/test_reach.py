@@ -78,7 +78,7 @@ def test_a_registry_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: p
     workflow.parent.mkdir(parents=True)
     port = free_port()
     workflow.write_text(f"registry: ${{{{ vars.REGISTRY || '127.0.0.1:{port}' }}}}\n")
-    with pytest.raises(OntimeError, match=rf"^127\.0\.0\.1:{port} cannot be reached: ConnectionError$"):
+    with pytest.raises(OntimeError, match=rf"^127\.0\.0\.1:{port} cannot be reached: Connection refused$"):
         reach.registry()
 
 

@@ -45,5 +45,7 @@ def test_a_gateway_shows_the_last_day_alone(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_gateway_that_is_not_there_is_one_line() -> None:
-    with pytest.raises(OntimeError, match=r"^PUT http://127\.0\.0\.1:\d+/metrics/job/ontime_monitor: ConnectionError"):
+    with pytest.raises(
+        OntimeError, match=r"^PUT http://127\.0\.0\.1:\d+/metrics/job/ontime_monitor: Connection refused; "
+    ):
         push(f"http://127.0.0.1:{free_port()}", "")

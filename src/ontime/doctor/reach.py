@@ -4,7 +4,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from ontime.common.errors import OntimeError, one_line
+from ontime.common.errors import OntimeError, one_line, root_cause
 from ontime.common.params import PARAMS_FILE, read_params
 from ontime.repository.ownership import present
 from ontime.repository.remote import opened_remote
@@ -43,7 +43,7 @@ def registry() -> str:
     try:
         answer = requests.get(f"{scheme}://{host}/v2/", timeout=SECONDS)
     except requests.RequestException as error:
-        raise OntimeError(f"{host} cannot be reached: {type(error).__name__}") from None
+        raise OntimeError(f"{host} cannot be reached: {root_cause(error)}") from None
     if answer.status_code not in (requests.codes.ok, requests.codes.unauthorized):
         raise OntimeError(f"{host}: answers {answer.status_code}, as no registry does")
     return f"{host} answers"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import requests
 
-from ontime.common.errors import OntimeError
+from ontime.common.errors import OntimeError, root_cause
 
 SECONDS = 30
 JOB = "ontime_monitor"
@@ -37,6 +37,6 @@ def push(url: str, text: str) -> None:
     try:
         response = requests.put(address, text.encode(), headers={"Content-Type": "text/plain"}, timeout=SECONDS)
     except requests.RequestException as error:
-        raise OntimeError(f"PUT {address}: {type(error).__name__}; is a Pushgateway there?") from None
+        raise OntimeError(f"PUT {address}: {root_cause(error)}; is a Pushgateway there?") from None
     if not response.ok:
         raise OntimeError(f"PUT {address}: {response.status_code} {response.reason}: {response.text[:200]!r}")

@@ -15,7 +15,7 @@ from oras.container import Container
 from oras.logger import setup_logger
 from oras.provider import Registry
 
-from ontime.common.errors import OntimeError, one_line
+from ontime.common.errors import OntimeError, root_cause
 from ontime.release.release_file import DIGEST
 
 SECONDS = 30
@@ -47,7 +47,7 @@ class _Session(Registry):  # type: ignore[misc]
                 if signed_in:
                     answer = self.session.request(method, url, headers=headers, **options)
         except requests.RequestException as error:
-            raise OntimeError(f"registry {self.hostname}: {one_line(error)}") from None
+            raise OntimeError(f"registry {self.hostname}: {root_cause(error)}") from None
         except Exception:  # whatever its ways to sign in raise without a login
             raise OntimeError(f"registry {self.hostname}: lets nobody in without a login: docker login") from None
         if answer.status_code in REFUSED:
@@ -208,7 +208,7 @@ class Repository:
                     raise OntimeError(f"{digest}: the registry holds other bytes under this digest")
             except requests.RequestException as error:
                 content.close()
-                raise OntimeError(f"registry {self._session.hostname}: {one_line(error)}") from None
+                raise OntimeError(f"registry {self._session.hostname}: {root_cause(error)}") from None
             except OntimeError:
                 content.close()
                 raise
@@ -224,7 +224,7 @@ def _open(host: str) -> _Session:
     try:
         challenge = session.get(f"{prefix}://{host}/v2/", timeout=SECONDS).headers.get("WWW-Authenticate", "")
     except requests.RequestException as error:
-        raise OntimeError(f"registry {host}: cannot be reached: {one_line(error)}") from None
+        raise OntimeError(f"registry {host}: cannot be reached: {root_cause(error)}") from None
     backend = "basic" if challenge.lower().startswith("basic") else "token"
     registry = _Session(hostname=host, insecure=loopback, auth_backend=backend)
     registry.session.trust_env = not loopback

@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
-from ontime.common.errors import OntimeError
+from ontime.common.errors import OntimeError, root_cause
 
 SECONDS = 30
+AGAIN = Retry(3, backoff_factor=0.5, status_forcelist=(502, 503, 504), allowed_methods=("GET",), raise_on_status=False)
+"""What only reads is asked again when an answer fails to come; what writes could then be written twice."""
 BOT = "github-actions[bot]"
 """The account of a workflow's own token. No person's login has brackets."""
 
@@ -31,6 +35,8 @@ class Forge:
         api = os.environ.get("GITHUB_API_URL", "https://api.github.com").rstrip("/")
         self.repository = f"{api}/repos/{os.environ['GITHUB_REPOSITORY']}"
         self._session = requests.Session()
+        for beginning in ("https://", "http://"):
+            self._session.mount(beginning, HTTPAdapter(max_retries=AGAIN))
         self._session.headers.update(
             {
                 "Accept": "application/vnd.github+json",
@@ -67,7 +73,7 @@ def _checked(
     try:
         response = request(method, address, json=content, timeout=SECONDS)
     except requests.RequestException as error:
-        raise OntimeError(f"{method} {address}: {type(error).__name__}") from None
+        raise OntimeError(f"{method} {address}: {root_cause(error)}") from None
     if not response.ok:
         raise OntimeError(f"{method} {address}: {response.status_code} {response.reason}: {response.text[:200]!r}")
     return response

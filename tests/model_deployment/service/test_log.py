@@ -93,6 +93,8 @@ def test_an_output_that_nobody_reads_stops_neither_the_adding_nor_the_end(pipe: 
     log.close()
     assert time.monotonic() - started < 2 * CLOSE_SECONDS
     os.close(pipe[0])
+    # its thread ends before the pipe's number can be that of another file
+    log.close()
 
 
 def test_lines_for_a_closed_output_are_counted(pipe: tuple[int, int]) -> None:
