@@ -20,8 +20,10 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, "PATH": path, "ONTIME_TRACKING": "off", **changes}
 
 
-def run(*command: str, cwd: Path, check: bool = True, **changes: str) -> "subprocess.CompletedProcess[str]":
-    """Run a program of the virtual environment in a checkout and keep what it prints."""
+def run(
+    *command: str, cwd: Path, check: bool = True, text: str = "", **changes: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a program of the virtual environment in a checkout, with a text to read, and keep what it prints."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -29,7 +31,7 @@ def run(*command: str, cwd: Path, check: bool = True, **changes: str) -> "subpro
         capture_output=True,
         text=True,
         check=False,
-        stdin=subprocess.DEVNULL,
+        input=text,
     )
     assert not check or done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done

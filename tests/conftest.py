@@ -23,6 +23,7 @@ from tests.encoded import Encoded, fit_every_family, make_encoded
 from tests.graph_copy import copy_graph
 from tests.live import SCHEMA
 from tests.once import MakeOnce, make_once
+from tests.releases import isolated, registry_server
 
 THREADS = (1, 4)
 LONGEST_NAME = 100
@@ -211,3 +212,19 @@ def fitted_folders(once: MakeOnce, encoded: Encoded) -> list[Path]:
     """Every family fitted and converted in a process of its own, once with each of `THREADS`; tests only read them."""
     top = once("fitted", lambda folder: fit_every_family(folder, encoded, THREADS))
     return [top / str(count) for count in THREADS]
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An image registry on loopback."""
+    with registry_server(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Git and DVC see no settings of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in isolated(tmp_path_factory.mktemp("home")).items():
+            patch.setenv(name, value)
+        yield

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,35 +19,17 @@ from tests.releases import (
     Repository,
     digest_of,
     identify,
-    isolated,
     make_repository,
     push_release,
-    registry_server,
 )
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("isolation")]
 RACES = int(os.environ.get("ONTIME_RACES", "2"))
 FORK = "tumours"
 UNCHECKED = "--no-registry"
 """For an image that no registry has."""
 RECORDS = {"v1.0.0": 64, "v1.1.0": 32}
 """Golden records of each version, so that the export alone runs again."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Git and DVC see no settings of whoever runs the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in isolated(tmp_path_factory.mktemp("home")).items():
-            patch.setenv(name, value)
-        yield
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An image registry on loopback."""
-    with registry_server(tmp_path_factory.mktemp("registry")) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A fork of classes and one of numbers, as a team does it: `ontime init`, the graph, a release, a branch's report."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +10,10 @@ from ontime.common.files import read_json
 from ontime.release.release_file import parse, path_of
 from tests.checkouts import commit, copy_checkout, git, run
 from tests.commands import make_small
-from tests.releases import IMAGE_LINKS, LINKS, identify, isolated, push_release, registry_server
+from tests.releases import IMAGE_LINKS, LINKS, identify, push_release
 from tests.task_graphs import KINDS, Kind
 
-pytestmark = pytest.mark.rehearsal
+pytestmark = [pytest.mark.rehearsal, pytest.mark.usefixtures("isolation")]
 VERSION = "v1.0.0"
 ROWS = 2400
 """So many that a model without the column is no match, and still better than none by more than chance."""
@@ -36,22 +35,6 @@ BRANCHES = {
     ),
     "regression": Branch("area", "rmse", ("rmse", "mae", "r2"), ("errors", "calibration")),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Git and DVC see no settings of whoever runs the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in isolated(tmp_path_factory.mktemp("home")).items():
-            patch.setenv(name, value)
-        yield
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An image registry on loopback."""
-    with registry_server(tmp_path_factory.mktemp("registry")) as address:
-        yield address
 
 
 @pytest.fixture(scope="module", params=BRANCHES)

@@ -6,7 +6,6 @@ after it, and the job of the next morning looks at both.
 
 import contextlib
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from ontime.common.files import read_json, replacing
-from tests.checkouts import environment, git
+from tests.checkouts import git, run
 from tests.forge import REPOSITORY, Hub
 from tests.moved_lines import moved
 from tests.rehearsal import deliveries
@@ -172,17 +171,7 @@ class Watch:
             "GIT_COMMITTER_EMAIL": "bot@example.invalid",
             **variables,
         }
-        done = subprocess.run(
-            command,
-            cwd=cwd or self.story.checkout,
-            env=environment(**told),
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return run(*command, cwd=cwd or self.story.checkout, check=True, text=text, **told).stdout
 
     def clone(self, name: str) -> Path:
         """A clone of main as a job has it, with the address of the remote; without the keys of who works there."""

@@ -32,7 +32,6 @@ from tests.releases import (
     md5,
     push_image,
     push_manifest,
-    registry_server,
     release,
 )
 from tests.servers import http_server
@@ -42,13 +41,6 @@ LINKS = ("release file", "tag", "commit", "dvc.lock", "model", "manifest")
 Change = Callable[[dict[str, Any]], None]
 IMAGE_LINKS = ("image", "image signature", "configuration", "model layer", "signature")
 IDENTITY = "https://github.com/acme/ontime/.github/workflows/sign.yml@refs/heads/main"
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An image registry on loopback."""
-    with registry_server(tmp_path_factory.mktemp("registry")) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

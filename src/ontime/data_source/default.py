@@ -5,7 +5,6 @@ commit's bytes, and the model's name wherever a file names it. So nothing is kep
 back.
 """
 
-import sys
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.params import PARAMS_FILE
 from ontime.data_source.data_card import CARD
+from ontime.data_source.unsaved import confirm_loss
 from ontime.datasets.features import FEATURES_FILE
 from ontime.parameters import check_params
 from ontime.repository.git import bytes_of, git, tried
@@ -85,9 +85,5 @@ def _ask_before_losing(wanted: dict[Path, bytes], agreed: bool) -> None:
     status = tried("status", "--porcelain", "--untracked-files=all", "-z", "--", *map(str, (*FILES, paths.SCHEMA)))
     changed = [Path(entry[3:]) for entry in (status or "").split("\0") if entry]
     lost = [str(path) for path in changed if path.is_file() and path.read_bytes() != wanted.get(path)]
-    if not lost or agreed:
-        return
-    what = f"{', '.join(lost)}: not committed, and would be lost"
-    if not sys.stdin.isatty():
-        raise OntimeError(f"{what}; commit them, or overwrite them with --yes")
-    click.confirm(f"{what}. Overwrite them?", abort=True)
+    if lost:
+        confirm_loss(f"{', '.join(lost)}: not committed, and would be lost", agreed)

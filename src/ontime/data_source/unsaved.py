@@ -1,4 +1,4 @@
-"""Rules that a person wrote and git does not have: `ontime init` asks before it overwrites them."""
+"""What a person wrote and git does not have: `ontime init` asks before it overwrites it."""
 
 import sys
 from collections.abc import Iterator
@@ -22,9 +22,18 @@ def ask_before_overwriting(table: str, schema: TableSchema, agreed: bool) -> Non
     """
     kept = {(table, column.name, str(column.constraints)) for column in schema.fields}
     lost = sorted({f"{name}.{column}" for name, column, rules in _unsaved() if (name, column, rules) not in kept})
-    if not lost or agreed:
+    if lost:
+        confirm_loss(f"{paths.SCHEMA}: the rules of {', '.join(lost)} are not committed and would be lost", agreed)
+
+
+def confirm_loss(what: str, agreed: bool) -> None:
+    """Go on if a person agrees to a loss, or did already.
+
+    Raises:
+        OntimeError: nobody is there to ask.
+    """
+    if agreed:
         return
-    what = f"{paths.SCHEMA}: the rules of {', '.join(lost)} are not committed and would be lost"
     if not sys.stdin.isatty():
         raise OntimeError(f"{what}; commit them, or overwrite them with --yes")
     click.confirm(f"{what}. Overwrite them?", abort=True)
