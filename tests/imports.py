@@ -17,8 +17,11 @@ OF_TASKS = {
     "task_of": "ontime.tasks.{}",
     "load_task": "ontime.tasks.{}",
     "judge_of": "ontime.model_evaluation.{}_judge",
+    "measures_of": "ontime.model_deployment.export.{}_series",
 }
 """What imports a task's module when it is called, and which."""
+TASK_LOADERS = ("ontime.tasks.task", "ontime.model_evaluation.judge", "ontime.model_deployment.export.label_sums")
+"""Where they are."""
 ALL_FAMILIES = tuple(dict.fromkeys(name for names in FAMILIES.values() for name in names))
 
 
@@ -55,7 +58,7 @@ def imports_of(module: str, families: tuple[str, ...] = ALL_FAMILIES, tasks: tup
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
             if node.module.endswith(".families") and LOADERS & {alias.name for alias in node.names}:
                 yield from (f"ontime.model_training.{name}" for name in families)
-            if node.module in ("ontime.tasks.task", "ontime.model_evaluation.judge"):
+            if node.module in TASK_LOADERS:
                 found = (OF_TASKS[alias.name] for alias in node.names if alias.name in OF_TASKS)
                 yield from (form.format(task) for form in found for task in tasks)
 

@@ -10,9 +10,11 @@ import pandas as pd
 
 from ontime.encoder import Encoder
 from ontime.model_deployment.export.label_series import limits_of, sums_by_day
+from ontime.model_deployment.export.label_sums import measures_of
 from ontime.model_deployment.export.profile import Bins, quantile_edges
 from ontime.model_deployment.export.reference import REFERENCE, make_reference, read_reference
 from ontime.monitoring.log import compacted
+from tests.labelled import write_manifest
 from tests.live import PARAMS
 
 VOCABULARY = {"numbers": ["weight", "probability"], "categories": {"depot": ["north", "south"]}}
@@ -78,8 +80,10 @@ def add_labels(top: Path, odds: float) -> Path:
     past["at"] = np.repeat(pd.date_range("2023-01-01", periods=120, tz="UTC"), ROWS)
     past["target"] = (random.random(len(past)) < past["probability"]).astype("int64")
     path = top / "model" / REFERENCE
-    limits = limits_of(list(sums_by_day(past, "at", []).values()))
+    measures = measures_of("binary")
+    limits = limits_of(list(sums_by_day(past, "at", [], measures).values()), measures)
     path.write_text(replace(read_reference(path), labels=limits).as_text())
+    write_manifest(path.parent)
     rows = pd.concat([pd.read_parquet(one) for one in sorted((top / "log").rglob("*.parquet"))])
     chance = odds * rows["probability"] / (1 + (odds - 1) * rows["probability"])
     target = (random.random(len(rows)) < chance).astype("int64")

@@ -52,14 +52,17 @@ class Labels:
     """The replay's labels, and what the command says with them or with others."""
 
     def __init__(self, replay: Replay, rows: "pd.DataFrame", folder: Path) -> None:
+        from ontime.monitoring.label_kinds import labels_of
         from ontime.monitoring.label_source import read_labels
 
         other = with_options(replay.workspace, folder, late_minutes=LATE_MINUTES)
         run_ontime(other, ["labels", LABELS])
         self.replay = replay
-        self.labels = read_labels(str(replay.workspace / LABELS)).merge(rows[["key", "day"]], on="key")
+        kind = labels_of(replay.model)
+        self.labels = read_labels(str(replay.workspace / LABELS), None, kind).merge(rows[["key", "day"]], on="key")
         named = rows[["key", "day", "carrier", "probability"]]
-        others = read_labels(str(other / LABELS))[["key", "target"]].rename(columns={"target": "other_target"})
+        others = read_labels(str(other / LABELS), None, kind)[["key", "target"]]
+        others = others.rename(columns={"target": "other_target"})
         self.rows = named.merge(self.labels[["key", "target"]], on="key").merge(others, on="key")
 
     def check(self, day: str, labels: "pd.DataFrame") -> dict[str, Any]:

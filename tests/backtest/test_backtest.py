@@ -1,5 +1,6 @@
 """Policies of retraining on a past that is known: what is fitted when, which model answers, and what is printed."""
 
+import contextlib
 import json
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,16 +11,18 @@ import pytest
 from click.testing import CliRunner
 
 from ontime.backtest.backtest import command, summary
-from ontime.backtest.fits import AUC_DAYS, Fits, past_of
+from ontime.backtest.fits import ALARM_DAYS, Fits, metric_of, past_of
 from ontime.backtest.policies import Policy, all_policies, interval_by_days, replay
 from ontime.backtest.tables import markdown
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET, Layout
-from ontime.model_evaluation.metrics import row_log_losses
+from ontime.model_evaluation.judge import judge_of
+from ontime.model_evaluation.resampling import mean_of
 from ontime.model_evaluation.settings import Decision
 from ontime.model_training.logistic_regression import LogisticRegressionParameters
 from ontime.model_training.recipe import Recipe
 from ontime.tasks.binary import Binary
+from tests.live import PARAMS
 
 LAYOUT = Layout(["row"], "sent", ["weight"], ["depot"])
 RECIPE = Recipe("logistic_regression", LogisticRegressionParameters(C=0.1, max_iter=50), 0, 1, Binary())
@@ -53,7 +56,9 @@ def fits_of(frame: pd.DataFrame) -> tuple[Fits, list[str]]:
     """Fits on a frame, and the list of what is told of them."""
     told: list[str] = []
     decision = Decision(false_alarm_cost=1.0, missed_event_cost=1.0)
-    return Fits(past_of(frame, LAYOUT), RECIPE, decision, 1, 21, 1, told.append), told
+    with contextlib.chdir(PARAMS.parent):
+        judge = judge_of("binary")
+    return Fits(past_of(frame, LAYOUT), RECIPE, judge, "roc_auc", decision, 1, 21, 1, told.append), told
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +74,7 @@ def turned() -> Fits:
 def loss(fits: Fits, policy: Policy) -> float:
     """Mean log loss of what a policy says from the start on."""
     shown = fits.past.between(START, END)
-    return float(row_log_losses(fits.past.labels[shown], replay(policy, fits, START, END).probability).mean())
+    return metric_of("log_loss", fits.past.target[shown], replay(policy, fits, START, END).outputs)
 
 
 def test_a_fit_knows_no_label_that_was_unknown_on_its_day(steady: Fits) -> None:
@@ -78,7 +83,7 @@ def test_a_fit_knows_no_label_that_was_unknown_on_its_day(steady: Fits) -> None:
     other, _ = fits_of(changed.assign(**{TARGET: changed[TARGET].mask(late, 1 - changed[TARGET])}))
     early = ~steady.past.between(START, END)
     known, changed_fit = steady.at(START), other.at(START)
-    assert known.threshold == changed_fit.threshold
+    assert known.rule == changed_fit.rule
     for name in ("measured", "refitted"):
         np.testing.assert_array_equal(getattr(known, name), getattr(changed_fit, name))
     assert np.isnan(known.refitted[early]).all()
@@ -103,9 +108,8 @@ def test_a_schedule_fits_as_often_as_it_says_and_serves_the_newest(steady: Fits)
     for place in range(5):
         day = START + timedelta(days=14 * place)
         part = steady.past.between(day, day + timedelta(days=14))
-        np.testing.assert_array_equal(said.probability[part[shown]], steady.at(day).measured[part])
-        warned = steady.at(day).measured[part] >= steady.at(day).threshold
-        np.testing.assert_array_equal(said.warned[part[shown]], warned)
+        np.testing.assert_array_equal(said.outputs[part[shown]], steady.at(day).measured[part])
+        assert set(said.threshold[part[shown]]) == {steady.at(day).rule["threshold"]}
 
 
 def test_policies_share_their_fits() -> None:
@@ -120,8 +124,8 @@ def test_the_alarm_comes_when_the_model_gets_worse_and_not_before(steady: Fits, 
     assert replay(alarm, steady, START, END).fits == 1
     said, never = replay(alarm, turned, START, END), replay(Policy("never", None, False), turned, START, END)
     assert said.fits > 1
-    day = turned.past.day[turned.past.between(START, END)][said.probability != never.probability].min().item()
-    assert TURN < day <= TURN + timedelta(days=AUC_DAYS + 1)
+    day = turned.past.day[turned.past.between(START, END)][said.outputs != never.outputs].min().item()
+    assert TURN < day <= TURN + timedelta(days=ALARM_DAYS + 1)
 
 
 def test_a_challenger_that_is_worse_is_not_served(turned: Fits) -> None:
@@ -137,14 +141,14 @@ def test_a_significant_challenger_is_promoted_no_more_often(steady: Fits) -> Non
     significant = replay(Policy("significant_challenger", 14, False), steady, START, END)
     never = replay(Policy("never", None, False), steady, START, END)
     assert significant.fits == 5
-    np.testing.assert_array_equal(significant.probability, never.probability)
+    np.testing.assert_array_equal(significant.outputs, never.outputs)
 
 
 def test_the_interval_counts_days_and_not_rows() -> None:
     random = np.random.default_rng(0)
     day = np.repeat(np.arange(50), 100).astype("datetime64[D]")
     values = np.repeat(random.normal(size=50), 100)
-    low, high = interval_by_days(day, values)
+    low, high = interval_by_days(day, mean_of(values), mean_of(np.zeros(len(values))))
     width = 2 * 1.96 * values.std() / np.sqrt(50)
     assert high - low == pytest.approx(width, rel=0.1)
     assert low < values.mean() < high
@@ -161,14 +165,17 @@ def test_days_from_the_end_of_the_deciding_ones_on_decide_nothing(turned: Fits) 
     shown = turned.past.between(TURN, END)
     said = turned.at(START).measured[shown]
     assert shows["rows"][0]["log_loss"] == pytest.approx(
-        row_log_losses(turned.past.labels[shown], said).mean(), abs=1e-6
+        metric_of("log_loss", turned.past.target[shown], said), abs=1e-6
     )
     assert best in markdown(found).splitlines()[-1]
 
 
 def test_too_early_and_too_late_a_start_and_a_table_without_time_are_refused(steady: Fits) -> None:
     policies = all_policies([14])
-    with pytest.raises(OntimeError, match=r"^backtest: 2024-01-10: 0 training rows before it, not both classes$"):
+    with pytest.raises(
+        OntimeError,
+        match=r"^backtest: 2024-01-10: the training part before it has 0 rows of the rarer class and needs 5$",
+    ):
         summary([date(2024, 1, 10)], policies, steady, None)
     with pytest.raises(OntimeError, match=r"^backtest: --start 2024-06-01: not before the last day that decides"):
         summary([date(2024, 6, 1)], policies, steady, None)

@@ -160,11 +160,11 @@ def fork(server: dict[str, Any], registry: str, tmp_path_factory: pytest.TempPat
 
 def kept_labels(path: Path, labels: pd.DataFrame) -> None:
     """What monitoring keeps of a day's labels."""
-    from ontime.monitoring.label_join import TYPES, write_used
+    from ontime.monitoring.label_join import typed, write_used
 
     path.parent.mkdir(parents=True)
     used = labels.assign(key=labels["key"].astype(str), known_at=None, contradicted=False, late=False)
-    write_used(path, used[list(TYPES)].assign(known_at=pd.to_datetime(used["known_at"], utc=True)).astype(TYPES))
+    write_used(path, typed(used, pd.Int8Dtype()))
 
 
 def test_personal_columns_are_in_no_feature_golden_record_or_report(fork: Fork) -> None:

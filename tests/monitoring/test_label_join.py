@@ -92,7 +92,7 @@ def test_permuted_doubled_and_divided_labels_give_the_same(seed: int, tmp_path: 
     mixed = pd.concat([rows, rows]).sample(frac=1, random_state=seed, ignore_index=True)
     assert used_labels(KEYS.sample(frac=1, random_state=seed), mixed, UNTIL, None).equals(whole)
     write_used(tmp_path / "used.parquet", whole)
-    kept = read_used(tmp_path / "used.parquet")
+    kept = read_used(tmp_path / "used.parquet", pd.Int8Dtype())
     assert kept is not None
     assert kept.equals(whole)
     assert used_labels(KEYS, mixed, UNTIL, kept).equals(whole)

@@ -15,6 +15,7 @@ from ontime.datasets.source import Data
 from ontime.monitoring.label_source import read_labels
 from ontime.monitoring.label_table import label_table
 from tests.commands import run_command
+from tests.labelled import kind_of
 from tests.live import PARAMS, SCHEMA
 
 Tables = dict[str, pd.DataFrame]
@@ -62,7 +63,9 @@ def test_a_forks_table_says_not_since_when_a_label_is_known(tmp_path: Path) -> N
     assert found["target"].fillna(-1).tolist() == [1, 0, -1]
     assert found["known_at"].isna().all()
     write_parquet(found, tmp_path / "labels.parquet")
-    pd.testing.assert_frame_equal(read_labels(str(tmp_path / "labels.parquet")), found, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        read_labels(str(tmp_path / "labels.parquet"), None, kind_of()), found, check_dtype=False
+    )
 
 
 def test_labels_are_written_as_parquet_alone(checkout: Path) -> None:

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ontime.common.params import read_params
 from ontime.model_deployment.export.label_series import GroupRate, LabelReference, limits_of, sums_by_day
+from ontime.model_deployment.export.label_sums import measures_of
 from ontime.model_deployment.export.profile import Bins
 from ontime.model_deployment.export.reference import REFERENCE, Reference
 from ontime.monitoring.day_files import DayRecord, write_day
@@ -22,6 +23,7 @@ from ontime.monitoring.days import ALARM
 from ontime.monitoring.log import compacted
 from ontime.monitoring.monitor import command
 from tests.commands import write_params
+from tests.labelled import write_manifest
 from tests.live import PARAMS
 
 DAYS = [f"2024-04-{day:02d}" for day in range(1, 11)]
@@ -78,7 +80,8 @@ def limits() -> LabelReference:
     days = [str(day.date()) for day in pd.date_range("2023-01-01", periods=120)]
     past = rows_of(1, days)
     past["at"] = pd.to_datetime(past["day"], utc=True)
-    found = limits_of(list(sums_by_day(past, "at", ["depot"]).values()))
+    measures = measures_of("binary")
+    found = limits_of(list(sums_by_day(past, "at", ["depot"], measures).values()), measures)
     rate = GroupRate(columns=["depot"], threshold=0.3, base=0.29, rates={"north": 0.31, "south": 0.28})
     return found.model_copy(update={"group_rate": rate})
 
@@ -90,6 +93,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: LabelRefer
     reference = Reference(bins, {}, np.zeros(3), np.zeros(len(bins.gaps)), 0, limits)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / REFERENCE).write_text(reference.as_text())
+    write_manifest(tmp_path / "model")
     monkeypatch.chdir(tmp_path)
     params = read_params(PARAMS)
     params["evaluate"]["slices"] = ["depot"]

@@ -1,6 +1,5 @@
 """Each task's loss, strata and answers, against scikit-learn and by property."""
 
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,13 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from ontime.common.errors import OntimeError
 from ontime.model_evaluation.judge import JUDGES
 from ontime.tasks.answers import BinaryAnswer, RegressionAnswer, answer_of, one_number
 from ontime.tasks.binary import Binary
 from ontime.tasks.multiclass import Multiclass
 from ontime.tasks.regression import Regression
-from ontime.tasks.task import CLASSES, as_column, from_column, need_events, target_of, task_of
+from ontime.tasks.task import CLASSES, as_column, from_column, target_of, task_of
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 
@@ -128,15 +126,3 @@ def test_logged_answers_agree_within_a_tolerance() -> None:
     outputs = np.array([0.2, 0.2, 0.300001], dtype=np.float32)
     logged = {"probability": outputs, "decision": np.array([False, True, False])}
     assert BinaryAnswer(0.3).agrees(logged, outputs, 1e-5).tolist() == [True, False, True]
-
-
-def test_what_is_there_for_events_alone_is_refused_for_a_number(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text("task: {kind: binary}\n")
-    need_events("ontime backtest")
-    Path("params.yaml").write_text("task: {kind: regression}\n")
-    with pytest.raises(OntimeError) as error:
-        need_events("ontime backtest")
-    assert str(error.value) == ("ontime backtest: works only for a binary task; params.yaml has task.kind: regression")

@@ -11,22 +11,25 @@ from typing import Any
 
 import click
 import numpy as np
-from sklearn.metrics import roc_auc_score
+import numpy.typing as npt
 
-from ontime.backtest.fits import Fits, past_of
+from ontime.backtest.fits import Fits, metric_of, past_of
 from ontime.backtest.policies import Answers, Policy, all_policies, interval_by_days, replay
 from ontime.backtest.tables import markdown
 from ontime.common import paths
+from ontime.common.arrays import Outputs, Target
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json
 from ontime.common.layout import Layout
 from ontime.common.params import load_section
 from ontime.cores import limit_threads
 from ontime.data_processing.split import Split, feature_rows, moment
-from ontime.model_evaluation.metrics import DIGITS, cost_per_1000, row_log_losses
+from ontime.model_evaluation.judge import judge_of
+from ontime.model_evaluation.metrics import cost_per_1000
+from ontime.model_evaluation.resampling import score_of
+from ontime.model_evaluation.select import Select
 from ontime.model_evaluation.settings import Decision
 from ontime.model_training.recipe import champion_recipe
-from ontime.tasks.task import need_events
 
 VALIDATION_DAYS = 31
 
@@ -54,7 +57,7 @@ VALIDATION_DAYS = 31
     type=click.IntRange(min=1),
     default=VALIDATION_DAYS,
     show_default=True,
-    help="Newest days with labels, which stop a fit and choose the threshold.",
+    help="Newest days with labels, which stop a fit and choose any threshold.",
 )
 @click.option(
     "--label-days", type=click.IntRange(min=0), default=1, show_default=True, help="Days until a row's label is known."
@@ -68,15 +71,17 @@ def command(
     output: Path | None,
 ) -> None:
     """Replay the past with each policy of retraining and print what it would have cost."""
-    need_events("ontime backtest")
     limit_threads()
-    decision, split = load_section("decision", Decision), load_section("split", Split)
+    split = load_section("split", Split)
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     past = past_of(feature_rows(layout, split), layout)
+    recipe = champion_recipe()
     fits = Fits(
         past,
-        champion_recipe(),
-        decision,
+        recipe,
+        judge_of(recipe.task.name, recipe.task.classes),
+        load_section("select", Select).metric,
+        load_section("decision", Decision),
         split.min_category_rows,
         validation_days,
         label_days,
@@ -92,7 +97,7 @@ def command(
 
 
 def summary(starts: Sequence[date], policies: Sequence[Policy], fits: Fits, until: date | None) -> dict[str, Any]:
-    """Figures of each policy from each start on, and the policy with the least log loss on the days that decide.
+    """Figures of each policy from each start on, and the policy with the least loss on the days that decide.
 
     Args:
         until: the first day that decides nothing; None if all decide.
@@ -105,7 +110,7 @@ def summary(starts: Sequence[date], policies: Sequence[Policy], fits: Fits, unti
         answers = [replay(policy, fits, start, end) for policy in policies]
         periods = {"decides": (start, until or end)} | ({"shows": (until, end)} if until else {})
         figures = {name: _figures(policies, answers, fits, start, *days) for name, days in periods.items()}
-        deciding.append([row["log_loss"] for row in figures["decides"]])
+        deciding.append([row[fits.recipe.task.loss_name] for row in figures["decides"]])
         shown = [
             {"name": name, "first": str(first), "last": str(last - timedelta(days=1)), "rows": figures[name]}
             for name, (first, last) in periods.items()
@@ -119,24 +124,27 @@ def _figures(
     policies: Sequence[Policy], answers: Sequence[Answers], fits: Fits, start: date, first: date, end: date
 ) -> list[dict[str, Any]]:
     """One row for each policy, on the days from `first` to the day before `end`."""
-    past = fits.past
+    past, task = fits.past, fits.recipe.task
     served = past.day >= np.datetime64(start)
     part = past.between(first, end)[served]
-    labels, day = past.labels[served][part], past.day[served][part]
-    never = row_log_losses(labels, answers[0].probability[part])
+    target, day = past.target[served][part], past.day[served][part]
+    if not len(target):
+        raise OntimeError(f"backtest: no row with a target from {first} to the day before {end}")
+    names = [fits.metric, *(name for name in fits.judge.compared if name != fits.metric)]
+    losses = [score_of(task.loss_name, target, said.outputs[part]) for said in answers]
+    every_row = np.ones(len(target), dtype=np.int64)
     rows = []
-    for policy, said in zip(policies, answers, strict=True):
-        loss = row_log_losses(labels, said.probability[part])
-        difference = loss - never
-        figures = {
-            "roc_auc": float(roc_auc_score(labels, said.probability[part])),
-            "log_loss": float(loss.mean()),
-            "cost_per_1000": cost_per_1000(labels, said.warned[part], fits.decision),
-            "difference": float(difference.mean()),
-        }
-        low, high = interval_by_days(day, difference)
-        figures |= {"low": low, "high": high}
-        rows.append(
-            {"policy": policy.title, "fits": said.fits, **{name: round(one, DIGITS) for name, one in figures.items()}}
-        )
+    for policy, said, loss in zip(policies, answers, losses, strict=True):
+        figures = {name: _figure(name, target, said.outputs[part], said.threshold[part], fits) for name in names}
+        figures["difference"] = loss(every_row) - losses[0](every_row)
+        figures["low"], figures["high"] = interval_by_days(day, loss, losses[0])
+        kept = {name: task.rounded(one) if np.isfinite(one) else None for name, one in figures.items()}
+        rows.append({"policy": policy.title, "fits": said.fits, **kept})
     return rows
+
+
+def _figure(name: str, target: Target, outputs: Outputs, threshold: npt.NDArray[np.float64], fits: Fits) -> float:
+    """A metric of what a policy said of rows, of which each has the threshold (rows,) of its model."""
+    if name == "cost_per_1000":
+        return cost_per_1000(target, outputs >= threshold, fits.decision)
+    return metric_of(name, target, outputs)

@@ -8,21 +8,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
-from ontime.common.arrays import Labels, Probability
+from ontime.common.arrays import Outputs, Target
 from ontime.common.errors import OntimeError
 from ontime.common.layout import Layout
 from ontime.data_processing.split import vocabulary_of
 from ontime.encoder import Encoder
-from ontime.model_evaluation.metrics import as_stored, best_threshold
+from ontime.model_evaluation.judge import Judge, Rule
+from ontime.model_evaluation.metrics import as_stored
+from ontime.model_evaluation.resampling import score_of
 from ontime.model_evaluation.settings import Decision
 from ontime.model_training.families import Family, family
 from ontime.model_training.recipe import Recipe
 from ontime.model_training.rows import encoded
+from ontime.tasks.task import target_of
 
-AUC_DAYS = 7
-"""Days of which one ROC AUC is taken: every day of the week once."""
+ALARM_DAYS = 7
+"""Days of which one value of the metric is taken that an alarm looks at: every day of the week once."""
 Mask = npt.NDArray[np.bool_]
 
 
@@ -32,7 +34,7 @@ class Past:
 
     rows: pd.DataFrame
     day: npt.NDArray[np.datetime64]
-    labels: Labels
+    target: Target
     layout: Layout
 
     def between(self, first: date, end: date) -> Mask:
@@ -51,7 +53,7 @@ def past_of(rows: pd.DataFrame, layout: Layout) -> Past:
     rows = rows[rows[layout.target].notna() & rows[layout.time].notna()].sort_values(layout.time, kind="stable")
     rows = rows.reset_index(drop=True)
     day = rows[layout.time].to_numpy(dtype="datetime64[D]")
-    return Past(rows, day, rows[layout.target].to_numpy(dtype=np.int8), layout)
+    return Past(rows, day, target_of(rows), layout)
 
 
 @dataclass(frozen=True)
@@ -59,21 +61,27 @@ class Fitted:
     """What the two models of one day say of the rows of `Past`; NaN where a model may not be asked."""
 
     day: date
-    measured: Probability
+    measured: Outputs
     """Of the model that validation days stopped, for these days and all later ones."""
-    refitted: Probability
+    refitted: Outputs
     """Of its family fitted once more on these days too, for the day itself and all later ones."""
-    threshold: float
-    usual_auc: tuple[float, float]
-    """Mean and standard deviation of the ROC AUC of `AUC_DAYS` days, over the validation days."""
+    rule: Rule
+    """What the validation days chose, such as a threshold."""
+    usual: tuple[float, float]
+    """Mean and standard deviation of the metric of `ALARM_DAYS` days, over the validation days."""
 
 
 @dataclass
 class Fits:
-    """Fits by day; `label_days` before a day its labels are known."""
+    """Fits by day; `label_days` before a day its labels are known.
+
+    `metric` is what an alarm looks at, `decision` what the mistakes cost of a model that has a threshold.
+    """
 
     past: Past
     recipe: Recipe
+    judge: Judge
+    metric: str
     decision: Decision
     least_rows: int
     validation_days: int
@@ -82,7 +90,7 @@ class Fits:
     _made: dict[date, Fitted] = field(default_factory=dict)
 
     def at(self, day: date) -> Fitted:
-        """What a fit on this day gives, by labels known then; the newest days stop it and choose the threshold."""
+        """What a fit on this day gives, by labels known then; the newest days stop it and choose the rule."""
         if day not in self._made:
             self.tell(f"fit {len(self._made) + 1}: {day}")
             self._made[day] = self._fit(day)
@@ -100,38 +108,42 @@ class Fits:
         first = np.datetime64(self._first_validation_day(day))
         train, validation = past.day < first, self.validation_of(day)
         for name, mask in (("training", train), ("validation", validation)):
-            if len(np.unique(past.labels[mask])) < 2:
-                raise OntimeError(f"backtest: {day}: {int(mask.sum())} {name} rows before it, not both classes")
+            if fault := recipe.task.fault(past.rows.loc[mask, past.layout.target]):
+                raise OntimeError(f"backtest: {day}: the {name} part before it has {fault}")
         encoder = Encoder.from_vocabulary(
             vocabulary_of(past.rows[train], past.rows[train], past.layout, self.least_rows, recipe.task)
         )
-        matrix, labels = encoded(past.rows, encoder)
-        kind = family(recipe.family)
-        checked = (matrix[validation], labels[validation])
+        matrix, target = encoded(past.rows, encoder)
+        kind = family(recipe.family, recipe.task)
+        checked = (matrix[validation], target[validation])
         setting = recipe.setting(encoder)
-        model, history = kind.fit((matrix[train], labels[train]), checked, setting)
+        model, history = kind.fit((matrix[train], target[train]), checked, setting)
         both = train | validation
-        again = kind.fit_all((matrix[both], labels[both]), setting, kind.kept_steps(history))
+        again = kind.fit_all((matrix[both], target[both]), setting, kind.kept_steps(history))
         measured = _answers(model, matrix, past.day >= first)
-        threshold = best_threshold(checked[1], measured[validation], self.decision)
-        windows = auc_windows(past.day[validation], checked[1], measured[validation])
-        usual = (float(np.mean(windows)), float(np.std(windows))) if windows else (0.0, 0.0)
-        return Fitted(day, measured, _answers(again, matrix, past.day >= np.datetime64(day)), threshold, usual)
+        rule = self.judge.rule(checked[1], measured[validation])
+        windows = metric_windows(self.metric, past.day[validation], checked[1], measured[validation])
+        usual = (float(np.mean(windows)), float(np.std(windows))) if windows else (np.nan, np.nan)
+        return Fitted(day, measured, _answers(again, matrix, past.day >= np.datetime64(day)), rule, usual)
 
 
-def _answers(model: Family, matrix: npt.NDArray[np.float32], asked: Mask) -> Probability:
-    found = np.full(len(matrix), np.nan)
-    if asked.any():
-        found[asked] = as_stored(model.predict(matrix[asked]))
+def _answers(model: Family, matrix: npt.NDArray[np.float32], asked: Mask) -> Outputs:
+    said = as_stored(model.predict(matrix[asked]))
+    found = np.full((len(matrix), *said.shape[1:]), np.nan)
+    found[asked] = said
     return found
 
 
-def auc_windows(day: npt.NDArray[Any], labels: Labels, probability: Probability) -> list[float]:
-    """ROC AUC of every `AUC_DAYS` days in a row that have rows of both classes."""
+def metric_windows(name: str, day: npt.NDArray[Any], target: Target, outputs: Outputs) -> list[float]:
+    """A metric of every `ALARM_DAYS` days in a row, but where their rows do not have it."""
     days = np.unique(day)
     found = []
-    for first, last in zip(days, days[AUC_DAYS - 1 :], strict=False):
+    for first, last in zip(days, days[ALARM_DAYS - 1 :], strict=False):
         part = (day >= first) & (day <= last)
-        if len(np.unique(labels[part])) == 2:
-            found.append(float(roc_auc_score(labels[part], probability[part])))
-    return found
+        found.append(metric_of(name, target[part], outputs[part]))
+    return [value for value in found if value == value]
+
+
+def metric_of(name: str, target: Target, outputs: Outputs) -> float:
+    """A metric of some rows; NaN where they do not have it, such as an ROC AUC of rows of one class."""
+    return score_of(name, target, outputs)(np.ones(len(target), dtype=np.int64)) if len(target) else float("nan")

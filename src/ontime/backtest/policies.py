@@ -7,16 +7,16 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import roc_auc_score
 
-from ontime.backtest.fits import AUC_DAYS, Fits, Fitted
-from ontime.common.arrays import Probability
-from ontime.model_evaluation.metrics import row_log_losses
+from ontime.backtest.fits import ALARM_DAYS, Fits, Fitted, metric_of
+from ontime.common.arrays import Outputs
+from ontime.model_evaluation.binary_judge import THRESHOLD
+from ontime.model_evaluation.resampling import LESS_IS_BETTER, Score, resamples, score_of
 
 PolicyName = Literal["never", "schedule", "label_alarm", "challenger", "significant_challenger"]
 DEVIATIONS = 3
-"""Standard deviations below its mean at which the ROC AUC of `AUC_DAYS` days is an alarm."""
-RESAMPLES = 2000
+"""Standard deviations from its mean, to the worse side, at which the metric of `ALARM_DAYS` days is an alarm."""
+RESAMPLES, SEED = 2000, 0
 CONFIDENCE = 0.95
 TITLES = {
     "never": "never",
@@ -43,10 +43,13 @@ class Policy:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the models in use said of the rows from the start on, and how many models were fitted."""
+    """What the models in use said of the rows from the start on, and how many models were fitted.
 
-    probability: Probability
-    warned: npt.NDArray[np.bool_]
+    `threshold` (rows,) is that of each row's model, NaN where it has none.
+    """
+
+    outputs: Outputs
+    threshold: npt.NDArray[np.float64]
     fits: int
 
 
@@ -65,37 +68,39 @@ def replay(policy: Policy, fits: Fits, start: date, end: date) -> Answers:
         Answers for the rows of these days, in the order of `Past`.
     """
     past, champion = fits.past, fits.at(start)
-    probability = np.full(len(past.labels), np.nan)
-    warned = np.zeros(len(past.labels), dtype=bool)
+    outputs = np.full_like(champion.measured, np.nan)
+    threshold = np.full(len(outputs), np.nan)
     made = 1
     for place in range((end - start).days):
         day = start + timedelta(days=place)
-        if place and _due(policy, place, day, fits, champion, probability):
+        if place and _due(policy, place, day, fits, champion, outputs):
             challenger = fits.at(day)
             made += 1
             if _promoted(policy, fits, champion, challenger):
                 champion = challenger
         rows = past.between(day, day + timedelta(days=1))
-        probability[rows] = (champion.refitted if policy.refit else champion.measured)[rows]
-        warned[rows] = probability[rows] >= champion.threshold
+        outputs[rows] = (champion.refitted if policy.refit else champion.measured)[rows]
+        threshold[rows] = champion.rule.get(THRESHOLD, np.nan)
     shown = past.between(start, end)
-    return Answers(probability[shown], warned[shown], made)
+    return Answers(outputs[shown], threshold[shown], made)
 
 
-def _due(policy: Policy, place: int, day: date, fits: Fits, champion: Fitted, said: Probability) -> bool:
+def _due(policy: Policy, place: int, day: date, fits: Fits, champion: Fitted, said: Outputs) -> bool:
     """Whether a model is fitted on this day."""
     if policy.every_days:
         return place % policy.every_days == 0
     if policy.name != "label_alarm":
         return False
     end = day - timedelta(days=fits.label_days)
-    first = end - timedelta(days=AUC_DAYS)
+    first = end - timedelta(days=ALARM_DAYS)
     if first < champion.day:
         return False
     rows = fits.past.between(first, end)
-    labels = fits.past.labels[rows]
-    mean, deviation = champion.usual_auc
-    return len(np.unique(labels)) == 2 and roc_auc_score(labels, said[rows]) < mean - DEVIATIONS * deviation
+    mean, deviation = champion.usual
+    worse = (metric_of(fits.metric, fits.past.target[rows], said[rows]) - mean) * (
+        1 if fits.metric in LESS_IS_BETTER else -1
+    )
+    return worse > DEVIATIONS * deviation
 
 
 def _promoted(policy: Policy, fits: Fits, champion: Fitted, challenger: Fitted) -> bool:
@@ -106,22 +111,24 @@ def _promoted(policy: Policy, fits: Fits, champion: Fitted, challenger: Fitted) 
     """
     if policy.name not in ("challenger", "significant_challenger"):
         return True
-    rows = fits.validation_of(challenger.day)
-    labels = fits.past.labels[rows]
-    difference = row_log_losses(labels, challenger.measured[rows]) - row_log_losses(labels, champion.measured[rows])
+    rows, loss = fits.validation_of(challenger.day), fits.recipe.task.loss_name
+    target = fits.past.target[rows]
     if policy.name == "challenger":
-        return bool(difference.mean() < 0)
-    return interval_by_days(fits.past.day[rows], difference)[1] < 0
+        new, old = (metric_of(loss, target, one.measured[rows]) for one in (challenger, champion))
+        return new < old
+    new_score, old_score = (score_of(loss, target, one.measured[rows]) for one in (challenger, champion))
+    return interval_by_days(fits.past.day[rows], new_score, old_score)[1] < 0
 
 
-def interval_by_days(day: npt.NDArray[np.datetime64], values: Probability, seed: int = 0) -> tuple[float, float]:
-    """The interval of the mean of `values` (rows,) when whole days are resampled.
+def interval_by_days(day: npt.NDArray[np.datetime64], one: Score, other: Score) -> tuple[float, float]:
+    """The interval of the difference of two metrics of the same rows when whole days are resampled.
 
     Rows of one day depend on each other, so resampled rows would give far too short an interval.
+
+    Args:
+        day: of each row (rows,).
     """
-    days, group = np.unique(day, return_inverse=True)
-    sums, counts = np.bincount(group, weights=values), np.bincount(group)
-    drawn = np.random.default_rng(seed).integers(0, len(days), (RESAMPLES, len(days)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    _, group = np.unique(day, return_inverse=True)
+    differences = [one(times) - other(times) for times in resamples(group, RESAMPLES, SEED)]
+    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

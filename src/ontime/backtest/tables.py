@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ontime.backtest.policies import CONFIDENCE, Policy
+from ontime.model_evaluation.titles import TITLES
 
 PERIODS = {"decides": "days that decide", "shows": "days that decide nothing"}
+LOSSES = ("log_loss", "rmse")
+"""Of the tasks; a table has one of them."""
+OF_UNIT = ("rmse", "mae")
+"""Metrics in the target's unit."""
 
 
 def markdown(found: Mapping[str, Any]) -> str:
@@ -19,18 +24,35 @@ def markdown(found: Mapping[str, Any]) -> str:
                 *table(period["rows"]),
                 "",
             ]
+            loss = TITLES[_loss(period["rows"][0])]
     best = Policy(**{("name" if key == "policy" else key): value for key, value in found["best"].items()})
-    return "\n".join([*lines, f"Least log loss on the days that decide: {best.title}."])
+    return "\n".join([*lines, f"Least {loss} on the days that decide: {best.title}."])
 
 
 def table(rows: list[Mapping[str, Any]]) -> list[str]:
-    """Lines of one table; the interval is of the difference of log loss against the first policy, by days."""
-    lines = [
-        f"| policy | fits | ROC AUC | log loss | cost per 1,000 | log loss against never [{CONFIDENCE:.0%}] |",
-        "|---|---|---|---|---|---|",
-    ]
+    """Lines of one table; the interval is of the difference of the loss against the first policy, by days."""
+    loss = _loss(rows[0])
+    metrics = [name for name in rows[0] if name not in ("policy", "fits", "difference", "low", "high")]
+    titles = [TITLES.get(name, name) for name in metrics]
+    head = ["policy", "fits", *titles, f"{TITLES[loss]} against never [{CONFIDENCE:.0%}]"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    sign = "+.6g" if loss in OF_UNIT else "+.4f"
     for place, row in enumerate(rows):
-        against = f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]" if place else ""
-        numbers = f"{row['roc_auc']:.4f} | {row['log_loss']:.4f} | {row['cost_per_1000']:.1f}"
-        lines.append(f"| {row['policy']} | {row['fits']} | {numbers} | {against} |")
+        low, high = row["low"], row["high"]
+        against = f"{row['difference']:{sign}} [{low:{sign}}, {high:{sign}}]" if place else ""
+        numbers = [_number(name, row[name]) for name in metrics]
+        lines.append(f"| {' | '.join([row['policy'], str(row['fits']), *numbers, against])} |")
     return lines
+
+
+def _loss(row: Mapping[str, Any]) -> str:
+    return next(name for name in LOSSES if name in row)
+
+
+def _number(name: str, value: float | None) -> str:
+    """A metric with as many digits as a person uses; nothing where there is none."""
+    if value is None:
+        return ""
+    if name == "cost_per_1000":
+        return f"{value:.1f}"
+    return f"{value:.6g}" if name in OF_UNIT else f"{value:.4f}"

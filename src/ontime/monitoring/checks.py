@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ontime.common.errors import OntimeError
 from ontime.monitoring import inputs, labels, replay, skew
 from ontime.monitoring.days import Checked, Day
+from ontime.monitoring.label_kinds import labels_of
 from ontime.monitoring.label_source import read_labels
 
 
@@ -31,6 +32,6 @@ CHECKS: dict[str, Callable[[Day, LabelSource], Checked]] = {
     "inputs": lambda where, _: inputs.check(where),
     "replay": lambda where, _: replay.check(where),
     "skew": lambda where, _: skew.check(where),
-    "labels": lambda where, source: labels.check(where, read_labels(*source.given())),
+    "labels": lambda where, source: labels.check(where, read_labels(*source.given(), labels_of(where.model))),
 }
 """A check that cannot run raises OntimeError with the reason."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ontime.common.files import read_json, replacing, write_text
+from ontime.model_evaluation.titles import TITLES
 from ontime.monitoring.day_files import DayRecord
 from ontime.monitoring.decision import Incident
 
@@ -18,7 +19,6 @@ SHOWN_DAYS, SHOWN_INPUTS = 56, 6
 TOP = 5.0
 """Shares of a limit above it are drawn there."""
 INPUTS, QUALITY = "inputs.png", "quality.png"
-QUALITY_TITLES = {"log_loss": "log loss", "roc_auc": "ROC AUC", "cost_per_1000": "cost per 1,000"}
 
 
 def write_report(
@@ -63,7 +63,7 @@ def _verdict(day: DayRecord, alarms: int) -> str:
     if day.challenger == "schedule":
         said.append("A challenger is to be trained: the model's newest row is old enough.")
     if day.challenger == "labels":
-        said.append("A challenger is to be trained: labels no longer fit what the model expects, with sound inputs.")
+        said.append("A challenger is to be trained: labels no longer fit what the model says, with sound inputs.")
     return " ".join(said)
 
 
@@ -133,21 +133,19 @@ def _share(one: dict[str, float]) -> float:
 
 
 def _draw_quality(output: Path, days: Sequence[DayRecord]) -> Any:
-    """What the labels say beside what the model's own probabilities expect, day by day."""
+    """What the labels say beside what is expected, day by day."""
     contents = [one for one in _contents(output, "labels", days) if one.get("quality")]
     if not contents:
         return None
-    metrics = [name for name in QUALITY_TITLES if any(name in one["quality"] for one in contents)]
-    figure, all_axes = _axes(
-        len(metrics), "Quality by labels of seven days, and what the probabilities expect (red: quarantined)"
-    )
+    metrics = [name for name in TITLES if any(name in one["quality"] for one in contents)]
+    figure, all_axes = _axes(len(metrics), "Quality by labels of seven days, and what is expected (red: quarantined)")
     names = [one["day"] for one in contents]
     for metric, axes in zip(metrics, all_axes, strict=True):
         for kind, style in (("truth", "-"), ("expected", "--")):
             values = [one["quality"].get(metric, {}).get(kind) for one in contents]
             numbers = [np.nan if value is None else value for value in values]
             axes.plot(range(len(names)), numbers, style, marker=".", linewidth=1, label=kind)
-        axes.set_ylabel(QUALITY_TITLES[metric])
+        axes.set_ylabel(TITLES[metric])
         axes.legend(loc="best", fontsize=8)
         _mark(axes, names, days)
     return figure

@@ -8,26 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ontime.common.files import read_json, write_json
 from ontime.common.layout import KNOWN_AT, TARGET
-from ontime.datasets.keys import key_text
 from ontime.model_deployment.export.label_series import GroupRate
-from ontime.model_deployment.export.label_sums import Sums, sums_from_json, sums_of
+from ontime.model_deployment.export.label_sums import Sums, sums_from_json
 from ontime.model_deployment.export.rounding import rounded
 from ontime.monitoring.label_join import CONTRADICTED, LATE, read_used, used_labels, watermark, write_used
+from ontime.monitoring.label_kinds import Labels
 from ontime.monitoring.label_table import KEY
 from ontime.monitoring.log_files import FEATURE, LogFile, LogTable
+from ontime.tasks.task import target_of
 
 FOLDER = Path("labels", "days")
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a day's sums depend on beside its rows and labels."""
+    """What a day's sums depend on beside its rows and labels; of a version, `kind` is always the same."""
 
+    kind: Labels
     model_version: str
     watermark_hours: float
     slices: list[str]
@@ -47,7 +48,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class LabelledDay:
-    """One day: `counts` of its rows and labels, `warnings` by outcome, and sums over the labelled rows."""
+    """One day: `counts` of its rows and labels, its decisions by outcome, and sums over the labelled rows."""
 
     day: str
     counts: dict[str, Any]
@@ -66,7 +67,7 @@ def refreshed(output: Path, day: str, file: LogFile | None, labels: pd.DataFrame
     """
     path, used_path = output / FOLDER / f"{day}.json", output / FOLDER / f"{day}.parquet"
     known = read_json(path) if path.is_file() else {}
-    earlier = read_used(used_path)
+    earlier = read_used(used_path, rules.kind.dtype)
     table = file.read() if file else None
     until = watermark(day, rules.watermark_hours)
     if table is None:
@@ -79,7 +80,7 @@ def refreshed(output: Path, day: str, file: LogFile | None, labels: pd.DataFrame
             return _from_json(known)
     rows, counts = served_rows(table, rules)
     used = used_labels(rows[KEY], labels, until, earlier)
-    content = _content(day, source, rows.merge(used, on=KEY, how="left"), counts, rules)
+    content = _content(day, source, rows.merge(used, on=KEY, how="left"), counts, rules, table.where)
     if earlier is None or not used.equals(earlier):
         write_used(used_path, used)
     if content != known:
@@ -91,10 +92,10 @@ def served_rows(table: LogTable, rules: Rules) -> tuple[pd.DataFrame, dict[str, 
     """A file's rows with a key, of several with the same key the last, and the numbers of all its rows.
 
     Returns:
-        Rows with `time`, `key`, `probability`, `decision` and the features that rows are divided by; counts.
+        Rows with `time`, `key`, what the model answered and the features that rows are divided by; counts.
     """
     features = [*rules.slices, *(rules.group_rate.columns if rules.group_rate else [])]
-    wanted = dict.fromkeys(["time", "event", KEY, "probability", "decision", *(FEATURE + name for name in features)])
+    wanted = dict.fromkeys(["time", "event", KEY, *rules.kind.answer.types, *(FEATURE + name for name in features)])
     batches = [batch[batch["event"] == "prediction"] for batch in table.batches(list(wanted))]
     rows = pd.concat([pd.DataFrame(columns=list(wanted)), *batches], ignore_index=True) if batches else pd.DataFrame()
     rows = rows.reindex(columns=list(wanted))
@@ -106,13 +107,13 @@ def served_rows(table: LogTable, rules: Rules) -> tuple[pd.DataFrame, dict[str, 
 
 
 def _content(
-    day: str, source: dict[str, Any], rows: pd.DataFrame, counts: dict[str, int], rules: Rules
+    day: str, source: dict[str, Any], rows: pd.DataFrame, counts: dict[str, int], rules: Rules, where: str
 ) -> dict[str, Any]:
-    labelled = rows[rows[TARGET].notna()]
-    label = labelled[TARGET].to_numpy(dtype=np.int8)
-    probability = labelled["probability"].to_numpy(dtype=np.float64)
+    """What is kept of a day; `where` the rows are begins errors."""
+    labelled, kind = rows[rows[TARGET].notna()], rules.kind
     slices = [name for name in rules.slices if labelled[FEATURE + name].notna().any()]
-    sums = sums_of(label, probability, labelled[[FEATURE + name for name in slices]].set_axis(slices, axis=1))
+    target, outputs = target_of(labelled), kind.outputs(labelled[kind.answer.output], where)
+    divided = labelled[[FEATURE + name for name in slices]].set_axis(slices, axis=1)
     lag = (labelled[KNOWN_AT] - pd.to_datetime(labelled["time"], utc=True)).dt.total_seconds().dropna()
     return {
         "day": day,
@@ -124,32 +125,9 @@ def _content(
             "contradicted": int(rows[CONTRADICTED].sum()),
             "lag_seconds": rounded(lag.mean()) if len(lag) else None,
         },
-        "warnings": _warnings(labelled, label, probability, rules.group_rate),
-        "sums": sums.as_json(),
+        "warnings": kind.outcomes(labelled, target, outputs, rules.group_rate),
+        "sums": kind.measures.sums_of(target, outputs, divided).as_json(),
         "source": source,
-    }
-
-
-def _warnings(rows: pd.DataFrame, label: Any, probability: Any, group_rate: GroupRate | None) -> dict[str, Any]:
-    """Outcomes of the decisions, those that the probabilities expect, and those of the group's past rate."""
-    warned = rows["decision"].to_numpy(dtype=np.bool_)
-    found: dict[str, Any] = {
-        "right": int((warned & (label == 1)).sum()),
-        "false": int((warned & (label == 0)).sum()),
-        "missed": int((~warned & (label == 1)).sum()),
-        "expected_false": rounded((1 - probability)[warned].sum()),
-        "expected_missed": rounded(probability[~warned].sum()),
-        "group_false": None,
-        "group_missed": None,
-    }
-    if group_rate is None or rows[[FEATURE + name for name in group_rate.columns]].isna().all(axis=None):
-        return found
-    groups = key_text(rows, [FEATURE + name for name in group_rate.columns])
-    by_group = groups.map(group_rate.rates).astype("float64").fillna(group_rate.base).to_numpy()
-    warned = by_group >= group_rate.threshold
-    return found | {
-        "group_false": int((warned & (label == 0)).sum()),
-        "group_missed": int((~warned & (label == 1)).sum()),
     }
 
 

@@ -15,8 +15,8 @@ from ontime.monitoring.label_table import KEY
 
 CONTRADICTED, LATE = "contradicted", "late"
 NEWER = "newer"
-TYPES = {KEY: "str", TARGET: "Int8", KNOWN_AT: "datetime64[us, UTC]", CONTRADICTED: "bool", LATE: "bool"}
-"""Columns of the labels that were used for a day, and of a day's keys without label."""
+COLUMNS = [KEY, TARGET, KNOWN_AT, CONTRADICTED, LATE]
+"""Of the labels that were used for a day, and of a day's keys without label."""
 
 
 def watermark(day: str, hours: float) -> pd.Timestamp:
@@ -30,7 +30,7 @@ def used_labels(
     """The label of each key, sorted by key.
 
     Of several labels the one with the latest `known_at` counts, and any before one without; then new ones before those
-    that were kept; then the event.
+    that were kept; then the largest, such as the event.
 
     Args:
         keys: of the served rows; labels: as `read_labels` returns them.
@@ -38,10 +38,11 @@ def used_labels(
         kept: what an earlier run used for the day, which may have keys of other rows.
 
     Returns:
-        `key`, `target` (missing where none counts), `known_at`, `contradicted` (labels said both, now or in an earlier
-        run) and `late` (only later ones are there), also of the keys that were kept.
+        `key`, `target` (missing where none counts), `known_at`, `contradicted` (labels said different things, now or
+        in an earlier run) and `late` (only later ones are there), also of the keys that were kept.
     """
-    kept = _typed(pd.DataFrame(columns=list(TYPES)) if kept is None else kept)
+    dtype = labels[TARGET].dtype
+    kept = typed(pd.DataFrame(columns=COLUMNS) if kept is None else kept, dtype)
     every = pd.Index(pd.concat([keys.astype("str"), kept[KEY]])).unique().sort_values()
     known = labels[labels[KEY].isin(every) & labels[TARGET].notna()].assign(**{CONTRADICTED: False, NEWER: 1})
     too_late = known[KNOWN_AT] > until
@@ -61,12 +62,12 @@ def used_labels(
             LATE: newest[TARGET].isna().to_numpy() & every.isin(late),
         }
     )
-    return _typed(found)
+    return typed(found, dtype)
 
 
-def read_used(path: Path) -> pd.DataFrame | None:
-    """What an earlier run used for a day; None if there was none."""
-    return _typed(read_parquet(path)) if path.is_file() else None
+def read_used(path: Path, dtype: Any) -> pd.DataFrame | None:
+    """What an earlier run used for a day, with labels of a type; None if there was none."""
+    return typed(read_parquet(path), dtype) if path.is_file() else None
 
 
 def write_used(path: Path, used: pd.DataFrame) -> None:
@@ -74,6 +75,8 @@ def write_used(path: Path, used: pd.DataFrame) -> None:
     write_parquet(used, path)
 
 
-def _typed(rows: pd.DataFrame) -> pd.DataFrame:
-    times = pd.to_datetime(rows[KNOWN_AT], utc=True)
-    return rows[list(TYPES)].assign(**{KNOWN_AT: times}).astype(TYPES).reset_index(drop=True)
+def typed(rows: pd.DataFrame, dtype: Any) -> pd.DataFrame:
+    """What was used for a day, with the types that it is kept in; `dtype` is that of labels."""
+    times = pd.to_datetime(rows[KNOWN_AT], utc=True).astype("datetime64[us, UTC]")
+    types = {KEY: "str", TARGET: dtype, CONTRADICTED: "bool", LATE: "bool"}
+    return rows[COLUMNS].astype(types).assign(**{KNOWN_AT: times}).reset_index(drop=True)

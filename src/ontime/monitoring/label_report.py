@@ -2,16 +2,16 @@
 
 from typing import Any
 
+from ontime.model_evaluation.titles import TITLES
 from ontime.monitoring.text_file import check_gauges, gauge
 
 MOST_ROWS = 10
-QUALITY = {"roc_auc": "ROC AUC", "log_loss": "log loss", "cost_per_1000": "cost per 1,000"}
 POLICIES = {"model": "the model", "never_warn": "no warnings", "group_rate": "the group's past rate"}
 COUNTS = {
     "labelled": "Rows of the day whose label was known by the watermark.",
     "label_missing": "Rows of the day that have no label.",
     "label_late": "Rows of the day whose label was known after the watermark.",
-    "label_contradicted": "Rows of the day whose labels say both, in this run or compared with an earlier one.",
+    "label_contradicted": "Rows of the day whose labels differ, in this run or compared with an earlier one.",
 }
 
 
@@ -30,7 +30,7 @@ def metrics_of(content: dict[str, Any]) -> str:
     )
     lines += gauge(
         "ontime_monitor_quality",
-        "Quality over seven days with labels, and the one that the probabilities alone expect.",
+        "Quality over seven days with labels, and the one that is expected.",
         [
             ({"metric": metric, "kind": kind}, value)
             for metric, values in content["quality"].items()
@@ -53,11 +53,12 @@ def metrics_of(content: dict[str, Any]) -> str:
     )
     lines += gauge(
         "ontime_monitor_segment_quality",
-        "Log loss, share of events and mean probability of a segment over seven days with labels.",
+        "Loss and other figures of a segment over seven days with labels.",
         [
-            ({"segment": segment, "metric": metric}, values[metric])
+            ({"segment": segment, "metric": metric}, value)
             for segment, values in content["segments"].items()
-            for metric in ("log_loss", "share_of_events", "mean_probability")
+            for metric, value in values.items()
+            if metric != "rows"
         ],
     )
     lines += gauge(
@@ -92,9 +93,9 @@ def summary(content: dict[str, Any]) -> str:
     days = f"{len(window['days'])} days with labels, {window['days'][0]} to {window['days'][-1]}"
     lines += ["", f"{days}, {window['rows']:,} rows:", "", "| | truth | expected |", "|---|---:|---:|"]
     for metric, values in content["quality"].items():
-        lines.append(f"| {QUALITY[metric]} | {_number(values.get('truth'))} | {_number(values.get('expected'))} |")
+        lines.append(f"| {TITLES[metric]} | {_number(values.get('truth'))} | {_number(values.get('expected'))} |")
     costs = ", ".join(f"{POLICIES[policy]} {value:.1f}" for policy, value in content["cost_per_1000"].items())
-    lines += ["", f"Cost per 1,000 rows: {costs}."]
+    lines += ["", f"Cost per 1,000 rows: {costs}."] if costs else []
     if not limited:
         return "\n".join([*lines, "", "The model's reference has no limits for labels."])
     lines += ["", "| series | shift | limit |", "|---|---:|---:|"]

@@ -1,7 +1,7 @@
 """Labels from where they are kept: a file, an object store, a web server, or a query of a database.
 
-Whatever the source, it has the columns `key` and `target` (0, 1 or missing), and may have `known_at`, since when a
-label is known. Its rows may be in any order, and more than one for a key.
+Whatever the source, it has the columns `key` and `target` (0, 1, a class's name or a number, or missing), and may have
+`known_at`, since when a label is known. Its rows may be in any order, and more than one for a key.
 """
 
 from typing import Any
@@ -13,38 +13,39 @@ from ontime.common.layout import KNOWN_AT, TARGET
 from ontime.datasets.content import LISTED
 from ontime.datasets.query import database_url
 from ontime.datasets.reader import read_untyped
+from ontime.monitoring.label_kinds import Labels
 from ontime.monitoring.label_table import KEY
 
 OPTION = "--labels"
 
 
-def read_labels(address: str, query: str | None = None) -> pd.DataFrame:
+def read_labels(address: str, query: str | None, kind: Labels) -> pd.DataFrame:
     """Labels by key.
 
     Args:
         address: a CSV or parquet file, by a path or any address that fsspec knows; with a query, the address
             of a database as SQLAlchemy writes it, such as sqlite:///labels.db.
         query: what the database is asked, in SQL.
+        kind: what a label is.
 
     Returns:
-        `key` (text), `target` (Int8, 0, 1 or missing) and `known_at` (UTC, missing where it is not known); rows without
-        key are left out.
+        `key` (text), `target` (of the kind's type, of a class its number; or missing) and `known_at` (UTC, missing
+        where it is not known); rows without key are left out.
 
     Raises:
         OntimeError: it cannot be read, or a column is absent or has other values.
     """
     if query is None:
         where = f"{OPTION}: {address}"
-        rows = read_untyped(address, OPTION, f"not a {LISTED} file", texts=[KEY])
+        rows = read_untyped(address, OPTION, f"not a {LISTED} file", texts=[KEY, *([TARGET] if kind.as_text else [])])
     else:
         where, rows = _queried(address, query)
     for name in (KEY, TARGET):
         if name not in rows:
             raise OntimeError(f"{where}: no column {name}; it has {', '.join(map(str, rows.columns[:5]))}")
     rows = rows[rows[KEY].notna()].reset_index(drop=True)
-    return pd.DataFrame(
-        {KEY: _keys(rows[KEY], where), TARGET: _targets(rows[TARGET], where), KNOWN_AT: _times(rows, where)}
-    )
+    target = kind.checked(rows[TARGET], f"{where}: {TARGET}")
+    return pd.DataFrame({KEY: _keys(rows[KEY], where), TARGET: target, KNOWN_AT: _times(rows, where)})
 
 
 def _queried(address: str, query: str) -> tuple[str, pd.DataFrame]:
@@ -78,14 +79,6 @@ def _keys(values: "pd.Series[Any]", where: str) -> "pd.Series[Any]":
     if wrong:
         raise OntimeError(f"{where}: {KEY}: expected texts or whole numbers, found {wrong[0]!r:.40}")
     return values.astype("str")
-
-
-def _targets(values: "pd.Series[Any]", where: str) -> "pd.Series[Any]":
-    numbers = pd.to_numeric(values.astype(object), errors="coerce").astype("float64")
-    wrong = values[~(numbers.isin([0, 1]) | values.isna())]
-    if len(wrong):
-        raise OntimeError(f"{where}: {TARGET}: expected 0, 1 or nothing, found {wrong.iloc[0]!r:.40}")
-    return numbers.astype("Int8")
 
 
 def _times(rows: pd.DataFrame, where: str) -> "pd.Series[Any]":

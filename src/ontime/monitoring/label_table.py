@@ -1,7 +1,7 @@
 """Write the labels of the dataset's rows, by the keys that callers send to the service.
 
-In: raw tables. Out: a parquet file with `key`, `target` (0, 1 or missing: a row that never gets a label) and `known_at`
-(UTC; missing where the data does not say since when a label is known).
+In: raw tables. Out: a parquet file with `key`, `target` (0, 1, a class's name or a number, or missing: a row that never
+gets a label) and `known_at` (UTC; missing where the data does not say since when a label is known).
 """
 
 from pathlib import Path
@@ -45,4 +45,7 @@ def label_table(data: Data, raw: Path, schema: Path) -> pd.DataFrame:
     known_at = own(KNOWN_AT, layout.key)
     if known_at not in rows:
         rows[known_at] = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us, UTC]")
-    return pd.DataFrame({KEY: key_text(rows, layout.key), TARGET: rows[layout.target], KNOWN_AT: rows[known_at]})
+    target = rows[layout.target]
+    if layout.classes:
+        target = target.map(dict(enumerate(layout.classes)), na_action="ignore").astype("str")
+    return pd.DataFrame({KEY: key_text(rows, layout.key), TARGET: target, KNOWN_AT: rows[known_at]})

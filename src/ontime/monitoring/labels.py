@@ -1,8 +1,8 @@
 """Compare what a deployed model answered with what happened, once the labels of a day are known.
 
 In: the tables that `ontime log compact` writes, whose rows have the keys that callers sent; labels by key; the model's
-folder. Out: `OUTPUT/labels/DAY.json` with the quality over the last seven days with labels beside the quality that the
-probabilities alone expect, the series and their limits; `OUTPUT/labels/days/`, what is kept of each day;
+folder. Out: `OUTPUT/labels/DAY.json` with the quality over the last seven days with labels beside the quality that is
+expected, the series and their limits; `OUTPUT/labels/days/`, what is kept of each day;
 `OUTPUT/labels.prom`, the day as metrics for Prometheus' text file collector; and a summary in Markdown.
 """
 
@@ -15,18 +15,18 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import listed, sha256, write_json, write_text
 from ontime.common.params import load_section
 from ontime.model_deployment.export.label_series import SERIES_DAYS, LabelReference
-from ontime.model_deployment.export.label_sums import ALL, added, quality, shifts, stacked
+from ontime.model_deployment.export.label_sums import ALL, OFFSET, Measures
 from ontime.model_deployment.export.reference import REFERENCE, WINDOW_DAYS, read_reference
 from ontime.model_deployment.export.rounding import rounded
 from ontime.model_evaluation.settings import Decision, Evaluate
 from ontime.monitoring.day_files import read_days
 from ontime.monitoring.days import Checked, Day, Finding, day_options, say
 from ontime.monitoring.label_days import FOLDER, LabelledDay, Rules, refreshed
+from ontime.monitoring.label_kinds import Labels, labels_of
 from ontime.monitoring.label_report import metrics_of, summary
 from ontime.monitoring.label_source import read_labels
 from ontime.monitoring.log_files import LogFile, files_by_day
 from ontime.monitoring.settings import Monitor
-from ontime.tasks.task import need_events
 
 
 @click.command(name="labels")
@@ -44,8 +44,7 @@ def command(day: Day, address: str, query: str | None) -> None:
     Labels that were known by `monitor.watermark_hours` after the day's end count. Seven days with labels are looked at
     together.
     """
-    need_events("ontime monitor labels")
-    say(check(day, read_labels(address, query)))
+    say(check(day, read_labels(address, query, labels_of(day.model))))
 
 
 def check(where: Day, labels: pd.DataFrame) -> Checked:
@@ -57,10 +56,11 @@ def check(where: Day, labels: pd.DataFrame) -> Checked:
     Raises:
         OntimeError: the log has no predictions of the model version on the day.
     """
-    need_events("ontime monitor labels")
+    kind = labels_of(where.model)
     monitor, decision = load_section("monitor", Monitor), load_section("decision", Decision)
     reference = read_reference(where.model / REFERENCE).labels or LabelReference(days=0)
     rules = Rules(
+        kind,
         where.model_version,
         monitor.watermark_hours,
         load_section("evaluate", Evaluate).slices,
@@ -68,9 +68,9 @@ def check(where: Day, labels: pd.DataFrame) -> Checked:
     )
     days = _last_days(where, labels, rules)
     labelled = [day for day in days if day.sums.rows]
-    series = _series(labelled, reference)
+    series = _series(kind.measures, labelled, reference)
     findings = _findings(where.day, labelled, series)
-    content = _content(where, days[-1], labelled, series, findings, decision)
+    content = _content(where, kind, days[-1], labelled, reference, series, findings, decision)
     write_json(where.output / "labels" / f"{where.day}.json", content)
     write_text(where.output / "labels.prom", metrics_of(content))
     return Checked("labels", findings, summary(content))
@@ -108,32 +108,42 @@ def _findings(day: str, labelled: list[LabelledDay], series: list[dict[str, Any]
     if len(labelled) < SERIES_DAYS or labelled[-1].day != day:
         return []
     found = [
-        Finding(one["segment"] or one["series"], one["shift"], one["limit"])
+        Finding(_cause(one), one["shift"], one["limit"])
         for one in series
         if one["limit"] is not None and abs(one["shift"]) > one["limit"]
     ]
     return sorted(found, key=lambda finding: -abs(finding.found) / finding.limit)
 
 
+def _cause(one: dict[str, Any]) -> str:
+    """What a series beyond its limit is called: its name, or its segment where that has one series alone."""
+    names = [one["segment"]] if one["segment"] and one["series"] == OFFSET else [one["series"], one["segment"]]
+    return ", ".join(name for name in names if name)
+
+
 def _content(
     where: Day,
+    kind: Labels,
     last: LabelledDay,
     labelled: list[LabelledDay],
+    reference: LabelReference,
     series: list[dict[str, Any]],
     findings: list[Finding],
     decision: Decision,
 ) -> dict[str, Any]:
     """What is kept of the check; `last` is the day itself, which may have no labels."""
-    window = added([day.sums for day in labelled])
-    found = quality(window) if window.rows else {}
-    costs = _costs(labelled, window.rows, float(window.segments[ALL][1]), decision)
-    if window.rows:
+    measures = kind.measures
+    window = measures.added([day.sums for day in labelled])
+    usual = {series: float(one.usual) for series, one in reference.by_series().items()}
+    found = measures.quality(window, usual) if window.rows else {}
+    costs = kind.costs([day.warnings for day in labelled], window, decision)
+    if costs:
         found["cost_per_1000"] = {"truth": costs["model"], "expected": costs.pop("expected")}
     return {
         "day": where.day,
         "alarms": [finding.cause for finding in findings],
         "counts": last.counts,
-        "warnings": {name: last.warnings[name] for name in ("right", "false", "missed")},
+        "warnings": {name: last.warnings[name] for name in kind.told},
         "window": {"days": [day.day for day in labelled], "rows": window.rows},
         "quality": {
             metric: {kind: rounded(value) for kind, value in values.items() if value == value}
@@ -142,13 +152,8 @@ def _content(
         "cost_per_1000": costs,
         "series": series,
         "segments": {
-            name: {
-                "rows": int(rows),
-                "share_of_events": rounded(events / rows),
-                "mean_probability": rounded(probability / rows),
-                "log_loss": rounded(loss / rows),
-            }
-            for name, (rows, events, probability, loss, _) in sorted(window.segments.items())
+            name: {"rows": int(sums[0]), **{metric: rounded(one) for metric, one in measures.of_segment(sums).items()}}
+            for name, sums in sorted(window.segments.items())
             if name != ALL
         },
         "source": {
@@ -159,15 +164,15 @@ def _content(
     }
 
 
-def _series(days: list[LabelledDay], reference: LabelReference) -> list[dict[str, Any]]:
+def _series(measures: Measures, days: list[LabelledDay], reference: LabelReference) -> list[dict[str, Any]]:
     """Each series' value over the days, how far that is from usual, and how far it may be, if that is known."""
     if not days:
         return []
-    segments, measures, bins = stacked([added([day.sums for day in days])])
+    sums = measures.stacked([measures.added([day.sums for day in days])])
     limits, found = reference.by_series(), []
-    for (name, segment), values in shifts(segments, measures, bins).items():
+    for (name, segment), values in measures.shifts(*sums).items():
         value, usual = float(values[0]), limits.get((name, segment))
-        if value == value:
+        if value == value and (usual or name not in measures.not_centred):
             found.append(
                 {
                     "series": name,
@@ -178,24 +183,3 @@ def _series(days: list[LabelledDay], reference: LabelReference) -> list[dict[str
                 }
             )
     return found
-
-
-def _costs(days: list[LabelledDay], rows: int, events: float, decision: Decision) -> dict[str, float]:
-    """Cost per 1,000 labelled rows by policy; of the group's rate only if it is known on all days."""
-
-    def cost(false: str, missed: str) -> float | None:
-        counts = [(day.warnings[false], day.warnings[missed]) for day in days]
-        if not rows or any(None in one for one in counts):
-            return None
-        false_alarms, missed_events = (sum(one) for one in zip(*counts, strict=True))
-        return rounded(
-            1000 * (false_alarms * decision.false_alarm_cost + missed_events * decision.missed_event_cost) / rows
-        )
-
-    policies = {
-        "model": cost("false", "missed"),
-        "expected": cost("expected_false", "expected_missed"),
-        "never_warn": rounded(1000 * events * decision.missed_event_cost / rows) if rows else None,
-        "group_rate": cost("group_false", "group_missed"),
-    }
-    return {name: value for name, value in policies.items() if value is not None}

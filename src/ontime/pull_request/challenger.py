@@ -9,22 +9,11 @@ from typing import Any
 
 from ontime.common.errors import OntimeError
 from ontime.model_evaluation.settings import Decision
+from ontime.model_evaluation.titles import TITLES
 from ontime.pull_request.gate import Comparison, Gate
 from ontime.pull_request.unseen import Unseen, shown
 
 MOST_SEGMENTS, MOST_DAYS, MOST_CHARACTERS = 12, 40, 10_000
-NAMES = {
-    "log_loss": "log loss",
-    "roc_auc": "ROC AUC",
-    "cost_per_1000": "cost per 1,000 rows",
-    "roc_auc_ovr": "mean ROC AUC of each class against the others",
-    "accuracy": "accuracy",
-    "f1_macro": "mean F1 of the classes",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R2",
-}
-"""Metrics that reports show, as a person reads them."""
 
 
 def sections(
@@ -52,7 +41,7 @@ def sections(
         _table("metric", unseen.differences(decision, gate)),
     ]
     if segments:
-        name = NAMES[loss]
+        name = TITLES[loss]
         parts += [
             f"#### {name[0].upper()}{name[1:]} by segment, the largest change first",
             _table("segment", segments[:MOST_SEGMENTS]),
@@ -105,7 +94,7 @@ def _table(title: str, rows: list[Comparison]) -> str:
     for one in rows:
         # of a worsening; a change upwards is one for the better where more is better
         low, high = sorted((one.low, one.high) if one.head - one.base == one.worsening else (-one.low, -one.high))
-        name = NAMES.get(one.name, one.name).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+        name = TITLES.get(one.name, one.name).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
         lines.append(
             f"| {name} | {one.base:.4f} | {one.head:.4f} | {one.head - one.base:+.4f} | {low:+.4f} to {high:+.4f} |"
         )

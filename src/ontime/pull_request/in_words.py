@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ontime.pull_request.challenger import NAMES
+from ontime.model_evaluation.titles import TITLES
 from ontime.pull_request.gate import Comparison
 
 MOST_NAMED = 6
@@ -33,7 +33,7 @@ def mark(one: Comparison) -> str:
 
 def title_of(metric: str) -> str:
     """A metric as a person reads it."""
-    return NAMES.get(metric, metric)
+    return TITLES.get(metric, metric)
 
 
 def escaped(text: str) -> str:

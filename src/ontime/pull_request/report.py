@@ -19,7 +19,8 @@ from ontime.common.files import replacing
 from ontime.common.params import load_section
 from ontime.model_evaluation.judge import Judge, judge_of
 from ontime.model_evaluation.settings import Evaluate
-from ontime.pull_request.challenger import NAMES, policy
+from ontime.model_evaluation.titles import TITLES
+from ontime.pull_request.challenger import policy
 from ontime.pull_request.champions import Champion, base_opener, read_champion, workspace_opener
 from ontime.pull_request.comment import MARKER
 from ontime.pull_request.gate import Comparison, Gate
@@ -227,7 +228,7 @@ def _metric_rows(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> li
     lines = ["| file | metric | base | this |", "|---|---|---|---|"]
     for path, changed in sorted(metrics.items()):
         for name, values in changed.items():
-            if name in NAMES:
+            if name in TITLES:
                 lines.append(f"| {escaped(path)} | {name} | {values.get('old', '')} | {values.get('new', '')} |")
     return _folded(["\n".join(lines)] if len(lines) > 2 else [NO_CHANGE], "by file")
 

@@ -128,14 +128,3 @@ def from_column(values: "pd.Series[Any]") -> Outputs:
     if values.dtype == object:
         return np.stack(values.to_list()).astype(np.float64)
     return values.to_numpy(dtype=np.float64)
-
-
-def need_events(what: str) -> None:
-    """Refuse what is worked out for events alone, before anything is read or written.
-
-    Raises:
-        OntimeError: the task is another one.
-    """
-    name = load_task().name
-    if name != "binary":
-        raise OntimeError(f"{what}: works only for a binary task; params.yaml has task.kind: {name}")

@@ -15,6 +15,7 @@ from ontime.model_deployment.export.reference import REFERENCE, Reference, read_
 from ontime.model_evaluation.group_rate import past_rate
 from ontime.model_evaluation.metrics import cost_per_1000
 from ontime.model_evaluation.settings import Decision
+from ontime.tasks.binary import Binary
 
 DAYS, ROWS = 45, 120
 DECISION = Decision(false_alarm_cost=1.0, missed_event_cost=3.0)
@@ -43,7 +44,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("checkout")
 def test_limits_come_from_whole_days_and_rates_from_the_training_rows() -> None:
-    found = label_reference("at", ["depot", "colour"], ["depot", "size"], DECISION)
+    found = label_reference("at", ["depot", "colour"], ["depot", "size"], DECISION, Binary())
     assert found.days == DAYS - 2
     assert {("offset", ""), ("offset", "depot=north")} <= set(found.by_series())
     train, validation = (read_parquet(paths.split_rows(part)) for part in ("train", "validation"))
@@ -60,7 +61,7 @@ def test_limits_come_from_whole_days_and_rates_from_the_training_rows() -> None:
 def test_the_reference_is_read_as_it_was_written() -> None:
     bins = Bins({"size": [1.0]}, {"depot": 4}, [0.5])
     for group in (["depot"], []):
-        labels = label_reference("at", ["depot"], group, DECISION)
+        labels = label_reference("at", ["depot"], group, DECISION, Binary())
         Path(REFERENCE).write_text(Reference(bins, {}, np.zeros(3), np.zeros(3), 0, labels).as_text())
         assert read_reference(Path(REFERENCE)).labels == labels
     Path(REFERENCE).write_text(Reference(bins, {}, np.zeros(3), np.zeros(3), 0).as_text())
@@ -70,7 +71,9 @@ def test_the_reference_is_read_as_it_was_written() -> None:
 @pytest.mark.usefixtures("checkout")
 def test_limits_that_are_none_are_one_line() -> None:
     bins = Bins({"size": [1.0]}, {"depot": 4}, [0.5])
-    text = Reference(bins, {}, np.zeros(3), np.zeros(3), 0, label_reference("at", ["depot"], [], DECISION)).as_text()
+    text = Reference(
+        bins, {}, np.zeros(3), np.zeros(3), 0, label_reference("at", ["depot"], [], DECISION, Binary())
+    ).as_text()
     Path(REFERENCE).write_text(text.replace('"usual": ', '"usual": "far", "unusual": ', 1))
     with pytest.raises(OntimeError, match=rf"^{REFERENCE}: labels\.series\.0\.usual"):
         read_reference(Path(REFERENCE))

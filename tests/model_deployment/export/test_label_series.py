@@ -13,9 +13,10 @@ from ontime.model_deployment.export.label_series import (
     limits_of,
     sums_by_day,
 )
-from ontime.model_deployment.export.label_sums import ALL, added, shifts, stacked
+from ontime.model_deployment.export.label_sums import ALL, measures_of
 
 DAYS, ROWS = 240, 400
+BINARY = measures_of("binary")
 
 
 def history(seed: int, days: int = DAYS, odds: float = 1.0, odds_of_south: float = 1.0) -> pd.DataFrame:
@@ -39,14 +40,14 @@ def history(seed: int, days: int = DAYS, odds: float = 1.0, odds_of_south: float
 
 @pytest.fixture(scope="module")
 def reference() -> LabelReference:
-    return limits_of(list(sums_by_day(history(0), "at", ["depot"]).values()))
+    return limits_of(list(sums_by_day(history(0), "at", ["depot"], BINARY).values()), BINARY)
 
 
 def alarms(reference: LabelReference, rows: pd.DataFrame) -> dict[tuple[str, str], list[bool]]:
     """Whether each window of each series is beyond its limit."""
-    days = list(sums_by_day(rows, "at", ["depot"]).values())
-    windows = [added(days[end - SERIES_DAYS : end]) for end in range(SERIES_DAYS, len(days) + 1)]
-    values = shifts(*stacked(windows))
+    days = list(sums_by_day(rows, "at", ["depot"], BINARY).values())
+    windows = [BINARY.added(days[end - SERIES_DAYS : end]) for end in range(SERIES_DAYS, len(days) + 1)]
+    values = BINARY.shifts(*BINARY.stacked(windows))
     return {
         series: (np.abs(values[series] - usual.usual) > usual.limit).tolist()
         for series, usual in reference.by_series().items()
@@ -79,38 +80,38 @@ def test_a_week_of_a_fault_leaves_the_limits_of_its_series_alone(reference: Labe
 def test_rows_of_a_day_are_no_evidence_of_their_own() -> None:
     """Each row twice is no more evidence, as a test of independent rows would have it."""
     rows = history(0, 60)
-    once = limits_of(list(sums_by_day(rows, "at", ["depot"]).values()))
-    twice = limits_of(list(sums_by_day(pd.concat([rows, rows]), "at", ["depot"]).values()))
+    once = limits_of(list(sums_by_day(rows, "at", ["depot"], BINARY).values()), BINARY)
+    twice = limits_of(list(sums_by_day(pd.concat([rows, rows]), "at", ["depot"], BINARY).values()), BINARY)
     for name, usual in once.by_series().items():
         assert twice.by_series()[name].limit == pytest.approx(usual.limit, rel=1e-4)
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
     rows = history(0, 40)
-    first = limits_of(list(sums_by_day(rows, "at", ["depot"]).values()))
+    first = limits_of(list(sums_by_day(rows, "at", ["depot"], BINARY).values()), BINARY)
     shuffled = rows.sample(frac=1, random_state=5)
-    assert limits_of(list(sums_by_day(shuffled, "at", ["depot"]).values())) == first
+    assert limits_of(list(sums_by_day(shuffled, "at", ["depot"], BINARY).values()), BINARY) == first
 
 
 def test_rows_without_label_or_time_are_left_out() -> None:
     rows = history(0, 40).astype({"target": "Int8"})
     never = np.zeros(len(rows), dtype=bool)
     more = rows.assign(target=rows["target"].where(never)), rows.assign(at=rows["at"].where(never))
-    found = sums_by_day(pd.concat([rows, *more]), "at", ["depot"])
+    found = sums_by_day(pd.concat([rows, *more]), "at", ["depot"], BINARY)
     assert [day.rows for day in found.values()] == [ROWS] * 40
     assert list(found)[:2] == ["2024-01-01", "2024-01-02"]
 
 
 @pytest.mark.parametrize("days", [0, 1, EPISODE_DAYS - 1])
 def test_too_few_days_have_no_limits(days: int) -> None:
-    found = limits_of(list(sums_by_day(history(0, EPISODE_DAYS), "at", ["depot"]).values())[:days])
+    found = limits_of(list(sums_by_day(history(0, EPISODE_DAYS), "at", ["depot"], BINARY).values())[:days], BINARY)
     assert found == LabelReference(days=days)
 
 
 def test_a_segment_that_is_seldom_there_has_no_limit() -> None:
     rows = history(0, 60)
     rows.loc[rows["at"] < pd.Timestamp("2024-01-10", tz="UTC"), "depot"] = "west"
-    found = limits_of(list(sums_by_day(rows, "at", ["depot"]).values()))
+    found = limits_of(list(sums_by_day(rows, "at", ["depot"], BINARY).values()), BINARY)
     assert ("offset", "depot=west") not in found.by_series()
     assert ("offset", "depot=north") in found.by_series()
 

@@ -5,7 +5,7 @@ validation and test rows, the rows of `models/forward`, `data/features.yaml`. Ou
 `vocabulary.json`, `golden.json` (records with what the model says of them), `page.json` (what the service's page is
 built from), `metrics.json` (the champion's metric, for `dvc exp show`), `manifest.json`, `MODEL_CARD.md` and
 `report.html`, the card with pictures; of a model of trees `trees.npy`, their nodes; of rows with a time
-`reference.json`: their counts by day and, of events, how far labels may be from what the model expects.
+`reference.json`: their counts by day, and how far labels may be from what the model expects.
 """
 
 from collections.abc import Mapping
@@ -117,12 +117,11 @@ def command() -> None:
         judged_part(part, one.predict, encoder, judge, rule_values, evaluation.slices, layout, split, least)
         for part, one in (("validation", measured), ("test", model))
     ]
-    rule = None
-    if threshold is not None:
-        rule = DecisionRule(load_section("decision", Decision), threshold)
-        if reference and layout.time:
-            labels = label_reference(layout.time, evaluation.slices, evaluation.baseline_group, rule.costs)
-            reference = replace(reference, labels=labels)
+    rule = None if threshold is None else DecisionRule(load_section("decision", Decision), threshold)
+    if reference and layout.time:
+        costs = rule.costs if rule else None
+        labels = label_reference(layout.time, evaluation.slices, evaluation.baseline_group, costs, task)
+        reference = replace(reference, labels=labels)
     page = make_page(
         settings.page_texts,
         settings.page_features,

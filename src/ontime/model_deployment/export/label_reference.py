@@ -7,23 +7,28 @@ from ontime.common.files import column_names, read_parquet
 from ontime.common.layout import TARGET, own_in
 from ontime.datasets.keys import key_text
 from ontime.model_deployment.export.label_series import GroupRate, LabelReference, limits_of, sums_by_day
+from ontime.model_deployment.export.label_sums import measures_of
 from ontime.model_deployment.export.rounding import rounded
 from ontime.model_evaluation.group_rate import past_rate
 from ontime.model_evaluation.metrics import best_threshold
 from ontime.model_evaluation.settings import Decision
+from ontime.tasks.task import Task
 
 
-def label_reference(time: str, slices: list[str], group: list[str], decision: Decision) -> LabelReference:
+def label_reference(
+    time: str, slices: list[str], group: list[str], decision: Decision | None, task: Task
+) -> LabelReference:
     """Measure the series on the rows of the stage `forward`, without the first and the last day, which may be cut.
 
     Args:
         time: the column of UTC times; slices: columns whose values are segments.
         group: columns of the group whose past rate is a baseline.
+        decision: what mistakes cost; None of a model that does not warn.
     """
-    rows = read_parquet(paths.FORWARD)
-    days = sums_by_day(rows, time, [name for name in slices if name in rows])
-    found = limits_of(list(days.values())[1:-1])
-    return found.model_copy(update={"group_rate": group_rate(group, decision)})
+    rows, measures = read_parquet(paths.FORWARD), measures_of(task.name, task.classes)
+    days = sums_by_day(rows, time, [name for name in slices if name in rows], measures)
+    found = limits_of(list(days.values())[1:-1], measures)
+    return found.model_copy(update={"group_rate": group_rate(group, decision)}) if decision else found
 
 
 def group_rate(group: list[str], decision: Decision) -> GroupRate:

@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from ontime.common.layout import PROBABILITY, TARGET, own_in
-from ontime.model_deployment.export.label_sums import ALL, Floats, Series, Sums, shifts, stacked, sums_of
+from ontime.common.layout import TARGET, own_in
+from ontime.model_deployment.export.label_sums import ALL, Counts, Floats, Measures, Series, Sums
 from ontime.model_deployment.export.rounding import rounded
+from ontime.tasks.task import from_column, target_of
 
 SERIES_DAYS = 7
 """Days with labels that one value of a series is made of."""
@@ -65,24 +66,23 @@ class LabelReference(BaseModel):
         return {(one.series, one.segment): one for one in self.series}
 
 
-def sums_by_day(rows: pd.DataFrame, time: str, slices: list[str]) -> dict[str, Sums]:
+def sums_by_day(rows: pd.DataFrame, time: str, slices: list[str], measures: Measures) -> dict[str, Sums]:
     """Sums of labelled rows by ISO 8601 date in UTC, oldest first.
 
     Args:
-        rows: with `target`, `probability`, the column of times and the slices.
+        rows: with `target`, the model's outputs, the column of times and the slices.
     """
-    target, probability = own_in(TARGET, rows.columns), own_in(PROBABILITY, rows.columns)
+    target, output = own_in(TARGET, rows.columns), own_in(measures.output, rows.columns)
     labelled = rows[rows[target].notna() & rows[time].notna()]
     day = labelled[time].to_numpy(dtype="datetime64[D]").astype(str)
     found = {}
     for one, places in labelled.groupby(day).indices.items():
         part = labelled.iloc[places]
-        label = part[target].to_numpy(dtype=np.int8)
-        found[str(one)] = sums_of(label, part[probability].to_numpy(dtype=np.float64), part[slices])
+        found[str(one)] = measures.sums_of(target_of(part), from_column(part[output]), part[slices])
     return found
 
 
-def limits_of(days: Sequence[Sums]) -> LabelReference:
+def limits_of(days: Sequence[Sums], measures: Measures) -> LabelReference:
     """Measure the series on sound days, oldest first, each predicted by a model of earlier days.
 
     Limits are the same number of standard deviations for the series of all rows, and another one for those of segments.
@@ -91,20 +91,24 @@ def limits_of(days: Sequence[Sums]) -> LabelReference:
     """
     if len(days) < EPISODE_DAYS:
         return LabelReference(days=len(days))
-    segments, measures, bins = stacked(days)
-    series = list(shifts(segments, measures[:0], bins[:0]))
-    found = _by_window(segments, measures, bins)
+    segments, sums, bins = measures.stacked(days)
+    series = list(measures.shifts(segments, sums[:0], bins[:0]))
+    found = _by_window(measures, segments, sums, bins)
     usual, deviation, counted = _moments(found)
     often = np.flatnonzero((2 * counted > len(found)) & (deviation > 0))
-    random = np.random.default_rng(SEED)
-    drawn = [_drawn(random, len(days)) for _ in range(RESAMPLES)]
-    resampled = [_by_window(segments, measures[places], bins[places]) for places in drawn]
-    away = [np.abs(values - usual)[:, often] / deviation[often] for values in resampled]
     of_all = np.array([series[place][1] == ALL for place in often])
+    groups = [group for group in (of_all, ~of_all) if group.any()]
+    random = np.random.default_rng(SEED)
+    farthest: list[list[Floats]] = [[] for _ in groups]
+    for _ in range(RESAMPLES):
+        places = _drawn(random, len(days))
+        values = _by_window(measures, segments, sums[places], bins[places])
+        away = np.abs(values - usual)[:, often] / deviation[often]
+        for kept, group in zip(farthest, groups, strict=True):
+            kept.append(np.nanmax(away[:, group], axis=1, initial=0))
     limit = np.zeros(len(often))
-    for group in (of_all, ~of_all):
-        if group.any():
-            limit[group] = least_deviations([np.nanmax(values[:, group], axis=1, initial=0) for values in away])
+    for kept, group in zip(farthest, groups, strict=True):
+        limit[group] = least_deviations(kept)
     return LabelReference(
         days=len(days),
         series=[
@@ -120,9 +124,9 @@ def limits_of(days: Sequence[Sums]) -> LabelReference:
     )
 
 
-def _by_window(segments: list[str], measures: Floats, bins: npt.NDArray[np.int64]) -> Floats:
+def _by_window(measures: Measures, segments: list[str], sums: Floats, bins: Counts) -> Floats:
     """Values of all series over `SERIES_DAYS` days in a row: (windows, series)."""
-    return np.stack(list(shifts(segments, _summed(measures), _summed(bins)).values()), axis=1)
+    return np.stack(list(measures.shifts(segments, _summed(sums), _summed(bins)).values()), axis=1)
 
 
 def _summed(days: npt.NDArray[Any]) -> npt.NDArray[Any]:

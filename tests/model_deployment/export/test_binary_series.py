@@ -8,19 +8,10 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from ontime.model_deployment.export.label_sums import (
-    ALL,
-    BINS,
-    SEGMENT_ROWS,
-    added,
-    expected_roc_auc,
-    quality,
-    shifts,
-    stacked,
-    sums_from_json,
-    sums_of,
-)
+from ontime.model_deployment.export.binary_series import BINS, BinaryMeasures, expected_roc_auc
+from ontime.model_deployment.export.label_sums import ALL, SEGMENT_ROWS, sums_from_json
 
+BINARY = BinaryMeasures()
 Rows = tuple[npt.NDArray[np.int8], npt.NDArray[np.float64], pd.DataFrame]
 
 
@@ -41,8 +32,10 @@ def rows_of(seed: int, rows: int = 2000, odds: float = 1.0) -> Rows:
 
 def test_the_sums_of_parts_are_those_of_all_rows() -> None:
     label, probability, slices = rows_of(0)
-    parts = [sums_of(label[part], probability[part], slices.iloc[part]) for part in np.array_split(np.arange(2000), 7)]
-    together, whole = added(parts), sums_of(label, probability, slices)
+    parts = [
+        BINARY.sums_of(label[part], probability[part], slices.iloc[part]) for part in np.array_split(np.arange(2000), 7)
+    ]
+    together, whole = BINARY.added(parts), BINARY.sums_of(label, probability, slices)
     assert sorted(together.segments) == sorted(whole.segments)
     assert sorted(whole.segments) == [ALL, "day=1", "day=2", "depot=(missing)", "depot=north", "depot=south"]
     for name, sums in whole.segments.items():
@@ -56,7 +49,7 @@ def test_the_sums_of_parts_are_those_of_all_rows() -> None:
 
 def test_quality_is_scikit_learns_and_the_expected_one_that_of_rows_weighted_by_their_probability() -> None:
     label, probability, slices = rows_of(1)
-    found = quality(sums_of(label, probability, slices))
+    found = BINARY.quality(BINARY.sums_of(label, probability, slices), {})
     twice, both = np.tile(probability, 2), np.repeat([1, 0], len(probability))
     weights = np.concatenate([probability, 1 - probability])
     expected = {
@@ -75,7 +68,7 @@ def test_quality_is_scikit_learns_and_the_expected_one_that_of_rows_weighted_by_
 
 def test_labels_that_follow_the_probabilities_have_the_expected_quality() -> None:
     label, probability, slices = rows_of(2, rows=200_000)
-    found = quality(sums_of(label, probability, slices))
+    found = BINARY.quality(BINARY.sums_of(label, probability, slices), {})
     assert found["roc_auc"]["truth"] == pytest.approx(found["roc_auc"]["expected"], abs=0.005)
     assert found["log_loss"]["truth"] == pytest.approx(found["log_loss"]["expected"], abs=0.005)
 
@@ -83,7 +76,10 @@ def test_labels_that_follow_the_probabilities_have_the_expected_quality() -> Non
 def test_a_segments_offset_is_less_that_of_the_rest_and_a_small_one_has_none() -> None:
     label, probability, slices = rows_of(3)
     slices["depot"] = np.where(np.arange(2000) < SEGMENT_ROWS - 1, "small", slices["depot"].fillna("north"))
-    found = {name: values[0] for name, values in shifts(*stacked([sums_of(label, probability, slices)])).items()}
+    found = {
+        name: values[0]
+        for name, values in BINARY.shifts(*BINARY.stacked([BINARY.sums_of(label, probability, slices)])).items()
+    }
     south = (slices["depot"] == "south").to_numpy()
     off = label - probability
     assert found["offset", "depot=south"] == pytest.approx(off[south].mean() - off[~south].mean())
@@ -94,15 +90,15 @@ def test_a_segments_offset_is_less_that_of_the_rest_and_a_small_one_has_none() -
 def test_no_rows_and_rows_of_one_kind_have_no_area() -> None:
     assert np.isnan(expected_roc_auc(np.zeros(BINS)))
     label, probability, slices = rows_of(4, rows=100)
-    one_kind = shifts(*stacked([sums_of(np.zeros_like(label), probability, slices)]))
+    one_kind = BINARY.shifts(*BINARY.stacked([BINARY.sums_of(np.zeros_like(label), probability, slices)]))
     assert np.isnan(one_kind["roc_auc", ALL][0])
     assert one_kind["offset", ALL][0] < 0
-    nothing = sums_of(label[:0], probability[:0], slices[:0])
+    nothing = BINARY.sums_of(label[:0], probability[:0], slices[:0])
     assert nothing.rows == 0
-    assert all(np.isnan(values[0]) for values in shifts(*stacked([nothing])).values())
+    assert all(np.isnan(values[0]) for values in BINARY.shifts(*BINARY.stacked([nothing])).values())
 
 
 def test_a_probability_of_0_or_1_costs_what_can_be_added_up() -> None:
-    found = sums_of(np.array([1, 0], dtype=np.int8), np.array([0.0, 1.0]), pd.DataFrame(index=range(2)))
+    found = BINARY.sums_of(np.array([1, 0], dtype=np.int8), np.array([0.0, 1.0]), pd.DataFrame(index=range(2)))
     assert np.isfinite(found.segments[ALL]).all()
     assert found.bins[:, [0, -1]].tolist() == [[1, 1], [1, 0]]
