@@ -1,12 +1,14 @@
 """Tasks spread over processes give what one process gives, in the order of the tasks."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from ontime.common.environment import PINNED
 from ontime.common.errors import OntimeError
-from ontime.engine import run_tasks, told
+from ontime.engine import each_result, run_tasks, told
 from ontime.model_training.families import check_family
 
 
@@ -39,6 +41,31 @@ def test_loky_runs_tasks_in_other_processes() -> None:
 def test_a_worker_that_is_killed_is_told_with_what_to_do() -> None:
     with pytest.raises(OntimeError, match=r"^engine\.backend: loky: a worker process was killed, .* OMP_NUM_THREADS"):
         run_tasks(os._exit, [(9,), (9,)], "loky")
+
+
+def test_a_worker_whose_driver_is_gone_does_nothing() -> None:
+    program = "import os; from ontime.engine import end_with_driver; {}; print('went on')"
+    for call, status, printed in [
+        ("end_with_driver(os.getppid())", 0, "went on\n"),
+        ("end_with_driver(os.getpid())", 0, "went on\n"),
+        ("end_with_driver(1)", 1, ""),
+    ]:
+        child = subprocess.run(
+            [sys.executable, "-c", program.format(call)], stdout=subprocess.PIPE, text=True, check=False
+        )
+        assert (child.returncode, child.stdout) == (status, printed), call
+
+
+def test_a_result_is_there_before_the_next_task_is_done() -> None:
+    done: list[int] = []
+    results = each_result(done.append, [(1,), (2,)], "sequential")
+    next(results)
+    assert done == [1]
+    assert (list(results), done) == ([None], [1, 2])
+
+
+def test_a_single_task_needs_no_other_process() -> None:
+    assert run_tasks(os.getpid, [()], "loky") == [os.getpid()]
 
 
 def test_workers_inherit_the_pinned_variables(monkeypatch: pytest.MonkeyPatch) -> None:

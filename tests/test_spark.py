@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,11 +61,11 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def shipped(worker: Path, function: object = add_one, **versions: str) -> Shipped:
     assert callable(function)
     remote = {"url": str(worker / "remote")}
-    return Shipped(function, (INPUT, OUTPUT, []), {INPUT: md5(CONTENT)}, [OUTPUT, OUTPUT / "no"], remote, versions)
+    return Shipped(function, (INPUT, OUTPUT, []), {INPUT: md5(CONTENT)}, [], [OUTPUT, OUTPUT / "no"], remote, versions)
 
 
 def test_a_task_reads_objects_of_the_remote_and_sends_back_what_it_wrote(worker: Path) -> None:
-    assert work(shipped(worker)) == ("done", [b"4\n", None])
+    assert work(shipped(worker), {}) == ("done", [b"4\n", None])
     left = [path.relative_to(worker / "local") for path in (worker / "local").rglob("*") if path.is_file()]
     assert left == [Path("ontime", "md5", md5(CONTENT)[:2], md5(CONTENT)[2:])]
     assert not INPUT.parent.exists()
@@ -75,38 +76,44 @@ def test_a_reason_names_the_path_of_the_checkout(worker: Path, function: object)
     task = shipped(worker, function)
     if function is refuse:
         with pytest.raises(OntimeError, match=f"^{INPUT}: refused$"):
-            work(task)
+            work(task, {})
     else:
-        result, _ = work(task)
+        result, _ = work(task, {})
         assert str(result) == f"{INPUT}: refused"
 
 
+def test_a_file_that_is_in_no_remote_is_read_from_the_bytes_that_are_sent(worker: Path) -> None:
+    task = replace(shipped(worker), md5s={}, sent=[INPUT])
+    assert work(task, {INPUT: b"8\n"}) == ("done", [b"9\n", None])
+    assert not [path for path in (worker / "local").rglob("*") if path.is_file()]
+
+
 def test_an_object_whose_copy_on_the_worker_was_changed_is_brought_again(worker: Path) -> None:
-    work(shipped(worker))
+    work(shipped(worker), {})
     (copy,) = (path for path in (worker / "local" / "ontime" / "md5").rglob("*") if path.is_file())
     copy.chmod(0o644)
     copy.write_bytes(b"7\n")
-    assert work(shipped(worker))[1][0] == b"4\n"
+    assert work(shipped(worker), {})[1][0] == b"4\n"
 
 
 def test_an_object_with_other_bytes_is_refused(worker: Path) -> None:
     (worker / "remote" / "files" / "md5" / md5(CONTENT)[:2] / md5(CONTENT)[2:]).write_bytes(b"8\n")
     with pytest.raises(OntimeError, match=f"^output {INPUT}: object {md5(CONTENT)}: the remote has other bytes"):
-        work(shipped(worker))
+        work(shipped(worker), {})
     assert not [path for path in (worker / "local").rglob("*") if path.is_file()]
 
 
 def test_an_object_that_the_remote_has_not_is_named(worker: Path) -> None:
     (worker / "remote" / "files" / "md5" / md5(CONTENT)[:2] / md5(CONTENT)[2:]).unlink()
     with pytest.raises(OntimeError, match=f"^output {INPUT}: object {md5(CONTENT)}: neither in DVC's cache nor in its"):
-        work(shipped(worker))
+        work(shipped(worker), {})
 
 
 def test_other_packages_than_the_drivers_are_refused_before_anything_is_brought(worker: Path) -> None:
     with pytest.raises(OntimeError, match=r"^engine\.backend: spark: a worker has numpy \S+ and not 0\.1; install"):
-        work(shipped(worker, numpy="0.1"))
+        work(shipped(worker, numpy="0.1"), {})
     with pytest.raises(OntimeError, match=r"a worker has absent \(none\) and not 1;"):
-        work(shipped(worker, absent="1"))
+        work(shipped(worker, absent="1"), {})
     assert not (worker / "local").exists()
 
 

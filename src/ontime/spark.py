@@ -2,8 +2,8 @@
 
 Spark's own settings name the master, such as `--master` in PYSPARK_SUBMIT_ARGS. On `local[N]` a task reads and writes
 this machine's files. On a cluster a worker has no checkout: it gets this package as an archive, brings the files that a
-task reads from the DVC remote by their MD5s, with credentials of its own, and sends back the bytes of the files that it
-writes.
+task reads from the DVC remote by their MD5s, with credentials of its own, is sent the bytes of those that are in no
+remote, and sends back the bytes of the files that it writes.
 """
 
 import os
@@ -47,30 +47,31 @@ class Shipped:
     task: tuple[Any, ...]
     md5s: Mapping[Path, str]
     """Of the files that the task reads."""
+    sent: Sequence[Path]
     writes: Sequence[Path]
     remote: Mapping[str, Any]
     versions: Mapping[str, str]
 
 
-def run(function: Function, tasks: list[tuple[Any, ...]], files: Callable[..., Files]) -> list[Any]:
-    """Call `function(*task)` for each task on Spark and return the results in the order of the tasks.
+def run(function: Function, tasks: list[tuple[Any, ...]], files: Callable[..., Files]) -> Iterator[Any]:
+    """Call `function(*task)` for each task on Spark and give the results in the order of the tasks.
 
     Raises:
         OntimeError: of a task; an object is not in the remote; a worker has other packages; or Spark failed.
     """
     with _context() as context:
         if context.master.startswith("local"):
-            calls = [partial(_told, partial(function, *task)) for task in tasks]
-            return _collect(context, _on_spark, calls)
+            yield from _collect(context, _on_spark, [partial(_told, partial(function, *task)) for task in tasks])
+            return
         with tempfile.TemporaryDirectory(prefix="ontime-") as folder:
             context.addPyFile(str(archive(Path(folder))))
-            return _collect(context, _on_cluster, list(_shipped(function, tasks, files)))
+            yield from _collect(context, _on_cluster, list(_shipped(function, tasks, files)))
 
 
-def _collect(context: Any, submit: Function, calls: list[Any]) -> list[Any]:
+def _collect(context: Any, submit: Function, calls: list[Any]) -> Iterator[Any]:
     with ThreadPoolExecutor(max(1, min(JOBS, len(calls)))) as pool:
         try:
-            return list(pool.map(partial(submit, context), calls))
+            yield from pool.map(partial(submit, context), calls)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             context.cancelAllJobs()
@@ -87,7 +88,9 @@ def _on_spark(context: Any, call: Callable[[], Any]) -> Any:
 
 def _on_cluster(context: Any, shipped: Shipped) -> Any:
     """A task's result; the files that it wrote are written here."""
-    result, contents = _on_spark(context, partial(_told, partial(work, shipped)))
+    # read as late as here: only the tasks that Spark was given are in memory
+    sent = {path: path.read_bytes() for path in shipped.sent}
+    result, contents = _on_spark(context, partial(_told, partial(work, shipped, sent)))
     for path, content in zip(shipped.writes, contents, strict=True):
         if content is not None:
             with replacing(path) as temporary:
@@ -151,9 +154,9 @@ def _shipped(function: Function, tasks: list[tuple[Any, ...]], files: Callable[.
     remote, versions = remote_settings(), {name: found for name in DECISIVE if (found := _version(name))}
     known: dict[Path, str] = {}
     for task in tasks:
-        reads, writes = files(*task)
+        reads, writes, sent = files(*task)
         known |= {path: md5_of(path) for path in reads if path not in known}
-        yield Shipped(function, task, {path: known[path] for path in reads}, writes, remote, versions)
+        yield Shipped(function, task, {path: known[path] for path in reads}, sent, writes, remote, versions)
 
 
 def _version(package: str) -> str:
@@ -163,8 +166,11 @@ def _version(package: str) -> str:
         return ""
 
 
-def work(shipped: Shipped) -> tuple[Any, list[bytes | None]]:
+def work(shipped: Shipped, sent: Mapping[Path, bytes]) -> tuple[Any, list[bytes | None]]:
     """On a worker: run a task below a folder of this process, where each path stands that is absolute in the checkout.
+
+    Args:
+        sent: bytes of the files that are in no remote.
 
     Returns:
         The task's result, and the bytes of each file that it may write, None for one that it did not.
@@ -180,9 +186,12 @@ def work(shipped: Shipped) -> tuple[Any, list[bytes | None]]:
     objects = bring({str(path): md5 for path, md5 in shipped.md5s.items()}, scratch / "md5", shipped.remote)
     shutil.rmtree(top, ignore_errors=True)
     try:
-        for path in shipped.md5s:
+        for path in (*shipped.md5s, *sent):
             _below(top, path).parent.mkdir(parents=True, exist_ok=True)
-            _below(top, path).hardlink_to(objects[str(path)])
+            if path in sent:
+                _below(top, path).write_bytes(sent[path])
+            else:
+                _below(top, path).hardlink_to(objects[str(path)])
         result = shipped.function(*(_below(top, value) if isinstance(value, Path) else value for value in shipped.task))
         written = [_below(top, path) for path in shipped.writes]
         contents = [path.read_bytes() if path.is_file() else None for path in written]

@@ -95,9 +95,9 @@ def test_the_files_that_a_partition_names_are_all_that_it_needs(
     months = [path.stem for path in sequential.iterdir()]
     for month in months:
         output = tmp_path / f"{month}.parquet"
-        reads, writes = partition_files(raw, month, output, data, layout)
-        assert writes == [output]
-        for path in reads:
+        files = partition_files(raw, month, output, data, layout)
+        assert (files.writes, files.sent) == ([output], ())
+        for path in files.reads:
             copy = tmp_path / month / path.relative_to(raw)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)

@@ -3,7 +3,9 @@
 import gzip
 import itertools
 import json
+import os
 import random
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import pytest
 
 from ontime.common.errors import OntimeError
 from ontime.model_deployment.inference.prediction_log import LINES_LOST, LostLine
-from ontime.monitoring.log import COLUMNS, compacted
+from ontime.monitoring.log import compacted, compacted_files
+from ontime.monitoring.log_rows import COLUMNS, merged_file
 from tests.commands import run_command
 
 DAYS = ("2024-03-01", "2024-03-02")
@@ -186,6 +189,46 @@ def test_containers_logs_and_compressed_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "1.log.gz").write_bytes(gzip.compress(b"".join(LINES[50:])))
     run_command("log", "compact", str(tmp_path / "0.log"), str(tmp_path / "1.log.gz"), str(tmp_path / "log"))
     assert len(pd.read_parquet(tmp_path / "log")) == len(LINES)
+
+
+@pytest.mark.parametrize("backend", ["sequential", "loky"])
+def test_files_that_are_read_by_several_tasks_give_the_bytes_and_numbers_of_one(tmp_path: Path, backend: str) -> None:
+    told = msgspec.json.encode(LostLine("2024-03-01T10:00:00.000+00:00", 2)) + b"\n"
+    lines = [*LINES, told, b"no line\n", *LINES[:9], line("late", day="2999-01-01")]
+    expected = compacted(lines, str(tmp_path / "one"))
+    files: list[tuple[str, Path | str]] = []
+    for number in range(3):
+        path = tmp_path / f"{number}.log"
+        path.write_bytes(b"".join(lines[number::3]))
+        files.append((path.name, path))
+    assert compacted_files(files, str(tmp_path / backend), backend) == expected
+    assert tables(tmp_path / backend) == tables(tmp_path / "one")
+    assert expected["repeated"] == 9
+
+
+def test_a_pipe_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ontime.monitoring.log.PIECE_BYTES", 3_000)
+    pipe, content = tmp_path / "pipe", b"".join(LINES)
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(gzip.compress(content)))
+    writer.start()
+    run_command("log", "compact", str(pipe), str(tmp_path / "log"), "--backend", "sequential")
+    writer.join()
+    compacted(LINES, str(tmp_path / "expected"))
+    assert tables(tmp_path / "log") == tables(tmp_path / "expected")
+
+
+def test_a_log_file_may_have_an_address_and_one_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    fsspec.filesystem("memory").pipe_file("/lines/0.log.gz", gzip.compress(b"".join(LINES)))
+    run_command("log", "compact", "memory://lines/0.log.gz", str(tmp_path), "--backend", "sequential")
+    assert len(pd.read_parquet(tmp_path)) == len(LINES)
+    with pytest.raises(OntimeError, match=r"^memory://lines/1\.log: not found$"):
+        run_command("log", "compact", "memory://lines/1.log", str(tmp_path), "--backend", "sequential")
+
+
+def test_a_file_that_a_worker_does_not_find_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    with pytest.raises(OntimeError, match=r"^s3://log/file: was removed while the log was read; run this again$"):
+        merged_file("s3://log/file", tmp_path / "file")
 
 
 def test_an_object_store_gets_the_bytes_that_a_folder_gets(tmp_path: Path) -> None:

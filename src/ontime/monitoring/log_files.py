@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ontime.common.errors import OntimeError
-from ontime.monitoring.store import Store
+from ontime.monitoring.store import Store, open_place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,17 +104,35 @@ class LogFile:
         """Its name below the log's address."""
         return file_name(self.version, self.day)
 
+    @property
+    def where(self) -> str:
+        """Its address, as a person wrote the log's."""
+        return f"{self.store.address}/{self.name}"
+
+    @property
+    def place(self) -> Path | str:
+        """Where a task finds it, wherever it runs."""
+        return self.store.file_place(self.name)
+
     def read(self) -> LogTable:
         """Open it, as it is now.
 
         Raises:
             OntimeError: it was removed meanwhile, or the store does not answer.
         """
-        where = f"{self.store.address}/{self.name}"
-        opened = self.store.open(self.name)
-        if opened is None:
-            raise OntimeError(f"{where}: was removed while the log was read; run this again")
-        return LogTable(where, opened)
+        return table_at(self.where, self.place)
+
+
+def table_at(where: str, place: Path | str) -> LogTable:
+    """Open a file of the log that was there.
+
+    Raises:
+        OntimeError: it is not there any more, or not where this process runs; or its store does not answer.
+    """
+    opened = open_place(place)
+    if opened is None:
+        raise OntimeError(f"{where}: was removed while the log was read; run this again")
+    return LogTable(where, opened)
 
 
 def parquet_of(table: Any) -> bytes:

@@ -39,6 +39,10 @@ class Store:
         """The file system of fsspec, and the path there."""
         return self._opened
 
+    def file_place(self, name: str) -> Path | str:
+        """Where a file is, as `open_place` takes it: a path in a folder, else an address."""
+        return f"{self.address}/{name}" if self.folder is None else self.folder.absolute() / name
+
     def names(self, depth: int) -> list[str]:
         """Names of the files in so many levels of folders, in order; none if there is no such folder."""
         filesystem, root = self._opened
@@ -111,3 +115,9 @@ class Store:
             raise
         except Exception as error:  # each store raises its own classes; the person needs the reason in one line
             raise OntimeError(f"{self.address}: cannot be reached: {one_line(error, 200)}") from None
+
+
+def open_place(place: Path | str) -> Any:
+    """A file as `Store.open` gives it, in a process or on a machine that has no store of it open."""
+    folder, _, name = str(place).rpartition("/")
+    return Store(folder).open(name)

@@ -478,20 +478,6 @@ def test_two_runs_do_not_write_to_one_folder(source: Path, tmp_path: Path, model
     assert sorted(hashes(tmp_path / "out")) == sorted(hashes(source))
 
 
-def test_a_worker_whose_run_is_gone_writes_nothing() -> None:
-    program = "import os; from ontime.model_deployment.batch.score import end_with_driver; {}; print('went on')"
-    for call, status, printed in [
-        ("end_with_driver(os.getppid())", 0, "went on\n"),
-        ("end_with_driver(os.getpid())", 0, "went on\n"),
-        ("end_with_driver(0)", 0, "went on\n"),
-        ("end_with_driver(1)", 1, ""),
-    ]:
-        child = subprocess.run(
-            [sys.executable, "-c", program.format(call)], stdout=subprocess.PIPE, text=True, check=False
-        )
-        assert (child.returncode, child.stdout) == (status, printed), call
-
-
 @pytest.mark.integration
 @pytest.mark.parametrize("backend", ["sequential", "loky"])
 def test_a_run_that_is_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(

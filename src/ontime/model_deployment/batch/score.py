@@ -14,19 +14,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256 as sha256_of
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ontime.common import paths
-from ontime.common.environment import end_with_parent
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, replacing, sha256
 from ontime.common.params import load_section
 from ontime.cores import limit_threads
-from ontime.engine import Engine, Files, run_tasks
+from ontime.engine import Engine, Files, backend_option, run_tasks
 from ontime.model_deployment.batch.columns import RefusedValues, added_columns, check_columns, encode, predictions
 from ontime.model_deployment.inference.champion import Champion, load_champion
 from ontime.model_deployment.inference.manifest import MANIFEST, read_manifest
@@ -60,11 +59,7 @@ missing_option = click.option(
 @click.option("--public-key", type=click.Path(path_type=Path), help="Public key that must have signed the model.")
 @click.option("--signature", type=click.Path(path_type=Path), help="Signature of the model; goes with --public-key.")
 @missing_option
-@click.option(
-    "--backend",
-    type=click.Choice(get_args(Engine.model_fields["backend"].annotation)),
-    help="How partitions run in parallel.  [default: engine.backend of params.yaml]",
-)
+@backend_option
 def command(
     source: Path,
     target: Path,
@@ -99,15 +94,11 @@ def summary(results: "list[PartitionResult]") -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """What every task of a run shares.
-
-    `driver` is the process that a worker must not outlive, or 0 if it is on another machine.
-    """
+    """What every task of a run shares."""
 
     manifest_sha256: str
     model_version: str
     missing: str
-    driver: int
 
 
 @dataclass(frozen=True)
@@ -148,7 +139,7 @@ def score(
     read_manifest(model)
     manifest_sha256 = sha256(model / MANIFEST)
     load(model, manifest_sha256, model_version)
-    job = Job(manifest_sha256, model_version, missing, os.getpid() if backend != "spark" else 0)
+    job = Job(manifest_sha256, model_version, missing)
     with exclusive_lock(target if source.is_dir() else target.parent):
         tasks = [(source, target, model, read_provenance(target), job) for source, target in pairs]
         results = run_tasks(try_partition, tasks, backend, partition_files)
@@ -228,7 +219,6 @@ def score_partition(
     Raises:
         OntimeError: the partition cannot be read, or holds a column or a value that is refused.
     """
-    end_with_driver(job.driver)
     champion = load(model, job.manifest_sha256, job.model_version)
     with reading(source):
         # one open file: what is hashed is what is scored, even if another file takes its name meanwhile
@@ -284,14 +274,6 @@ def add_predictions(table: pa.Table, champion: Champion, refused: RefusedValues)
     added = pa.Table.from_batches(batches, added_columns(champion.encoder, champion.answer))
     columns = [*table.columns, *added.columns]
     return pa.Table.from_arrays(columns, schema=pa.schema([*table.schema, *added.schema]))
-
-
-def end_with_driver(driver: int) -> None:
-    """In a worker process on this machine: end when the run that started it is killed, and write no more."""
-    if driver not in (0, os.getpid()):
-        end_with_parent()
-        if os.getppid() != driver:
-            os._exit(1)
 
 
 @contextmanager
