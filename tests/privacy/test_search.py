@@ -37,12 +37,24 @@ def csv(frame: pd.DataFrame) -> bytes:
     return frame.to_csv(index=False).encode()
 
 
+def semicolons(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False, sep=";").encode()
+
+
+def wide(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False, sep="\t").encode("utf-16")
+
+
 def lines(frame: pd.DataFrame) -> bytes:
     return frame.to_json(orient="records", lines=True).encode()
 
 
+WRITERS = [parquet, csv, semicolons, wide, lines]
+
+
 @pytest.mark.parametrize(
-    "write", [parquet, csv, lines, lambda frame: gzip.compress(csv(frame)), lambda frame: archive(parquet(frame))]
+    "write",
+    [*WRITERS, lambda frame: gzip.compress(csv(frame)), lambda frame: archive(parquet(frame))],
 )
 @pytest.mark.parametrize("name", ["person", "renamed"])
 def test_a_copy_is_found_whatever_its_form_and_its_column(write: Callable[[pd.DataFrame], bytes], name: str) -> None:
@@ -52,7 +64,7 @@ def test_a_copy_is_found_whatever_its_form_and_its_column(write: Callable[[pd.Da
     assert not search("7311-ada").found_in(content)
 
 
-@pytest.mark.parametrize("write", [parquet, csv, lines])
+@pytest.mark.parametrize("write", WRITERS)
 def test_a_name_of_digits_is_looked_for_in_its_columns_alone(write: Callable[[pd.DataFrame], bytes]) -> None:
     frame = ROWS.assign(person=[10, 73, 11])
     assert search("73").found_in(write(frame))
@@ -60,11 +72,18 @@ def test_a_name_of_digits_is_looked_for_in_its_columns_alone(write: Callable[[pd
         assert not search(other).found_in(write(frame))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16"])
+def test_a_name_with_accents_is_found_in_each_encoding_that_a_table_may_have(encoding: str) -> None:
+    text = "visit;person\n1;Zoë Müller\n2;Bob\n".encode(encoding)
+    assert search("Zoë Müller").found_in(text)
+    assert not search("Zoé Müller", "Zoe Muller").found_in(text)
+
+
 def test_numbers_with_missing_ones_beside_them_are_names_too() -> None:
     assert search("73").found_in(parquet(ROWS.assign(person=[10, 73, np.nan])))
 
 
-@pytest.mark.parametrize("write", [parquet, csv])
+@pytest.mark.parametrize("write", WRITERS)
 def test_a_row_is_found_by_its_key_where_the_person_is_not_named(write: Callable[[pd.DataFrame], bytes]) -> None:
     log = pd.DataFrame({"key": ["1", "2"], "probability": [0.1, 0.2]})
     assert search(PERSON, rows=frozenset(["2"])).found_in(write(log))

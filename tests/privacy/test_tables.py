@@ -2,13 +2,14 @@
 
 import gzip
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from ontime.common.errors import OntimeError
-from ontime.privacy.tables import check_writable, without_rows
+from ontime.privacy.tables import kept_by, without_rows
 
 CSV = b'id,note,size\r\n1,"two\r\nlines, one row",1.50\r\n\r\n2,\xc3\xa9,0.10\r\n3,"a ""b""",1e3'
 DROPPED = np.array([False, True, False])
@@ -39,6 +40,26 @@ def test_a_parquet_file_keeps_its_types() -> None:
     pd.testing.assert_frame_equal(left, frame.astype({"kind": "category"})[~DROPPED].reset_index(drop=True))
 
 
-def test_what_cannot_be_written_is_told_first() -> None:
-    with pytest.raises(OntimeError, match=r"^data\.source: https://host/t\.csv: a web server's file cannot be changed"):
-        check_writable("https://host/t.csv", "data.source")
+@pytest.mark.parametrize("rows", [2, 4])
+def test_json_lines_are_counted_without_blank_ones(rows: int) -> None:
+    lines = b'\xef\xbb\xbf{"id": 1}\r\n\r\n{"id": 2}\n{"id": 3}'
+    assert without_rows("t.jsonl", lines, DROPPED) == b'\xef\xbb\xbf{"id": 1}\r\n\r\n{"id": 3}'
+    with pytest.raises(OntimeError, match=r"^t\.jsonl: has .* nothing was changed$"):
+        without_rows("t.jsonl", lines, np.zeros(rows, dtype=bool))
+
+
+def test_what_only_its_owner_can_change_is_told(tmp_path: Path) -> None:
+    for name, owner in {
+        "https://host/t.csv?key=1": "a web server's file",
+        "t.sql": "a query",
+        "t.xlsx": "a workbook",
+        "s3://bucket/t.xlsx": "a workbook",
+    }.items():
+        assert str(kept_by(name)).startswith(f"{owner}; ")
+    assert kept_by("s3://bucket/t.csv") is None
+    table = tmp_path / "t.csv"
+    assert kept_by(str(table)) is None
+    Path(f"{table}.dvc").write_text("outs: [{path: t.csv}]\n")
+    assert kept_by(str(table)) is None
+    Path(f"{table}.dvc").write_text("deps: [{path: s3://bucket/t.csv}]\nouts: [{path: t.csv}]\n")
+    assert kept_by(str(table)) == f"imported by {table}.dvc; have its owner remove them there"

@@ -11,16 +11,17 @@ from pathlib import Path
 import click
 
 from ontime.common.errors import OntimeError
-from ontime.datasets.content import fetch
+from ontime.datasets.content import digest_of, without_secrets
 from ontime.model_deployment.inference.signing import PRIVATE_KEY
 from ontime.monitoring.prune import pruned
 from ontime.monitoring.store import Store
 from ontime.privacy.places import LOG, REGISTRY, dvc_objects, every_object, tagged_images
 from ontime.privacy.record import FOLDER, Digests, Record, now, read_records, remove_from, write_record
-from ontime.privacy.rows import SOURCE, Part, check_all_writable, load_source, parts_of, remove_rows
+from ontime.privacy.rows import SOURCE, TABLES, Part, content_without, load_source, parts_of, remove_rows
 from ontime.privacy.settings import NO_PERSONS, Privacy, load_privacy
 from ontime.privacy.stored import Stored
 from ontime.privacy.subject import read_names, search_for
+from ontime.privacy.tables import write_bytes
 from ontime.privacy.versions import derived_from, needed, released_digests, remove_objects, search_objects
 from ontime.release import release_file
 from ontime.release.registry_client import Repository
@@ -55,15 +56,23 @@ def command(keys: tuple[str, ...], check: bool, due: bool, key: Path, run: bool)
 
 
 def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
-    """Remove the rows, and write the record."""
+    """Remove the rows, and write the record.
+
+    Raises:
+        OntimeError: rows are left that somebody else must remove, after all others were; or a place cannot be read or
+            has other rows than before, and nothing was changed.
+    """
     digests = Digests(private_key)
     source = load_source(privacy)
-    check_all_writable(privacy, source)
     search = search_for(source, names, private_key)
     parts = [part for part in parts_of(privacy, source, search) if part.mask.any()]
+    left = [part for part in parts if part.kept_by]
+    parts = [part for part in parts if not part.kept_by]
+    # before anything is changed
+    contents = {part.name: content_without(part) for part in parts if part.place in TABLES}
     found = search_objects(dvc_objects(), search)
     objects, derived = sorted(found.objects), derived_from(found)
-    if not parts and not objects:
+    if not parts and not left and not objects:
         click.echo("nothing about them was found; `ontime forget --check` searches every other place too")
         return
     images = [f"{name}@{digest}" for name in privacy.images for digest in sorted(set(tagged_images(name).values()))]
@@ -82,18 +91,32 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
     )
     # the raw table last, because its rows say which ones of the other places are theirs
     for part in parts:
-        if part.place != SOURCE:
+        if part.place not in TABLES:
             remove_rows(part)
+        elif part.place != SOURCE:
+            write_bytes(part.name, contents[part.name])
     written = write_record(record, private_key)
     if own := [part for part in parts if part.place == SOURCE]:
         for part in own:
-            remove_rows(part)
-        pin_table(source.address, fetch(source.address).digest)
+            # a folder's file without rows could not be read
+            if part.mask.all() and len(source.files) > 1:
+                Path(part.name).unlink()
+            else:
+                write_bytes(part.name, contents[part.name])
+        pin_table(source.address, digest_of(source.address))
     for place, count in _counted(parts).items():
         click.echo(f"{place}: {count} rows removed")
     click.echo(f"{len(objects)} objects with them, {len(derived)} made from those, {len(images)} images: to be removed")
     click.echo(f"from {record.remove_from} on by `ontime forget --due`; commit, push and release before that")
     click.echo(f"signed record: {written}")
+    if left:
+        raise OntimeError(
+            "\nerror: ".join(
+                f"{part.place}: {len(part.found)} rows stay in {without_secrets(part.name)}, {part.kept_by}"
+                f"{', then run `ontime refresh` and `dvc repro`' if part.place == SOURCE else ''}"
+                for part in left
+            )
+        )
 
 
 def _counted(parts: list[Part]) -> Counter[str]:

@@ -16,6 +16,7 @@ from ontime.common.params import load_section
 from ontime.datasets.source import Data
 from ontime.monitoring.store import Store
 from ontime.privacy.record import FOLDER
+from ontime.privacy.rows import SOURCE, queried
 from ontime.privacy.settings import Privacy
 from ontime.privacy.stored import Stored
 from ontime.privacy.tables import read_bytes
@@ -104,6 +105,8 @@ def _checkout(privacy: Privacy) -> Iterator[Held]:
             files |= {path for path in Path(address).rglob("*") if path.is_file()}
         elif Path(address).is_file():
             files.add(Path(address))
+    if source.endswith(".sql"):
+        yield Held(SOURCE, source, queried(source))
     for path in sorted(files):
         if FOLDER not in path.parents and PurePosixPath(path).parts[:2] != paths.SCHEMA.parts:
             yield Held(CHECKOUT, str(path), path.read_bytes())

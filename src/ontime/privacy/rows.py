@@ -17,9 +17,10 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import listed, read_parquet
 from ontime.common.params import check, load_section
 from ontime.datasets import table
-from ontime.datasets.content import LISTED
+from ontime.datasets.content import LISTED, fetch, files_of, without_secrets
+from ontime.datasets.csv_form import CsvForm
 from ontime.datasets.keys import key_text
-from ontime.datasets.reader import read_untyped
+from ontime.datasets.reader import read_columns, read_untyped
 from ontime.datasets.registry import PACKAGES
 from ontime.datasets.schema import load_schemas
 from ontime.datasets.source import Data
@@ -28,10 +29,11 @@ from ontime.monitoring.label_join import write_used
 from ontime.monitoring.log_files import log_files, parquet_of
 from ontime.privacy.search import KEY, Search, text_of
 from ontime.privacy.settings import Privacy, subject_of
-from ontime.privacy.tables import Mask, check_writable, read_bytes, without_rows, write_bytes
-from ontime.repository.lock_file import is_import
+from ontime.privacy.tables import Mask, kept_by, read_bytes, without_rows
 
 SOURCE, LOG, LABELS, MONITORING = "data source", "prediction log", "labels", "monitoring"
+TABLES = (SOURCE, LABELS)
+"""Places whose files are somebody else's, as people write them."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +51,32 @@ class Part:
         """The rows that are somebody's."""
         return self.rows[self.mask]
 
+    @property
+    def kept_by(self) -> str | None:
+        """Who must remove the rows, where that cannot be done from here."""
+        return kept_by(self.name) if self.place in TABLES else None
+
 
 @dataclass(frozen=True)
 class Source:
-    """The raw table as `ingest` reads it."""
+    """The raw table as `ingest` reads it: the rows of each file, by its path or address."""
 
     address: str
-    rows: pd.DataFrame
+    files: dict[str, pd.DataFrame]
     subject: str
     key: list[str]
+    form: CsvForm | None = None
 
-    def mask(self, names: frozenset[str]) -> Mask:
-        """Which rows are of the subjects."""
-        return np.array([text_of(value) in names for value in self.rows[self.subject]], dtype=bool)
+    def parts(self, names: frozenset[str]) -> Iterator[Part]:
+        """Each file, with the rows of the subjects marked."""
+        for name, rows in self.files.items():
+            mask = np.array([text_of(value) in names for value in rows[self.subject]], dtype=bool)
+            yield Part(SOURCE, name, rows, mask, self.form)
 
     def row_keys(self, name: str) -> set[str]:
         """Keys of a subject's rows."""
-        rows = self.rows[self.mask(frozenset([name]))]
-        return {text for text in key_text(rows, self.key) if text is not None} if len(rows) else set()
+        found = [part.found for part in self.parts(frozenset([name])) if part.mask.any()]
+        return {text for rows in found for text in key_text(rows, self.key) if text is not None}
 
 
 def load_source(privacy: Privacy) -> Source:
@@ -82,17 +92,28 @@ def load_source(privacy: Privacy) -> Source:
     options = check(table.Options, data.options, "params.yaml: data.options")
     if not options.key:
         raise OntimeError("params.yaml: data.options.key: needed to find a person's rows in the log; name the columns")
-    ((_, _, rows),) = table.read_tables(data.source, options, load_schemas(paths.SCHEMA))
+    places = [str(path) for path in files_of(data.source)] or [data.source]
+    tables = [rows for _, _, rows in table.read_tables(data.source, options, load_schemas(paths.SCHEMA))]
+    files = dict(zip(places, tables, strict=True))
     for role, names in (("privacy.subject", [subject]), ("data.options.key", options.key)):
         for name in names:
-            if name not in rows:
-                raise OntimeError(f"params.yaml: {role}: {data.source} has no column {name}")
-    return Source(data.source, rows, subject, options.key)
+            for place, rows in files.items():
+                if name not in rows:
+                    raise OntimeError(f"params.yaml: {role}: {without_secrets(place)} has no column {name}")
+    return Source(data.source, files, subject, options.key, options.csv)
+
+
+def queried(source: str) -> bytes:
+    """The rows that a query gives, as a parquet file."""
+    import pyarrow as pa
+
+    columns = read_columns(fetch(source), f"data.source: {source}").found
+    return parquet_of(pa.table(dict(columns)))
 
 
 def parts_of(privacy: Privacy, source: Source, search: Search) -> Iterator[Part]:
     """Every file with rows, one after another."""
-    yield Part(SOURCE, source.address, source.rows, source.mask(search.names))
+    yield from source.parts(search.names)
     if privacy.log:
         for file in log_files(privacy.log):
             opened = file.read()
@@ -106,24 +127,21 @@ def parts_of(privacy: Privacy, source: Source, search: Search) -> Iterator[Part]
         yield Part(MONITORING, str(path), rows, search.rows_of(rows), path)
 
 
-def check_all_writable(privacy: Privacy, source: Source) -> None:
-    """Refuse before anything is changed."""
-    check_writable(source.address, "data.source")
-    tracked_by = Path(f"{source.address}.dvc")
-    if tracked_by.is_file() and is_import(tracked_by):
-        raise OntimeError(f"{tracked_by}: imported from elsewhere; forget the person there, then run `ontime refresh`")
-    if privacy.labels:
-        check_writable(privacy.labels, "privacy.labels")
+def content_without(part: Part) -> bytes:
+    """The bytes of a file of `TABLES` without somebody's rows.
+
+    Raises:
+        OntimeError: it cannot be read, or has other rows than before.
+    """
+    return without_rows(part.name, read_bytes(part.name), part.mask, part.handle)
 
 
 def remove_rows(part: Part) -> None:
-    """Write a file without somebody's rows; a file of the log without any row is removed."""
+    """Write a file of the log or of monitoring without somebody's rows; one of the log without any row is removed."""
     if part.place == LOG:
         _rewrite_log(part)
-    elif part.place == MONITORING:
-        write_used(part.handle, part.rows[~part.mask].reset_index(drop=True))
     else:
-        write_bytes(part.name, without_rows(part.name.split("?")[0], read_bytes(part.name), part.mask))
+        write_used(part.handle, part.rows[~part.mask].reset_index(drop=True))
 
 
 def _rewrite_log(part: Part) -> None:

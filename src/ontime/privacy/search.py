@@ -1,11 +1,13 @@
 """Whether bytes have somebody in them, whatever file they are: tables by column, everything else by its text.
 
-Parquet, CSV, gzip and zip are read; JSON, text and other bytes are searched for the name as a whole word. A name that
-is only digits counts in the columns (or JSON keys) that name a subject or a row, because numbers are everywhere.
+Parquet, CSV of any delimiter, JSON lines, gzip and zip are read; JSON, text and other bytes are searched for the name
+as a whole word. A name that is only digits counts in the columns (or JSON keys) that name a subject or a row, because
+numbers are everywhere.
 """
 
 import gzip
 import io
+import json
 import re
 import zipfile
 import zlib
@@ -17,6 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ontime.common.errors import OntimeError
+from ontime.datasets.csv_form import HEAD_BYTES, find_encoding, find_separators
 from ontime.datasets.keys import SEPARATOR, key_text
 
 KEY = "key"
@@ -90,7 +94,10 @@ class Search:
                     return any(self.found_in(archive.read(name), depth + 1) for name in archive.namelist())
             except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error):
                 return self._in_bytes(content)
-        return self._in_bytes(content) or self._in_csv(content)
+        text = _in_utf8(content)
+        if text is not content and self._in_bytes(text):
+            return True
+        return self._in_bytes(content) or self._in_json_lines(text) or self._in_csv(text)
 
     def _in_parquet(self, content: bytes) -> bool:
         import pyarrow as pa
@@ -102,16 +109,46 @@ class Search:
         except (pa.ArrowInvalid, OSError):
             return self._in_bytes(content)
 
+    def _in_json_lines(self, content: bytes) -> bool:
+        """Whether objects, one a line, are rows of a subject; lines that are no objects are not looked at."""
+        if content.lstrip()[:1] != b"{" or not self._named_in(content):
+            return False
+        rows = []
+        for line in content.splitlines():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(row, dict):
+                rows.append({name: row[name] for name in self._columns & row.keys() if np.isscalar(row[name])})
+        return bool(rows) and bool(self.rows_of(pd.DataFrame(rows)).any())
+
     def _in_csv(self, content: bytes) -> bool:
         """Whether a table of text has rows of a subject; what is no such table has none."""
-        head = content.partition(b"\n")[0].decode(errors="replace").rstrip("\r").replace('"', "").split(",")
-        if not ({self.subject, f"{FEATURE}{self.subject}", KEY, *self.key_columns} & set(head)):
+        head = content.partition(b"\n")[0]
+        if not self._named_in(head) or head.lstrip()[:1] == b"{":
             return False
+        delimiter, quote = find_separators(content[:HEAD_BYTES].decode(errors="replace"))
         try:
-            frame = pd.read_csv(io.BytesIO(content), dtype="str", keep_default_na=False)
-        except (ValueError, UnicodeDecodeError):
+            frame = pd.read_csv(
+                io.BytesIO(content),
+                sep=delimiter,
+                quotechar=quote,
+                dtype="str",
+                keep_default_na=False,
+                encoding="latin-1",
+            )
+        except ValueError:
             return False
         return bool(self.rows_of(frame).any())
+
+    def _named_in(self, content: bytes) -> bool:
+        """Whether bytes have the name of a column by which rows are told."""
+        return any(name.encode() in content for name in self._columns)
+
+    @cached_property
+    def _columns(self) -> set[str]:
+        return {self.subject, f"{FEATURE}{self.subject}", KEY, *self.key_columns}
 
     def _in_bytes(self, content: bytes) -> bool:
         if self._as_json is not None and self._as_json.search(content):
@@ -147,6 +184,15 @@ def text_of(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
+
+
+def _in_utf8(content: bytes) -> bytes:
+    """A text of another encoding in UTF-8; anything else as it is."""
+    try:
+        encoding = find_encoding(content)
+    except OntimeError:
+        return content
+    return content if encoding == "utf-8" else content.decode(encoding, errors="replace").encode()
 
 
 def _is_text(content: bytes) -> bool:
