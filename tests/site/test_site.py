@@ -93,6 +93,15 @@ def test_no_page_asks_another_host_for_anything_and_every_person_can_use_it(page
         assert not tab.violations(rules), page.name
 
 
+@pytest.mark.parametrize("name", ["security.html", "monitoring.html", "reference/parameters.html"])
+def test_a_keyboard_reaches_a_wide_table_on_a_telephone(site: Path, tab: Tab, name: str) -> None:
+    tab.screen(390, 800, ("prefers-color-scheme", "light"))
+    tab.open(f"file://{site}/{name}", "document.querySelector('.md-typeset__scrollwrap') !== null")
+    wider = "[...document.querySelectorAll('.md-typeset__scrollwrap')].some((one) => one.scrollWidth > one.clientWidth)"
+    assert tab.run(wider)
+    assert not tab.violations(axe())
+
+
 def test_the_search_answers_without_a_server(site: Path, tab: Tab) -> None:
     tab.open(f"file://{site}/how-to/release.html", "document.querySelector('.md-search__input') !== null")
     tab.run("document.querySelector('.md-search__input').focus()")
