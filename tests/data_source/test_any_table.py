@@ -95,6 +95,7 @@ def test_any_table_goes_from_init_to_split(pristine: Path, drawn: AnyTable) -> N
 
 
 @pytest.mark.rehearsal
+@pytest.mark.timeout(7200)
 @settings(QUICK, max_examples=2000, derandomize=False, phases=[Phase.generate, Phase.shrink])
 @given(any_tables())
 def test_two_thousand_tables_go_from_init_to_split(pristine: Path, drawn: AnyTable) -> None:
