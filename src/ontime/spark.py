@@ -6,6 +6,7 @@ task reads from the DVC remote by their MD5s, with credentials of its own, is se
 remote, and sends back the bytes of the files that it writes.
 """
 
+import atexit
 import os
 import re
 import shutil
@@ -14,9 +15,9 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,7 @@ def run(function: Function, tasks: list[tuple[Any, ...]], files: Callable[..., F
     with _context() as context:
         if context.master.startswith("local"):
             yield from _collect(context, _on_spark, [partial(_told, partial(function, *task)) for task in tasks])
-            return
-        with tempfile.TemporaryDirectory(prefix="ontime-") as folder:
-            context.addPyFile(str(archive(Path(folder))))
+        else:
             yield from _collect(context, _on_cluster, list(_shipped(function, tasks, files)))
 
 
@@ -113,27 +112,45 @@ def _told(call: Callable[[], Any]) -> Any:
 
 @contextmanager
 def _context() -> Iterator[Any]:
-    """A SparkContext whose workers have the pinned environment; a failure of Spark is one line."""
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    """The SparkContext of this process; a failure of Spark is one line."""
     try:
         from py4j.protocol import Py4JError
-        from pyspark import SparkConf, SparkContext
         from pyspark.errors import PySparkException
     except ImportError:
         raise OntimeError("engine.backend: spark needs its extra; run `make setup-spark`") from None
+    try:
+        yield _started()
+    except (Py4JError, PySparkException, ConnectionError) as error:
+        # it may be of no use any more
+        if _started.cache_info().currsize:
+            with suppress(Exception):
+                _started().stop()
+            _started.cache_clear()
+        raise OntimeError(f"engine.backend: spark: {_reason(error)}") from None
+
+
+@cache
+def _started() -> Any:
+    """A SparkContext whose workers have the pinned environment, and on a cluster the package, until this process ends.
+
+    To start one takes longer than most tasks, so a command that runs tasks several times has one.
+    """
+    from pyspark import SparkConf, SparkContext
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     conf = (
         SparkConf().setAppName("ontime").setAll((f"spark.executorEnv.{name}", value) for name, value in PINNED.items())
     )
-    try:
-        context = SparkContext(conf=conf)
-        try:
-            if context.master.startswith("local"):
-                context.setLogLevel("ERROR")
-            yield context
-        finally:
-            context.stop()
-    except (Py4JError, PySparkException, ConnectionError) as error:
-        raise OntimeError(f"engine.backend: spark: {_reason(error)}") from None
+    context = SparkContext(conf=conf)
+    atexit.register(context.stop)
+    if context.master.startswith("local"):
+        context.setLogLevel("ERROR")
+    else:
+        # an executor that Spark starts later needs it too
+        folder = tempfile.mkdtemp(prefix="ontime-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        context.addPyFile(str(archive(Path(folder))))
+    return context
 
 
 def _reason(error: Exception) -> str:
@@ -151,10 +168,13 @@ def archive(folder: Path) -> Path:
 
 
 def _shipped(function: Function, tasks: list[tuple[Any, ...]], files: Callable[..., Files]) -> Iterator[Shipped]:
-    remote, versions = remote_settings(), {name: found for name in DECISIVE if (found := _version(name))}
+    versions = {name: found for name in DECISIVE if (found := _version(name))}
     known: dict[Path, str] = {}
+    remote: dict[str, Any] = {}
     for task in tasks:
         reads, writes, sent = files(*task)
+        # a log can be compacted where there is no DVC repository
+        remote = remote or (remote_settings() if reads else {})
         known |= {path: md5_of(path) for path in reads if path not in known}
         yield Shipped(function, task, {path: known[path] for path in reads}, sent, writes, remote, versions)
 

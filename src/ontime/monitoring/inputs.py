@@ -5,8 +5,6 @@ In: the tables that `ontime log compact` writes, and the model's folder. Out, fo
 day as metrics for Prometheus' text file collector; and a summary in Markdown.
 """
 
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +15,18 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import listed, read_json, sha256, write_json, write_text
 from ontime.common.params import load_section
 from ontime.encoder import Encoder
+from ontime.engine import Engine, each_result, sent_files
 from ontime.model_deployment.export.profile import Counts
 from ontime.model_deployment.export.reference import REFERENCE, Reference, read_reference
 from ontime.model_deployment.export.rounding import rounded
 from ontime.model_deployment.inference.manifest import VOCABULARY
 from ontime.model_evaluation.settings import Evaluate
 from ontime.monitoring.days import Checked, Day, Finding, day_options, say
-from ontime.monitoring.log_files import FEATURE, LogTable, files_by_day
-from ontime.monitoring.logged_rows import logged_matrix
-from ontime.monitoring.segments import Segments
+from ontime.monitoring.input_counts import Counted, Counting, count_day
+from ontime.monitoring.log_files import files_by_day
 from ontime.monitoring.settings import Monitor
 from ontime.monitoring.shifts import Shifts, shifts_of
 from ontime.monitoring.text_file import check_gauges, gauge
-from ontime.tasks.answers import one_number
-from ontime.tasks.names import PREDICTION, PROBABILITY
-from ontime.tasks.task import from_column
 
 SAID = "(probability)"
 """Stands for the model's answers, of any task, among the names of the inputs; no feature is called so."""
@@ -71,22 +66,22 @@ def check(where: Day) -> Checked:
     slices = load_section("evaluate", Evaluate).slices
     k, hash_of_reference = load_section("monitor", Monitor).k, sha256(model / REFERENCE)
     kept_days = known_days(output / "inputs", hash_of_reference, max(reference.days), day)
+    settings = {"k": k, "reference": hash_of_reference, "model_version": model_version, "slices": slices}
+    how = Counting(encoder, reference.bins, model_version, slices)
+    days = sorted({*files, *kept_days})
+    tasks = []
+    for one in days:
+        source, found = kept_days.get(one, {}).get("source", {}), files.get(one, [])
+        hashes = source.get("log") if source == {**settings, "log": source.get("log")} else None
+        tasks.append((how, hashes, {file.version: file.where for file in found}, *(file.place for file in found)))
+    results = each_result(count_day, tasks, load_section("engine", Engine).backend, sent_files)
     sound: dict[str, Counts] = {}
-    for one in sorted({*files, *kept_days}):
+    for one, (hashes, counted) in zip(days, results, strict=True):
         known = kept_days.get(one, {})
-        tables = {file.version: file.read() for file in files.get(one, [])}
-        source = {
-            "k": k,
-            "reference": hash_of_reference,
-            "model_version": model_version,
-            "slices": slices,
-            # a day that was removed from the log stays what it was
-            "log": {version: table.sha256 for version, table in tables.items()} or known["source"]["log"],
-        }
-        if known.get("source") == source or not tables:
+        # a day that was removed from the log stays what it was
+        source = {**settings, "log": hashes or known["source"]["log"]}
+        if counted is None:
             counted = Counted(np.array(known["counts"]), *(known[name] for name in KEPT))
-        else:
-            counted = count_rows(tables, encoder, reference, model_version, slices)
         shifts = shifts_of(reference, sound, one, counted.counts, k)
         if not shifts.alarms:
             sound[one] = counted.counts
@@ -98,49 +93,10 @@ def check(where: Day) -> Checked:
     return Checked("inputs", findings, summary(content))
 
 
-@dataclass(frozen=True)
-class Counted:
-    """A day's predictions by bin (bins,), by version, by segment, and by feature those of another schema."""
-
-    counts: Counts
-    versions: dict[str, int]
-    segments: dict[str, dict[str, Any]]
-    other_schema: dict[str, dict[str, int]]
-
-
 def known_days(folder: Path, reference: str, after: str, last: str) -> dict[str, dict[str, Any]]:
     """What earlier runs kept of the days between two, by the same reference."""
     days = {path.stem: read_json(path) for path in listed(folder, "*.json") if after < path.stem <= last}
     return {day: content for day, content in days.items() if content.get("source", {}).get("reference") == reference}
-
-
-def count_rows(
-    tables: dict[str, LogTable], encoder: Encoder, reference: Reference, model_version: str, slices: list[str]
-) -> Counted:
-    """Count a day's files, by version. A feature that a file lacks is missing in all its rows."""
-    counts = np.zeros(reference.bins.total, dtype=np.int64)
-    versions: Counter[str] = Counter()
-    segments = Segments(encoder, slices)
-    other_schema: dict[str, Counter[str]] = {"absent": Counter(), "foreign": Counter(), "other_type": Counter()}
-    for version, table in tables.items():
-        said = PREDICTION if PREDICTION in table.columns else PROBABILITY
-        wanted = [name for name in table.columns if name in ("event", said) or name.startswith(FEATURE)]
-        for batch in table.batches(wanted):
-            rows = batch[batch["event"] == "prediction"]
-            if not len(rows):
-                continue
-            logged = logged_matrix(rows, encoder)
-            own = version == model_version
-            answered = one_number(from_column(rows[said])) if own else np.full(len(rows), np.nan)
-            counts += reference.bins.count(logged.matrix, answered, np.zeros(len(rows), dtype=np.int64), 1)[0]
-            versions[version] += len(rows)
-            segments.count(logged.matrix)
-            other_schema["absent"].update(dict.fromkeys(logged.absent, len(rows)))
-            other_schema["foreign"].update(dict.fromkeys(logged.foreign, len(rows)))
-            of_type = zip(encoder.features, logged.other_type.sum(axis=0).tolist(), strict=True)
-            other_schema["other_type"].update({name: count for name, count in of_type if count})
-    in_order = {kind: dict(sorted(found.items())) for kind, found in other_schema.items()}
-    return Counted(counts, dict(versions), segments.as_json(), in_order)
 
 
 def day_content(

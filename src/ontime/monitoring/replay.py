@@ -8,6 +8,7 @@ is left to chance: one row beyond it means another model, another encoding or a 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,11 +19,12 @@ import pandas as pd
 from ontime.common.errors import OntimeError
 from ontime.common.files import sha256, write_json, write_text
 from ontime.common.params import load_section
+from ontime.engine import Engine, run_tasks, sent_files
 from ontime.model_deployment.export.rounding import rounded
 from ontime.model_deployment.inference.champion import Champion, Outputs, load_champion
 from ontime.model_deployment.inference.manifest import MANIFEST
 from ontime.monitoring.days import Checked, Day, Finding, day_options, say
-from ontime.monitoring.log_files import FEATURE, LogTable, files_of_day
+from ontime.monitoring.log_files import FEATURE, files_of_day, table_at
 from ontime.monitoring.logged_rows import PLACE, logged_matrix, rows_named, sampled_rows
 from ontime.monitoring.settings import Monitor
 from ontime.monitoring.text_file import check_gauges, gauge
@@ -46,6 +48,20 @@ def command(day: Day) -> None:
 
 
 @dataclass(frozen=True)
+class LoggedDay:
+    """What is looked at of a day: a sample of each event of a version, and how many rows it is taken of.
+
+    `answered` are the predictions of the shadow's sample in the files of other versions, `others` those files' numbers
+    of rows, and `hashes` the SHA-256 of each file, by version.
+    """
+
+    samples: dict[str, tuple[pd.DataFrame, int]]
+    answered: pd.DataFrame
+    others: dict[str, int]
+    hashes: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Replayed:
     """What became of the sampled rows of one event; `incomparable` counts rows by reason."""
 
@@ -62,25 +78,26 @@ def check(where: Day) -> Checked:
     Raises:
         OntimeError: the log has no rows of the day or of that version, or the model's folder is not sound.
     """
-    tables = {file.version: file.read() for file in files_of_day(where.log, where.day)}
-    table = tables.get(where.model_version)
-    if table is None:
-        found = ", ".join(tables)
+    files = files_of_day(where.log, where.day)
+    addresses = {file.version: file.where for file in files}
+    if where.model_version not in addresses:
+        found = ", ".join(addresses)
         raise OntimeError(f"{where.log}: has no rows of version {where.model_version} on {where.day}, but of {found}")
     champion = load_champion(where.model, where.model_version)
     sample = load_section("monitor", Monitor).sample_rows
-    others = {version: one for version, one in tables.items() if version != where.model_version}
-    events = {event: replay_event(table, event, champion, sample, others) for event in CAUSES}
+    task = (where.model_version, sample, addresses, *(file.place for file in files))
+    (logged,) = run_tasks(logged_day, [task], load_section("engine", Engine).backend, sent_files)
+    events = {event: replay_event(event, logged, champion) for event in CAUSES}
     content: dict[str, Any] = {
         "day": where.day,
         "alarms": {CAUSES[event]: one.differing for event, one in events.items() if one.differing},
         **{event: asdict(one) for event, one in events.items()},
-        "other_versions": {version: one.rows for version, one in others.items()},
+        "other_versions": logged.others,
         "source": {
             "sample_rows": sample,
             "model_version": where.model_version,
             "model": sha256(where.model / MANIFEST),
-            "log": {version: one.sha256 for version, one in tables.items()},
+            "log": logged.hashes,
         },
     }
     write_json(where.output / "replay" / f"{where.day}.json", content)
@@ -89,20 +106,33 @@ def check(where: Day) -> Checked:
     return Checked("replay", findings, summary(content, champion.manifest.golden_tolerance))
 
 
-def replay_event(
-    table: LogTable, event: str, champion: Champion, sample: int, others: Mapping[str, LogTable]
-) -> Replayed:
-    """Score a sample of a file's rows of one event again.
+def logged_day(version: str, sample: int, addresses: Mapping[str, str], *places: Path | str) -> LoggedDay:
+    """Read what is looked at of a day.
 
     Args:
-        others: the files of other versions, which have the features of a shadow's rows.
+        sample: size of each event's.
+        addresses: of the day's files, by version; places: where they are, in the same order.
     """
-    rows, total = sampled_rows(table, event, sample)
+    tables = {name: table_at(where, place) for (name, where), place in zip(addresses.items(), places, strict=True)}
+    others = {name: table for name, table in tables.items() if name != version}
+    samples = {event: sampled_rows(tables[version], event, sample) for event in CAUSES}
+    return LoggedDay(
+        samples,
+        # they have the features of a shadow's rows
+        rows_named(others.values() if len(samples["shadow"][0]) else [], samples["shadow"][0]),
+        {name: table.rows for name, table in others.items()},
+        {name: table.sha256 for name, table in tables.items()},
+    )
+
+
+def replay_event(event: str, day: LoggedDay, champion: Champion) -> Replayed:
+    """Score a day's sample of one event again."""
+    rows, total = day.samples[event]
     if not len(rows):
         return Replayed(total, 0, 0, {}, [])
     answered = np.ones(len(rows), dtype=np.bool_)
     if event == "shadow":
-        rows, answered = with_features(rows, rows_named(others.values(), rows))
+        rows, answered = with_features(rows, day.answered)
     features = len(champion.encoder.features)
     logged = logged_matrix(rows, champion.encoder)
     reasons = {

@@ -20,11 +20,12 @@ from ontime.common.files import partitions, read_json, read_parquet, sha256, wri
 from ontime.common.params import load_section
 from ontime.datasets.keys import key_text
 from ontime.encoder import Encoder
+from ontime.engine import Engine, run_tasks, sent_files
 from ontime.model_deployment.export.rounding import rounded
 from ontime.model_deployment.inference.champion import read_encoder
 from ontime.model_deployment.inference.manifest import MANIFEST, read_manifest
 from ontime.monitoring.days import Checked, Day, Finding, day_options, say
-from ontime.monitoring.log_files import LogTable, files_of_day
+from ontime.monitoring.log_files import files_of_day, table_at
 from ontime.monitoring.logged_rows import logged_matrix, missing_values, sampled_rows
 from ontime.monitoring.settings import Monitor
 from ontime.monitoring.text_file import check_gauges, gauge
@@ -48,6 +49,15 @@ def command(day: Day, features: Path, layout: Path) -> None:
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """A sample of a file's predictions that have a key, how many such rows there are, and the file's SHA-256."""
+
+    rows: pd.DataFrame
+    total: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Compared:
     """Rows of one file: values that were compared, and those that differ, by feature: (features,)."""
 
@@ -65,16 +75,17 @@ def check(where: Day, features: Path = paths.FEATURES, layout: Path = paths.FEAT
     Raises:
         OntimeError: the log has no rows of the day, or none with a key, or the graph has not run.
     """
-    tables = {file.version: file.read() for file in files_of_day(where.log, where.day)}
+    files = files_of_day(where.log, where.day)
     encoder = read_encoder(where.model, read_manifest(where.model))
     settings = load_section("monitor", Monitor)
-    samples = {version: sample_of(table, settings.sample_rows) for version, table in tables.items()}
-    rows = sum(total for _, total in samples.values())
+    tasks = [(file.where, file.place, settings.sample_rows) for file in files]
+    samples = run_tasks(sample_of, tasks, load_section("engine", Engine).backend, sent_files)
+    rows = sum(one.total for one in samples)
     if not rows:
         raise OntimeError(f"{where.log}: no row of {where.day} has a key; callers send it with each row")
-    keys = pd.concat([sample["key"] for sample, _ in samples.values()])
-    known, files = graph_rows(features, keys_of(layout), set(keys), encoder)
-    found = [compare(sample, known, encoder) for sample, _ in samples.values() if len(sample)]
+    keys = pd.concat([one.rows["key"] for one in samples])
+    known, partitions_read = graph_rows(features, keys_of(layout), set(keys), encoder)
+    found = [compare(one.rows, known, encoder) for one in samples if len(one.rows)]
     compared, differing = (sum(getattr(one, name) for one in found) for name in ("compared", "differing"))
     shares = {
         name: rounded(count / total) if total else 0.0
@@ -97,8 +108,8 @@ def check(where: Day, features: Path = paths.FEATURES, layout: Path = paths.FEAT
         "source": {
             "sample_rows": settings.sample_rows,
             "model": sha256(where.model / MANIFEST),
-            "features": {path.name: sha256(path) for path in files},
-            "log": {version: table.sha256 for version, table in tables.items()},
+            "features": {path.name: sha256(path) for path in partitions_read},
+            "log": {file.version: one.sha256 for file, one in zip(files, samples, strict=True)},
         },
     }
     write_json(where.output / "skew" / f"{where.day}.json", content)
@@ -108,9 +119,10 @@ def check(where: Day, features: Path = paths.FEATURES, layout: Path = paths.FEAT
     return Checked("skew", findings, summary(content))
 
 
-def sample_of(table: LogTable, rows: int) -> tuple[pd.DataFrame, int]:
-    """A sample of a file's predictions that have a key, and how many such rows there are."""
-    return sampled_rows(table, "prediction", rows, with_key=True)
+def sample_of(where: str, place: Path | str, rows: int) -> Sampled:
+    """Sample the file of the log at an address, which a task finds at its place."""
+    table = table_at(where, place)
+    return Sampled(*sampled_rows(table, "prediction", rows, with_key=True), table.sha256)
 
 
 def keys_of(layout: Path) -> list[str]:
