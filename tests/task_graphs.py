@@ -1,9 +1,10 @@
 """Small tables of each task, and the graph for them, run in the test's own process."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,19 @@ from tests.graph_copy import copy_graph
 FIRST, LAST = ("ingest", "validate", "featurize", "split"), ("baselines", "select", "refit", "forward", "export")
 
 
+WORDS = ["with", "the", "old", "new", "large", "small", "door", "near", "of", "trees", "road", "quiet", "view", "stone"]
+"""What a text is made of, beside the words that say something."""
+
+
+def texts(told: Iterable[Any]) -> pd.Series:
+    """A text of some words for each row, among them what is told of it; some are missing."""
+    random = np.random.default_rng(1)
+    made = [" ".join([*random.choice(WORDS, random.integers(5, 12)), str(word)]).capitalize() + "." for word in told]
+    return pd.Series(made).mask(random.random(len(made)) < 0.05)
+
+
 def prices(count: int = 900) -> pd.DataFrame:
-    """Houses with a price that follows area, rooms and town; some values are missing."""
+    """Houses with a price that follows area, rooms, which an advert tells, and town; some values are missing."""
     random = np.random.default_rng(0)
     area = random.gamma(4, 25, count).round(1)
     rooms = np.clip((area / 30 + random.normal(0, 1, count)).round(), 1, 9)
@@ -36,6 +48,8 @@ def prices(count: int = 900) -> pd.DataFrame:
             "price": (2000 * area + extra + 8000 * rooms + random.normal(0, 15_000, count)).round(2),
         }
     )
+    size = pd.cut(frame["rooms"], [0, 2, 4, 9], labels=["a nest", "for two", "for a family"])
+    frame.insert(6, "advert", texts(size.tolist()))
     frame.loc[::60, "price"] = None
     return frame
 
@@ -48,7 +62,7 @@ def dear_houses(count: int = 900) -> pd.DataFrame:
 
 
 def plants(count: int = 900) -> pd.DataFrame:
-    """Plants of three kinds, which leaves and soil suggest; some values are missing."""
+    """Plants of three kinds, which leaves, soil and a note on it suggest; some values are missing."""
     random = np.random.default_rng(0)
     length, width = random.normal(5, 1.5, count).round(2), random.normal(3, 1, count).round(2)
     soil = pd.Series(random.choice(["clay", "loam", "sand"], count, p=[0.5, 0.3, 0.2]))
@@ -67,6 +81,7 @@ def plants(count: int = 900) -> pd.DataFrame:
             "kind": np.array(["rose", "moss", "sweet fern"], dtype=object)[kind],
         }
     )
+    frame.insert(6, "note", texts(np.where(wet > 1, "very damp", "dry")))
     frame.loc[::60, "kind"] = None
     return frame
 

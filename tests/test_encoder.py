@@ -78,6 +78,22 @@ def test_categories_alone_and_numbers_alone_are_enough() -> None:
     assert Encoder(("size",), {}).transform({"size": [3]}).tolist() == [[3.0]]
 
 
+def test_a_text_has_its_known_words_after_the_codes_and_its_terms_at_the_end() -> None:
+    vocabulary = VOCABULARY | {"texts": {"note": {"dry": 1.0, "dry sand": 2.0}, "more": {"x": 1.0}}}
+    encoder = Encoder.from_vocabulary(vocabulary)
+    assert encoder.features == ["size", "age", "kind", "place", "note", "more"]
+    assert (encoder.width, encoder.feature_of.tolist()) == (9, [0, 1, 2, 3, 4, 5, 4, 4, 5])
+    assert encoder.coded == slice(2, 4)
+    records = [(1, 2, "a", None, "Dry sand!", "y"), (1, 2, "a", None, None, "X x")]
+    matrix = encoder.transform_records(records)
+    known, weights = matrix[:, 4:6], matrix[:, 6:]
+    np.testing.assert_array_equal(known, np.array([[1, 0], [np.nan, 2]], dtype=np.float32))
+    np.testing.assert_allclose(weights, np.array([[5**-0.5, 2 * 5**-0.5, 0], [0, 0, 1]]), rtol=1e-6)
+    columns = {name: [record[place] for record in records] for place, name in enumerate(encoder.features)}
+    np.testing.assert_array_equal(encoder.transform(columns), matrix)
+    assert encoder.transform_records([]).shape == (0, 9)
+
+
 @pytest.mark.parametrize("value", ["1.5", "many"])
 def test_a_text_where_a_number_belongs_is_no_category(encoder: Encoder, value: str) -> None:
     columns: dict[str, list[Any]] = {"size": [value], "age": [1], "kind": ["a"], "place": ["x"]}

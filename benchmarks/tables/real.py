@@ -1,4 +1,4 @@
-"""Real tables out of PyPI packages: from science, insurance, credit, personnel, houses, hotels, opinions and films."""
+"""Real tables out of PyPI packages: from science, insurance, credit, staff, houses, hotels, opinions, films, foods."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,6 +61,11 @@ def films() -> Any:
     return frame.drop(columns=["rating", "movieId"])
 
 
+def foods() -> Any:
+    """Reviews of foods at Amazon, and whether five stars came with them (McAuley and Leskovec 2013)."""
+    return pd.concat([of_r("modeldata", f"{part}_data")() for part in ("training", "testing")], ignore_index=True)
+
+
 TABLES = (
     RealTable("tumours", "target", "binary", tumours),
     RealTable("penguins", "sex", "binary", penguins),
@@ -71,6 +76,7 @@ TABLES = (
     RealTable("churn", "churn", "binary", of_r("modeldata", "wa_churn")),
     RealTable("credit", "Status", "binary", of_r("modeldata", "credit_data")),
     RealTable("attrition", "Attrition", "binary", of_r("modeldata", "attrition")),
+    RealTable("foods", "score", "binary", foods),
     RealTable("ames", "Sale_Price", "regression", of_r("modeldata", "ames")),
     RealTable("deliveries", "time_to_delivery", "regression", of_r("modeldata", "deliveries")),
     RealTable("hotel_rates", "avg_price_per_room", "regression", of_r("modeldata", "hotel_rates")),

@@ -1,38 +1,61 @@
 """From records to the model's matrix; training, evaluation, batch scoring and the service share it.
 
 In: columns by name and `vocabulary.json`. Out: one float32 matrix, numbers first, then a code per category:
-0 for a value that training did not see (or saw too rarely), 1 for a missing one, 2 and up for the vocabulary.
-A missing number is NaN. Needs numpy alone.
+0 for a value that training did not see (or saw too rarely), 1 for a missing one, 2 and up for the vocabulary; then for
+each text how many of its words are known. So the first columns are the features; the weights of the texts' terms come
+after them. A missing number or text is NaN. Needs numpy alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ontime.terms import TextColumns
+
 UNKNOWN, MISSING, FIRST_CATEGORY = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Feature names in the matrix's order, and for each category feature its known values in the order of codes."""
+    """Feature names in the matrix's order, for each category feature its known values in the order of codes, and for
+    each text feature its known terms with their rarity."""
 
     numbers: tuple[str, ...]
     categories: dict[str, tuple[str, ...]]
+    texts: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def from_vocabulary(cls, vocabulary: Mapping[str, Any]) -> "Encoder":
         """From the content of `vocabulary.json`."""
         categories = {name: tuple(values) for name, values in vocabulary["categories"].items()}
-        return cls(tuple(vocabulary["numbers"]), categories)
+        texts = {name: dict(terms) for name, terms in vocabulary.get("texts", {}).items()}
+        return cls(tuple(vocabulary["numbers"]), categories, texts)
 
     @property
     def features(self) -> list[str]:
-        """Names of the matrix's columns."""
-        return [*self.numbers, *self.categories]
+        """Names of the features, which are the matrix's first columns."""
+        return [*self.numbers, *self.categories, *self.texts]
+
+    @property
+    def coded(self) -> slice:
+        """The columns of categories' codes."""
+        return slice(len(self.numbers), len(self.numbers) + len(self.categories))
+
+    @cached_property
+    def feature_of(self) -> npt.NDArray[np.intp]:
+        """For each column of the matrix the place of its feature: (columns,)."""
+        own = np.arange(len(self.features))
+        of_terms = np.array([len(terms) for terms in self.texts.values()], dtype=np.intp)
+        return np.concatenate([own, np.repeat(own[self.coded.stop :], of_terms)])
+
+    @property
+    def width(self) -> int:
+        """Number of columns of the matrix."""
+        return len(self.features) + sum(map(len, self.texts.values()))
 
     @property
     def category_sizes(self) -> list[int]:
@@ -47,6 +70,14 @@ class Encoder:
             for values in self.categories.values()
         ]
 
+    @cached_property
+    def _text_columns(self) -> list[TextColumns]:
+        return [TextColumns(terms) for terms in self.texts.values()]
+
+    @property
+    def _text_places(self) -> range:
+        return range(self.coded.stop, len(self.features))
+
     def transform(self, columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
         """Encode columns of equal length.
 
@@ -54,17 +85,24 @@ class Encoder:
             columns: for each feature its values; None or NaN where missing.
 
         Returns:
-            float32 matrix (rows, features).
+            float32 matrix (rows, columns).
         """
         rows = len(columns[self.features[0]])
-        matrix = np.empty((rows, len(self.features)), dtype=np.float32)
+        matrix = np.empty((rows, self.coded.stop), dtype=np.float32)
         for column, name in enumerate(self.numbers):
             matrix[:, column] = np.asarray(columns[name], dtype=np.float64)
         for column, (name, codes) in enumerate(zip(self.categories, self.codes, strict=True), start=len(self.numbers)):
             matrix[:, column] = [
                 codes.get(value, UNKNOWN) if isinstance(value, str) else MISSING for value in columns[name]
             ]
-        return matrix
+        return self.with_texts(matrix, [columns[name] for name in self.texts])
+
+    def with_texts(self, matrix: npt.NDArray[np.float32], texts: Sequence[Any]) -> npt.NDArray[np.float32]:
+        """The whole matrix, from that of numbers and categories and the column of each text feature."""
+        if not self.texts:
+            return matrix
+        parts = [columns.transform(values) for columns, values in zip(self._text_columns, texts, strict=True)]
+        return np.column_stack([matrix, *(known for known, _ in parts), *(weights for _, weights in parts)])
 
     def transform_records(self, records: Sequence[Sequence[Any]]) -> npt.NDArray[np.float32]:
         """Encode records of equal length, which for a few rows is faster than columns.
@@ -73,17 +111,18 @@ class Encoder:
             records: for each row the values in the order of `features`; None where missing.
 
         Returns:
-            float32 matrix (rows, features), the same as `transform` of the columns.
+            float32 matrix (rows, columns), the same as `transform` of the columns.
         """
-        count = len(self.numbers)
+        count, coded, width = len(self.numbers), self.coded, self.coded.stop
         encoded = [
             [
                 *record[:count],
                 *(
                     MISSING if value is None else codes.get(value, UNKNOWN)
-                    for codes, value in zip(self.codes, record[count:], strict=True)
+                    for codes, value in zip(self.codes, record[coded], strict=True)
                 ),
             ]
             for record in records
         ]
-        return np.array(encoded, dtype=np.float64).reshape(len(records), len(self.features)).astype(np.float32)
+        matrix = np.array(encoded, dtype=np.float64).reshape(len(records), width).astype(np.float32)
+        return self.with_texts(matrix, [[record[place] for record in records] for place in self._text_places])

@@ -20,7 +20,7 @@ def test_a_larger_table_has_larger_trees_and_rarer_categories_count_as_unknown(
     rows: int, expected: tuple[int, ...]
 ) -> None:
     with editing(Path("params.yaml")) as content:
-        set_sizes(content, rows)
+        set_sizes(content, rows, has_texts=False)
     params = load_params()
     train = params.train
     assert (
@@ -30,6 +30,16 @@ def test_a_larger_table_has_larger_trees_and_rarer_categories_count_as_unknown(
         train.gradient_boosting["min_samples_leaf"],
     ) == expected
     assert params.tune.space["gradient_boosting"] == SPACE["gradient_boosting"]
+
+
+@pytest.mark.usefixtures("graph")
+def test_a_forest_of_texts_looks_at_fewer_columns_at_a_time() -> None:
+    shares = []
+    for has_texts in (True, False):
+        with editing(Path("params.yaml")) as content:
+            set_sizes(content, 300, has_texts)
+        shares.append(load_params().train.random_forest["max_features"])
+    assert shares == [0.03, 0.3]
 
 
 @pytest.mark.parametrize(("rows", "searched"), [(20_000, True), (20_001, False)])

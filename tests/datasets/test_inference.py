@@ -130,3 +130,38 @@ def test_an_inferred_schema_is_a_valid_file(tmp_path: Path) -> None:
         {"name": "a", "type": "integer", "constraints": {"required": True}},
         {"name": "b", "type": "string", "personal": True},
     ]
+
+
+def opinions(count: int, words: int) -> list[str]:
+    """Texts of so many words, each another."""
+    return [" ".join(f"w{(row * place) % 91}" for place in range(1, words + 1)) for row in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("values", "is_text"),
+    [
+        (opinions(30, 6), True),
+        ([*opinions(28, 9), "NA", "short"], True),
+        (opinions(30, 5), False),
+        (opinions(19, 9), False),
+        (opinions(10, 9) * 3, False),
+        ([f"code-{row}" for row in range(50)], False),
+    ],
+    ids=["six words", "some short", "five words", "few rows", "the same texts", "codes"],
+)
+@pytest.mark.parametrize("typed", [True, False])
+def test_many_different_texts_of_many_words_are_text_and_it_is_said(
+    values: list[str], is_text: bool, typed: bool
+) -> None:
+    found = infer(columns_of(pd.DataFrame({"x": values})).found) if typed else inferred(values)
+    (field,) = found.fields
+    assert (field["type"], field.get("text", False)) == ("string", is_text)
+    assert [note.startswith("x: text of many words, from which a model learns;") for note in found.notes] == (
+        [True] * is_text
+    )
+
+
+def test_a_declared_string_stays_a_category() -> None:
+    found = inferred(opinions(30, 9), declared={"x": {"name": "x", "type": "string"}})
+    assert "text" not in found.fields[0]
+    assert not found.notes

@@ -45,6 +45,7 @@ def test_columns_are_found_by_their_types_in_order() -> None:
             "fields.0.constraints.minimun: unknown key; did you mean minimum?",
         ),
         ("fields: [{name: x, type: string, format: '%Y'}]\n", "fields.0: format: only a datetime has one"),
+        ("fields: [{name: x, type: number, text: true}]\n", "fields.0: text: only a string is one"),
         ("fields: [{name: x, type: number}]\nprimarykey: [x]\n", "primarykey: unknown key; did you mean primaryKey?"),
     ],
 )

@@ -67,6 +67,12 @@ def test_columns_get_their_roles_by_type(frame: pd.DataFrame) -> None:
     )
     chosen = table.layout(options_of(time="when", key=["kind"], exclude=["ok"]), schemas)
     assert chosen == Layout(key=["kind"], time="when", numbers=["size"], categories=[])
+    text = schemas["table"].model_copy(
+        update={"fields": [one.model_copy(update={"text": one.name == "kind"}) for one in schemas["table"].fields]}
+    )
+    assert table.layout(options_of(), {"table": text}) == Layout(
+        key=["row"], time=None, numbers=["size", "when", "ok"], categories=[], texts=("kind",)
+    )
     grouped = table.layout(options_of(group="kind"), schemas)
     assert grouped == Layout(key=["row"], time=None, numbers=["size", "when", "ok"], categories=[], group="kind")
 

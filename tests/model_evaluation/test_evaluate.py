@@ -13,6 +13,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256, write_parquet
 from ontime.common.layout import TARGET
 from ontime.common.params import load_section
+from ontime.encoder import Encoder
 from ontime.model_evaluation.evaluate import permutation_importance, write_csv
 from ontime.model_evaluation.metrics import DIGITS, cost_per_1000
 from ontime.model_evaluation.publish import large_slices
@@ -109,14 +110,30 @@ def test_importance_is_the_rise_of_the_loss_when_a_feature_is_shuffled() -> None
     def predict(asked: Matrix) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         return np.where(asked[:, 1] > 0.5, 0.9, 0.1) + 0.05 * asked[:, 2].astype(np.float64)
 
-    untouched = matrix.copy()
-    table = permutation_importance(predict, matrix, labels, ["none", "all", "little"], 0, Binary())
+    untouched, encoder = matrix.copy(), Encoder(("none", "all", "little"), {})
+    table = permutation_importance(predict, matrix, labels, encoder, 0, Binary())
     assert table["feature"].tolist()[0] == "all"
     assert table.set_index("feature")["log_loss_increase"]["none"] == 0
     assert table["log_loss_increase"][0] == pytest.approx(np.log(0.9 / 0.1) / 2, rel=0.15)
     np.testing.assert_array_equal(matrix, untouched)
-    again = permutation_importance(predict, matrix, labels, ["none", "all", "little"], 0, Binary())
+    again = permutation_importance(predict, matrix, labels, encoder, 0, Binary())
     pd.testing.assert_frame_equal(table, again)
+
+
+def test_the_columns_of_a_text_are_shuffled_together() -> None:
+    random = np.random.default_rng(0)
+    words = random.integers(0, 2, 400).astype(np.float32)
+    # number, known words of the text, weights of its two terms
+    matrix = np.column_stack([random.random(400), words, words, 1 - words]).astype(np.float32)
+
+    def predict(asked: Matrix) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        together = (asked[:, 1] == asked[:, 2]) & (asked[:, 2] == 1 - asked[:, 3])
+        return np.where(together, 0.1 + 0.8 * asked[:, 1], np.nan)
+
+    encoder = Encoder(("number",), {}, {"text": {"bad": 1.0, "good": 1.0}})
+    table = permutation_importance(predict, matrix, words.astype(np.int8), encoder, 0, Binary())
+    assert table["feature"].tolist() == ["text", "number"]
+    assert table["log_loss_increase"][0] == pytest.approx(np.log(0.9 / 0.1) / 2, rel=0.15)
 
 
 def test_a_table_is_written_with_plain_numbers_and_lines(tmp_path: Path) -> None:

@@ -36,6 +36,14 @@ def test_values_of_another_type_and_features_of_another_model_are_told() -> None
     assert missing_values(found.matrix, ENCODER)[0].tolist() == [False, True, False]
 
 
+def test_a_text_is_missing_as_a_whole() -> None:
+    encoder = Encoder(("weight",), {"depot": ("north",)}, {"note": {"dry": 1.0, "very damp": 2.0}})
+    rows = pd.DataFrame({"feature_weight": [1.0, 1.0], "feature_depot": ["north"] * 2, "feature_note": ["dry", None]})
+    found = logged_matrix(rows, encoder)
+    assert (found.matrix.shape, found.other_type.shape) == ((2, 5), (2, 3))
+    assert missing_values(found.matrix, encoder).tolist() == [[False, False, False], [False, False, True]]
+
+
 def test_a_feature_that_is_missing_in_all_rows_is_of_its_type() -> None:
     rows = pd.DataFrame({"feature_weight": [1.0], "feature_age": [None], "feature_depot": [np.nan]})
     found = logged_matrix(rows, ENCODER)

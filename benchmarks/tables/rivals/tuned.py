@@ -1,8 +1,10 @@
 """Four usual models of the rows that the graph divided, tuned on validation rows, in an environment of their own.
 
-`python tuned.py FOLDER LAYOUT TASK OUTPUT`: LAYOUT is JSON with numbers, categories and target. Each model's settings
-are those of the best validation score; it is then fitted on training and validation rows, as the champion is. OUTPUT
-(.npz) gets what each says of the test rows; the last line printed is JSON with the settings.
+Of a table with texts it is one, the usual one: a linear model of the TF-IDF weights of all words and pairs of words.
+
+`python tuned.py FOLDER LAYOUT TASK OUTPUT`: LAYOUT is JSON with numbers, categories, texts and target. Each model's
+settings are those of the best validation score; it is then fitted on training and validation rows, as the champion is.
+OUTPUT (.npz) gets what each says of the test rows; the last line printed is JSON with the settings.
 """
 
 import itertools
@@ -21,6 +23,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import r2_score, roc_auc_score
@@ -61,11 +64,13 @@ class Rows:
 
     def __init__(self, folder: Path, layout: dict[str, Any], task: str) -> None:
         self.task, self.numbers, self.categories = task, layout["numbers"], layout["categories"]
+        self.texts = layout["texts"]
         self.parts = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("train", "validation", "test")}
         for frame in self.parts.values():
             texts = frame[self.categories].astype(object)
             frame[self.categories] = texts.where(texts.notna(), None)
             frame[self.numbers] = frame[self.numbers].astype("float64")
+            frame[self.texts] = frame[self.texts].fillna("")
         self.target = {name: frame[layout["target"]].to_numpy() for name, frame in self.parts.items()}
 
     def both(self) -> tuple[Any, Any]:
@@ -76,10 +81,11 @@ class Rows:
         )
 
     def one_hot(self) -> ColumnTransformer:
-        """Scaled numbers and a column per value of a category."""
+        """Scaled numbers, a column per value of a category, and one per word or pair of words of a text."""
         numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
         texts = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5)
-        return ColumnTransformer([("numbers", numbers, self.numbers), ("texts", texts, self.categories)])
+        words = [(f"words of {name}", TfidfVectorizer(ngram_range=(1, 2)), name) for name in self.texts]
+        return ColumnTransformer([("numbers", numbers, self.numbers), ("texts", texts, self.categories), *words])
 
     def codes(self) -> ColumnTransformer:
         """Numbers as they are and categories by number."""
@@ -184,15 +190,16 @@ def light_gbm(rows: Rows) -> tuple[Any, dict[str, Any]]:
     return outputs_of(rows.task, model, test), settings[best] | {"steps": steps[best]}
 
 
+OF_TEXTS = {"linear": linear}
 RIVALS = {"linear": linear, "boosting": boosting, "lightgbm": light_gbm, "forest": forest}
 
 
 def main() -> None:
-    """Tune the four, write what they say of the test rows, and print their settings."""
+    """Tune them, write what they say of the test rows, and print their settings."""
     folder, layout, task, output = sys.argv[1:]
     rows = Rows(Path(folder), json.loads(layout), task)
     outputs, settings = {}, {}
-    for name, tune in RIVALS.items():
+    for name, tune in (OF_TEXTS if rows.texts else RIVALS).items():
         outputs[name], settings[name] = tune(rows)
     np.savez(output, **outputs)
     print(json.dumps(settings))

@@ -26,9 +26,9 @@ def read_labelled(file: Path | None, target: Target) -> pd.DataFrame:
     """
     source = file or paths.split_rows("test")
     if source.suffix == ".csv":
-        categories = {one.name: "string" for one in target.manifest.features if one.type == "category"}
+        strings = {one.name: "string" for one in target.manifest.features if one.type != "number"}
         try:
-            rows = pd.read_csv(source, dtype=categories)
+            rows = pd.read_csv(source, dtype=strings)
         except (OSError, ValueError) as error:
             raise OntimeError(f"{source}: {str(error).splitlines()[0]}") from None
     else:

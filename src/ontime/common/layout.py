@@ -28,7 +28,8 @@ def own_in(word: str, columns: Iterable[str]) -> str:
 class Layout:
     """Column names by role. `time` is a column of UTC times, `group` one of groups to split by, or None.
 
-    `classes` are what the numbers of the target stand for, if it has more than two classes.
+    `classes` are what the numbers of the target stand for, if it has more than two classes. `texts` are features of
+    many words.
     """
 
     key: list[str]
@@ -37,11 +38,12 @@ class Layout:
     categories: list[str]
     group: str | None = None
     classes: Sequence[str] = ()
+    texts: Sequence[str] = ()
 
     @property
     def features(self) -> list[str]:
-        """The model's inputs in the order of its matrix: numbers first, then categories."""
-        return [*self.numbers, *self.categories]
+        """The model's inputs in the order of its matrix: numbers first, then categories, then texts."""
+        return [*self.numbers, *self.categories, *self.texts]
 
     @property
     def target(self) -> str:
@@ -59,7 +61,7 @@ class Layout:
         return [*self.key, *(name for name in (self.time, self.group) if name)]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain content of `feature_layout.json`; without a group or classes, none are named."""
+        """Plain content of `feature_layout.json`; without a group, classes or texts, none are named."""
         content = {"key": self.key, "time": self.time, "numbers": self.numbers, "categories": self.categories}
-        more = {"group": self.group, "classes": list(self.classes)}
+        more = {"group": self.group, "classes": list(self.classes), "texts": list(self.texts)}
         return content | {name: value for name, value in more.items() if value}

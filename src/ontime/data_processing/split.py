@@ -23,6 +23,7 @@ from ontime.common.layout import Layout
 from ontime.common.params import Count, Fraction, Section, load_section
 from ontime.data_processing.group_split import group_parts
 from ontime.tasks.task import Task, load_task
+from ontime.terms import fit_terms
 
 PARTS = ("train", "validation", "test")
 
@@ -176,9 +177,10 @@ def vocabulary_of(
 
     Categories are ordered by the mean of what the task says (then by name), so that a tree can split them as a number
     (Fisher 1958, "On grouping for maximum homogeneity"); rarer ones than `min_category_rows` count as unknown.
+    `texts` has the terms of each text feature, if there are any, which as many training rows have.
     A number that every training row lacks is left out. `typical` is the row that explanations start from: each
-    number's median and each category's most frequent value. `may_be_missing` has the features that any of all `rows`
-    lacks, labelled or not.
+    number's median, each category's most frequent value and a text of median length. `may_be_missing` has the
+    features that any of all `rows` lacks, labelled or not.
     """
     numbers = [name for name in layout.numbers if train[name].notna().any()]
     categories = {}
@@ -188,9 +190,14 @@ def vocabulary_of(
         mean = (labels.sum() / labels.size()).astype("float64")[labels.size() >= min_category_rows]
         # stable, after the categories' own order
         categories[name] = mean.sort_index().sort_values(kind="stable").index.astype(str).tolist()
-    missing = [name for name in [*numbers, *categories] if rows[name].isna().any()]
+    texts = {name: fit_terms(train[name].to_list(), min_category_rows) for name in layout.texts}
+    missing = [name for name in [*numbers, *categories, *texts] if rows[name].isna().any()]
     typical: dict[str, Any] = {name: float(train[name].median()) for name in numbers}
     for name in categories:
         counts = train[name].value_counts()
         typical[name] = None if counts.empty else min(counts.index[counts == counts.max()])
-    return {"numbers": numbers, "categories": categories, "may_be_missing": missing, "typical": typical}
+    for name in texts:
+        known = sorted(train[name].dropna(), key=lambda text: (len(text), text))
+        typical[name] = known[len(known) // 2] if known else None
+    found = {"numbers": numbers, "categories": categories, "may_be_missing": missing, "typical": typical}
+    return found | ({"texts": texts} if texts else {})

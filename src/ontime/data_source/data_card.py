@@ -59,8 +59,8 @@ def _body(
         "| column | type | missing | used as |",
         "|---|---|---|---|",
         *(
-            f"| {plain_words(column.name)} | {column.type} | {int(frame[column.name].isna().sum()):,} "
-            f"| {role.get(column.name, 'not used')} |"
+            f"| {plain_words(column.name)} | {'text' if column.text else column.type} "
+            f"| {int(frame[column.name].isna().sum()):,} | {role.get(column.name, 'not used')} |"
             for column in schema.fields
             if column.name in frame
         ),

@@ -68,7 +68,9 @@ MOST_SLICE_VALUES = 20
 @click.option("--key", multiple=True, help="A column of the row key; repeat for several.")
 @click.option("--exclude", multiple=True, help="A column that is not a feature; repeat for several.")
 @click.option("--personal", multiple=True, help="A column with personal data, left out of the features; repeat.")
-@click.option("--type", "types", multiple=True, help="COLUMN=TYPE, or COLUMN=datetime:%m/%d/%Y; repeat for several.")
+@click.option(
+    "--type", "types", multiple=True, help="COLUMN=TYPE, also text, or datetime:%m/%d/%Y; repeat for several."
+)
 @click.option("--missing", multiple=True, help="A word that stands for no value; repeat for several.")
 @click.option("--csv", "signs", multiple=True, help="NAME=VALUE: a part of data.options.csv that you set yourself.")
 @click.option("--sheet", help="Which sheet of an Excel file (default: the only one).")
@@ -246,10 +248,10 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
             raise OntimeError(f"--time {time}: no row with a target has a time")
         for name, share in (("validation_from", VALIDATION_FROM), ("test_from", TEST_FROM)):
             split[name] = moments.iloc[int(len(moments) * share)].isoformat()
-    set_sizes(params, int(labels.notna().sum()))
+    set_sizes(params, int(labels.notna().sum()), bool(roles.texts))
     slices = [name for name in roles.categories if frame[name].nunique() <= MOST_SLICE_VALUES][:MOST_SLICES]
     numbers = [name for name in roles.numbers if frame[name].notna().any()]
-    replace_list(params["export"], "page_features", [*roles.categories, *numbers][:MOST_PAGE_FEATURES])
+    replace_list(params["export"], "page_features", [*roles.texts, *roles.categories, *numbers][:MOST_PAGE_FEATURES])
     replace_list(params["evaluate"], "slices", slices)
     replace_list(params["evaluate"], "baseline_group", slices[:1])
 

@@ -24,6 +24,9 @@ from ontime.datasets.schema import Column, FieldType, TableSchema
 from ontime.datasets.table import PARTITIONED_TABLE
 from ontime.repository.yaml_files import plain, yaml_for_people
 
+TEXT = "text"
+"""What `--type` calls a string of many words."""
+TYPES = (*get_args(FieldType), TEXT)
 SCHEMA_FILE = paths.SCHEMA / f"{PARTITIONED_TABLE}.yaml"
 
 
@@ -127,7 +130,7 @@ def _told(where: str, columns: Columns, schema: TableSchema, frame: pd.DataFrame
     form = f"; {', '.join(f'{name} {sign!r}' for name, sign in columns.form)}" if columns.form else ""
     by_type = defaultdict(list)
     for column in schema.fields:
-        by_type[column.type].append(column.name)
+        by_type[TEXT if column.text else column.type].append(column.name)
     absent = [f"{name} {count}" for name, count in frame.isna().sum().items() if count]
     return [
         f"read {where}: {len(frame)} rows{form}",
@@ -149,14 +152,15 @@ def _schema_before() -> Any:
 
 
 def _types(given: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Fields from COLUMN=TYPE or COLUMN=datetime:FORMAT."""
+    """Fields from COLUMN=TYPE, COLUMN=text or COLUMN=datetime:FORMAT."""
     fields = {}
     for text in given:
-        found = re.fullmatch(rf"(.+)=({'|'.join(get_args(FieldType))})(?::(.+))?", text, re.DOTALL)
+        found = re.fullmatch(rf"(.+)=({'|'.join(TYPES)})(?::(.+))?", text, re.DOTALL)
         if not found:
-            raise OntimeError(f"--type {text}: expected COLUMN=TYPE, of {', '.join(get_args(FieldType))}")
+            raise OntimeError(f"--type {text}: expected COLUMN=TYPE, of {', '.join(TYPES)}")
         name, kind, date_format = found.groups()
-        field = {"name": name, "type": kind} | ({"format": date_format} if date_format else {})
+        field = {"name": name} | ({"type": "string", "text": True} if kind == TEXT else {"type": kind})
+        field |= {"format": date_format} if date_format else {}
         check(Column, field, f"--type {text}")
         fields[name] = field
     return fields

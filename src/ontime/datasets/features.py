@@ -76,8 +76,8 @@ def _check_names(found: Mapping[str, FeatureField], layout: Layout, path: Path) 
 
 
 def _check_types(field: FeatureField, layout: Layout, path: Path) -> None:
-    if (field.type == "string") != (field.name in layout.categories):
-        other = "a text" if field.name in layout.categories else "a number"
+    if (field.type == "string") == (field.name in layout.numbers):
+        other = "a number" if field.name in layout.numbers else "a text"
         raise OntimeError(f"{path}: {field.name}: type {field.type}, but the model takes {other}")
     for value in field.labels:
         if field.type != "string" and not isinstance(value, int | float):
@@ -86,7 +86,7 @@ def _check_types(field: FeatureField, layout: Layout, path: Path) -> None:
 
 def _with_defaults(field: FeatureField | None, name: str, layout: Layout) -> FeatureField:
     if field is None:
-        field = FeatureField(name=name, type="string" if name in layout.categories else "number")
+        field = FeatureField(name=name, type="number" if name in layout.numbers else "string")
     labels = dict(field.labels)
     if field.type == "string":
         labels = {str(value): label for value, label in field.labels.items()}

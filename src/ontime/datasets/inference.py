@@ -35,6 +35,8 @@ MISSING_WORDS = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None
 """Words that stand for no value in a column whose other values are all numbers, times or booleans."""
 NEARLY = 0.9
 SAMPLE = 1000
+LEAST_PROSE_ROWS, LEAST_DISTINCT, LEAST_WORDS = 20, 0.5, 6
+"""What makes strings a text: so many rows, that share of different ones, and the median of their words."""
 ISO_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}.*)?$"
 COMPACT_DATE, COMPACT_FORMAT = r"^(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$", "%Y%m%d"
 LIKE_DATE = r"^([0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}|[0-9]{4}[./][0-9]{1,2}[./][0-9]{1,2})\b"
@@ -89,6 +91,12 @@ def infer(
             content = {"name": name, **_of_texts(name, without(values, missing), written, found, name not in personal)}
         else:
             content = {"name": name, "type": _of_natural(values)}
+        if name not in declared and content["type"] == "string" and _is_prose(without(values, missing)):
+            content["text"] = True
+            found.notes.append(
+                f"{name}: text of many words, from which a model learns; if it tells of persons, --personal {name} "
+                f"leaves it out; --type {name}=string takes it as a category"
+            )
         words = [*content.get("missingValues", []), *missing]
         there = without(values, words) if _is_text(values) else values
         if "constraints" not in content and not there.null_count:
@@ -97,6 +105,15 @@ def infer(
             content["personal"] = True
         found.fields.append(content)
     return found
+
+
+def _is_prose(values: Array) -> bool:
+    """Whether strings are mostly different ones of many words each, such as reviews."""
+    there = values.drop_null()
+    if len(there) < LEAST_PROSE_ROWS or pc.count_distinct(there).as_py() < len(there) * LEAST_DISTINCT:
+        return False
+    some = there.take(np.linspace(0, len(there) - 1, min(SAMPLE, len(there))).astype(np.int64))
+    return float(np.median(pc.list_value_length(pc.utf8_split_whitespace(some)).to_numpy())) >= LEAST_WORDS
 
 
 def _is_text(values: Array) -> bool:

@@ -5,7 +5,8 @@ it, and the table is read by it. Field types: integer, number, string, boolean, 
 directives of `strptime`, such as %m/%d/%Y (default: ISO 8601); `missingValues`, of the table or of a column, the texts
 that stand for no value, beside an empty cell; constraints: required, unique, minimum, maximum, enum, pattern. Beside
 the standard, `personal: true` marks a column whose values are of a person: it is no feature, and no report shows a
-value of it.
+value of it; `text: true` marks a string of many words, such as a review: the model learns from its words, where any
+other string is one of a list of categories.
 """
 
 from pathlib import Path
@@ -42,11 +43,14 @@ class Column(Section):
     missingValues: list[str] | None = None  # noqa: N815 - the standard's spelling
     constraints: Constraints = Constraints()
     personal: bool = False
+    text: bool = False
 
     @model_validator(mode="after")
-    def _format_of_a_datetime(self) -> "Column":
+    def _of_its_type(self) -> "Column":
         if self.format is not None and self.type != "datetime":
             raise ValueError("format: only a datetime has one")
+        if self.text and self.type != "string":
+            raise ValueError("text: only a string is one")
         return self
 
 

@@ -2,9 +2,9 @@
 
 In: what `data.source` names (a path, or an s3://, gs://, abfs:// or https:// address of a file, read through
 fsspec) and the schema that `ontime init` wrote and a person edits, by which it is read. Out: its rows with the target
-as 0 or 1, as the number of a class, or as a number; numbers and booleans are number features, texts are categories,
-times other than the one to split by become days since 1970. A column that the schema marks personal is left out, unless
-`data.options.allow_personal` names it.
+as 0 or 1, as the number of a class, or as a number; numbers and booleans are number features, strings are categories,
+or texts if the schema marks them so, times other than the one to split by become days since 1970. A column that the
+schema marks personal is left out, unless `data.options.allow_personal` names it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -132,17 +132,18 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
             )
     roles = {options.target, options.time, options.group, *options.key, *options.exclude, *kept_out}
     numbers = [name for name in schema.of_type("integer", "number", "boolean", "datetime") if name not in roles]
-    categories = [name for name in schema.of_type("string") if name not in roles]
-    if not numbers and not categories:
+    strings = [column for column in schema.fields if column.type == "string" and column.name not in roles]
+    if not numbers and not strings:
         raise OntimeError("data/schema/table.yaml: no column is left as a feature")
     key = [own(word, known) for word in (FILE, ROW) if word == ROW or options.folder]
     return Layout(
         key=options.key or key,
         time=options.time,
         numbers=numbers,
-        categories=categories,
+        categories=[column.name for column in strings if not column.text],
         group=options.group,
         classes=tuple(class_name(value) for value in options.classes or ()),
+        texts=tuple(column.name for column in strings if column.text),
     )
 
 
@@ -184,7 +185,7 @@ def _inputs(rows: pd.DataFrame, partition: str, options: Options, layout: Layout
             frame[name] = rows[name]
     for name in layout.numbers:
         frame[name] = feature_numbers(rows[name])
-    for name in layout.categories:
+    for name in (*layout.categories, *layout.texts):
         frame[name] = rows[name].astype("str").mask(rows[name].isna())
     return frame
 

@@ -62,7 +62,7 @@ def evaluate(
     rule = judge.rule(target, outputs)
     write_json(run / "metrics" / "validation.json", {**judge.summarize(target, outputs, rule), **rule})
     predictions = {"validation": outputs}
-    importance = permutation_importance(predict, matrix, target, encoder.features, seed, task)
+    importance = permutation_importance(predict, matrix, target, encoder, seed, task)
 
     matrix, target = load_rows("test", encoder)
     outputs = as_stored(predict(matrix))
@@ -89,7 +89,7 @@ def with_outputs(part: str, outputs: Outputs, slices: list[str], name: str) -> p
 
 
 def permutation_importance(
-    predict: Predict, matrix: Matrix, target: Target, names: list[str], seed: int, task: Task
+    predict: Predict, matrix: Matrix, target: Target, encoder: Encoder, seed: int, task: Task
 ) -> pd.DataFrame:
     """How much the loss rises when one feature's values are shuffled among the rows; greatest first.
 
@@ -101,12 +101,13 @@ def permutation_importance(
     matrix, target = matrix[chosen], target[chosen]
     base = task.loss(target, predict(matrix))
     rises = []
-    for column in range(len(names)):
-        shuffled = matrix.copy()
-        shuffled[:, column] = random.permutation(shuffled[:, column])
+    for place in range(len(encoder.features)):
+        shuffled, columns = matrix.copy(), np.flatnonzero(encoder.feature_of == place)
+        # all columns of a text in the same order
+        shuffled[:, columns] = matrix[np.ix_(random.permutation(len(matrix)), columns)]
         rises.append(task.loss(target, predict(shuffled)) - base)
     rise = f"{task.loss_name}_increase"
-    table = pd.DataFrame({"feature": names, rise: [task.rounded(one) for one in rises]})
+    table = pd.DataFrame({"feature": encoder.features, rise: [task.rounded(one) for one in rises]})
     return table.sort_values(rise, ascending=False, kind="stable", ignore_index=True)
 
 

@@ -111,22 +111,24 @@ def _compiled(
 
 def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int], head: "Head") -> keras.Model:
     """Untrained network for an encoded matrix; mean and spread of the numbers are taken from `matrix`."""
-    count = len(encoder.numbers)
-    inputs = keras.Input((len(encoder.features),), name="features")
+    inputs = keras.Input((encoder.width,), name="features")
     parts = []
-    if count:
-        numbers = matrix[:, :count].astype(np.float64)
+    of_texts = slice(encoder.coded.stop, len(encoder.features))
+    for of in [slice(encoder.coded.start)] * bool(encoder.numbers) + [of_texts] * bool(encoder.texts):
+        numbers = matrix[:, of].astype(np.float64)
         numbers[:, ~np.isfinite(numbers).any(axis=0)] = 0.0
         mean = np.nanmean(numbers, axis=0, where=np.isfinite(numbers))
         variance = np.nanvar(numbers, axis=0, where=np.isfinite(numbers))
         spread = np.sqrt(np.where(variance > 0, variance, 1.0))
         scaled = keras.layers.Rescaling(
             scale=(1 / spread).astype(np.float32).tolist(), offset=(-mean / spread).astype(np.float32).tolist()
-        )(inputs[:, :count])
+        )(inputs[:, of])
         scaled = keras.ops.where(keras.ops.isnan(scaled), 0.0, scaled)
         parts.append(keras.ops.clip(scaled, -SCALED_LIMIT, SCALED_LIMIT))
-    for column, size in enumerate(encoder.category_sizes, start=count):
+    for column, size in enumerate(encoder.category_sizes, start=encoder.coded.start):
         parts.append(keras.ops.one_hot(keras.ops.cast(inputs[:, column], "int32"), size))
+    if encoder.texts:
+        parts.append(inputs[:, len(encoder.features) :])
     hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     for layer, units in enumerate(hidden_units, start=1):
         hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)

@@ -1,7 +1,7 @@
 """What the scikit-learn families share: saved by joblib, asked by `predict_proba`, or `predict` for a number.
 
-They see the encoded matrix, numbers first and then category codes. Trees take codes as numbers, for the vocabulary
-orders them by their share of events, or their mean; the linear models get one column per code.
+They see the encoded matrix: numbers, category codes, then columns of texts. Trees take codes as numbers, for the
+vocabulary orders them by their share of events, or their mean; the linear models get one column per code.
 """
 
 from abc import abstractmethod
@@ -96,35 +96,47 @@ class LinearModel(ScikitLearnModel):
     @classmethod
     def fit_all(cls, rows: Rows, setting: Setting, steps: int) -> Self:
         """Fit to the end, whatever `steps` says."""
+        from scipy.sparse import csr_array
         from sklearn.pipeline import Pipeline
 
         del steps
         encoder = setting.encoder
-        width = len(encoder.numbers) + sum(encoder.category_sizes)
-        sparse = len(rows[1]) * width * BYTES_PER_VALUE > MOST_DENSE_BYTES
+        width = encoder.width - len(encoder.categories) + sum(encoder.category_sizes)
+        # a text has few of the terms
+        sparse = bool(encoder.texts) or len(rows[1]) * width * BYTES_PER_VALUE > MOST_DENSE_BYTES
         columns, estimator = linear_columns(encoder, sparse), cls.estimator(setting.parameters, sparse)
         model = Pipeline([("columns", columns), (cls.step, estimator)])
         if setting.progress:
             model.set_params(verbose=True)
-        model.fit(*rows)
+        if encoder.texts:
+            estimator.fit(csr_array(columns.fit_transform(rows[0])), rows[1])
+        else:
+            model.fit(*rows)
         return cls(model.set_params(verbose=False))
 
 
 def linear_columns(encoder: Encoder, sparse: bool) -> Any:
-    """What linear models see, not fitted: scaled numbers, the mean for a missing one, one column per category code."""
+    """What linear models see, not fitted: scaled numbers, the mean for a missing one, one column per category code.
+
+    Of a text the number of known words is such a number; its terms' weights are seen as they are.
+    """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    count = len(encoder.numbers)
+    features, coded = len(encoder.features), encoder.coded
     numbers = make_pipeline(SimpleImputer(strategy="mean", keep_empty_features=True), StandardScaler())
     codes = OneHotEncoder(
         categories=[np.arange(size, dtype=np.float32) for size in encoder.category_sizes],
         handle_unknown="ignore",
         sparse_output=sparse,
     )
-    parts = [("numbers", numbers, list(range(count))), ("codes", codes, list(range(count, len(encoder.features))))]
+    parts = [
+        ("numbers", numbers, [*range(coded.start), *range(coded.stop, features)]),
+        ("codes", codes, list(range(coded.start, coded.stop))),
+        ("terms", "passthrough", list(range(features, encoder.width))),
+    ]
     return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=1.0 if sparse else 0.3)
 
 

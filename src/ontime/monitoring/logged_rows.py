@@ -23,7 +23,7 @@ PLACE = ["time", "request_id", "row"]
 
 @dataclass(frozen=True)
 class LoggedMatrix:
-    """Logged rows as a model's matrix (rows, features), and what of them is not what the model takes.
+    """Logged rows as a model's matrix (rows, columns), and what of them is not what the model takes.
 
     `other_type` (rows, features) is true for texts where the model takes numbers, which are missing in the matrix, and
     for numbers where it takes texts, which are unknown in it. `absent` are the features that the file lacks, which are
@@ -59,8 +59,9 @@ def logged_matrix(rows: pd.DataFrame, encoder: Encoder) -> LoggedMatrix:
 
 def missing_values(matrix: Matrix, encoder: Encoder) -> npt.NDArray[np.bool_]:
     """Which values of encoded rows are missing: (rows, features)."""
-    is_category = np.arange(matrix.shape[1]) >= len(encoder.numbers)
-    return np.asarray(np.isnan(matrix) | (is_category & (matrix == MISSING)))
+    missing = np.isnan(matrix[:, : len(encoder.features)])
+    missing[:, encoder.coded] = matrix[:, encoder.coded] == MISSING
+    return missing
 
 
 def _as_other_type(values: "pd.Series[Any]", to_number: bool) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:

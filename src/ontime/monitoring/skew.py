@@ -160,7 +160,7 @@ def graph_rows(
         text = key_text(frame, key_columns)
         wanted = text.isin(missing) & ~text.duplicated()
         columns = {feature: frame.loc[wanted, feature].to_numpy() for feature in encoder.features}
-        found.append(pd.DataFrame(encoder.transform(columns), index=text[wanted], columns=encoder.features))
+        found.append(pd.DataFrame(encoder.transform(columns), index=text[wanted]))
         missing -= set(text[wanted])
     return pd.concat(found), files
 
@@ -168,7 +168,8 @@ def graph_rows(
 def compare(sample: pd.DataFrame, known: pd.DataFrame, encoder: Encoder) -> Compared:
     """Compare logged rows with the graph's rows of the same keys.
 
-    A feature that a line lacks is not compared. Numbers are equal as float32, categories if the model sees the same.
+    A feature that a line lacks is not compared. Numbers are equal as float32, categories and texts if the model sees
+    the same.
 
     Args:
         sample: rows of one file that have a key.
@@ -176,7 +177,9 @@ def compare(sample: pd.DataFrame, known: pd.DataFrame, encoder: Encoder) -> Comp
     """
     rows = sample[sample["key"].isin(known.index)]
     logged, expected = logged_matrix(rows, encoder), known.loc[rows["key"]].to_numpy()
-    equal = (logged.matrix == expected) | (np.isnan(logged.matrix) & np.isnan(expected))
+    same = (logged.matrix == expected) | (np.isnan(logged.matrix) & np.isnan(expected))
+    # a text is the same if all its terms weigh the same
+    equal = np.array([same[:, encoder.feature_of == place].all(axis=1) for place in range(len(encoder.features))]).T
     # a value that is missing in a line which lacks features may be one of those
     lacks_some = (rows["features"] < len(encoder.features)).to_numpy()[:, None]
     is_there = ~(lacks_some & missing_values(logged.matrix, encoder)) | logged.other_type

@@ -1,6 +1,6 @@
 """`page.json`: what it says follows from the training rows, the data card's fields and the parameters."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -52,6 +52,19 @@ FIELDS = {
     "day": FeatureField(name="day", type="integer", title="Day", labels={2: "Wed", 1: "Tue", 0: "Mon"}),
     "from": FeatureField(name="from", type="string", title="From", labels={"a": "Zed", "b": "Alpha", "q": "gone"}),
 }
+
+
+def test_a_text_is_shown_as_one() -> None:
+    typical: dict[str, Any] = {**cast("dict[str, Any]", VOCABULARY["typical"]), "note": "Dry."}
+    vocabulary = VOCABULARY | {"texts": {"note": {"dry": 1.0}}, "typical": typical}
+    note = FeatureField(name="note", type="string", title="Note")
+    train = TRAIN.assign(note=pd.Series(["Dry.", None, "Very dry.", "Wet.", "Dry."]))
+    made = page(
+        vocabulary=vocabulary, fields=FIELDS | {"note": note}, train=train, asked=["note"], records=[], outputs=[]
+    )
+    shown = made.features[-1]
+    assert (shown.name, shown.kind, shown.choices, shown.candidates) == ("note", "text", [], [])
+    assert (made.asked, made.starts[0]["note"]) == (["note"], "Dry.")
 
 
 def page(**changes: Any) -> Page:

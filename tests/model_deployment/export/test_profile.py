@@ -27,6 +27,17 @@ def test_the_gaps_are_missing_values_of_every_feature_and_unknown_ones_of_a_cate
     assert not BINS.gap_shares(np.zeros_like(counts)).any()
 
 
+def test_of_a_text_its_known_words_are_counted_and_its_terms_are_not() -> None:
+    bins = Bins({"weight": [1.0]}, {"depot": 4}, [0.5], {"note": [2.0, 5.0]})
+    assert bins.features == ["weight", "depot", "note"]
+    matrix = np.array([[1, 0, 2, 0.5, 0.5], [2, 3, 9, 0, 1], [np.nan, 1, np.nan, 0, 0]], dtype=np.float32)
+    (counts,) = bins.count(matrix, np.array([0.1, 0.2, 0.9]), np.zeros(3, dtype=np.int64), 1)
+    weight, depot, note, probability = np.split(counts, bins.starts[1:])
+    assert (weight.tolist(), depot.tolist(), probability.tolist()) == ([1, 1, 1], [1, 1, 0, 1], [2, 1])
+    assert note.tolist() == [1, 0, 1, 1]
+    assert bins.gap_shares(counts) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1 / 3])
+
+
 def test_counts_of_parts_add_up_to_the_counts_of_the_whole() -> None:
     random = np.random.default_rng(3)
     rows = random.integers(0, len(MATRIX), 500)

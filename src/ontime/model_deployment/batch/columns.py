@@ -76,7 +76,7 @@ def is_number_type(column_type: pa.DataType) -> bool:
 
 
 def is_text_type(column_type: pa.DataType) -> bool:
-    """Whether a column of this type can be a category; one without any value can be either."""
+    """Whether a column of this type can be a category or a text; one without any value can be either."""
     is_ = pa.types
     if is_.is_dictionary(column_type):
         column_type = column_type.value_type
@@ -98,7 +98,7 @@ class RefusedValues:
     def count(self, matrix: Matrix) -> npt.NDArray[np.bool_]:
         """Count in encoded rows (rows, features), and return which of them (rows,) lack a required value."""
         features = self.champion.encoder.features
-        infinite = np.isinf(matrix)
+        infinite = np.isinf(matrix[:, : len(features)])
         if infinite.any():
             self.infinite.update(_counts(features, infinite))
         missing = self.champion.missing_required(matrix)
@@ -132,8 +132,8 @@ def _in_words(counts: Counter[str]) -> str:
 
 
 def encode(batch: pa.RecordBatch, encoder: Encoder) -> Matrix:
-    """What `Encoder.transform` makes of the batch's columns (rows, features), from Arrow arrays and so faster."""
-    matrix = np.empty((batch.num_rows, len(encoder.features)), dtype=np.float32)
+    """What `Encoder.transform` makes of the batch's columns (rows, columns), from Arrow arrays and so faster."""
+    matrix = np.empty((batch.num_rows, encoder.coded.stop), dtype=np.float32)
     with np.errstate(over="ignore"):
         for column, name in enumerate(encoder.numbers):
             matrix[:, column] = number_values(batch.column(name))
@@ -141,7 +141,7 @@ def encode(batch: pa.RecordBatch, encoder: Encoder) -> Matrix:
         zip(encoder.categories, encoder.codes, strict=True), start=len(encoder.numbers)
     ):
         matrix[:, column] = category_codes(batch.column(name), codes)
-    return matrix
+    return encoder.with_texts(matrix, [batch.column(name).to_pylist() for name in encoder.texts])
 
 
 def number_values(column: pa.Array) -> npt.NDArray[Any]:

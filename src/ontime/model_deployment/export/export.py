@@ -88,13 +88,13 @@ def command() -> None:
     threshold = metrics["validation"].pop("threshold", None)
     answer = answer_of(task.name, threshold, task.classes)
     matrix, _ = load_rows("validation", encoder)
-    content = to_onnx(champion, model, len(encoder.features), answer.output, len(task.classes))
+    content = to_onnx(champion, model, encoder.width, answer.output, len(task.classes))
     check_parity("ONNX", onnx_outputs(content, matrix), predict(matrix), answer)
     scale = scale_of(task.name, champion)
     nodes = tree_nodes(content, scale) if scale else None
     if scale and nodes is not None:
         sample = matrix[:SAMPLE_ROWS]
-        trees = Trees(nodes, len(encoder.features), scale)
+        trees = Trees(nodes, encoder.width, scale)
         check_parity(TREES, trees.predict(sample), predict(sample), answer)
     vocabulary = read_json(paths.VOCABULARY)
     refit = read_json(paths.REFIT / "metadata" / "refit.json")
@@ -255,11 +255,12 @@ def describe_files(folder: Path) -> dict[str, File]:
 
 
 def describe_features(vocabulary: dict[str, Any]) -> list[Feature]:
-    """Name, type, whether it may be missing and its typical value, for each column of the matrix in order."""
+    """Name, type, whether it may be missing and its typical value, for each feature in order."""
     missing, typical = set(vocabulary["may_be_missing"]), vocabulary["typical"]
-    kinds: tuple[tuple[Literal["number", "category"], Any], ...] = (
+    kinds: tuple[tuple[Literal["number", "category", "text"], Any], ...] = (
         ("number", vocabulary["numbers"]),
         ("category", vocabulary["categories"]),
+        ("text", vocabulary.get("texts", ())),
     )
     return [
         Feature(name=name, type=kind, may_be_missing=name in missing, typical=typical[name])

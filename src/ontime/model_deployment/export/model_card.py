@@ -70,6 +70,11 @@ def shown(name: str, value: float | None) -> str:
     return f"{value:.6g}" if name in OF_UNIT else f"{value:.4f}"
 
 
+def _texts(texts: Mapping[str, Mapping[str, float]]) -> str:
+    found = [f"{len(terms)} words and pairs of words of `{name}`" for name, terms in texts.items()]
+    return f", {', '.join(found)}" if found else ""
+
+
 def model_card(
     name: str,
     says: str,
@@ -128,7 +133,8 @@ def model_card(
             f"- family: {champion}",
             f"- rows: {training['training_rows']}{_events(training, 'training_events')}",
             f"- data SHA-256: `{training['training_data_sha256']}`",
-            f"- features: {len(vocabulary['numbers'])} numbers, {len(vocabulary['categories'])} categories",
+            f"- features: {len(vocabulary['numbers'])} numbers, {len(vocabulary['categories'])} categories"
+            f"{_texts(vocabulary.get('texts', {}))}",
             f"- split {how}",
             f"- parameters: {', '.join(f'{key} {value}' for key, value in training['parameters'].items())}",
             f"- chosen by validation {selection['metric']}: {candidates}",

@@ -56,7 +56,7 @@ def make_page(
         OntimeError: a name that the model lacks, that is set twice or follows what is not set, a sum that is none, or
             too many combinations.
     """
-    names = [*vocabulary["numbers"], *vocabulary["categories"]]
+    names = [*vocabulary["numbers"], *vocabulary["categories"], *vocabulary.get("texts", ())]
     # a number that every training row lacks is no feature of the model
     absent = fields.keys() - set(names)
     asked = [name for name in asked if name not in absent]
@@ -126,18 +126,20 @@ def page_feature(field: FeatureField, vocabulary: Mapping[str, Any], values: "pd
         title=field.title,
         unit="" if field.unit in (CLOCK, MOMENT) or field.labels else field.unit,
         description=field.description,
-        kind=kind_of(field),
+        kind=kind_of(field, is_text=name in vocabulary.get("texts", ())),
         whole=field.type == "integer",
         may_be_missing=name in vocabulary["may_be_missing"],
         minimum=grid[0] if grid else None,
         maximum=grid[-1] if grid else None,
-        choices=_choices(field, None if is_number else vocabulary["categories"][name]),
+        choices=_choices(field, None if is_number else vocabulary["categories"].get(name, [])),
         candidates=[] if field.labels else grid,
     )
 
 
-def kind_of(field: FeatureField) -> Kind:
-    """How values of a feature are shown: by their labels, else by their unit."""
+def kind_of(field: FeatureField, is_text: bool) -> Kind:
+    """How values of a feature are shown: as a text of many words, by their labels, else by their unit."""
+    if is_text:
+        return "text"
     if field.type == "string" or field.labels:
         return "choice"
     by_unit: dict[str, Kind] = {CLOCK: "clock", MOMENT: "moment"}

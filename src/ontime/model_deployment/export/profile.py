@@ -1,11 +1,11 @@
 """How often each value comes: counts of rows by bin for every feature and for the probability, which can be added up.
 
 A number's bins lie between quantiles of the rows that a model was made from, with one more for missing values; a
-category's are the encoder's codes. All bins of all columns are one vector, so the counts of several days are a matrix,
-and their sum is the count of those days together.
+category's are the encoder's codes; of a text it is counted how many of its words are known. All bins of all
+columns are one vector, so the counts of several days are a matrix, and their sum is the count of those days together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -35,24 +35,26 @@ def quantile_edges(values: npt.NDArray[Any]) -> list[float]:
 
 @dataclass(frozen=True)
 class Bins:
-    """Bins of the columns of the model's matrix, numbers first, and of the probability, which comes last."""
+    """Bins of the features, in the order of the model's matrix, and of the probability, which comes last."""
 
     numbers: dict[str, list[float]]
     """Upper edges by feature, without the last bin's."""
     categories: dict[str, int]
     """Number of codes by feature; the encoder has codes of its own for unknown and missing values."""
     probability: list[float]
+    texts: dict[str, list[float]] = field(default_factory=dict)
+    """Upper edges by feature of the number of known words."""
 
     @property
     def features(self) -> list[str]:
         """Names of the columns; the probability has none, because a feature may be called like that."""
-        return [*self.numbers, *self.categories]
+        return [*self.numbers, *self.categories, *self.texts]
 
     @cached_property
     def sizes(self) -> npt.NDArray[np.int64]:
         """Number of bins of each column: (columns,)."""
-        numbers = [len(edges) + 2 for edges in self.numbers.values()]
-        return np.array([*numbers, *self.categories.values(), len(self.probability) + 1], dtype=np.int64)
+        numbers, texts = ([len(edges) + 2 for edges in of.values()] for of in (self.numbers, self.texts))
+        return np.array([*numbers, *self.categories.values(), *texts, len(self.probability) + 1], dtype=np.int64)
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
@@ -67,15 +69,16 @@ class Bins:
     @cached_property
     def gaps(self) -> npt.NDArray[np.int64]:
         """Bins of what is not there: missing values of each feature, then unknown ones of each category."""
-        numbers, of_categories = len(self.numbers), self.starts[len(self.numbers) : -1]
-        missing = self.starts[:numbers] + self.sizes[:numbers] - 1
-        return np.concatenate([missing, of_categories + MISSING, of_categories + UNKNOWN])
+        coded = slice(len(self.numbers), len(self.numbers) + len(self.categories))
+        missing = self.starts[:-1] + self.sizes[:-1] - 1
+        missing[coded] = self.starts[coded] + MISSING
+        return np.concatenate([missing, self.starts[coded] + UNKNOWN])
 
     def count(self, matrix: Matrix, probability: npt.NDArray[Any], group: npt.NDArray[np.int64], groups: int) -> Counts:
         """Count rows by group, such as their day.
 
         Args:
-            matrix: encoded rows (rows, features).
+            matrix: encoded rows (rows, columns).
             probability: of each row, NaN where another model answered, which is not counted: (rows,).
             group: of each row, from 0 on: (rows,).
             groups: their number.
@@ -85,7 +88,9 @@ class Bins:
         """
         counted = np.zeros((groups, self.total), dtype=np.int64)
         codes = [_codes(matrix[:, column], edges) for column, edges in enumerate(self.numbers.values())]
-        codes += [matrix[:, column].astype(np.int64) for column in range(len(self.numbers), matrix.shape[1])]
+        of_texts = len(self.numbers) + len(self.categories)
+        codes += [matrix[:, column].astype(np.int64) for column in range(len(self.numbers), of_texts)]
+        codes += [_codes(matrix[:, column], edges) for column, edges in enumerate(self.texts.values(), of_texts)]
         members = [group] * len(codes)
         answered = ~np.isnan(probability)
         codes.append(_codes(probability[answered], self.probability))

@@ -48,6 +48,7 @@ class Reference:
             "largest_gap": [rounded(value) for value in self.largest_gap],
             "numbers": self.bins.numbers,
             "categories": self.bins.categories,
+            **({"texts": self.bins.texts} if self.bins.texts else {}),
             "probability": self.bins.probability,
         }
         if self.labels:
@@ -81,6 +82,7 @@ class _Content(BaseModel):
     largest_gap: list[int | float]
     numbers: dict[str, list[int | float]]
     categories: dict[str, int]
+    texts: dict[str, list[int | float]] = {}
     probability: list[int | float]
     days: dict[str, list[int]]
     labels: LabelReference | None = None
@@ -101,7 +103,8 @@ def read_reference(path: Path) -> Reference:
         raise OntimeError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
     except (ValueError, RecursionError) as error:
         raise OntimeError(f"{path}: not JSON: {error}") from None
-    bins = Bins(_floats(found.numbers), found.categories, [float(value) for value in found.probability])
+    probability = [float(value) for value in found.probability]
+    bins = Bins(_floats(found.numbers), found.categories, probability, _floats(found.texts))
     days = {day: np.array(counts, dtype=np.int64) for day, counts in sorted(found.days.items())}
     largest_shift, largest_gap = (
         np.array(values, dtype=np.float64) for values in (found.largest_shift, found.largest_gap)

@@ -45,6 +45,7 @@ def reference_of(
         {name: quantile_edges(matrix[:, column]) for column, name in enumerate(encoder.numbers)},
         dict(zip(encoder.categories, encoder.category_sizes, strict=True)),
         quantile_edges(outputs),
+        {name: quantile_edges(matrix[:, column]) for column, name in enumerate(encoder.texts, encoder.coded.stop)},
     )
     days, group = np.unique(asked.to_numpy(dtype="datetime64[D]"), return_inverse=True)
     counts = bins.count(matrix, outputs, group.astype(np.int64), len(days))

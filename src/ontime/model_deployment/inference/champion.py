@@ -29,7 +29,7 @@ Outputs = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Champion:
-    """A loaded model; `may_be_missing` (features,) says which columns of the matrix may hold NaN."""
+    """A loaded model; `may_be_missing` (features,) says which features a row may lack."""
 
     name: str
     version: str
@@ -50,7 +50,7 @@ class Champion:
     """The graph's trees, if its family has them."""
 
     def predict(self, matrix: Matrix) -> Outputs:
-        """What the graph says of encoded rows (rows, features)."""
+        """What the graph says of encoded rows (rows, columns)."""
         (outputs,) = self.session.run([self.manifest.output], {self.manifest.input: matrix})
         return np.asarray(outputs)
 
@@ -61,16 +61,18 @@ class Champion:
 
     @cached_property
     def required(self) -> npt.NDArray[np.intp]:
-        """Columns of the matrix that had a value in every training row."""
+        """Places of the features that had a value in every training row."""
         return np.flatnonzero(~self.may_be_missing)
 
     @cached_property
     def _missing_codes(self) -> npt.NDArray[np.float32]:
-        """The code of a missing value in each required column; NaN, which equals nothing, for a number."""
-        return np.where(self.required < self.numbers, np.nan, MISSING).astype(np.float32)
+        """The code of a missing value in each required column; NaN, which equals nothing, if it has no codes."""
+        coded = self.encoder.coded
+        is_code = (self.required >= coded.start) & (self.required < coded.stop)
+        return np.where(is_code, MISSING, np.nan).astype(np.float32)
 
     def missing_required(self, matrix: Matrix) -> npt.NDArray[np.bool_]:
-        """Which required values of encoded rows (rows, features) are missing: (rows, required)."""
+        """Which required values of encoded rows (rows, columns) are missing: (rows, required)."""
         values = matrix[:, self.required]
         missing: npt.NDArray[np.bool_] = np.isnan(values) | (values == self._missing_codes)
         return missing
@@ -102,7 +104,7 @@ def load_champion(folder: Path, version: str = "0.0.0", git_commit: str = "unkno
         may_be_missing=np.array([feature.may_be_missing for feature in manifest.features]),
         session=open_session(folder / MODEL, threads),
         background=golden.matrix(encoder),
-        trees=read_trees(folder, len(encoder.features), scale) if scale else None,
+        trees=read_trees(folder, encoder.width, scale) if scale else None,
     )
     if champion.golden.shape[1:] != ((len(manifest.classes),) if manifest.classes else ()):
         raise OntimeError(f"{folder}: its golden records are not of the classes of {MANIFEST}")
@@ -121,7 +123,8 @@ def read_encoder(folder: Path, manifest: Manifest) -> Encoder:
         encoder = Encoder.from_vocabulary(read_json(path))
     except (KeyError, TypeError, AttributeError):
         raise OntimeError(f"{path}: not a vocabulary; expected `numbers` and `categories`") from None
-    features = [(name, "number") for name in encoder.numbers] + [(name, "category") for name in encoder.categories]
+    kinds = {"number": encoder.numbers, "category": encoder.categories, "text": encoder.texts}
+    features = [(name, kind) for kind, names in kinds.items() for name in names]
     if features != [(feature.name, feature.type) for feature in manifest.features]:
         raise OntimeError(f"{path}: its features are not those of {MANIFEST}")
     return encoder

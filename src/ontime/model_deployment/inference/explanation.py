@@ -60,7 +60,8 @@ class Explainer:
     def _sampled(self) -> list[SampledShapley]:
         """One for each column of the outputs."""
         columns = range(len(self.model.answer.classes) or 1)
-        return [SampledShapley(partial(self._margin_of, column), self.model.background) for column in columns]
+        background, feature_of = self.model.background, self.model.encoder.feature_of
+        return [SampledShapley(partial(self._margin_of, column), background, feature_of) for column in columns]
 
     def _margin_of(self, column: int, matrix: Matrix) -> Margin:
         outputs = self.model.predict(matrix)
@@ -74,9 +75,11 @@ class Explainer:
         return np.asarray(np.log(wide) - np.log1p(-wide))
 
     def explain(self, matrix: Matrix) -> Explanation:
-        """Explain encoded rows (rows, features)."""
+        """Explain encoded rows (rows, columns); what a text's columns contribute, one by one, is added up."""
         if self._trees:
-            contributions, margin = self._trees.contributions(matrix)
+            by_column, margin = self._trees.contributions(matrix)
+            contributions = np.zeros((len(matrix), len(self.model.encoder.features)))
+            np.add.at(contributions.T, self.model.encoder.feature_of, by_column.T)
             base_value, exact = np.full(len(matrix), self._trees.base_value), np.ones(len(matrix), dtype=np.bool_)
             return Explanation(contributions, base_value, margin, self.scale, exact, 0)
         outputs = self.model.predict(matrix)

@@ -44,10 +44,10 @@ class File(_Record):
 
 
 class Feature(_Record):
-    """One column of the model's matrix, and the value that explanations start from."""
+    """One feature of the model, and the value that explanations start from."""
 
     name: str
-    type: Literal["number", "category"]
+    type: Literal["number", "category", "text"]
     may_be_missing: bool
     typical: int | float | str | None
 

@@ -15,8 +15,9 @@ from ontime.model_deployment.inference.manifest import Manifest
 PAGE = "page.json"
 
 Value = int | float | str | None
-Kind = Literal["number", "clock", "moment", "choice"]
-"""How a value is shown: a number, minutes since midnight as a time, days since 1970 as date and time, one of a list."""
+Kind = Literal["number", "clock", "moment", "choice", "text"]
+"""How a value is shown: a number, minutes since midnight as a time, days since 1970 as date and time, one of a list, or
+a text."""
 
 
 class _Record(BaseModel):

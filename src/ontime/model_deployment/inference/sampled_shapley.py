@@ -23,18 +23,24 @@ PAIRS_AT_ONCE = 8
 
 
 class SampledShapley:
-    """Orders of the features for each background row (background, features), the same for every explained row.
+    """Orders of the features for each background row (background, columns), the same for every explained row.
 
     Args:
-        margin: of encoded rows (rows, features): (rows,).
+        margin: of encoded rows (rows, columns): (rows,).
+        feature_of: for each column the place of its feature: (columns,).
     """
 
-    def __init__(self, margin: Callable[[Matrix], npt.NDArray[np.float64]], background: Matrix) -> None:
-        self.margin = margin
+    def __init__(
+        self,
+        margin: Callable[[Matrix], npt.NDArray[np.float64]],
+        background: Matrix,
+        feature_of: npt.NDArray[np.intp],
+    ) -> None:
+        self.margin, self.feature_of = margin, feature_of
         self.background = np.tile(background, (-(-LEAST_PAIRS // len(background)), 1))
-        """The background row of each pair: (pairs, features)."""
-        random = np.random.default_rng(SEED)
-        forward = np.array([random.permutation(background.shape[1]) for _ in self.background])
+        """The background row of each pair: (pairs, columns)."""
+        random, features = np.random.default_rng(SEED), int(feature_of.max()) + 1
+        forward = np.array([random.permutation(features) for _ in self.background])
         self.rank = np.stack([forward, forward.shape[1] - 1 - forward], axis=1)
         """Position of each feature in each order: (pairs, 2, features)."""
 
@@ -44,18 +50,20 @@ class SampledShapley:
         return 2 * len(self.background)
 
     def contributions(self, row: Matrix) -> tuple[npt.NDArray[np.float64], float]:
-        """Contributions of one encoded row (features,).
+        """Contributions of one encoded row (columns,).
 
         Returns:
             The contributions (features,), and the mean margin of the background rows.
         """
-        features, steps = len(row), np.arange(len(row) + 1)
+        features = self.rank.shape[2]
+        steps = np.arange(features + 1)
         total, base = np.zeros(features), 0.0
         for at in range(0, len(self.background), PAIRS_AT_ONCE):
             rank, other = self.rank[at : at + PAIRS_AT_ONCE], self.background[at : at + PAIRS_AT_ONCE]
-            # (pair, order, step, feature): the features whose turn has come are the row's
-            mixed = np.where(steps[:, None] > rank[:, :, None, :], row, other[:, None, None, :])
-            margin = self.margin(mixed.reshape(-1, features)).reshape(mixed.shape[:3])
+            # (pair, order, step, column): the features whose turn has come are the row's
+            turn = rank[:, :, None, self.feature_of]
+            mixed = np.where(steps[:, None] > turn, row, other[:, None, None, :])
+            margin = self.margin(mixed.reshape(-1, len(row))).reshape(mixed.shape[:3])
             added = np.take_along_axis(np.diff(margin, axis=2), rank, axis=2)
             total += added.sum(axis=(0, 1))
             base += margin[:, :, 0].sum()

@@ -123,8 +123,10 @@ class _Predictions(Collector):
 
 def count_unusual(model: Champion, matrix: Matrix) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Number of missing values of each feature, and of unknown values of each category."""
-    codes = matrix[:, model.numbers :]
-    missing = np.concatenate([np.isnan(matrix[:, : model.numbers]).sum(axis=0), (codes == MISSING).sum(axis=0)])
+    coded = model.encoder.coded
+    codes = matrix[:, coded]
+    missing = np.isnan(matrix[:, : len(model.encoder.features)]).sum(axis=0)
+    missing[coded] = (codes == MISSING).sum(axis=0)
     return missing, (codes == UNKNOWN).sum(axis=0)
 
 

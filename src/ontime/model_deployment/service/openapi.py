@@ -137,10 +137,10 @@ def _response(text: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tensors(features: Iterable[Feature]) -> list[dict[str, Any]]:
-    # in a tensor an empty string stands for a missing category
+    # in a tensor an empty string stands for a missing category or text
     return [
         {"name": one.name, "shape": [1], "datatype": "BYTES", "data": [one.typical or ""]}
-        if one.type == "category"
+        if one.type != "number"
         else {"name": one.name, "shape": [1], "datatype": "FP32", "data": [one.typical]}
         for one in features
     ]

@@ -55,7 +55,7 @@ def infer(records: RecordEncoding, content: Any) -> Matrix:
 
 def infer_binary(records: RecordEncoding, body: bytes, header_length: int) -> Matrix:
     """The matrix of a version 2 request with binary tensors."""
-    return InferProtocol(records).read(body, {HEADER_LENGTH: b"%d" % header_length})[0]
+    return records.matrix([InferProtocol(records).read(body, {HEADER_LENGTH: b"%d" % header_length})[0]])
 
 
 def predict(records: RecordEncoding, content: Any) -> Matrix:

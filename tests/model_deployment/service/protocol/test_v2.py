@@ -107,18 +107,20 @@ def test_encoded_rows_have_keys_too_and_binary_ones(records: RecordEncoding) -> 
     assert protocol.read(json.dumps(content).encode(), {})[2] == ["a", None]
     blobs = [np.array(values, dtype="<f4").tobytes(), string_blob("\N{LATIN SMALL LETTER E WITH ACUTE}", "")]
     body, length = with_blobs([encoded, dict(KEY[0])], blobs)
-    matrix, _, keys = protocol.read(body, {HEADER_LENGTH: b"%d" % length})
-    assert (matrix.tolist(), keys) == ([[1, 1, 2, 2]] * 2, ["\N{LATIN SMALL LETTER E WITH ACUTE}", None])
+    rows, _, keys = protocol.read(body, {HEADER_LENGTH: b"%d" % length})
+    assert (records.matrix([rows]).tolist(), keys) == (
+        [[1, 1, 2, 2]] * 2,
+        ["\N{LATIN SMALL LETTER E WITH ACUTE}", None],
+    )
 
 
 def test_a_feature_called_key_is_a_feature(model: Champion) -> None:
     names = {"weight": "key"}
     encoder = Encoder(tuple(names.get(name, name) for name in model.encoder.numbers), model.encoder.categories)
     inputs = [one | {"name": names.get(one["name"], one["name"])} for one in tensors([RECORD])]
-    found = InferProtocol(RecordEncoding(replace(model, encoder=encoder), 10)).read(
-        json.dumps({"inputs": inputs}).encode(), {}
-    )
-    assert (found[0][0, 0], found[2]) == (RECORD["weight"], None)
+    records = RecordEncoding(replace(model, encoder=encoder), 10)
+    rows, _, keys = InferProtocol(records).read(json.dumps({"inputs": inputs}).encode(), {})
+    assert (records.matrix([rows])[0, 0], keys) == (RECORD["weight"], None)
 
 
 @pytest.mark.parametrize("length", [0, 10_000])

@@ -70,6 +70,31 @@ class ChoiceField extends Field {
   }
 }
 
+class TextField extends Field {
+  constructor(feature, id) {
+    super(feature, id, element("textarea", { rows: "4" }));
+    this.input.required = !feature.may_be_missing;
+  }
+
+  set value(value) {
+    this.input.value = value ?? "";
+  }
+
+  get value() {
+    if (this.input.value) return this.input.value;
+    if (this.feature.may_be_missing) return null;
+    throw new Error("A value is needed. Enter a text.");
+  }
+
+  get queryText() {
+    return this.input.value;
+  }
+
+  set queryText(text) {
+    this.input.value = text;
+  }
+}
+
 class NumberField extends Field {
   constructor(feature, id) {
     super(feature, id, element("input", { type: INPUT_TYPES[feature.kind] }));
@@ -122,5 +147,6 @@ class NumberField extends Field {
 /** The field of a feature. */
 export function makeField(feature, position) {
   const id = `field-${position}`;
-  return feature.kind === "choice" ? new ChoiceField(feature, id) : new NumberField(feature, id);
+  const Kind = { choice: ChoiceField, text: TextField }[feature.kind] ?? NumberField;
+  return new Kind(feature, id);
 }

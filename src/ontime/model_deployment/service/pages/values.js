@@ -1,6 +1,8 @@
 // How the values of a feature are written in its input, read from there, and told to people.
 
 const DAY = 86_400_000;
+/** Characters of a text in a sentence. */
+const MOST_SHOWN = 60;
 const two = (number) => String(number).padStart(2, "0");
 
 /** A number with as many digits as an input needs, and with as many as a sentence does. */
@@ -61,6 +63,7 @@ export function readable(feature, value) {
   if (feature.kind === "choice") {
     return feature.choices.find((choice) => choice.value === value)?.label ?? String(value);
   }
+  if (feature.kind === "text") return value.length > MOST_SHOWN ? `${value.slice(0, MOST_SHOWN)}…` : value;
   if (feature.kind === "clock") return textOf(feature, value);
   if (feature.kind === "moment") return `${textOf(feature, value).replace("T", " ")} UTC`;
   const text = Number.isInteger(value) ? digits(value) : fewDigits(value);

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -35,7 +35,7 @@ class RecordEncoding:
         self.model, self.max_rows = model, max_rows
         self.encoder: Encoder = model.encoder
         features = self.encoder.features
-        types = [float | None] * model.numbers + [str | None] * len(self.encoder.categories)
+        types = [float | None] * model.numbers + [str | None] * (len(features) - model.numbers)
         self.column_index = {name: column for column, name in enumerate(features)}
         self.stand_ins = stand_ins(features)
         # a feature's name need not be an identifier, a field's name must be
@@ -111,7 +111,7 @@ class RecordEncoding:
             raise ClientError(400, f"{field}: expected {rows} values, one per row, found {len(keys)}")
 
     def matrix(self, batch: Sequence[Rows]) -> Matrix:
-        """The rows of several requests as one matrix (rows, features).
+        """The rows of several requests as one matrix (rows, columns).
 
         Raises:
             ClientError: an encoded row holds a code that its category does not have.
@@ -120,7 +120,7 @@ class RecordEncoding:
             return self._encode([record for rows in batch for record in rows])
         parts = [self._encode(rows) if isinstance(rows, list) else rows for rows in batch]
         matrix = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        codes = matrix[:, self.model.numbers :]
+        codes = matrix[:, self.encoder.coded]
         wrong = ~((codes >= 0) & (codes < self._category_sizes) & (codes % 1 == 0))
         if wrong.any():
             row, category = np.argwhere(wrong)[0]
@@ -133,6 +133,15 @@ class RecordEncoding:
     def _encode(self, records: list[Any]) -> Matrix:
         with np.errstate(over="ignore"):
             return self.encoder.transform_records([msgspec.structs.astuple(record) for record in records])
+
+    def check_encoded(self, field: str) -> None:
+        """Refuse encoded rows of a model of texts: what the texts were, nobody could tell from them.
+
+        Raises:
+            ClientError: with the field that holds the rows.
+        """
+        if self.encoder.texts:
+            raise ClientError(400, f"{field}: the model reads text, so it takes no encoded rows; send the features")
 
     def check(self, matrix: Matrix) -> None:
         """Refuse an infinite number, and a missing value where training always had one.
@@ -149,6 +158,14 @@ class RecordEncoding:
             row, position = np.argwhere(missing)[0]
             name = self.encoder.features[self.model.required[position]]
             raise ClientError(400, f"{name}: row {row}: missing, expected a value")
+
+    def rows_of(self, columns: Mapping[str, Sequence[Any]]) -> Rows:
+        """Rows that came as a column for each feature: encoded, or as records if texts are to be logged."""
+        if self.encoder.texts:
+            values = (column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values())
+            return [self.record_type(*record) for record in zip(*values, strict=True)]
+        with np.errstate(over="ignore"):
+            return self.encoder.transform(columns)
 
     def record_of(self, row: list[float]) -> Any:
         """The record, a struct, of one encoded row; an unknown category is "?", a missing number stays NaN."""

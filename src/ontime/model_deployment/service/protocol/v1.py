@@ -66,7 +66,7 @@ class PredictProtocol:
         rows, columns = request.instances, request.inputs
         if (rows is UNSET) == (columns is UNSET):
             raise ClientError(400, "expected either `instances` or `inputs`")
-        found = self._matrix_of_columns(columns) if rows is UNSET else self._rows_of_instances(rows)
+        found = self._rows_of_columns(columns) if rows is UNSET else self._rows_of_instances(rows)
         if request.keys is UNSET:
             return found, rows is UNSET, None
         self.records.check_key_count(request.keys, len(found), "keys")
@@ -81,17 +81,17 @@ class PredictProtocol:
                 raise ClientError(400, f"instances[{number}]: expected an object like instances[0], found a list")
         return rows
 
-    def _matrix_of_columns(self, columns: Any) -> Matrix:
-        encoder, values = self.records.encoder, msgspec.structs.astuple(columns)
+    def _rows_of_columns(self, columns: Any) -> Rows:
+        features, values = self.records.encoder.features, msgspec.structs.astuple(columns)
         count = len(values[0])
         self.records.check_row_count(count, "inputs")
-        for name, column in zip(encoder.features, values, strict=True):
+        for name, column in zip(features, values, strict=True):
             if len(column) != count:
                 raise ClientError(400, f"inputs.{name}: expected {count} values, found {len(column)}")
-        with np.errstate(over="ignore"):
-            return encoder.transform(dict(zip(encoder.features, values, strict=True)))
+        return self.records.rows_of(dict(zip(features, values, strict=True)))
 
     def _matrix_of_lists(self, rows: Sequence[Any]) -> Matrix:
+        self.records.check_encoded("instances[0]")
         width = len(self.records.column_index)
         for number, row in enumerate(rows):
             if not isinstance(row, list):

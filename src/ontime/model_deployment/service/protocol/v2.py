@@ -33,6 +33,7 @@ from ontime.model_deployment.service.protocol.messages import (
     OutputTensor,
     RequestedOutputs,
     RequestHeaders,
+    Rows,
 )
 from ontime.model_deployment.service.protocol.records import RecordEncoding
 from ontime.model_deployment.service.protocol.tensors import FLOATS, number_values, split_binary, string_values
@@ -52,8 +53,8 @@ class InferProtocol:
         self._decoder = msgspec.json.Decoder(InferRequest)
         self._takes_keys = KEY not in records.column_index
 
-    def read(self, body: bytes, headers: RequestHeaders) -> tuple[Matrix, RequestedOutputs, Keys]:
-        """The encoded matrix of a request, the outputs that it asks for, and the rows' keys.
+    def read(self, body: bytes, headers: RequestHeaders) -> tuple[Rows, RequestedOutputs, Keys]:
+        """The rows of a request, the outputs that it asks for, and the rows' keys.
 
         Raises:
             ClientError: with the tensor or field and what was expected.
@@ -73,10 +74,10 @@ class InferProtocol:
             raise ClientError(400, f"{KEY}: expected one tensor, found {len(named)}")
         key = (inputs.pop(named[0]), blobs.pop(named[0])) if named and len(inputs) > 1 else None
         if inputs[0].name == "features" and len(inputs) == 1:
-            matrix = self._encoded_tensor(inputs[0], blobs[0])
+            rows: Rows = self._encoded_tensor(inputs[0], blobs[0])
         else:
-            matrix = self._feature_tensors(inputs, blobs)
-        return matrix, self._requested_outputs(request), self._keys(*key, len(matrix)) if key else None
+            rows = self._feature_tensors(inputs, blobs)
+        return rows, self._requested_outputs(request), self._keys(*key, len(rows)) if key else None
 
     def _keys(self, tensor: InputTensor, blob: memoryview | None, rows: int) -> Keys:
         if tensor.shape not in ([rows], [rows, 1]):
@@ -91,6 +92,7 @@ class InferProtocol:
         return keys
 
     def _encoded_tensor(self, tensor: InputTensor, blob: memoryview | None) -> Matrix:
+        self.records.check_encoded("features")
         if tensor.datatype not in FLOATS:
             raise ClientError(400, f"features: expected datatype FP32, found {tensor.datatype}")
         shape, width = tensor.shape, len(self.records.column_index)
@@ -104,7 +106,7 @@ class InferProtocol:
             )
         return values.reshape(shape)
 
-    def _feature_tensors(self, tensors: Sequence[InputTensor], blobs: Sequence[memoryview | None]) -> Matrix:
+    def _feature_tensors(self, tensors: Sequence[InputTensor], blobs: Sequence[memoryview | None]) -> Rows:
         by_name = {tensor.name: (tensor, blob) for tensor, blob in zip(tensors, blobs, strict=True)}
         self._check_names(tensors, by_name)
         rows = tensors[0].shape[0]
@@ -118,8 +120,7 @@ class InferProtocol:
             if len(values) != rows:
                 raise ClientError(400, f"{name}: expected {rows} values for shape {tensor.shape}, found {len(values)}")
             columns[name] = values
-        with np.errstate(over="ignore"):
-            return self.records.encoder.transform(columns)
+        return self.records.rows_of(columns)
 
     def _check_names(self, tensors: Sequence[InputTensor], by_name: Mapping[str, Any]) -> None:
         """Refuse inputs that are not exactly one tensor for each feature."""
