@@ -126,7 +126,7 @@ KINDS = {
             "task binary: dear is 'yes' in 49.9% of them",
             "roc_auc",
             "Will dear be yes?",
-            "This model says whether dear is yes.",
+            "This model predicts whether dear is yes.",
             (
                 {"name": "probability", "datatype": "FP32", "shape": [-1]},
                 {"name": "decision", "datatype": "BOOL", "shape": [-1]},
@@ -142,7 +142,7 @@ KINDS = {
             "task multiclass: kind has 3 classes (moss ",
             "log_loss",
             "Which kind is it?",
-            "This model says what kind is.",
+            "This model predicts what kind is.",
             (
                 {"name": "probability", "datatype": "FP32", "shape": [-1, 3]},
                 {"name": "decision", "datatype": "BYTES", "shape": [-1]},
@@ -159,7 +159,7 @@ KINDS = {
             "task regression: price is a number from ",
             "rmse",
             "How much will price be?",
-            "This model says what price is.",
+            "This model predicts what price is.",
             ({"name": "prediction", "datatype": "FP32", "shape": [-1]},),
             ("prediction",),
         ),

@@ -31,7 +31,7 @@ def test_the_weights_are_those_of_the_least_validation_loss(encoded: Encoded) ->
 def test_a_saved_network_predicts_as_before(tmp_path: Path, encoded: Encoded) -> None:
     from ontime.model_training.keras_model import Sigmoid, build_network, load_network, network_outputs, save_network
 
-    model = build_network(encoded.train[0], encoded.encoder, [5], Sigmoid(np.zeros(1)))
+    model = build_network(encoded.train[0], encoded.encoder, SETTINGS, Sigmoid(np.zeros(1)))
     save_network(model, tmp_path)
     matrix = encoded.validation[0]
     np.testing.assert_array_equal(network_outputs(load_network(tmp_path), matrix), network_outputs(model, matrix))
@@ -43,7 +43,7 @@ def test_missing_constant_and_huge_numbers_give_probabilities(encoded: Encoded) 
 
     matrix = encoded.train[0].copy()
     matrix[:, 0] = 7
-    model = build_network(matrix, encoded.encoder, [5], Sigmoid(np.zeros(1)))
+    model = build_network(matrix, encoded.encoder, SETTINGS, Sigmoid(np.zeros(1)))
     strange = matrix[:4].copy()
     strange[0, :9], strange[1, :9], strange[2, :9] = np.nan, 3e38, -3e38
     probability = network_outputs(model, strange)
@@ -55,7 +55,7 @@ def test_a_missing_number_counts_as_the_mean(encoded: Encoded) -> None:
     from ontime.model_training.keras_model import Sigmoid, build_network, network_outputs
 
     matrix = encoded.train[0]
-    model = build_network(matrix, encoded.encoder, [5], Sigmoid(np.zeros(1)))
+    model = build_network(matrix, encoded.encoder, SETTINGS, Sigmoid(np.zeros(1)))
     missing, mean = matrix[:1].copy(), matrix[:1].copy()
     missing[0, 0], mean[0, 0] = np.nan, np.nanmean(matrix[:, 0].astype(np.float64))
     np.testing.assert_allclose(network_outputs(model, missing), network_outputs(model, mean), atol=1e-6)
@@ -68,4 +68,4 @@ def test_numbers_alone_and_categories_alone_are_enough(encoder: Encoder) -> None
     from ontime.model_training.keras_model import Sigmoid, build_network, network_outputs
 
     matrix = np.array([[0, 1], [2, 0]], dtype=np.float32)
-    assert np.isfinite(network_outputs(build_network(matrix, encoder, [3], Sigmoid(np.zeros(1))), matrix)).all()
+    assert np.isfinite(network_outputs(build_network(matrix, encoder, SETTINGS, Sigmoid(np.zeros(1))), matrix)).all()

@@ -40,24 +40,22 @@ def checks(spare: int, offline: bool) -> list[Check]:
     """What is looked at, in order."""
     install = "with your system's packages, such as `apt install"
     own = [
-        Check("python", True, "runs everything", "install Python 3.11 with venv, then `make setup`", machine.python),
-        Check("packages", True, "run the graph with the same bytes everywhere", "make setup", machine.packages),
-        Check(
-            "git", True, "keeps code, parameters and dvc.lock", f"{install} git`; `git clone`", machine.git_repository
-        ),
-        Check("processor", True, "computes the same bytes", "use Linux on x86-64 with AVX2", machine.processor),
-        Check("disk", True, "holds outputs and DVC's cache", "free space, or `dvc gc`", partial(machine.disk, spare)),
-        Check("source", True, "is the table that the graph reads", "ontime pull", reach.source),
+        Check("python", True, "everything", "install Python 3.11 with venv, then `make setup`", machine.python),
+        Check("packages", True, "the graph, with the same bytes everywhere", "make setup", machine.packages),
+        Check("git", True, "code, parameters and dvc.lock", f"{install} git`; `git clone`", machine.git_repository),
+        Check("processor", True, "the same bytes on every machine", "use Linux on x86-64 with AVX2", machine.processor),
+        Check("disk", True, "outputs and DVC's cache", "free space, or `dvc gc`", partial(machine.disk, spare)),
+        Check("source", True, "the graph, which reads this table", "ontime pull", reach.source),
         Check(
             "identity",
             False,
-            "names you in a commit; `dvc exp run` makes one",
+            "commits, and `dvc exp run`, which makes one",
             "git config --global user.name NAME; git config --global user.email MAIL",
             machine.identity,
         ),
-        Check("hooks", False, "check out data with a branch, push it with a commit", "dvc install", machine.hooks),
-        Check("podman", False, "builds the service's image: `make image`", f"{install} podman`", machine.podman),
-        Check("go", False, "builds what checks manifests: `make manifests`", "https://go.dev/doc/install", machine.go),
+        Check("hooks", False, "data that follow `git checkout` and `git push`", "dvc install", machine.hooks),
+        Check("podman", False, "the service's image: `make image`", f"{install} podman`", machine.podman),
+        Check("go", False, "`make manifests`, whose tools it builds", "https://go.dev/doc/install", machine.go),
         Check("compiler", False, "`ontime verify` on other processors", f"{install} gcc`", machine.compiler),
         Check("java", False, "Spark: `make setup-spark`", f"{install} openjdk-17-jre-headless`", machine.java),
     ]
@@ -68,17 +66,15 @@ def checks(spare: int, offline: bool) -> list[Check]:
         Check(
             "remote",
             False,
-            "shares data and models: `ontime pull`; `dvc push` before `make pull-request`",
+            "shared data and models: `ontime pull`, `make pull-request`",
             "`ontime init --remote ADDRESS`, and log in by the cloud's command line; to try it: `make s3`",
             reach.remote,
         ),
-        Check(
-            "registry", False, "keeps the images", "`ontime init --registry HOST`; docker login HOST", reach.registry
-        ),
+        Check("registry", False, "images", "`ontime init --registry HOST`; docker login HOST", reach.registry),
         Check(
             "cluster",
             False,
-            "serves the model: `ontime verify production`",
+            "the deployed model: `ontime verify production`",
             "install kubectl, and choose the cluster by `kubectl config use-context NAME`",
             reach.cluster,
         ),
@@ -94,7 +90,7 @@ def table(found: list[Finding], width: int) -> list[str]:
     lines = []
     for one in found:
         start = f"{one.name:<10} {one.state:<8} "
-        parts = [one.found, f"for: {one.purpose}", *([f"get it: {one.mend}"] if one.state != "ok" else [])]
+        parts = [one.found, f"needed for {one.purpose}", *([f"to get it: {one.mend}"] if one.state != "ok" else [])]
         line = start + "; ".join(parts)
         if width and len(line) > width:
             lines += [start + parts[0], *(f"{'':<{len(start)}}{part}" for part in parts[1:])]

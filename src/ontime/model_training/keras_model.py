@@ -7,6 +7,7 @@ processor's approximate reciprocal.
 
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,16 @@ LOGIT = "logit"
 SCALED_LIMIT = 5.0
 """Numbers are cut at this many standard deviations."""
 PREDICTION_ROWS = 4096
+Layers = Callable[[keras.KerasTensor, Any], keras.KerasTensor]
+"""What lies between the encoded features (rows, columns) and the head, given the family's parameters."""
+
+
+def dense_layers(features: keras.KerasTensor, parameters: "NeuralNetworkParameters") -> keras.KerasTensor:
+    """One dense relu layer after the other, as wide as `hidden_units` says."""
+    hidden = features
+    for layer, units in enumerate(parameters.hidden_units, start=1):
+        hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)
+    return hidden
 
 
 def fit_network(
@@ -44,6 +55,7 @@ def fit_network(
     seed: int,
     progress: bool,
     task: "Task",
+    layers: Layers = dense_layers,
 ) -> tuple[keras.Model, History]:
     """Train with a checkpoint on the best validation loss.
 
@@ -51,7 +63,7 @@ def fit_network(
         The model and its history: losses by epoch.
     """
     head = HEADS[task.head](train[1], len(task.classes))
-    model, trained = _compiled(train[0], encoder, parameters, seed, head)
+    model, trained = _compiled(train[0], encoder, parameters, seed, head, layers)
     best = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=parameters.patience, restore_best_weights=True, start_from_epoch=0
     )
@@ -83,10 +95,11 @@ def fit_epochs(
     epochs: int,
     progress: bool,
     task: "Task",
+    layers: Layers = dense_layers,
 ) -> keras.Model:
     """Train on all rows for so many epochs."""
     head = HEADS[task.head](rows[1], len(task.classes))
-    model, trained = _compiled(rows[0], encoder, parameters, seed, head)
+    model, trained = _compiled(rows[0], encoder, parameters, seed, head, layers)
     trained.fit(
         rows[0],
         head.learned(rows[1]),
@@ -98,18 +111,24 @@ def fit_epochs(
 
 
 def _compiled(
-    matrix: Matrix, encoder: Encoder, parameters: "NeuralNetworkParameters", seed: int, head: "Head"
+    matrix: Matrix, encoder: Encoder, parameters: "NeuralNetworkParameters", seed: int, head: "Head", layers: Layers
 ) -> tuple[keras.Model, keras.Model]:
     """An untrained network, and the part of it that is trained, up to what the head is given."""
     make_deterministic()
     keras.utils.set_random_seed(seed)
-    model = build_network(matrix, encoder, parameters.hidden_units, head)
+    model = build_network(matrix, encoder, parameters, head, layers)
     trained = keras.Model(model.inputs, model.get_layer(LOGIT).output)
     trained.compile(optimizer=keras.optimizers.Adam(parameters.learning_rate), loss=head.loss, jit_compile=False)
     return model, trained
 
 
-def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int], head: "Head") -> keras.Model:
+def build_network(
+    matrix: Matrix,
+    encoder: Encoder,
+    parameters: "NeuralNetworkParameters",
+    head: "Head",
+    layers: Layers = dense_layers,
+) -> keras.Model:
     """Untrained network for an encoded matrix; mean and spread of the numbers are taken from `matrix`."""
     inputs = keras.Input((encoder.width,), name="features")
     parts = []
@@ -129,10 +148,8 @@ def build_network(matrix: Matrix, encoder: Encoder, hidden_units: list[int], hea
         parts.append(keras.ops.one_hot(keras.ops.cast(inputs[:, column], "int32"), size))
     if encoder.texts:
         parts.append(inputs[:, len(encoder.features) :])
-    hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
-    for layer, units in enumerate(hidden_units, start=1):
-        hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)
-    logit = keras.layers.Dense(head.units, name=LOGIT)(hidden)
+    features = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    logit = keras.layers.Dense(head.units, name=LOGIT)(layers(features, parameters))
     return keras.Model(inputs, head.layer()(logit), name="neural_network")
 
 

@@ -1,7 +1,7 @@
 """The Keras family: scaling and one-hot codes inside, dense relu layers, a head by the task, adam."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from ontime.common.params import Count, Positive, Section
 from ontime.model_training.families import Family, History, Rows, Setting, validation_loss
 
 if TYPE_CHECKING:
+    import keras
     import onnx
 
 
@@ -25,11 +26,29 @@ class NeuralNetworkParameters(Section):
 
 
 class NeuralNetwork(Family):
-    """A Keras model; what works on it is in `keras_model`, which loads TensorFlow."""
+    """A Keras model; what works on it is in `keras_model`, which loads TensorFlow.
+
+    Another architecture is a subclass that overrides `layers`.
+    """
 
     Parameters = NeuralNetworkParameters
     framework = "keras"
     packages = ("keras", "numpy", "tensorflow-cpu")
+
+    @staticmethod
+    def layers(features: "keras.KerasTensor", parameters: Any) -> "keras.KerasTensor":
+        """What lies between the features and the head.
+
+        Args:
+            features: scaled numbers and one-hot codes of the categories (rows, columns), nothing missing.
+            parameters: an object of the family's `Parameters`.
+
+        Returns:
+            A tensor (rows, units), of which the head makes probabilities or numbers.
+        """
+        from ontime.model_training.keras_model import dense_layers
+
+        return dense_layers(features, parameters)
 
     @classmethod
     def fit(cls, train: Rows, validation: Rows, setting: Setting) -> tuple[Self, History]:
@@ -41,7 +60,14 @@ class NeuralNetwork(Family):
         from ontime.model_training.keras_model import fit_network
 
         model, history = fit_network(
-            train, validation, setting.encoder, setting.parameters, setting.seed, setting.progress, setting.task
+            train,
+            validation,
+            setting.encoder,
+            setting.parameters,
+            setting.seed,
+            setting.progress,
+            setting.task,
+            cls.layers,
         )
         return cls(model), history
 
@@ -51,7 +77,16 @@ class NeuralNetwork(Family):
         from ontime.model_training.keras_model import fit_epochs
 
         return cls(
-            fit_epochs(rows, setting.encoder, setting.parameters, setting.seed, steps, setting.progress, setting.task)
+            fit_epochs(
+                rows,
+                setting.encoder,
+                setting.parameters,
+                setting.seed,
+                steps,
+                setting.progress,
+                setting.task,
+                cls.layers,
+            )
         )
 
     @staticmethod

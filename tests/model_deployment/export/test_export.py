@@ -107,7 +107,7 @@ def test_exporting_again_writes_the_same_bytes(
 def test_the_card_has_the_figures_and_neither_date_nor_path(fork: Path, champion: Path) -> None:
     card = (champion / "MODEL_CARD.md").read_text(encoding="utf-8")
     test = read_json(champion / "manifest.json")["metrics"]["test"]
-    assert card.startswith("# parcels\n\nThis model says whether late is yes.\n")
+    assert card.startswith("# parcels\n\nThis model predicts whether late is yes.\n")
     assert f"{test['roc_auc']:.4f}" in card
     validation = read_json(champion / "manifest.json")["metrics"]["validation"]
     assert f"| rows | {validation['rows']} | {test['rows']} | {test['rows']} |" in card

@@ -27,7 +27,7 @@ def test_the_page_has_the_figures_of_the_graph(fork: Path, page: str) -> None:
 
 
 def test_the_page_says_first_what_the_model_says(page: str) -> None:
-    assert re.search(r'<h1>parcels</h1>\n<p class="first">This model says whether late is yes\.</p>', page)
+    assert re.search(r'<h1>parcels</h1>\n<p class="first">This model predicts whether late is yes\.</p>', page)
 
 
 def test_the_page_needs_nothing_else_and_has_no_date(fork: Path, page: str) -> None:

@@ -50,7 +50,7 @@ ROWS = {
 LIMITS = {
     "event": "- Probabilities are calibrated on the past; drift shows first as a growing calibration error.",
     "classes": "- Probabilities are calibrated on the past; `plots/classes.csv` of the run has each class's figures.",
-    "number": "- Errors are those of the past; beyond the numbers of the training rows they are not known.",
+    "number": "- The errors were measured on past rows; for numbers that no training row comes near they are unknown.",
 }
 OF_UNIT = ("rmse", "mae", "mean_error", "mean_target", "mean_prediction")
 """Metrics in the target's unit."""
@@ -124,7 +124,7 @@ def model_card(
         [
             f"# {name}",
             "",
-            f"This model says {says}.",
+            f"This model predicts {says}.",
             "",
             *_use(rule, classes),
             "## Training",
@@ -166,11 +166,11 @@ def _privacy(data: Data) -> list[str]:
     return [
         "## Privacy (GDPR, CCPA)",
         "",
-        f"- Columns that the schema marks personal are no features and in no golden record; {used}.",
-        "- Access: `ontime subject KEY` shows what is held of a person.",
+        f"- Columns marked personal in the schema are neither features nor in golden records; {used}.",
+        "- Access: `ontime subject KEY` shows what is stored about a person.",
         "- Erasure: `ontime forget KEY` removes a person's rows from the data, and the model is trained again without",
         "  them; a published model that was trained with them is replaced. `docs/privacy.md` says when.",
-        "- Purpose, categories of data and receivers, also whether data is sold or shared, are in the register there.",
+        "- The register there has purpose, categories of data and receivers, and whether data is sold or shared.",
         "",
     ]
 
@@ -196,25 +196,25 @@ def _use(rule: DecisionRule | None, classes: Sequence[str]) -> list[str]:
         return [
             "## Intended use",
             "",
-            f"To decide row by row which of {len(classes)} classes it is: the most probable, whatever a mistake costs.",
-            f"{known} outside of what they cover the model has not been tried.",
+            f"To decide for each row which of {len(classes)} classes it is: the most probable one; costs do not count.",
+            f"{known} the model has not been tested on others.",
             "",
         ]
     if rule is None:
         return [
             "## Intended use",
             "",
-            f"To estimate it row by row. {known}",
-            "outside of what they cover the model has not been tried.",
+            f"To estimate it for each row. {known}",
+            "the model has not been tested on others.",
             "",
         ]
     return [
         "## Intended use",
         "",
-        "It gives a probability, to decide row by row whether to announce the event:",
-        f"at {rule.threshold:.4f} or above, the threshold with the least cost on validation when a false alarm costs",
+        "It gives a probability, to decide for each row whether to announce the event:",
+        f"from {rule.threshold:.4f} on, the threshold that costs least on validation if a false alarm costs",
         f"{rule.costs.false_alarm_cost:g} and a missed event {rule.costs.missed_event_cost:g}. {known}",
-        "outside of what they cover the model has not been tried.",
+        "the model has not been tested on others.",
         "",
     ]
 

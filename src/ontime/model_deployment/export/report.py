@@ -38,7 +38,7 @@ MEANING = {
     "rmse": "The root mean squared error is the size of a usual error, in the unit of the target; less is better.",
 }
 """What a metric means, for a person who has not met it."""
-HAPPENED, SAID = "what happened", "what the model said"
+HAPPENED, SAID = "what happened", "what the model predicted"
 
 
 def report(
@@ -61,24 +61,24 @@ def report(
     """
     sections = [
         _section("In short", _list([*_in_short(test, rule, record), *_gaps(parts[-1], judge)])),
-        _section("Beside answers without a model", _baselines(test, baselines, judge)),
+        _section("Compared with no model", _baselines(test, baselines, judge)),
         *_periods(parts, judge),
         *_slices(parts, judge),
         *(_curve(one, parts, judge) for one in judge.drawn),
         _learning(history),
         _section(
-            "What is behind this page",
-            "<p>Validation rows chose the model; test rows are new to it. With <code>train.refit</code>, validation "
-            "figures are those of the measured model, test figures those of the served one, which has learned from "
-            "validation rows too. <code>MODEL_CARD.md</code> beside this page has what it was made from, its limits "
-            "and the rights of persons.</p>",
+            "About these figures",
+            "<p>The validation rows decided which model is served; the test rows are new to it. With "
+            "<code>train.refit</code>, the validation figures are those of the model before it was fitted again with "
+            "the validation rows, the test figures those of the served model. <code>MODEL_CARD.md</code> beside this "
+            "page has the training data, the limits, and the rights of persons.</p>",
         ),
     ]
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{_text(name)}: report</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{_text(name)}</h1>\n"
-        f'<p class="first">This model says {_text(says)}.</p>\n{"".join(sections)}</main>\n</body>\n</html>\n'
+        f'<p class="first">This model predicts {_text(says)}.</p>\n{"".join(sections)}</main>\n</body>\n</html>\n'
     )
 
 
@@ -92,9 +92,9 @@ def _in_short(test: Mapping[str, float], rule: DecisionRule | None, record: str)
     hits = 1000 * share * recall
     alarms = hits / precision if precision else 0.0
     return [
-        f"On {row}, of every 1,000 there are {1000 * share:.0f} with the event. The model announces it for "
-        f"{alarms:.0f}: {hits:.0f} of them rightly, {alarms - hits:.0f} are false alarms; "
-        f"{1000 * share - hits:.0f} events come without a warning.",
+        f"On {row}: {1000 * share:.0f} of every 1,000 have the event. The model announces it for "
+        f"{alarms:.0f}: {hits:.0f} are right, {alarms - hits:.0f} are false alarms. "
+        f"{1000 * share - hits:.0f} events get no warning.",
         f"It announces the event from a probability of {rule.threshold:.4f} on, because a false alarm costs "
         f"{rule.costs.false_alarm_cost:g} and a missed event {rule.costs.missed_event_cost:g}.",
     ]
@@ -108,8 +108,8 @@ def _gaps(part: Part, judge: Judge) -> list[str]:
     known = part.slices[large].to_dict(orient="records")
     worst = max(known, key=lambda row: abs(row[said] - row[happened]))
     return [
-        f"Of the groups with at least {SLICE_ROWS} test rows it is furthest from what happened for {worst['slice']} "
-        f"({int(worst['rows']):,} rows): {title_of(happened)} {shown(happened, worst[happened])}, "
+        f"Of the groups with at least {SLICE_ROWS} test rows, predictions differ most from the outcome for "
+        f"{worst['slice']} ({int(worst['rows']):,} rows): {title_of(happened)} {shown(happened, worst[happened])}, "
         f"{title_of(said)} {shown(said, worst[said])}."
     ]
 
