@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from ontime.repository.yaml_files import editing, replace_list
+from ontime.repository.yaml_files import editing, replace_value
 from tests.live import PARAMS, live
 from tests.params_form import set_by_dvc
 
@@ -51,7 +51,7 @@ def test_what_this_project_writes_has_that_form_too(tmp_path: Path) -> None:
     expected = YAML(typ="safe").load(IN_BRACKETS)
     expected["a"]["list"] = ["y"]
     with editing(path) as content:
-        replace_list(content["a"], "list", ["y"])
+        replace_value(content["a"], "list", ["y"])
     text = path.read_text(encoding="utf-8")
     assert YAML(typ="safe").load(text) == expected
     assert all(text.count(comment) == 1 for comment in ("# first", "# about b", "# the last"))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from ontime.repository.yaml_files import replace_mapping, yaml_for_people
+from ontime.repository.yaml_files import replace_value, yaml_for_people
 
 TEXT = """\
 top:
@@ -25,7 +25,7 @@ top:
 def replaced(text: str, key: str, content: dict[str, Any]) -> str:
     yaml, stream = yaml_for_people(), io.StringIO()
     loaded = yaml.load(text)
-    replace_mapping(loaded["top"], key, content)
+    replace_value(loaded["top"], key, content)
     yaml.dump(loaded, stream)
     return stream.getvalue()
 

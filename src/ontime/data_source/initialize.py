@@ -40,7 +40,7 @@ from ontime.parameters import check_params
 from ontime.repository.dvc import show
 from ontime.repository.ownership import name_model, own, team_options
 from ontime.repository.yaml_files import plain as yaml_plain
-from ontime.repository.yaml_files import replace_list, replace_mapping, write_yaml, yaml_of
+from ontime.repository.yaml_files import replace_value, write_yaml, yaml_of
 from ontime.tasks.binary import LEAST_CLASS_ROWS, rarer_class_rows
 from ontime.tasks.names import TaskName
 from ontime.tasks.task import Task, task_of
@@ -192,7 +192,7 @@ def configure(
         describe_page(params["export"], target, asked)
     features, kept, dropped = merge_fields(read_fields(), table.schema, roles)
     before, params["data"]["source"] = params["data"]["source"], place_of(source)
-    replace_mapping(params["data"], "options", options)
+    replace_value(params["data"], "options", options)
     params["export"]["name"] = name or model_name(source)
     check_parts(check_params(plain(params), str(PARAMS_FILE)).split, frame, labels, roles, task_of(task, roles.classes))
     (artifact,) = graph["artifacts"].values()
@@ -241,7 +241,7 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
     split = params["split"]
     split["by"] = "group" if roles.group else "time" if time else "stratified"
     split["validation_from"] = split["test_from"] = split["until"] = None
-    replace_list(split, "excluded_days", [])
+    replace_value(split, "excluded_days", [])
     if split["by"] == "time":
         moments = frame[time][labels.notna()].dropna().sort_values()
         if moments.empty:
@@ -251,9 +251,9 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
     set_sizes(params, int(labels.notna().sum()), bool(roles.texts))
     slices = [name for name in roles.categories if frame[name].nunique() <= MOST_SLICE_VALUES][:MOST_SLICES]
     numbers = [name for name in roles.numbers if frame[name].notna().any()]
-    replace_list(params["export"], "page_features", [*roles.texts, *roles.categories, *numbers][:MOST_PAGE_FEATURES])
-    replace_list(params["evaluate"], "slices", slices)
-    replace_list(params["evaluate"], "baseline_group", slices[:1])
+    replace_value(params["export"], "page_features", [*roles.texts, *roles.categories, *numbers][:MOST_PAGE_FEATURES])
+    replace_value(params["evaluate"], "slices", slices)
+    replace_value(params["evaluate"], "baseline_group", slices[:1])
 
 
 def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout, task: Task) -> None:
@@ -281,5 +281,5 @@ def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", rol
 def describe_page(export: Any, target: str, asked: Question) -> None:
     """Set what the service's page says and what follows from what, for a table of which no more is known."""
     for name in ("page_follows", "page_sums"):
-        replace_mapping(export, name, {})
-    replace_mapping(export, "page_texts", page_texts(target, asked))
+        replace_value(export, name, {})
+    replace_value(export, "page_texts", page_texts(target, asked))

@@ -11,7 +11,7 @@ from ontime.common.params import load_section
 from ontime.cores import limit_threads
 from ontime.model_training.tune import Tune, search
 from ontime.repository.dvc import show
-from ontime.repository.yaml_files import replace_mapping
+from ontime.repository.yaml_files import replace_value
 
 LEAST_CATEGORY_ROWS, MOST_CATEGORY_ROWS, ROWS_PER_CATEGORY_ROW = 5, 100, 4000
 LEAST_LEAF_ROWS, MOST_LEAF_ROWS, ROWS_PER_LEAF_ROW = 5, 50, 1000
@@ -55,7 +55,7 @@ def set_sizes(params: Any, rows: int, has_texts: bool) -> None:
         train["gradient_boosting"] |= {"max_leaf_nodes": 31, "min_samples_leaf": max(leaf, 20)}
     for name, values in SPACE.items():
         if name in space:
-            replace_mapping(space, name, {key: list(each) for key, each in values.items()})
+            replace_value(space, name, {key: list(each) for key, each in values.items()})
 
 
 def search_small(rows: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ontime.common.params import check
 from ontime.model_training.families import FAMILIES, Train
-from ontime.repository.yaml_files import replace_mapping
+from ontime.repository.yaml_files import replace_value
 from ontime.tasks.names import TaskName
 from ontime.tasks.task import TaskSettings, task_of
 
@@ -137,8 +137,8 @@ def set_task(params: Any, graph: Any, task: TaskName) -> None:
                 del section[old]
                 section.insert(place, new, dict(values[new]))
     params["select"]["metric"] = SELECT[task]
-    replace_mapping(params["gate"], "metrics", {name: dict(limit) for name, limit in GATE[task].items()})
-    replace_mapping(params["gate"], "slices", dict(GATE_OF_SLICES[task]))
+    replace_value(params["gate"], "metrics", {name: dict(limit) for name, limit in GATE[task].items()})
+    replace_value(params["gate"], "slices", dict(GATE_OF_SLICES[task]))
     renamed = families | {f"{old}.py": f"{new}.py" for old, new in families.items()}
     renamed |= dict(zip(task_of(before).baselines, task_of(task).baselines, strict=True))
     for stage in graph["stages"].values():

@@ -100,17 +100,8 @@ def plain(content: Any) -> Any:
     return YAML(typ="safe", pure=True).load(written.getvalue())
 
 
-def replace_mapping(parent: CommentedMap, key: str, content: Mapping[str, Any]) -> None:
+def replace_value(parent: CommentedMap, key: str, content: Any) -> None:
     """Put other content at a key; the blank line or comment that followed the last entry follows the new last one."""
-    _replace(parent, key, content)
-
-
-def replace_list(parent: CommentedMap, key: str, values: list[Any]) -> None:
-    """Put other values at a key; what followed the last one follows the new last one."""
-    _replace(parent, key, values)
-
-
-def _replace(parent: CommentedMap, key: str, content: Any) -> None:
     after = _pop_comment(*_end(parent, key))
     parent[key] = _commented(content)
     if after is not None:

@@ -19,7 +19,7 @@ import click
 from ontime.common.errors import OntimeError
 from ontime.common.params import PARAMS_FILE, closest
 from ontime.parameters import check_params, load_params
-from ontime.repository.yaml_files import editing, plain, replace_list
+from ontime.repository.yaml_files import editing, plain, replace_value
 
 MOST_CHARACTERS, MOST_LINES, LONGEST_LINE = 20_000, 50, 8_000
 """The longest line is a list of days."""
@@ -120,7 +120,7 @@ def _replace(content: Any, key: str, value: Any, path: Path) -> None:
     if isinstance(old, list):
         if {_kind(one) for one in old} != {_kind(one) for one in value} and old and value:
             raise OntimeError(f"{path}: {key}: expected a list of {_kind(old[0])}, found {value!r:.60}")
-        replace_list(place, last, value)
+        replace_value(place, last, value)
     else:
         place[last] = value
 
