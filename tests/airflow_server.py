@@ -19,6 +19,8 @@ from tests.checkouts import BIN, TOP, environment
 from tests.servers import free_port
 
 START_SECONDS = 300
+ANSWER_SECONDS = 300
+"""For a request, where many others share the processors."""
 DAGS = ("training", "monitoring")
 ENDED = {"success", "failed"}
 PROGRAMS = TOP / ".airflow" / "bin"
@@ -137,7 +139,7 @@ class Airflow:
         )
         request.method = method or request.get_method()
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path}: {error.code} {error.read()[:500]!r}") from None

@@ -46,8 +46,9 @@ def scheme(postgres: dict[str, Any]) -> str:
 
 
 def environment(given: dict[str, Any]) -> dict[str, str]:
-    """Variables of its ConfigMap that say neither where the database is nor what is logged."""
+    """Variables of its ConfigMap that say neither where the database is nor what is logged, and those of the values."""
     return {
+        **given.get("extraEnvVars", {}),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(given.get("serverAllowedHosts", [])),

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.checkouts import environment
 
-START_SECONDS = 120
+START_SECONDS = 600
 
 
 def free_port() -> int:
@@ -43,14 +43,16 @@ def http_server(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]
 def mlflow_server(folder: Path, *options: str, **variables: str) -> Iterator[str]:
     """Address of an MLflow server that keeps everything in a folder; with options and environment variables more."""
     store = [f"--backend-store-uri=sqlite:///{folder}/server.db", f"--artifacts-destination={folder / 'artifacts'}"]
-    with running_mlflow(folder / "server.log", "--workers=1", *store, *options, **variables) as address:
+    with running_mlflow(folder / "server.log", free_port(), "--workers=1", *store, *options, **variables) as address:
         yield address
 
 
 @contextlib.contextmanager
-def running_mlflow(log: Path, *options: str, **variables: str) -> Iterator[str]:
-    """Address of an MLflow server on a free port, with its options and environment variables; stopped afterwards."""
-    port = free_port()
+def running_mlflow(log: Path, port: int, *options: str, **variables: str) -> Iterator[str]:
+    """Address of an MLflow server, with its options and environment variables; stopped afterwards.
+
+    A client in the same process keeps the address of each run's artifacts: a server that comes back has the same port.
+    """
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}"]
     with log.open("wb") as output:

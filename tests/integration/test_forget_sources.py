@@ -7,21 +7,28 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 from ontime.common.errors import OntimeError
 from ontime.datasets.query import VARIABLE
 from ontime.model_deployment.inference.signing import PRIVATE_KEY, make_key
 from ontime.monitoring.log_files import FILE, parquet_of
+from ontime.privacy.trainings import TRAINED_ON
+from ontime.repository import s3
 from ontime.repository.remote import REMOTE
-from tests.checkouts import copy_checkout, run
+from ontime.tracking.experiment import EXPERIMENT
+from tests.checkouts import commit, copy_checkout, run
 from tests.commands import run_command
 from tests.own_tables import parquet_of as table_of
+from tests.remote import Bucket
+from tests.s3_server import served
 
 pytestmark = pytest.mark.integration
 # not as one word here, because the history of each checkout has this file
@@ -67,6 +74,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = copy_checkout(tmp_path_factory.mktemp("template") / "checkout")
     run("dvc", "remote", "remove", REMOTE, cwd=top)
     (top / "dvc.lock").unlink()
+    commit(top, "nothing has run")
     return top
 
 
@@ -80,7 +88,7 @@ def checkout(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return top
 
 
-def made(source: str) -> None:
+def made(source: str, **privacy: Any) -> None:
     """The checkout is about a table, of which there are a log and labels."""
     run_command(
         *("init", "--source", source, "--target", "again", "--positive", "yes", "--key", "visit"),
@@ -88,7 +96,7 @@ def made(source: str) -> None:
     )
     yaml, path = YAML(), Path("params.yaml")
     content = yaml.load(path)
-    content["privacy"] |= {"subject": "person", "log": "log", "labels": "labels.jsonl"}
+    content["privacy"] |= {"subject": "person", "log": "log", "labels": "labels.jsonl", **privacy}
     yaml.dump(content, path)
     keys = visits()["visit"].astype(str)
     Path("labels.jsonl").write_bytes(lines_of(pd.DataFrame({"key": keys, "target": 1})))
@@ -156,6 +164,37 @@ def test_rows_leave_the_files_of_a_folder_and_a_file_that_has_no_other_goes(
     run_command("ingest")
 
 
+@pytest.mark.usefixtures("checkout")
+def test_earlier_versions_of_a_table_in_a_bucket_are_found_and_removed_when_they_are_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = f"s3://{s3.BUCKET}/tables/visits.csv"
+    with served(tmp_path / "s3") as state:
+        for name in ("access_key_id", "secret_access_key"):
+            monkeypatch.setenv(f"AWS_{name.upper()}", str(state[name]))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{state['port']}")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        objects = Bucket(state)
+        others = visits().drop(index=OWN)
+        for frame in (others, visits()):
+            objects.put("tables/visits.csv", text_of(frame))
+        objects.put("tables/visits.csv.old", text_of(others))
+        made(address, keep_versions_days=0)
+        assert held(capsys) == EVERYWHERE
+        assert "data source: 4 rows removed\n" in forgotten(capsys)
+        assert held(capsys) == {}
+        assert objects.get("tables/visits.csv") == text_of(others)
+        with pytest.raises(OntimeError, match=r"^1 of .* objects still have something about them"):
+            run_command("forget", "--check", PERSON)
+        assert f"found: checkout: {address} version " in capsys.readouterr().out
+        run_command("forget", "--due")
+        assert "removed 1 of versions of tables\n" in capsys.readouterr().out
+        run_command("forget", "--check", PERSON)
+        # the first version never had them
+        listed = objects.client.list_object_versions(Bucket=s3.BUCKET, Prefix="tables/")["Versions"]
+        assert sorted(one["Key"] for one in listed) == ["tables/visits.csv"] * 2 + ["tables/visits.csv.old"]
+
+
 def test_rows_in_a_database_are_told_after_all_others_are_gone_and_the_proof_reads_them(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,6 +226,38 @@ def test_rows_in_a_database_are_told_after_all_others_are_gone_and_the_proof_rea
     Path("labels.jsonl").write_bytes(lines_of(pd.DataFrame({"key": KEY[:2], "target": 1})))
     with pytest.raises(OntimeError, match=r"1 of .* objects still have something about them"):
         run_command("forget", "--check", PERSON)
+
+
+def test_a_model_in_mlflow_of_rows_that_nobody_can_tell_is_listed_and_removed_when_it_is_due(
+    checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / "visits.csv").write_bytes(text_of(visits()))
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    made("visits.csv", mlflow=address, keep_versions_days=0)
+    client = MlflowClient(address)
+    experiment = client.create_experiment(EXPERIMENT, artifact_location=f"{tmp_path}/files")
+
+    def recorded() -> str:
+        run = client.create_run(experiment).info.run_id
+        client.log_param(run, TRAINED_ON, "f" * 64)
+        return str(run)
+
+    before = recorded()
+    assert "0 images, 1 runs in MLflow: to be removed\n" in forgotten(capsys)
+    after = recorded()
+    # a place that cannot be reached is told, and the record stays due
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace(address, "http://127.0.0.1:1"))
+    with pytest.raises(OntimeError, match=r"^MLflow at http://127\.0\.0\.1:1: "):
+        run_command("forget", "--due")
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("http://127.0.0.1:1", address))
+    with pytest.raises(OntimeError, match=r"^1 of .* objects still have something about them"):
+        run_command("forget", "--check", PERSON)
+    assert f"found: MLflow: run {before}\n" in capsys.readouterr().out
+    run_command("forget", "--due")
+    assert "removed 1 of MLflow\n" in capsys.readouterr().out
+    run_command("forget", "--check", PERSON)
+    assert "MLflow: 1 objects read, 0 with them\n" in capsys.readouterr().out
+    assert [run.info.run_id for run in client.search_runs([experiment])] == [after]
 
 
 def test_rows_in_a_workbook_are_told(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:

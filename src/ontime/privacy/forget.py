@@ -5,6 +5,7 @@ the rows; a signed record in `data/forgotten` that names nobody; models trained 
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,14 +16,17 @@ from ontime.datasets.content import digest_of, without_secrets
 from ontime.model_deployment.inference.signing import PRIVATE_KEY
 from ontime.monitoring.prune import pruned
 from ontime.monitoring.store import Store
-from ontime.privacy.places import LOG, REGISTRY, dvc_objects, every_object, tagged_images
-from ontime.privacy.record import FOLDER, Digests, Record, now, read_records, remove_from, write_record
+from ontime.privacy.places import CACHE, LOG, REGISTRY, REMOTE, dvc_objects, every_object, tagged_images
+from ontime.privacy.record import FOLDER, Digests, Record, forgotten_at, now, read_records, remove_from, write_record
 from ontime.privacy.rows import SOURCE, TABLES, Part, content_without, load_source, parts_of, remove_rows
+from ontime.privacy.search import Search
 from ontime.privacy.settings import NO_PERSONS, Privacy, load_privacy
 from ontime.privacy.stored import Stored
 from ontime.privacy.subject import read_names, search_for
+from ontime.privacy.table_versions import remove_versions, versions_with
 from ontime.privacy.tables import write_bytes
-from ontime.privacy.versions import derived_from, needed, released_digests, remove_objects, search_objects
+from ontime.privacy.trainings import MLFLOW, Trainings
+from ontime.privacy.versions import Found, derived_from, needed, released_digests, remove_objects, search_objects
 from ontime.release import release_file
 from ontime.release.registry_client import Repository
 from ontime.repository.dvc import show
@@ -72,7 +76,10 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
     contents = {part.name: content_without(part) for part in parts if part.place in TABLES}
     found = search_objects(dvc_objects(), search)
     objects, derived = sorted(found.objects), derived_from(found)
-    if not parts and not left and not objects:
+    runs = sorted(name for name, is_theirs in runs_of(privacy, search, found) if is_theirs)
+    # the present version of a table is an earlier one soon
+    versions = versions_with(source.address, privacy, search)
+    if not (parts or left or objects or runs or versions):
         click.echo("nothing about them was found; `ontime forget --check` searches every other place too")
         return
     images = [f"{name}@{digest}" for name in privacy.images for digest in sorted(set(tagged_images(name).values()))]
@@ -86,7 +93,9 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
         counts=dict(_counted(parts)),
         objects=objects,
         derived=derived,
+        versions=versions,
         images=images,
+        runs=runs,
         remove_from=remove_from(time, privacy.keep_versions_days).isoformat(),
     )
     # the raw table last, because its rows say which ones of the other places are theirs
@@ -106,7 +115,8 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
         pin_table(source.address, digest_of(source.address))
     for place, count in _counted(parts).items():
         click.echo(f"{place}: {count} rows removed")
-    click.echo(f"{len(objects)} objects with them, {len(derived)} made from those, {len(images)} images: to be removed")
+    listed = f"{len(objects)} objects with them, {len(derived)} made from those, {len(images)} images"
+    click.echo(f"{listed}{f', {len(runs)} runs in MLflow' if privacy.mlflow else ''}: to be removed")
     click.echo(f"from {record.remove_from} on by `ontime forget --due`; commit, push and release before that")
     click.echo(f"signed record: {written}")
     if left:
@@ -117,6 +127,12 @@ def forget(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
                 for part in left
             )
         )
+
+
+def runs_of(privacy: Privacy, search: Search, found: Found, before: float | None = None) -> Iterator[tuple[str, bool]]:
+    """Each run that MLflow has, and whether it is of the subjects; none where trainings are not recorded."""
+    if privacy.mlflow:
+        yield from Trainings(privacy.mlflow).theirs(search, found.hashes(), before)
 
 
 def _counted(parts: list[Part]) -> Counter[str]:
@@ -135,11 +151,20 @@ def prove(privacy: Privacy, names: frozenset[str], private_key: Path) -> None:
     search = search_for(load_source(privacy), names, private_key)
     read: Counter[str] = Counter()
     found: Counter[str] = Counter()
+    stored = Found()
+
+    def note(place: str, name: str, is_theirs: bool) -> None:
+        read[place] += 1
+        if is_theirs:
+            found[place] += 1
+            click.echo(f"found: {place}: {name}")
+
     for one in every_object(privacy):
-        read[one.place] += 1
-        if search.found_in(one.content):
-            found[one.place] += 1
-            click.echo(f"found: {one.place}: {one.name}")
+        is_object = one.place in (CACHE, REMOTE)
+        note(one.place, one.name, stored.add(one, search) if is_object else search.found_in(one.content))
+    last = forgotten_at(read_records(private_key), names, private_key)
+    for name, is_theirs in runs_of(privacy, search, stored, last):
+        note(MLFLOW, f"run {name}", is_theirs)
     for place, count in read.items():
         click.echo(f"{place}: {count} objects read, {found[place]} with them")
     if found:
@@ -151,7 +176,7 @@ def remove_due(privacy: Privacy, private_key: Path) -> None:
     """Remove what is due by the records, and days of the log beyond the policy, with their earlier versions.
 
     Raises:
-        OntimeError: something that is due is still needed.
+        OntimeError: something that is due is still needed, or a place refused; the others are cleaned.
     """
     today = datetime.now(UTC).date()
     if privacy.log:
@@ -166,6 +191,7 @@ def remove_due(privacy: Privacy, private_key: Path) -> None:
         if record.remove_from and record.remove_from <= today.isoformat() and name not in done
     }
     left: list[str] = []
+    refused: list[str] = []
     kept = needed() if due else set()
     for name, record in due.items():
         # what a kept version has in common with an older one was made without them too
@@ -174,18 +200,26 @@ def remove_due(privacy: Privacy, private_key: Path) -> None:
         images, deployed = _remove_images(record.images)
         left += [*still, *deployed]
         counts |= {REGISTRY: images} if images else {}
+        counts |= remove_versions(record.versions)
+        try:
+            counts |= _remove_runs(privacy, record.runs)
+        except OntimeError as error:
+            # the other places are cleaned all the same
+            refused.append(str(error))
         told = ", ".join(f"{count} of {place}" for place, count in counts.items()) or "nothing"
         click.echo(f"{FOLDER / name}: removed {told}")
         # a scheduled job has no key to sign with; it finds nothing left to remove the next time
-        if not still and not deployed and private_key.exists():
+        if not still and not deployed and not refused and private_key.exists():
             write_record(
                 Record(what="older versions removed", time=now().isoformat(), counts=counts, of=name), private_key
             )
     if left:
-        raise OntimeError(
+        refused.append(
             f"{len(left)} objects or images that are due are still needed, such as {left[0]}: run `dvc repro`, commit, "
             "push and release a model without them first"
         )
+    if refused:
+        raise OntimeError("\nerror: ".join(dict.fromkeys(refused)))
     click.echo(f"{len(due)} records were due")
 
 
@@ -198,6 +232,20 @@ def _remove_log_versions(privacy: Privacy) -> int:
     for one in old:
         stored.remove(one)
     return len(old)
+
+
+def _remove_runs(privacy: Privacy, runs: list[str]) -> dict[str, int]:
+    """Remove runs of MLflow; their number, if there were any."""
+    if not runs:
+        return {}
+    if not privacy.mlflow:
+        raise OntimeError("params.yaml: privacy.mlflow: needed to remove runs that are due; name the server")
+    count, shown = Trainings(privacy.mlflow).remove(runs)
+    if shown:
+        click.echo(
+            f"{MLFLOW}: `mlflow gc --run-ids {','.join(shown)}` on its server removes what it still shows of them"
+        )
+    return {MLFLOW: count} if count else {}
 
 
 def _remove_images(images: list[str]) -> tuple[int, list[str]]:

@@ -13,12 +13,14 @@ import fsspec
 
 from ontime.common import paths
 from ontime.common.params import load_section
+from ontime.datasets.content import without_secrets
 from ontime.datasets.source import Data
 from ontime.monitoring.store import Store
 from ontime.privacy.record import FOLDER
 from ontime.privacy.rows import SOURCE, queried
 from ontime.privacy.settings import Privacy
 from ontime.privacy.stored import Stored
+from ontime.privacy.table_versions import versions_of
 from ontime.privacy.tables import read_bytes
 from ontime.release.registry_client import Repository
 from ontime.release.registry_image import read_image
@@ -93,6 +95,15 @@ def tagged_images(repository: str) -> dict[str, str]:
     return {tag: digest for tag, digest in tagged.items() if not tag.startswith(OTHER_TAGS)}
 
 
+def _stored_table(address: str) -> Iterator[Held]:
+    versions = list(versions_of(address))
+    if not versions:
+        yield Held(CHECKOUT, without_secrets(address), read_bytes(address))
+    for stored, one in versions:
+        name = without_secrets(address) if one.latest else f"{without_secrets(address)} version {one.version}"
+        yield Held(CHECKOUT, name, stored.read(one))
+
+
 def _checkout(privacy: Privacy) -> Iterator[Held]:
     source = load_section("data", Data).source
     files = {path for folder in FOLDERS for path in folder.rglob("*") if path.is_file()}
@@ -100,7 +111,7 @@ def _checkout(privacy: Privacy) -> Iterator[Held]:
         if not address or Path(address) in files:
             continue
         if "://" in address:
-            yield Held(CHECKOUT, address, read_bytes(address))
+            yield from _stored_table(address)
         elif Path(address).is_dir():
             files |= {path for path in Path(address).rglob("*") if path.is_file()}
         elif Path(address).is_file():

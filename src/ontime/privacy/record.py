@@ -6,7 +6,7 @@ that key nobody can try names. With another key, rows of earlier records are no 
 
 import hashlib
 import hmac
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,7 +29,8 @@ class Record(Section):
 
     `rows` has the digests of the removed rows' keys by the digest of the subject; `counts` how many rows or objects
     were removed by place; `objects` the MD5s of objects that have the subject in them, `derived` those of what was made
-    from them, and `images` the addresses of images, all to be removed from `remove_from` on, an ISO 8601 date.
+    from them, `versions` those of tables by their address, `images` the addresses of images, and `runs` the ids of
+    MLflow's runs, all to be removed from `remove_from` on, an ISO 8601 date.
     """
 
     what: Literal["forgotten", "older versions removed"]
@@ -38,7 +39,9 @@ class Record(Section):
     counts: dict[str, int] = Field(default_factory=dict)
     objects: list[str] = Field(default_factory=list)
     derived: list[str] = Field(default_factory=list)
+    versions: dict[str, list[str]] = Field(default_factory=dict)
     images: list[str] = Field(default_factory=list)
+    runs: list[str] = Field(default_factory=list)
     remove_from: str | None = None
     of: str | None = None
 
@@ -88,6 +91,16 @@ def known_rows(records: Collection[Record], digests: Digests, subjects: Collecti
         name = digests.of(subject)
         rows[subject] = {row for record in records for row in record.rows.get(name, [])}
     return rows
+
+
+def forgotten_at(records: Mapping[str, Record], subjects: Collection[str], private_key: Path) -> float | None:
+    """When the last record that names one of the subjects was written, in seconds since 1970; None if there is none."""
+    if not records:
+        return None
+    digests = Digests(private_key)
+    names = {digests.of(subject) for subject in subjects}
+    times = [record.time for record in records.values() if names & record.rows.keys()]
+    return datetime.fromisoformat(max(times)).timestamp() if times else None
 
 
 def now() -> datetime:

@@ -15,8 +15,9 @@ class Privacy(Section):
 
     `subject` is the column of the raw table whose value names a person; `log` the address of the prediction log,
     `monitoring` the folder that `ontime monitor` writes to, `labels` the file of labels, each where there is one;
-    `images` repositories of a registry that models are published to. `keep_versions_days` after somebody is forgotten
-    older versions are removed; `keep_log_days` days of the log stay.
+    `images` repositories of a registry that models are published to; `mlflow` the address of the MLflow server, or of
+    its database, that trainings are recorded in. `keep_versions_days` after somebody is forgotten older versions are
+    removed; `keep_log_days` days of the log stay.
     """
 
     subject: str | None = None
@@ -24,6 +25,7 @@ class Privacy(Section):
     monitoring: str | None = None
     labels: str | None = None
     images: list[str] = Field(default_factory=list)
+    mlflow: str | None = None
     keep_versions_days: Annotated[int, Field(ge=0)]
     keep_log_days: Count
 

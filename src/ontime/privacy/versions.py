@@ -4,6 +4,7 @@ An object is removed from DVC's cache and remote, there with its earlier version
 the checkout, nor the last commit, nor the remote's main branch.
 """
 
+import hashlib
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 from ontime.common.errors import OntimeError
 from ontime.privacy.places import Held, dvc_stores
 from ontime.privacy.search import Search
+from ontime.privacy.trainings import Hashes
 from ontime.repository.dvc import cache_folder
 from ontime.repository.git import commit_of, content_of, git
 from ontime.repository.lock_file import LOCK, Stages, committed_lock, outputs, read_lock
@@ -24,25 +26,37 @@ MAIN = "refs/remotes/origin/main"
 
 @dataclass
 class Found:
-    """Objects that have somebody in them, and the listings of folders among all objects."""
+    """Objects that have somebody in them, the listings of folders among all objects, and the SHA-256 of each."""
 
     objects: set[str] = field(default_factory=set)
     listings: dict[str, dict[str, str]] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
+
+    def add(self, one: Held, search: Search) -> bool:
+        """Read an object of DVC; whether it has somebody in it."""
+        md5 = one.name.partition(" ")[0]
+        self.sha256[md5] = hashlib.sha256(one.content).hexdigest()
+        if md5.endswith(LISTING):
+            try:
+                self.listings[md5] = read_listing(one.content, md5)
+            except OntimeError:
+                # what is no listing is searched as anything else
+                self.listings.setdefault(md5, {})
+        if search.found_in(one.content):
+            self.objects.add(md5)
+        return md5 in self.objects
+
+    def hashes(self) -> Hashes:
+        """By which the training rows of a run are recognised."""
+        theirs = {*self.objects, *derived_from(self)}
+        return Hashes(set(self.sha256.values()), {self.sha256[md5] for md5 in theirs & self.sha256.keys()})
 
 
 def search_objects(objects: Iterable[Held], search: Search) -> Found:
     """Read every object."""
     found = Found()
     for one in objects:
-        md5 = one.name.partition(" ")[0]
-        if md5.endswith(LISTING):
-            try:
-                found.listings[md5] = read_listing(one.content, md5)
-            except OntimeError:
-                # what is no listing is searched as anything else
-                found.listings.setdefault(md5, {})
-        if search.found_in(one.content):
-            found.objects.add(md5)
+        found.add(one, search)
     return found
 
 
