@@ -1,6 +1,5 @@
 """Each task's loss, strata and answers, against scikit-learn and by property."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
