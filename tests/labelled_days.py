@@ -36,7 +36,7 @@ class Labelled:
         windows = [self.measures.added(sums[end - SERIES_DAYS : end]) for end in ends]
         values = self.measures.shifts(*self.measures.stacked(windows))
         limits = reference.by_series().items()
-        return np.any([np.abs(values[series] - one.usual) > one.limit for series, one in limits], axis=0)
+        return np.asarray(np.any([np.abs(values[series] - one.usual) > one.limit for series, one in limits], axis=0))
 
 
 def days_of(seed: int, days: int) -> tuple[np.random.Generator, npt.NDArray[np.int64], pd.DataFrame]:

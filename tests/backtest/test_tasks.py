@@ -85,8 +85,9 @@ def rows(asked: Asked, turn: date | None = None) -> pd.DataFrame:
 def fits_of(asked: Asked, frame: pd.DataFrame) -> Fits:
     task = asked.task
     recipe = Recipe(asked.family, asked.parameters, 0, 1, task)
+    told: list[str] = []
     judge, costs = judge_of(task.name, task.classes), Decision(false_alarm_cost=1.0, missed_event_cost=1.0)
-    return Fits(past_of(frame, LAYOUT), recipe, judge, asked.metric, costs, 1, 21, 1, [].append)
+    return Fits(past_of(frame, LAYOUT), recipe, judge, asked.metric, costs, 1, 21, 1, told.append)
 
 
 @pytest.fixture(scope="module", params=ASKED)

@@ -215,7 +215,9 @@ def test_the_quality_is_that_of_the_rows_themselves(
     found = read_json(tmp_path / "labels" / f"{day}.json")
     champion, task, rows = load_champion(paths.CHAMPION), load_task(), read_parquet(paths.split_rows("test"))
     rows = rows[fork.keys["day"].isin(found["window"]["days"]).to_numpy() & rows["target"].notna().to_numpy()]
-    outputs = champion.predict(champion.encoder.transform({name: rows[name] for name in champion.encoder.features}))
+    outputs = champion.predict(
+        champion.encoder.transform({name: rows[name].to_numpy() for name in champion.encoder.features})
+    )
     assert found["window"]["rows"] == len(rows)
     loss = task.loss(rows["target"].to_numpy(dtype=np.float64), outputs.astype(np.float64))
     assert found["quality"][task.loss_name]["truth"] == pytest.approx(loss, rel=1e-4)
