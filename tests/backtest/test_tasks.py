@@ -47,8 +47,8 @@ ASKED = {
         "logistic_regression",
         LogisticRegressionParameters(C=0.1, max_iter=50),
         "log_loss",
-        "| policy | fits | log loss | mean ROC AUC of each class against the others | accuracy | mean F1 of the classes "
-        "| log loss against never [95%] |",
+        "| policy | fits | log loss | mean ROC AUC of each class against the others | accuracy "
+        "| mean F1 of the classes | log loss against never [95%] |",
     ),
     "regression": Asked(
         task_of("regression"),
@@ -85,8 +85,9 @@ def rows(asked: Asked, turn: date | None = None) -> pd.DataFrame:
 def fits_of(asked: Asked, frame: pd.DataFrame) -> Fits:
     task = asked.task
     recipe = Recipe(asked.family, asked.parameters, 0, 1, task)
+    told: list[str] = []
     judge, costs = judge_of(task.name, task.classes), Decision(false_alarm_cost=1.0, missed_event_cost=1.0)
-    return Fits(past_of(frame, LAYOUT), recipe, judge, asked.metric, costs, 1, 21, 1, lambda text: None)
+    return Fits(past_of(frame, LAYOUT), recipe, judge, asked.metric, costs, 1, 21, 1, told.append)
 
 
 @pytest.fixture(scope="module", params=ASKED)
@@ -161,6 +162,6 @@ def test_the_table_has_the_tasks_own_figures_and_the_difference_in_its_loss(aske
     assert text.splitlines()[-1].endswith(f" on the days that decide: {best}.")
 
 
-def test_too_early_a_start_is_one_line(asked: Asked, steady: Fits) -> None:
+def test_too_early_a_start_is_one_line(steady: Fits) -> None:
     with pytest.raises(OntimeError, match=r"^backtest: 2024-01-10: the training part before it has 0 [^\n]+$"):
         summary([date(2024, 1, 10)], all_policies([14]), steady, None)

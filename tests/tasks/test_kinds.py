@@ -173,16 +173,6 @@ def test_new_rows_without_a_target_are_predicted(kind: Kind, tmp_path: Path) -> 
     assert pd.read_csv(tmp_path / "out.csv").columns.tolist() == columns
 
 
-@pytest.mark.usefixtures("in_fork")
-def test_what_is_for_events_alone_is_one_line(kind: Kind) -> None:
-    if kind.task == "binary":
-        return
-    line = f"works only for a binary task; params.yaml has task.kind: {kind.task}"
-    assert refused("backtest", "--start", "2024-02-01") == f"ontime backtest: {line}"
-    day = ["2024-03-01", "--labels", "x.csv", "--log", "log", "--model-version", "1.2.3"]
-    assert refused("monitor", "labels", *day) == f"ontime monitor labels: {line}"
-
-
 @pytest.mark.integration
 def test_both_protocols_answer(kind: Kind, fork: Path, running: Running, golden: dict[str, Any]) -> None:
     import tritonclient.http as triton

@@ -14,6 +14,7 @@ from ontime.model_deployment.export.label_series import (
     sums_by_day,
 )
 from ontime.model_deployment.export.label_sums import ALL, measures_of
+from tests.labelled_days import OF_TASKS
 
 DAYS, ROWS = 240, 400
 BINARY = measures_of("binary")
@@ -129,3 +130,15 @@ def test_the_limit_is_the_least_with_half_an_episode_in_thirty_days() -> None:
     away[[10, 40, 70, 100]] = [1, 4, 2, 3]
     assert least_deviations([away]) == 2
     assert least_deviations([away, np.zeros(240)]) == 0
+
+
+@pytest.mark.parametrize("task", OF_TASKS)
+def test_classes_and_numbers_have_as_few_episodes_and_a_fault_is_found_in_its_first_seven_days(task: str) -> None:
+    """Sound: 480 days of two seeds. A fault of every label, or of the south's, in seven days of five seeds each."""
+    labelled = OF_TASKS[task]
+    reference = limits_of(labelled.sums(0, DAYS), labelled.measures)
+    assert len({segment for _, segment in reference.by_series()}) == 3
+    found = [episodes(labelled.alarms(reference, seed, DAYS)) * EPISODE_DAYS / DAYS for seed in (1, 2)]
+    assert 0.1 < np.mean(found) < 1.6
+    for fault in ((labelled.fault, 0.0), (0.0, labelled.fault)):
+        assert all(labelled.alarms(reference, seed, SERIES_DAYS, *fault)[0] for seed in range(11, 16)), fault

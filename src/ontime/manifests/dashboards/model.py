@@ -10,8 +10,8 @@ KINDS = {"truth": COLORS["neutral"], "expected": COLORS["canary"]}
 
 
 def quality(metric: str) -> tuple[Query, ...]:
-    """A metric as it was and as the probabilities let expect."""
-    return (Query(f'max by (kind) (ontime_monitor_quality{{metric="{metric}"}})', "{{kind}}"),)
+    """Metrics, of which a task has one, as it was and as it is expected to be."""
+    return (Query(f'max by (kind) (ontime_monitor_quality{{metric=~"{metric}"}})', "{{kind}}"),)
 
 
 def by_input(metric: str) -> Query:
@@ -172,10 +172,10 @@ ROWS = (
         "Labels and quality",
         (
             Panel(
-                "ROC AUC (area)",
-                "Of seven days: as it was, and as the probabilities alone let expect.",
+                "ROC AUC, of classes accuracy (share)",
+                "Of seven days: as it was, and as is expected.",
                 "none",
-                quality("roc_auc"),
+                quality("roc_auc|accuracy"),
                 "OntimeQualityBelowExpected",
                 width=8,
                 draw="steps",
@@ -183,10 +183,10 @@ ROWS = (
                 colors=KINDS,
             ),
             Panel(
-                "Log loss (nats a row)",
-                "Of seven days: as it was, and as the probabilities alone let expect.",
+                "Loss (nats a row, or the number's unit)",
+                "Of seven days: as it was, and as is expected.",
                 "none",
-                quality("log_loss"),
+                quality("log_loss|rmse"),
                 "OntimeQualityBelowExpected",
                 width=8,
                 draw="steps",
@@ -226,12 +226,14 @@ ROWS = (
                 limit=1,
             ),
             Panel(
-                "Log loss by segment (nats a row)",
+                "Loss by segment (nats a row, or the number's unit)",
                 "Of seven days: the eight segments with the highest.",
                 "none",
                 (
                     Query(
-                        highest('max by (segment) (ontime_monitor_segment_quality{metric="log_loss"})', "segment"),
+                        highest(
+                            'max by (segment) (ontime_monitor_segment_quality{metric=~"log_loss|rmse"})', "segment"
+                        ),
                         "{{segment}}",
                     ),
                 ),

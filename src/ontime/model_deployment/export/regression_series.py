@@ -5,7 +5,8 @@ happened is compared with what it was on the days of the reference, whose models
 (Shewhart 1931, "Economic control of quality of manufactured product"), as in the thresholds of NannyML for realized
 performance (https://nannyml.readthedocs.io/en/stable/how_it_works/thresholds.html), with limits for the same rate of
 false alarms as those of an event. A week that is harder to predict than those of the reference raises an alarm although
-the model is sound: probabilities would have foreseen it, numbers do not. The mean error does not have this weakness.
+the model is sound: probabilities would have foreseen it, numbers do not. Models of the reference had fewer rows than
+the served one, so that their usual loss is rather too high. The mean error has neither weakness.
 """
 
 from collections.abc import Mapping, Sequence
