@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.checkouts import environment
 
-START_SECONDS = 120
+START_SECONDS = 300
 
 
 def free_port() -> int:
