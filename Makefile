@@ -98,7 +98,7 @@ s3: setup ## start an S3 server on loopback and point .dvc/config.local at it
 
 mlflow: setup ## start MLflow's user interface on port 5000
 	@echo 'open http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=results'
-	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
 notebook: setup-notebooks ## open the notebooks in JupyterLab, with the packages of .venv
 	JUPYTER_PREFER_ENV_PATH=1 jupyter lab --LabApp.default_url=/lab/tree/notebooks/exploration.ipynb $(OPTIONS)

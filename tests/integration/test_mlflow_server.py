@@ -1,5 +1,7 @@
 """A real MLflow server records a training run; with the accounts of the cluster, only of who has one."""
 
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +11,8 @@ import requests
 
 from ontime.parameters import load_params
 from tests import mlflow_chart
-from tests.checkouts import run, small_fork
-from tests.servers import mlflow_server
+from tests.checkouts import TOP, run, small_fork
+from tests.servers import mlflow_server, running_mlflow
 
 pytestmark = pytest.mark.integration
 
@@ -111,3 +113,13 @@ def test_training_is_recorded_by_who_logs_in(closed: str, tmp_path: Path) -> Non
     assert "warning" not in done.stderr
     found = requests.post(f"{closed}/{SEARCH}", json={"max_results": 5}, auth=ADMINISTRATOR, timeout=30).json()
     assert "ontime" in {one["name"] for one in found["experiments"]}
+
+
+def test_the_task_starts_one_process_as_a_supervisor_ends_servers_that_start_slowly(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^\tmlflow ui (.*)$", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    options = shlex.split(line.replace("sqlite:///", f"sqlite:///{tmp_path}/").replace("--port 5000", ""))
+    log = tmp_path / "server.log"
+    with running_mlflow(log, *options):
+        pass
+    # uvicorn ends a worker that does not answer within five seconds, and loading MLflow takes longer on a busy machine
+    assert "Started parent process" not in log.read_text(encoding="utf-8")

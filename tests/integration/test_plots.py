@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from ontime.model_training.families import FAMILIES
-from tests.browser import Tab, chromium
+from tests.browser import Tab, axe, chromium
 from tests.checkouts import TOP, run
 from tests.commands import write_params
 
@@ -43,6 +43,7 @@ def test_each_plot_is_drawn_without_a_network_and_models_differ_in_colour(fork: 
                 assert not [name for name in FAMILIES["binary"] if name.replace("_", " ") not in legend], title
                 strokes = f"[...{picture}.querySelectorAll('.mark-line path')].map((e) => e.getAttribute('stroke'))"
                 assert len(set(tab.run(strokes))) == len(FAMILIES["binary"]), title
+        assert not tab.violations(axe())
 
 
 def test_setup_writes_the_script_that_the_page_asks_for() -> None:

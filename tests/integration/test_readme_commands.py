@@ -10,7 +10,7 @@ import pytest
 from tests.checkouts import TOP, git, run
 from tests.pages import command_lines
 
-pytestmark = pytest.mark.rehearsal
+pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(7200)]
 ELSEWHERE = {
     "make test": "runs this test",
     "make lint": "a step of its own",

@@ -15,9 +15,9 @@ from ontime.model_evaluation.judge import judge_of
 from ontime.tasks.task import task_of
 
 PLACES = (
-    (f"{paths.CHAMPION}/report.html", "what the champion can do, month by month and group by group"),
+    (f"{paths.CHAMPION}/report.html", "how good the champion is, month by month and group by group"),
     ("dvc plots show", "all families side by side"),
-    ("make serve", "asks the champion, at http://127.0.0.1:8080"),
+    ("make serve", "serves the champion, with a page, at http://127.0.0.1:8080"),
 )
 """Where to look next."""
 

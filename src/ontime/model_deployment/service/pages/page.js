@@ -150,7 +150,7 @@ function tellAbout(about) {
   get("each").hidden = !hasClasses(about);
   const said = inPoints(about) ? "probability" : "number";
   show("reasons-help", `How far a value moves the ${said} from that of an average ${texts.record}. `
-    + "What follows from other values counts in equal parts to those.");
+    + "The effect of a value that follows from others is shared equally among those.");
   show("model", `Model ${about.name}, ${about.version ? `version ${about.version}` : "not released yet"}.`);
   about.starts.forEach((_, number) => {
     get("start").add(new Option(number ? `Example ${number}` : `A typical ${texts.record}`, String(number)));
