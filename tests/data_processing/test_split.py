@@ -161,3 +161,14 @@ def test_the_order_of_rows_changes_no_vocabulary() -> None:
     assert vocabulary_of(
         rows.sample(frac=1, random_state=3), rows.sample(frac=1, random_state=3), LAYOUT, 1, Binary()
     ) == vocabulary_of(rows, rows, LAYOUT, 1, Binary())
+
+
+def test_the_terms_of_a_text_are_those_of_the_training_rows() -> None:
+    notes = ["Dry sand", "dry sand again", "wet", None, "dry"]
+    train = train_rows().iloc[: len(notes)].reset_index(drop=True).assign(note=pd.Series(notes))
+    later = train.assign(note="never heard")
+    layout = Layout(key=["row"], time="when", numbers=["size"], categories=["kind"], texts=["note"])
+    vocabulary = vocabulary_of(train, pd.concat([train, later]), layout, 2, Binary())
+    assert list(vocabulary["texts"]["note"]) == ["dry", "dry sand", "sand"]
+    assert vocabulary["may_be_missing"][-1] == "note"
+    assert vocabulary["typical"]["note"] == "Dry sand"

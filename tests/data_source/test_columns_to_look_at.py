@@ -66,6 +66,30 @@ def test_a_text_that_is_different_in_each_row_is_no_feature(graph: Path, capsys:
     assert "left out" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("options", "texts"), [((), ["note"]), (("--type", "note=string"), [])])
+@pytest.mark.usefixtures("graph")
+def test_a_text_of_many_words_is_a_feature_unless_a_person_says_that_it_is_a_string(
+    capsys: pytest.CaptureFixture[str], options: tuple[str, ...], texts: list[str]
+) -> None:
+    notes = [f"The {number} was sent in {number % 7} parts to us" for number in range(80)]
+    init(table_of(note=notes), *options)
+    printed = capsys.readouterr().out
+    assert ("note: text of many words, from which a model learns" in printed) == bool(texts)
+    assert ("note: its 80 texts are all different" in printed) != bool(texts)
+    run_stages("ingest", "validate", "featurize", "split")
+    assert read_json(paths.FEATURE_LAYOUT).get("texts", []) == texts
+    assert list(read_json(paths.VOCABULARY).get("texts", {})) == texts
+    assert load_params().export.page_features[: len(texts)] == texts
+
+
+@pytest.mark.usefixtures("graph")
+def test_a_person_may_call_a_column_a_text() -> None:
+    init(table_of(note=[f"parcel {number}" for number in range(80)]), "--type", "note=text")
+    run_stages("ingest", "validate", "featurize", "split")
+    assert read_json(paths.FEATURE_LAYOUT)["texts"] == ["note"]
+    assert list(read_json(paths.VOCABULARY)["texts"]["note"]) == ["parcel"]
+
+
 @pytest.mark.usefixtures("graph")
 def test_a_table_of_nothing_but_such_a_text_has_no_feature() -> None:
     with pytest.raises(OntimeError, match="no column is left as a feature"):

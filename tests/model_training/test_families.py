@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
+from ontime.common.arrays import Labels, Matrix
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, sha256
 from ontime.encoder import Encoder
+from ontime.model_deployment.export.onnx_graph import onnx_outputs, to_onnx
 from ontime.model_training.families import FAMILIES, Setting, Train, check_family, family, load_model, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.tasks.binary import Binary
@@ -113,6 +116,30 @@ def test_numbers_alone_and_categories_alone_are_enough(encoded: Encoded, name: s
         warnings.simplefilter("error")
         fitted, _ = fit(name, part)
     assert np.isfinite(fitted.predict(part.validation[0])).all()
+
+
+@pytest.mark.parametrize("name", FAMILIES["binary"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_family_learns_from_a_text_and_its_export_says_the_same(encoded: Encoded, name: str, alone: bool) -> None:
+    texts = {"note": dict.fromkeys(("bad", "calm", "fine", "fine calm", "good"), 1.0)}
+    encoder = Encoder((), {}, texts) if alone else Encoder(encoded.encoder.numbers, encoded.encoder.categories, texts)
+
+    def with_notes(matrix: Matrix, labels: Labels) -> tuple[Matrix, Labels]:
+        random = np.random.default_rng(len(labels))
+        words = np.where(labels == 1, "Good", "BAD")
+        notes = [f"{word}, {random.choice(['calm', 'fine', 'fine calm'])}" for word in words]
+        columns: dict[str, Any] = {name: matrix[:, place] for place, name in enumerate(encoded.encoder.numbers)}
+        return encoder.transform(
+            columns | {"kind": ["a"] * len(labels), "place": ["a"] * len(labels), "note": notes}
+        ), labels
+
+    part = type(encoded)(encoder, with_notes(*encoded.train), with_notes(*encoded.validation))
+    fitted, _ = fit(name, part)
+    matrix, labels = part.validation
+    found = fitted.predict(matrix)
+    assert roc_auc_score(labels, found) > 0.95
+    exported = onnx_outputs(to_onnx(name, fitted, encoder.width, "probability"), matrix)
+    np.testing.assert_allclose(exported, found, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", FAMILIES["binary"])

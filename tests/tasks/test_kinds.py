@@ -76,6 +76,13 @@ def expected_of(golden: dict[str, Any]) -> npt.NDArray[Any]:
     return np.array(golden.get("probabilities", golden.get("predictions")))
 
 
+def golden_text(golden: dict[str, Any], said: npt.NDArray[Any]) -> str | None:
+    """The text of the golden record of which the model says the least."""
+    record = golden["records"][int(said.argmin())]
+    text: str | None = next(record[name] for name in ("advert", "note") if name in record)
+    return text
+
+
 def test_init_says_what_the_task_is(
     tmp_path: Path, kind: Kind, fork: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -244,6 +251,9 @@ def test_the_page_shows_the_answer_of_the_task(kind: Kind, running: Running, gol
         assert shown == pytest.approx(one.min() * (1 if kind.task == "regression" else 100), abs=1)
         assert tab.run('document.getElementById("scale").hidden') == (kind.task != "binary")
         assert tab.run('document.getElementById("each").hidden') == (not kind.classes)
+        # a text has a field, and no other values that might change the decision
+        assert tab.run('document.querySelector("textarea").value') == (golden_text(golden, one) or "")
+        assert not [line for line in tab.texts("#flips li") if line.startswith(("Advert", "Note"))]
         effects = tab.texts("#reasons .effect")
         assert all(" it by " in text and ("points" in text) == (kind.task != "regression") for text in effects)
         if kind.classes:

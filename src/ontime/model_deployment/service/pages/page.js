@@ -116,13 +116,14 @@ async function update(form) {
     tellAnswer(about, answer);
     remember(form);
     const reasons = strongest(about, await explain(about, record));
-    const names = reasons.map(({ name }) => name);
+    // of a text there are no other values to try
+    const names = reasons.map(({ name }) => name).filter((name) => about.byName.get(name).kind !== "text");
     const values = decides(about) ? await flips(about, start, given, record, answer, names) : [];
     if (!latest()) return;
     get("reasons").replaceChildren(...bars(about, record, reasons));
     get("flips").replaceChildren(...(decides(about) ? sentences(about, record, names, values) : []));
     if (!reasons.length) list("reasons", ["No value moves it by much."]);
-    get("other").hidden = !reasons.length || !decides(about);
+    get("other").hidden = !names.length || !decides(about);
     get("why").hidden = false;
   } catch (error) {
     if (latest()) tellRefusal(form, error);
