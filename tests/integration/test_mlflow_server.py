@@ -12,7 +12,7 @@ import requests
 from ontime.parameters import load_params
 from tests import mlflow_chart
 from tests.checkouts import TOP, run, small_fork
-from tests.servers import mlflow_server, running_mlflow
+from tests.servers import free_port, mlflow_server, running_mlflow
 
 pytestmark = pytest.mark.integration
 
@@ -119,7 +119,7 @@ def test_the_task_starts_one_process_as_a_supervisor_ends_servers_that_start_slo
     (line,) = re.findall(r"^\tmlflow ui (.*)$", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     options = shlex.split(line.replace("sqlite:///", f"sqlite:///{tmp_path}/").replace("--port 5000", ""))
     log = tmp_path / "server.log"
-    with running_mlflow(log, *options):
+    with running_mlflow(log, free_port(), *options):
         pass
     # uvicorn ends a worker that does not answer within five seconds, and loading MLflow takes longer on a busy machine
     assert "Started parent process" not in log.read_text(encoding="utf-8")
