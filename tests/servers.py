@@ -51,7 +51,7 @@ def mlflow_server(folder: Path, *options: str, **variables: str) -> Iterator[str
 def running_mlflow(log: Path, port: int, *options: str, **variables: str) -> Iterator[str]:
     """Address of an MLflow server, with its options and environment variables; stopped afterwards.
 
-    A client in the same process keeps the address of each run's artifacts: a server that comes back has the same port.
+    A process keeps the address of each model's artifacts that it asked for: a server that comes back has the same port.
     """
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}"]

@@ -29,6 +29,7 @@ def test_command_variables_and_accounts_are_those_that_the_chart_renders() -> No
     assert mlflow_chart.environment(given) == {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+        "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "120",
         "MLFLOW_SERVER_ALLOWED_HOSTS": (
             "mlflow.mlflow,mlflow.mlflow.svc,mlflow.mlflow.svc.cluster.local,localhost:*,127.0.0.1:*"
         ),
