@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ontime.model_deployment.inference.manifest import MANIFEST
 from tests.forge import ROLE, Forge, Hub, copy_workflows
 from tests.live import PARAMS
 from tests.releases import champion, enter, lock, release
@@ -18,7 +19,8 @@ def released_forge(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, to
     repository = enter(tmp_path / "repository", monkeypatch)
     copy_workflows(repository.checkout)
     shutil.copy(PARAMS, repository.checkout)
-    files = {**champion("watched"), **{path.name: path.read_bytes() for path in (top / "model").iterdir()}}
+    model = {path.name: path.read_bytes() for path in (top / "model").iterdir() if path.name != MANIFEST}
+    files = {**champion("watched"), **model}
     lock(repository.checkout, files)
     repository.git("add", "--all")
     repository.git("commit", "--quiet", "--message", "a model that is watched")
