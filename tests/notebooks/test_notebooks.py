@@ -14,6 +14,8 @@ from tests.live import live
 
 NOTEBOOKS = sorted((TOP / "notebooks").glob("*.ipynb"))
 CELL_SECONDS = 300
+OF_MINUTES = {"architectures": 2400}
+"""Notebooks that train networks, and the seconds that a cell of theirs may take."""
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -21,6 +23,14 @@ METADATA = {
 READS = {
     "exploration": [paths.VALIDATION_REPORT, paths.FEATURES, paths.FEATURE_LAYOUT, paths.split_rows("train")],
     "error_analysis": [paths.FEATURE_LAYOUT, paths.VOCABULARY, paths.split_rows("validation"), paths.SELECTION],
+    "architectures": [
+        paths.FEATURE_LAYOUT,
+        paths.VOCABULARY,
+        paths.split_rows("train"),
+        paths.split_rows("validation"),
+        paths.training_run("neural_network") / "predictions" / "validation.parquet",
+        paths.training_run("neural_network") / "metrics" / "history.csv",
+    ],
 }
 
 
@@ -37,8 +47,11 @@ def test_each_notebook_is_known() -> None:
     assert {path.stem for path in NOTEBOOKS} == set(READS)
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def _marks(path: Path) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.rehearsal, pytest.mark.timeout(3600)] if path.stem in OF_MINUTES else [pytest.mark.integration]
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem, marks=_marks(path)) for path in NOTEBOOKS])
 def test_runs_at_the_top_of_the_checkout(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if missing := absent(path.stem):
         pytest.skip(f"{missing[0]} not found; run `make repro` or `ontime pull`")
@@ -46,7 +59,10 @@ def test_runs_at_the_top_of_the_checkout(path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
     notebook: Any = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, kernel_name="python3", timeout=CELL_SECONDS, resources={"metadata": {"path": str(TOP)}}
+        notebook,
+        kernel_name="python3",
+        timeout=OF_MINUTES.get(path.stem, CELL_SECONDS),
+        resources={"metadata": {"path": str(TOP)}},
     )
     client.execute()
     assert any(output for cell in notebook.cells for output in cell.get("outputs", []))
@@ -66,6 +82,7 @@ def test_carries_no_output_and_no_trace_of_a_machine(path: Path) -> None:
 
 
 @pytest.mark.rehearsal
+@pytest.mark.timeout(3600)
 def test_each_notebook_becomes_a_page_with_its_outputs() -> None:
     if missing := [path for name in READS for path in absent(name)]:
         pytest.skip(f"{missing[0]} not found; run `make repro` or `ontime pull`")
