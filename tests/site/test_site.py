@@ -66,7 +66,7 @@ def test_every_link_within_the_site_leads_to_a_page_and_a_place(pages: list[Path
                 continue
             name, _, place = link.partition("#")
             target = (page.parent / name).resolve() if name else page
-            assert target in places, f"{page.name}: {link}"
+            assert target.is_file(), f"{page.name}: {link}"
             assert not place or place in places[target], f"{page.name}: {link}"
             seen += 1
     assert seen > 100

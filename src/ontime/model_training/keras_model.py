@@ -149,7 +149,9 @@ def build_network(
     if encoder.texts:
         parts.append(inputs[:, len(encoder.features) :])
     features = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
-    logit = keras.layers.Dense(head.units, name=LOGIT)(layers(features, parameters))
+    # made before the last layer: a layer's first weights depend on how many layers were made before it
+    hidden = layers(features, parameters)
+    logit = keras.layers.Dense(head.units, name=LOGIT)(hidden)
     return keras.Model(inputs, head.layer()(logit), name="neural_network")
 
 
