@@ -79,7 +79,7 @@ repro: setup ## run the stages that changed, from raw tables to champion
 	ontime champion
 
 test: setup ## run the fast tests and those that start real servers
-	pytest -n 2 --dist loadgroup -m "not rehearsal"
+	pytest -n 3 --dist loadgroup -m "not rehearsal"
 
 lint: setup ## check format, lint, types and which package imports which
 	ruff format --check .
