@@ -36,10 +36,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """A short name of a long value; pytest would write the value whole into the test's name and each report of it."""
+    """A short name of a long value; pytest would write the value whole into the test's name and each report of it.
+
+    Without its length: a file that has a time in it is packed to another length by each process.
+    """
     if isinstance(val, str | bytes) and len(val) > LONGEST_NAME:
-        start = val[: LONGEST_NAME // 2] if isinstance(val, str) else "bytes"
-        return f"{start}-{len(val)}".encode("unicode_escape").decode()
+        return val[: LONGEST_NAME // 2].encode("unicode_escape").decode() if isinstance(val, str) else "bytes"
     return None
 
 

@@ -78,6 +78,7 @@ class TextColumns:
 
     def _weights(self, words: Sequence[str]) -> list[tuple[int, float]]:
         counts = Counter(self._place[term] for term in _terms_of(words) if term in self._place)
-        found = [(place, (1 + log(count)) * self._rarity[place]) for place, count in counts.items()]
+        # rounded, because the last digit of a logarithm may differ between processors
+        found = [(place, (1 + round(log(count), DECIMALS)) * self._rarity[place]) for place, count in counts.items()]
         length = sqrt(sum(weight * weight for _, weight in found))
         return [(place, weight / length) for place, weight in found]
