@@ -142,7 +142,7 @@ def test_a_nested_column_is_refused_unless_it_is_left_out(graph: Path) -> None:
     ("arguments", "reason"),
     [
         (["--type", "x"], r"--type x: expected COLUMN=TYPE, of integer, number"),
-        (["--type", "x=text"], r"--type x=text: expected COLUMN=TYPE"),
+        (["--type", "x=texts"], r"--type x=texts: expected COLUMN=TYPE"),
         (["--type", "x=number:%Y"], r"--type x=number:%Y: .*only a datetime has one"),
         (["--type", "w=number"], r"t\.csv: no column w"),
         (["--csv", "separator=;"], r"--csv: separator: unknown key"),
