@@ -60,7 +60,10 @@ def test_a_manifest_that_lacks_a_key_is_refused_with_the_key(content: Any, key: 
         ({"golden_tolerance": float("inf")}, "golden_tolerance: input should be a finite number"),
         ({"features": {}}, "features: input should be a valid list"),
         ({"features": []}, "features: list should have at least 1 item after validation, not 0"),
-        ({"features": [{"name": "a", "type": "date"}]}, "features.0.type: input should be 'number' or 'category'"),
+        (
+            {"features": [{"name": "a", "type": "date"}]},
+            "features.0.type: input should be 'number', 'category' or 'text'",
+        ),
         ({"metrics": {"test": {"rows": "many"}}}, "metrics.test.rows.int: input should be a valid integer"),
         ({"files": [MODEL]}, "files: input should be a valid dictionary"),
         ({"files": {}}, "files: model.onnx is missing"),
