@@ -7,7 +7,6 @@ has, or if they are no object at all, so that nobody can tell.
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 from ontime.common.errors import OntimeError, one_line
 from ontime.privacy.search import Search
 from ontime.tracking.experiment import EXPERIMENT
+from ontime.tracking.mlflow_client import without_passwords
 
 MLFLOW = "MLflow"
 TRAINED_ON = "training_data_sha256"
@@ -45,8 +45,7 @@ class Trainings:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        # an address may hold a password
-        self.shown = re.sub(r"//[^/@\s]*@", "//", address)
+        self.shown = without_passwords(address)
 
     def theirs(self, search: Search, hashes: Hashes, before: float | None = None) -> Iterator[tuple[str, bool]]:
         """Each run's id, and whether it has the subjects or was trained on their rows.

@@ -34,6 +34,9 @@ def asking_mlflow(lost: str, variable: str = "MLFLOW_TRACKING_URI") -> Iterator[
             yield address
     except Exception as error:  # a by-product must never fail a run
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        line = f"warning: MLflow at {address}: {lost}: {reason}\n"
-        # an address may hold a password
-        sys.stderr.write(re.sub(r"//[^/@\s]*@", "//", line))
+        sys.stderr.write(without_passwords(f"warning: MLflow at {address}: {lost}: {reason}\n"))
+
+
+def without_passwords(text: str) -> str:
+    """The text whose addresses have lost user and password."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
