@@ -1,7 +1,7 @@
 """Folds of the training and validation rows by the rule of the split, for a choice by more than the validation rows.
 
-As scikit-learn's StratifiedKFold, and GroupKFold with the groups of an event apart; by time as its TimeSeriesSplit,
-with windows in the newer half of the training rows and the validation rows as the last one. Test rows are in no fold.
+As scikit-learn's StratifiedKFold and StratifiedGroupKFold; by time as its TimeSeriesSplit, with windows in the newer
+half of the training rows and the validation rows as the last one. Test rows are in no fold.
 """
 
 from typing import Any
@@ -65,7 +65,7 @@ def _assigned(rows: pd.DataFrame, layout: Layout, split: Split, task: Task) -> n
 
 def _windows(time: "pd.Series[Any]", split: Split) -> npt.NDArray[np.int64]:
     """The validation rows are the last window; those before it have equally many rows, but for equal moments."""
-    boundary = pd.Timestamp(moment(split.validation_from))
+    boundary = pd.Timestamp(moment(split.validation_from)).tz_convert("UTC")
     earlier = time[time < boundary].sort_values()
     places = [int(len(earlier) * share) for share in np.linspace(OLDEST, 1, split.folds)[:-1]]
     begins = pd.DatetimeIndex([*earlier.iloc[places], boundary])

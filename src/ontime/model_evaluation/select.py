@@ -1,4 +1,4 @@
-"""Which run is champion, by one validation metric; it must beat both baselines by more than chance.
+"""Which run is champion, by one metric; it must beat both baselines by more than chance.
 
 In: `metrics/validation.json` of every run and of the baselines, the probabilities of the validation rows, and these
 rows; with `split.folds` above 1, in their place `out_of_fold.parquet` of every run, and the training rows. Out:
@@ -42,7 +42,7 @@ class Select(Section):
 
 @click.command(name="select")
 def command() -> None:
-    """Choose the champion by its validation metric."""
+    """Choose the champion by its metric on validation rows or folds."""
     metric, task = load_section("select", Select).metric, load_task()
     if metric not in task.metrics:
         raise OntimeError(
