@@ -27,11 +27,12 @@ def write_params(content: Any, path: Path) -> None:
     yaml.dump(content, path)
 
 
-def make_small(path: Path) -> None:
+def make_small(path: Path, folds: int = 1) -> None:
     """Set parameters that train in a second."""
     yaml = YAML()
     content = yaml.load(path)
     content["engine"]["backend"] = "sequential"
+    content["split"]["folds"] = folds
     content["train"]["random_forest"]["n_estimators"] = 20
     content["train"]["gradient_boosting"]["max_iter"] = 40
     content["train"]["neural_network"] |= {"hidden_units": [8], "epochs": 3, "learning_rate": 0.01, "batch_size": 32}

@@ -24,6 +24,7 @@ from tests.graph_copy import copy_graph
 from tests.live import SCHEMA
 from tests.once import MakeOnce, make_once
 from tests.releases import isolated, registry_server
+from tests.task_graphs import PER_FAMILY
 
 THREADS = (1, 4)
 LONGEST_NAME = 100
@@ -153,7 +154,7 @@ def graph_run(once: MakeOnce, all_parcels: pd.DataFrame) -> tuple[Path, dict[str
             columns = ["--target", "late", "--positive", "yes", "--time", "sent", "--key", "parcel"]
             run_command("init", "--source", "parcels.csv", *columns, "--no-run")
             make_small(Path("params.yaml"))
-            per_family = [(name, family) for family in FAMILIES["binary"] for name in ("train", "evaluate")]
+            per_family = [(name, family) for family in FAMILIES["binary"] for name in PER_FAMILY]
             first, last = (
                 [("ingest",), ("validate",), ("featurize",), ("split",)],
                 [("baselines",), ("select",), ("refit",), ("forward",), ("export",)],

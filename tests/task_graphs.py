@@ -17,6 +17,7 @@ from tests.commands import make_small, run_command
 from tests.graph_copy import copy_graph
 
 FIRST, LAST = ("ingest", "validate", "featurize", "split"), ("baselines", "select", "refit", "forward", "export")
+PER_FAMILY = ("train", "evaluate", "cross-validate")
 
 
 WORDS = ["with", "the", "old", "new", "large", "small", "door", "near", "of", "trees", "road", "quiet", "view", "stone"]
@@ -167,15 +168,15 @@ KINDS = {
 }
 
 
-def run_graph(folder: Path, table: pd.DataFrame, task: TaskName, *options: str) -> Path:
+def run_graph(folder: Path, table: pd.DataFrame, task: TaskName, *options: str, folds: int = 1) -> Path:
     """A copy of the graph in which every stage has run for a table; its folder."""
     copy_graph(folder)
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
         patch.setenv("OMP_NUM_THREADS", "1")
         table.to_csv("table.csv", index=False)
         run_command("init", "--source", "table.csv", *options, "--no-run")
-        make_small(Path("params.yaml"))
-        per_family = [(stage, family) for family in FAMILIES[task] for stage in ("train", "evaluate")]
+        make_small(Path("params.yaml"), folds)
+        per_family = [(stage, family) for family in FAMILIES[task] for stage in PER_FAMILY]
         for arguments in [*((stage,) for stage in FIRST), *per_family, *((stage,) for stage in LAST)]:
             run_command(*arguments)
     return folder

@@ -18,6 +18,7 @@ from tests.commands import leaves_of, run_and_watch, write_params
 from tests.graph_copy import COMMON, copy_graph, is_common, package_files, stale_by_file, table, with_lock
 from tests.imports import closure, file_of, has_code
 from tests.live import live
+from tests.task_graphs import PER_FAMILY
 
 TASK = load_section("task", TaskSettings, live("params.yaml")).kind
 """What the checkout's own graph is about."""
@@ -152,7 +153,8 @@ def test_what_no_stage_reads_makes_none_stale(stale: dict[str, set[str]]) -> Non
 def test_a_family_makes_its_own_training_and_evaluation_and_the_champions_stages_stale(
     stale: dict[str, set[str]], name: str
 ) -> None:
-    assert stale[f"src/ontime/model_training/{name}.py"] == {f"train@{name}", f"evaluate@{name}", *OF_THE_CHAMPION}
+    own = {f"{stage}@{name}" for stage in PER_FAMILY}
+    assert stale[f"src/ontime/model_training/{name}.py"] == own | OF_THE_CHAMPION
 
 
 @pytest.mark.parametrize("framework", ["scikit_learn", "keras"])
@@ -160,7 +162,7 @@ def test_a_framework_makes_its_own_families_and_the_champions_stages_stale(
     stale: dict[str, set[str]], framework: str
 ) -> None:
     names = [name for name in FAMILIES["binary"] if family(name).framework.replace("-", "_") == framework]
-    expected = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in names} | OF_THE_CHAMPION
+    expected = {f"{stage}@{name}" for stage in PER_FAMILY for name in names} | OF_THE_CHAMPION
     assert stale[f"src/ontime/model_training/{framework}_model.py"] == expected
 
 
@@ -171,8 +173,8 @@ def test_a_stages_own_module_makes_no_other_stage_stale_but_for_a_section_that_i
         path = file_of(module)
         assert path
         others = {stage.partition("@")[0] for stage in stale[f"src/{module.replace('.', '/')}.py"]} - {name}
-        # the model card says how the rows were split; each forward model has a vocabulary of its own rows
-        assert others == ({"export", "forward"} if name == "split" else set()), name
+        # the model card says how the rows were split; models of other rows have a vocabulary of their own
+        assert others == ({"export", "forward", "cross-validate"} if name == "split" else set()), name
 
 
 def test_every_stage_depends_on_the_locked_packages(stages: dict[str, Stage]) -> None:
@@ -190,14 +192,17 @@ def test_every_stage_lists_exactly_the_parameters_that_it_reads(
     monkeypatch.chdir(tmp_path / "fork")
     yaml = YAML()
     content = yaml.load(Path("params.yaml"))
+    content["split"]["folds"] = 2
+    yaml.dump(content, Path("params.yaml"))
+    folded = {f"cross-validate@{name}": run_and_watch("cross-validate", name) for name in NAMES}
     content["split"]["by"] = "stratified"
     yaml.dump(content, Path("params.yaml"))
-    stratified = {name: run_and_watch(name) for name in ("split", "export")}
+    stratified = {name: run_and_watch(*name.split("@")) for name in ("split", "export", *folded)}
 
     assert set(by_time) == set(stages)
     problems = []
     for name, stage in stages.items():
-        read = by_time[name] | stratified.get(name, set())
+        read = by_time[name] | folded.get(name, set()) | stratified.get(name, set())
         listed = {leaf for leaf in leaves_of() if covered(leaf, stage.parameters)}
         problems += [f"stage {name}: {leaf} is read and not in params" for leaf in sorted(read - listed)]
         problems += [f"stage {name}: {leaf} is in params and not read" for leaf in sorted(listed - read)]

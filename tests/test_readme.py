@@ -142,7 +142,7 @@ def check_ontime(arguments: list[str]) -> None:
         if absent and made_by_a_command(absent[1]):
             return
         pytest.fail(error.format_message())
-    if name in ("train", "evaluate", "tune"):
+    if name in ("train", "evaluate", "cross-validate", "tune"):
         check_family(given["model"])
     check_stages(given.get("stages", ()))
 

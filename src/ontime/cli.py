@@ -18,6 +18,7 @@ STAGES = {
     "split": "ontime.data_processing.split",
     "train": "ontime.model_training.train",
     "evaluate": "ontime.model_evaluation.evaluate",
+    "cross-validate": "ontime.backtest.cross_validate",
     "baselines": "ontime.model_evaluation.baselines",
     "select": "ontime.model_evaluation.select",
     "refit": "ontime.model_evaluation.refit",

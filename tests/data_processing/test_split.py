@@ -26,6 +26,7 @@ def split_of(**changes: Any) -> Split:
         "validation_fraction": 0.2,
         "test_fraction": 0.1,
         "seed": 0,
+        "folds": 1,
         "min_category_rows": 2,
     }
     return check(Split, settings | changes, "split")

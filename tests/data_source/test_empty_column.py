@@ -10,6 +10,7 @@ from ontime.common.files import read_json
 from ontime.model_training.families import FAMILIES
 from ontime.parameters import load_params
 from tests.commands import make_small, run_command
+from tests.task_graphs import PER_FAMILY
 
 WEIGHT = 'the "weight"\\\n'
 
@@ -25,7 +26,7 @@ def test_a_column_without_a_value_in_training_gives_a_champion_and_a_page_withou
     parcels = parcels.rename(columns={"weight": WEIGHT})
     parcels.to_csv("t.csv", index=False)
     run_command("init", "--source", "t.csv", "--target", "late", "--time", "sent", "--key", "parcel", "--no-run")
-    per_family = [(stage, family) for family in FAMILIES["binary"] for stage in ("train", "evaluate")]
+    per_family = [(stage, family) for family in FAMILIES["binary"] for stage in PER_FAMILY]
     for arguments in (
         *([stage] for stage in ("ingest", "validate", "featurize", "split")),
         *per_family,

@@ -13,10 +13,17 @@ from ontime.repository.yaml_files import editing
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
-    [(300, (5, 5, 7, 20)), (20_000, (5, 20, 7, 20)), (60_000, (15, 50, 31, 50)), (3_000_000, (100, 50, 31, 50))],
+    [
+        (300, (5, 5, 5, 7, 20)),
+        (10_000, (5, 5, 10, 7, 20)),
+        (10_001, (1, 5, 10, 7, 20)),
+        (20_000, (1, 5, 20, 7, 20)),
+        (60_000, (1, 15, 50, 31, 50)),
+        (3_000_000, (1, 100, 50, 31, 50)),
+    ],
 )
 @pytest.mark.usefixtures("graph")
-def test_a_larger_table_has_larger_trees_and_rarer_categories_count_as_unknown(
+def test_a_larger_table_has_larger_trees_rarer_categories_count_as_unknown_and_one_fold_is_enough(
     rows: int, expected: tuple[int, ...]
 ) -> None:
     with editing(Path("params.yaml")) as content:
@@ -24,6 +31,7 @@ def test_a_larger_table_has_larger_trees_and_rarer_categories_count_as_unknown(
     params = load_params()
     train = params.train
     assert (
+        params.split.folds,
         params.split.min_category_rows,
         train.random_forest["min_samples_leaf"],
         train.gradient_boosting["max_leaf_nodes"],

@@ -11,8 +11,10 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, read_parquet
 from ontime.data_processing.split import PARTS
 from ontime.model_training.families import FAMILIES
+from ontime.parameters import load_params
 from tests.commands import make_small, run_command
 from tests.graph_copy import copy_graph
+from tests.task_graphs import PER_FAMILY
 
 
 def noise(rows: int, events: int) -> pd.DataFrame:
@@ -45,8 +47,8 @@ def run_to_select() -> None:
     for stage in ("ingest", "validate", "featurize", "split"):
         run_command(stage)
     for name in FAMILIES["binary"]:
-        run_command("train", name)
-        run_command("evaluate", name)
+        for stage in PER_FAMILY:
+            run_command(stage, name)
     run_command("baselines")
     run_command("select")
 
@@ -119,6 +121,13 @@ def test_too_few_rows_of_the_rarer_class_are_refused_with_the_number_that_is_nee
 @pytest.mark.usefixtures("graph")
 def test_as_many_rows_as_were_said_are_enough() -> None:
     init(noise(400, 31))
+
+
+@pytest.mark.parametrize(("groups", "folds"), [(40, 5), (4, 3)])
+@pytest.mark.usefixtures("graph")
+def test_a_small_table_gets_five_folds_or_as_many_as_its_groups_can_fill(groups: int, folds: int) -> None:
+    init(noise(400, 160).assign(who=np.arange(400) % groups), "--group", "who")
+    assert load_params().split.folds == folds
 
 
 @pytest.mark.usefixtures("graph")

@@ -120,6 +120,7 @@ def test_a_challenger_gets_rows_up_to_the_watermark_without_quarantined_days() -
             "validation_fraction": 0.1,
             "test_fraction": 0.1,
             "seed": 0,
+            "folds": 1,
             "min_category_rows": 1,
         },
         "split",

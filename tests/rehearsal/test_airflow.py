@@ -25,7 +25,10 @@ START = datetime(2013, 7, 1)
 MONTH = "2013-10"
 TOKEN = "app-token"  # noqa: S105 - of no account
 RUN_SECONDS = 900
-OF_BOOSTING = {"train.gradient_boosting", "evaluate.gradient_boosting", "select", "refit", "forward", "export"}
+OF_BOOSTING = {
+    *(f"{stage}.gradient_boosting" for stage in ("train", "evaluate", "cross-validate")),
+    *("select", "refit", "forward", "export"),
+}
 """The stages that a parameter of boosting, which is champion, makes run."""
 
 

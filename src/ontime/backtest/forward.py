@@ -8,7 +8,6 @@ before it, with its own vocabulary: a rolling origin (Tashman 2000, "Out-of-samp
 test rows are not read. Without a time no row is earlier than another, and the table has no row.
 """
 
-import sys
 from collections.abc import Iterator
 
 import click
@@ -16,15 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ontime.backtest.fitted_outputs import fitted_outputs
 from ontime.common import paths
 from ontime.common.files import read_json, read_parquet, write_parquet
 from ontime.common.layout import TARGET, Layout, own, own_in
 from ontime.common.params import Count, Section, load_section
-from ontime.data_processing.split import Split, vocabulary_of
-from ontime.encoder import Encoder
+from ontime.data_processing.split import Split
 from ontime.model_evaluation.settings import Evaluate
 from ontime.model_training.recipe import Recipe, champion_recipe
-from ontime.model_training.rows import encoded
 from ontime.tasks.task import Task, as_column
 
 PARTS = ("train", "validation")
@@ -63,9 +61,7 @@ def forward(rows: pd.DataFrame, layout: Layout, recipe: Recipe, folds: int, leas
     predicted = [rows.iloc[:0].assign(**{name: np.array([], dtype=np.float32)})]
     for number, (earlier, later) in enumerate(_windows(rows, block, folds + 1, task), start=1):
         click.echo(f"forward: model {number} of at most {folds}, fitted on {len(earlier)} rows", err=True)
-        encoder = Encoder.from_vocabulary(vocabulary_of(earlier, earlier, layout, least_rows, task))
-        model = recipe.fit_all(encoded(earlier, encoder), encoder, sys.stderr.isatty())
-        outputs = model.predict(encoded(later, encoder)[0]).astype(np.float32)
+        outputs = fitted_outputs(recipe, earlier, later, layout, least_rows)
         predicted.append(later.assign(**{name: as_column(outputs)}))
     return pd.concat(predicted, ignore_index=True)
 

@@ -26,6 +26,8 @@ from ontime.tasks.task import Task, load_task
 from ontime.terms import fit_terms
 
 PARTS = ("train", "validation", "test")
+MOST_FOLDS = 20
+"""Each is one more fit of every family."""
 
 
 def moment(text: str | None) -> datetime:
@@ -54,7 +56,8 @@ Day = Annotated[str, AfterValidator(_day)]
 class Split(Section):
     """By time (rows before `validation_from` train, rows from `test_from` on test), by group or stratified with a seed.
 
-    Rows from `until` on, and those of the `excluded_days` in UTC, are in no part.
+    Rows from `until` on, and those of the `excluded_days` in UTC, are in no part. `folds` are read by
+    `cross-validate`.
     """
 
     by: Literal["time", "group", "stratified"]
@@ -65,6 +68,7 @@ class Split(Section):
     validation_fraction: Fraction
     test_fraction: Fraction
     seed: Annotated[int, Field(ge=0)]
+    folds: Annotated[int, Field(ge=1, le=MOST_FOLDS)]
     min_category_rows: Count
 
     @model_validator(mode="after")
@@ -152,9 +156,7 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split, task: Task) -
             raise OntimeError("params.yaml: split.by: group needs data.options.group; or use stratified")
         shares = {"validation": split.validation_fraction, "test": split.test_fraction}
         shares = {"train": 1 - sum(shares.values()), **shares}
-        # of several classes, the rarest is the one that a part may lack
-        rarest = min(task.means(rows[layout.target]), key=lambda one: one.sum())
-        return group_parts(rows[layout.group], rarest, shares, split.seed)
+        return group_parts(rows[layout.group], rarest_class(rows[layout.target], task), shares, split.seed)
     parts = np.full(len(rows), PARTS[0], dtype=object)
     random = np.random.default_rng(split.seed)
     for members in map(random.permutation, task.strata(rows[layout.target])):
@@ -162,6 +164,11 @@ def assign_parts(rows: pd.DataFrame, layout: Layout, split: Split, task: Task) -
         parts[members[:test_rows]] = PARTS[2]
         parts[members[test_rows : test_rows + validation_rows]] = PARTS[1]
     return parts
+
+
+def rarest_class(target: "pd.Series[Any]", task: Task) -> "pd.Series[Any]":
+    """Of several classes whether a row is of the rarest, which is the one that a part may lack; else the target."""
+    return min(task.means(target), key=lambda one: one.sum())
 
 
 def part_sizes(count: int, split: Split) -> tuple[int, int, int]:

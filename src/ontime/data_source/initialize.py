@@ -10,6 +10,7 @@ import re
 from typing import Any, get_args
 
 import click
+import numpy as np
 import pandas as pd
 
 from ontime.common import paths
@@ -17,6 +18,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, check
+from ontime.data_processing.folds import most_folds
 from ontime.data_processing.leaks import identifiers, suspicions
 from ontime.data_processing.split import Split, assign_parts, lacking, least_rows
 from ontime.data_source.data_card import CARD, plain_words, write_card
@@ -36,6 +38,7 @@ from ontime.datasets.registry import PACKAGES
 from ontime.datasets.schema import TableSchema
 from ontime.datasets.table import PARTITIONED_TABLE, layout, target_values
 from ontime.datasets.table import Options as TableOptions
+from ontime.model_training.out_of_fold_file import PARTS
 from ontime.parameters import check_params
 from ontime.repository.dvc import show
 from ontime.repository.ownership import name_model, own, team_options
@@ -194,7 +197,8 @@ def configure(
     before, params["data"]["source"] = params["data"]["source"], place_of(source)
     replace_value(params["data"], "options", options)
     params["export"]["name"] = name or model_name(source)
-    check_parts(check_params(plain(params), str(PARAMS_FILE)).split, frame, labels, roles, task_of(task, roles.classes))
+    split, owner = check_params(plain(params), str(PARAMS_FILE)).split, task_of(task, roles.classes)
+    params["split"]["folds"] = most_folds(check_parts(split, frame, labels, roles, owner), roles, split, owner)
     (artifact,) = graph["artifacts"].values()
     # dvc fills in what stands in ${}
     artifact["desc"] = f"{about(target, asked)}, as ONNX with its manifest and golden records".replace("${", "\\${")
@@ -256,12 +260,16 @@ def adapt(params: Any, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Lay
     replace_value(params["evaluate"], "baseline_group", slices[:1])
 
 
-def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout, task: Task) -> None:
-    """Refuse a table of which a part of the split would be too little for the task, before anything is written."""
-    carried = {name: frame[name] for name in (roles.time, roles.group) if name}
-    part = assign_parts(pd.DataFrame({**carried, roles.target: labels}), roles, split, task)
+def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", roles: Layout, task: Task) -> pd.DataFrame:
+    """Refuse a table of which a part of the split would be too little for the task, before anything is written.
+
+    Returns:
+        What the training and validation rows are split by.
+    """
+    rows = pd.DataFrame({**{name: frame[name] for name in (roles.time, roles.group) if name}, roles.target: labels})
+    part = assign_parts(rows, roles, split, task)
     if not (lack := lacking(labels, part, task)):
-        return
+        return rows[np.isin(part, PARTS) & labels.notna()]
     other = {
         "stratified": "",
         "time": "leave out --time, or ",

@@ -24,6 +24,9 @@ FOREST_OF_TEXTS = {"max_features": 0.03}
 BOOSTING = {"max_iter": 1000, "max_leaf_nodes": 7, "min_samples_leaf": 20}
 SMALL_TREES_UP_TO = 20_000
 """Rows up to which boosting starts from small trees, and settings are searched."""
+FOLDS, FOLDS_UP_TO = 5, 10_000
+"""Rows up to which the champion is chosen by folds: the validation rows of a smaller table decide by luck, or cannot
+tell the best model from a baseline."""
 SPACE: dict[str, dict[str, list[Any]]] = {
     "logistic_regression": {"C": [0.001, 0.01, 0.1, 1.0, 10.0]},
     "linear_regression": {"alpha": [0.1, 1.0, 10.0, 100.0, 1000.0]},
@@ -44,6 +47,7 @@ def set_sizes(params: Any, rows: int, has_texts: bool) -> None:
     params["split"]["min_category_rows"] = between(
         LEAST_CATEGORY_ROWS, rows // ROWS_PER_CATEGORY_ROW, MOST_CATEGORY_ROWS
     )
+    params["split"]["folds"] = FOLDS if rows <= FOLDS_UP_TO else 1
     leaf = between(LEAST_LEAF_ROWS, rows // ROWS_PER_LEAF_ROW, MOST_LEAF_ROWS)
     if "logistic_regression" in train:
         train["logistic_regression"] |= LOGISTIC

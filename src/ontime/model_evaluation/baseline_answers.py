@@ -1,5 +1,7 @@
 """What a task's baselines say of the rows of a part: always the past mean, and the past mean of the row's group."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -18,9 +20,14 @@ def baseline_answers(part: str, group: list[str], task: Task) -> tuple[Target, d
     Args:
         group: the columns of `evaluate.baseline_group`.
     """
-    train, rows = _rows("train", group), _rows(part, group)
+    train, rows = read_rows(["train"], group), read_rows([part], group)
+    return target_of(rows), answers_of(train, rows, group, task)
+
+
+def answers_of(train: pd.DataFrame, rows: pd.DataFrame, group: list[str], task: Task) -> dict[str, Outputs]:
+    """What each baseline says of rows by the training rows, both as `read_rows` gives them."""
     columns = zip(task.baselines, ([], group), strict=True)
-    return target_of(rows), {name: _answer(train, rows, names, task) for name, names in columns}
+    return {name: _answer(train, rows, names, task) for name, names in columns}
 
 
 def _answer(train: pd.DataFrame, rows: pd.DataFrame, names: list[str], task: Task) -> Outputs:
@@ -29,8 +36,9 @@ def _answer(train: pd.DataFrame, rows: pd.DataFrame, names: list[str], task: Tas
     return found[0] if len(found) == 1 else np.column_stack(found)
 
 
-def _rows(part: str, group: list[str]) -> pd.DataFrame:
-    rows = read_parquet(paths.split_rows(part))
+def read_rows(parts: Iterable[str], group: list[str]) -> pd.DataFrame:
+    """Targets and the columns of `evaluate.baseline_group` of the rows of one or more parts."""
+    rows = pd.concat([read_parquet(paths.split_rows(part)) for part in parts], ignore_index=True)
     absent = [name for name in group if name not in rows]
     if absent:
         raise OntimeError(f"params.yaml: evaluate.baseline_group: no column {absent[0]} among the features")

@@ -1,15 +1,17 @@
-"""Which run is champion, by one validation metric; it must beat both baselines by more than chance.
+"""Which run is champion, by one metric; it must beat both baselines by more than chance.
 
 In: `metrics/validation.json` of every run and of the baselines, the probabilities of the validation rows, and these
-rows. Out: `models/selection.json`.
+rows; with `split.folds` above 1, in their place `out_of_fold.parquet` of every run, and the training rows. Out:
+`models/selection.json`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any, Literal
 
 import click
 import numpy as np
+import pandas as pd
 
 from ontime.common import paths
 from ontime.common.arrays import Outputs
@@ -18,10 +20,12 @@ from ontime.common.files import column_names, read_json, read_parquet, write_jso
 from ontime.common.layout import own_in
 from ontime.common.params import Section, load_section
 from ontime.model_evaluation.baseline_answers import baseline_answers
-from ontime.model_evaluation.resampling import LESS_IS_BETTER, Times, resamples, score_of
+from ontime.model_evaluation.out_of_fold import OutOfFold, read_out_of_fold
+from ontime.model_evaluation.resampling import LESS_IS_BETTER, Score, Times, resamples, score_of
 from ontime.model_evaluation.settings import Evaluate
 from ontime.model_training.families import Train, families_of
-from ontime.tasks.task import from_column, load_task
+from ontime.model_training.out_of_fold_file import PARTS
+from ontime.tasks.task import Task, from_column, load_task
 
 CONFIDENCE = 0.95
 RESAMPLES, SEED = 200, 0
@@ -38,7 +42,7 @@ class Select(Section):
 
 @click.command(name="select")
 def command() -> None:
-    """Choose the champion by its validation metric."""
+    """Choose the champion by its metric on validation rows or folds."""
     metric, task = load_section("select", Select).metric, load_task()
     if metric not in task.metrics:
         raise OntimeError(
@@ -49,13 +53,42 @@ def command() -> None:
         {name: read_json(paths.training_run(name) / "metrics" / "validation.json") for name in names}
         for names in (families, task.baselines)
     )
-    target, answers = baseline_answers("validation", load_section("evaluate", Evaluate).baseline_group, task)
+    group = load_section("evaluate", Evaluate).baseline_group
+    if folds := read_out_of_fold(families, group, task):
+        write_json(paths.SELECTION, _select_by_folds(folds, runs, list(baselines), metric, task))
+        return
+    target, answers = baseline_answers("validation", group, task)
     for name in families:
         answers[name] = _outputs(name, task.output)
     scores = {name: score_of(metric, target, outputs) for name, outputs in answers.items()}
-    drawn = [[score(times) for score in scores.values()] for times in resamples(_groups(), RESAMPLES, SEED)]
-    columns = dict(zip(scores, np.array(drawn).T, strict=True))
+    columns = _resampled(scores, _groups(["validation"]))
     write_json(paths.SELECTION, select(runs, baselines, metric, columns, task.rounded))
+
+
+def _select_by_folds(
+    folds: OutOfFold, runs: Mapping[str, Mapping[str, float]], baselines: list[str], metric: str, task: Task
+) -> dict[str, Any]:
+    """What `select` says of the metric's means over the folds, with the value of each, and those on validation rows."""
+    scores = {name: folds.score(metric, name) for name in (*runs, *baselines)}
+    groups = np.unique(_groups(PARTS)[folds.place], return_inverse=True)[1]
+    columns = _resampled(scores, groups)
+    once = np.ones_like(groups)
+    means = {name: {metric: task.rounded(score(once))} for name, score in scores.items()}
+    of_runs, of_baselines = ({name: means[name] for name in names} for names in (runs, baselines))
+    selection = select(of_runs, of_baselines, metric, columns, task.rounded, "cross-validated")
+    ranked = selection["candidates"]
+    return selection | {
+        "folds": len(np.unique(folds.fold)),
+        "rows": len(folds.fold),
+        "values_by_fold": {name: [task.rounded(value) for value in folds.by_fold(metric, name)] for name in ranked},
+        "validation_values": {name: runs[name][metric] for name in ranked},
+    }
+
+
+def _resampled(scores: Mapping[str, Score], groups: Times) -> dict[str, Outputs]:
+    """Each metric on the same resamples of groups: (resamples,)."""
+    drawn = [[score(times) for score in scores.values()] for times in resamples(groups, RESAMPLES, SEED)]
+    return dict(zip(scores, np.array(drawn).T, strict=True))
 
 
 def _outputs(model: str, output: str) -> Outputs:
@@ -65,12 +98,12 @@ def _outputs(model: str, output: str) -> Outputs:
     return from_column(read_parquet(path, columns=[column])[column])
 
 
-def _groups() -> Times:
-    """Which group each validation row (rows,) is drawn with: its own, or that of the split, numbered from 0."""
-    group, path = read_json(paths.FEATURE_LAYOUT).get("group"), paths.split_rows("validation")
-    if group is None:
-        return np.arange(len(read_parquet(path, columns=column_names(path)[:1])))
-    return np.unique(read_parquet(path, columns=[group])[group].astype("str"), return_inverse=True)[1]
+def _groups(parts: Sequence[str]) -> Times:
+    """Which group each row (rows,) of the parts is drawn with: its own, or that of the split, numbered from 0."""
+    group, files = read_json(paths.FEATURE_LAYOUT).get("group"), [paths.split_rows(part) for part in parts]
+    column = group or column_names(files[0])[0]
+    values = pd.concat([read_parquet(path, columns=[column])[column] for path in files], ignore_index=True)
+    return np.unique(values.astype("str"), return_inverse=True)[1] if group else np.arange(len(values))
 
 
 def select(
@@ -79,6 +112,7 @@ def select(
     metric: str,
     resampled: Mapping[str, Outputs],
     rounded: Callable[[float], float],
+    judged: str = "validation",
 ) -> dict[str, Any]:
     """Choose among the runs that beat every baseline by more than chance, and rank all by a validation metric.
 
@@ -89,9 +123,10 @@ def select(
 
     Args:
         runs: summaries by family, from the simplest on.
-        resampled: by name of a run or baseline, its metric on each resample of the validation rows, NaN where it has
+        resampled: by name of a run or baseline, its metric on each resample of the rows, NaN where it has
             none: (resamples,).
         rounded: a difference of values as files keep it.
+        judged: what kind of metric it is, for the error.
 
     Returns:
         Champion, metric, its value, the lead over the best other run (negative if that is better and less simple),
@@ -117,7 +152,7 @@ def select(
         best = ranked[0]
         other = min(baselines, key=lambda name: lead(best, name) - width * error(best, name))
         raise OntimeError(
-            f"no champion: baseline {other} has validation {metric} {values[other]}, the best run {best} "
+            f"no champion: baseline {other} has {judged} {metric} {values[other]}, the best run {best} "
             f"{values[best]}, which {_chance(lead(best, other), width * error(best, other))}; "
             "add rows or better features"
         )

@@ -1,4 +1,4 @@
-"""How the champion was trained, so that its family can be fitted again on other rows."""
+"""How a run was trained, so that its family can be fitted again on other rows."""
 
 import csv
 from dataclasses import dataclass
@@ -34,7 +34,11 @@ class Recipe:
 
 def champion_recipe() -> Recipe:
     """What the champion's run says of its training."""
-    name = read_json(paths.SELECTION)["champion"]
+    return recipe_of(read_json(paths.SELECTION)["champion"])
+
+
+def recipe_of(name: str) -> Recipe:
+    """What the run of a family says of its training."""
     run = paths.training_run(name)
     path = run / "config" / "parameters.json"
     parameters = dict(read_json(path))

@@ -53,7 +53,8 @@ def role_of(name: str) -> str:
     if not paths.SELECTION.is_file() or not validation.is_file():
         return "trained"
     selection = read_json(paths.SELECTION)
-    if selection["candidates"].get(name) != read_json(validation).get(selection["metric"]):
+    judged = selection.get("validation_values", selection["candidates"])
+    if judged.get(name) != read_json(validation).get(selection["metric"]):
         return "trained"
     return "champion" if selection["champion"] == name else "candidate"
 
@@ -92,8 +93,9 @@ def _of_champion() -> dict[str, str]:
     values = ", ".join(
         f"{name} {value}" for name, value in {**selection["candidates"], **selection["baselines"]}.items()
     )
+    by = f"{metric} over {selection['folds']} folds" if "folds" in selection else f"validation {metric}"
     text = (
-        f"**Champion at {commit}: {selection['champion']}**, by validation {metric}: {values}.\n\n"
+        f"**Champion at {commit}: {selection['champion']}**, by {by}: {values}.\n\n"
         f"Tag `{ROLE}` of a run: champion, candidate or baseline. Metrics `validation/…` and `test/…` are those of the "
         "run; `served_test/…` are those of the model that is served, fitted on validation rows too."
     )

@@ -51,6 +51,7 @@ SPLIT = Split(
     validation_fraction=0.1,
     test_fraction=0.1,
     seed=0,
+    folds=1,
     min_category_rows=1,
 )
 

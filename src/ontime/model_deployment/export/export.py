@@ -169,6 +169,7 @@ def command() -> None:
             parts,
             pd.read_csv(run / "metrics" / "history.csv"),
             judge,
+            selection.get("folds", 1),
         )
         write_text(folder / "report.html", pictures)
         write_json(folder / METRICS, summary_of(selection, metrics))

@@ -137,9 +137,9 @@ def model_card(
             f"{_texts(vocabulary.get('texts', {}))}",
             f"- split {how}",
             f"- parameters: {', '.join(f'{key} {value}' for key, value in training['parameters'].items())}",
-            f"- chosen by validation {selection['metric']}: {candidates}",
+            f"- chosen by {_chosen_by(selection)}: {candidates}",
             "",
-            *_served(refit, rule),
+            *_served(refit, rule, selection),
             "## Metrics",
             "",
             f"| metric | {' | '.join(columns)} |",
@@ -175,14 +175,25 @@ def _privacy(data: Data) -> list[str]:
     ]
 
 
-def _served(refit: Mapping[str, Any], rule: DecisionRule | None) -> list[str]:
+def _chosen_by(selection: Mapping[str, Any]) -> str:
+    """The metric that made the champion, and on which rows."""
+    if "folds" not in selection:
+        return f"validation {selection['metric']}"
+    return f"{selection['metric']} over {selection['folds']} folds of {selection['rows']} training and validation rows"
+
+
+def _served(refit: Mapping[str, Any], rule: DecisionRule | None, selection: Mapping[str, Any]) -> list[str]:
     """Which model was measured where, and which is served."""
     if not refit["refit"]:
         return []
     threshold, same = ("its threshold ", "It has the same threshold. ") if rule else ("", "")
+    decided = f"number of steps, {threshold}and that it is champion"
+    if "folds" in selection:
+        also = " and its threshold" if rule else ""
+        decided = f"number of steps{also}, {selection['folds']} folds that it is champion"
     return [
         "There are two models. The measured model was fitted on the training rows; the validation rows decided its",
-        f"number of steps, {threshold}and that it is champion. The served model, which is in this folder, was fitted",
+        f"{decided}. The served model, which is in this folder, was fitted",
         f"with the same parameters and {refit['steps']} steps on training and validation rows together:",
         f"{refit['rows']} rows{_events(refit, 'events')}. {same}The test rows are new to both.",
         "",

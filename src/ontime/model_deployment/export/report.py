@@ -51,6 +51,7 @@ def report(
     parts: Sequence[Part],
     history: pd.DataFrame,
     judge: Judge,
+    folds: int = 1,
 ) -> str:
     """The page.
 
@@ -58,7 +59,9 @@ def report(
         says: what the model says of a row, as a dependent clause; record: what a row is.
         test: metrics of the served model on test rows; baselines: those of the answers without a model, by name.
         parts: validation and test; history: losses by step of the champion's training.
+        folds: in how many the rows were that chose the champion; 1 if the validation rows did.
     """
+    chose = "The validation rows" if folds == 1 else f"Training and validation rows, in {folds} folds,"
     sections = [
         _section("In short", _list([*_in_short(test, rule, record), *_gaps(parts[-1], judge)])),
         _section("Compared with no model", _baselines(test, baselines, judge)),
@@ -68,7 +71,7 @@ def report(
         _learning(history),
         _section(
             "About these figures",
-            "<p>The validation rows decided which model is served; the test rows are new to it. With "
+            f"<p>{chose} decided which model is served; the test rows are new to it. With "
             "<code>train.refit</code>, the validation figures are those of the model before it was fitted again with "
             "the validation rows, the test figures those of the served model. <code>MODEL_CARD.md</code> beside this "
             "page has the training data, the limits, and the rights of persons.</p>",
