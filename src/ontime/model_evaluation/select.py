@@ -17,6 +17,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import column_names, read_json, read_parquet, write_json
 from ontime.common.layout import own_in
 from ontime.common.params import Section, load_section
+from ontime.common.weights import load_weights
 from ontime.model_evaluation.baseline_answers import baseline_answers
 from ontime.model_evaluation.resampling import LESS_IS_BETTER, Times, resamples, score_of
 from ontime.model_evaluation.settings import Evaluate
@@ -52,7 +53,8 @@ def command() -> None:
     target, answers = baseline_answers("validation", load_section("evaluate", Evaluate).baseline_group, task)
     for name in families:
         answers[name] = _outputs(name, task.output)
-    scores = {name: score_of(metric, target, outputs) for name, outputs in answers.items()}
+    weights = load_weights("validation")
+    scores = {name: score_of(metric, target, outputs, weights) for name, outputs in answers.items()}
     drawn = [[score(times) for score in scores.values()] for times in resamples(_groups(), RESAMPLES, SEED)]
     columns = dict(zip(scores, np.array(drawn).T, strict=True))
     write_json(paths.SELECTION, select(runs, baselines, metric, columns, task.rounded))

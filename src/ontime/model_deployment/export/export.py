@@ -157,6 +157,7 @@ def command() -> None:
             refit,
             vocabulary,
             task.classes,
+            layout.weight,
         )
         write_text(folder / "MODEL_CARD.md", card)
         pictures = report(
@@ -169,6 +170,7 @@ def command() -> None:
             parts,
             pd.read_csv(run / "metrics" / "history.csv"),
             judge,
+            layout.weight,
         )
         write_text(folder / "report.html", pictures)
         write_json(folder / METRICS, summary_of(selection, metrics))
@@ -187,6 +189,7 @@ def command() -> None:
             packages={name: version(name) for name in PACKAGES},
             task=task.name,
             classes=list(task.classes),
+            weight=layout.weight,
         )
         write_json(folder / MANIFEST, manifest.as_json())
 

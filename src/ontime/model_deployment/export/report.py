@@ -51,6 +51,7 @@ def report(
     parts: Sequence[Part],
     history: pd.DataFrame,
     judge: Judge,
+    weight: str | None = None,
 ) -> str:
     """The page.
 
@@ -58,6 +59,7 @@ def report(
         says: what the model says of a row, as a dependent clause; record: what a row is.
         test: metrics of the served model on test rows; baselines: those of the answers without a model, by name.
         parts: validation and test; history: losses by step of the champion's training.
+        weight: the column of what each row counts, if they do not count the same.
     """
     sections = [
         _section("In short", _list([*_in_short(test, rule, record), *_gaps(parts[-1], judge)])),
@@ -71,7 +73,7 @@ def report(
             "<p>The validation rows decided which model is served; the test rows are new to it. With "
             "<code>train.refit</code>, the validation figures are those of the model before it was fitted again with "
             "the validation rows, the test figures those of the served model. <code>MODEL_CARD.md</code> beside this "
-            "page has the training data, the limits, and the rights of persons.</p>",
+            f"page has the training data, the limits, and the rights of persons.</p>{_weighted(weight)}",
         ),
     ]
     return (
@@ -84,7 +86,9 @@ def report(
 
 def _in_short(test: Mapping[str, float], rule: DecisionRule | None, record: str) -> list[str]:
     """What the model does, by counts that everybody knows."""
-    row = f"{int(test['rows']):,} test rows (a row is a {record})"
+    total = test.get("sum_of_weights")
+    summed = "" if total is None else f"; their weights sum to {shown('sum_of_weights', total)}"
+    row = f"{int(test['rows']):,} test rows (a row is a {record}{summed})"
     if rule is None:
         known = [f"{title_of(one)} {shown(one, test[one])}" for one in list(test)[:3]]
         return [f"On {row}: {', '.join(known)}."]
@@ -171,6 +175,16 @@ def _order(values: Mapping[str, Any]) -> Any:
     """Months by name, slices as they came."""
     places = {name: place for place, name in enumerate(values)}
     return lambda pair: (pair[0] if "=" not in pair[0] else "~", places[pair[0]])
+
+
+def _weighted(weight: str | None) -> str:
+    """What the figures are of rows that do not count the same."""
+    if weight is None:
+        return ""
+    return (
+        f"<p>Each row counts as much as its <code>{_text(weight)}</code>: every figure here but numbers of rows is "
+        "weighted by it, so 1,000 rows are rows whose weights sum to 1,000.</p>"
+    )
 
 
 def _label(name: str) -> str:
