@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ontime.common.params import Count, Positive, Section
-from ontime.model_training.families import History, Rows, Setting
+from ontime.model_training.families import History, Rows, Setting, weights_of
 from ontime.model_training.scikit_learn_model import ScikitLearnModel
 
 if TYPE_CHECKING:
@@ -37,8 +37,13 @@ class LightGbm(ScikitLearnModel):
 
         told: dict[str, dict[str, list[float]]] = {}
         calls = [lightgbm.early_stopping(PATIENCE, verbose=False), lightgbm.record_evaluation(told)]
+        weights = weights_of(validation)
         _unfitted(setting, setting.parameters.n_estimators).fit(
-            *train, eval_X=validation[0], eval_y=validation[1], callbacks=calls
+            *train,
+            eval_X=validation[0],
+            eval_y=validation[1],
+            eval_sample_weight=None if weights is None else [weights],
+            callbacks=calls,
         )
         (losses,) = told["valid_0"].values()
         steps = losses[: losses.index(min(losses)) + 1]

@@ -28,3 +28,11 @@ def test_the_labels_column_is_the_last_one_of_a_layout() -> None:
     assert grouped.columns == ["id", "target", "x", "target_"]
     assert Layout(**grouped.as_json()) == grouped
     assert Layout(key=["id"], time=None, numbers=["x"], categories=[]).target == "target"
+
+
+def test_a_weight_is_carried_beside_the_features() -> None:
+    layout = Layout(key=["id"], time="when", numbers=["x"], categories=[], group="g", weight="target")
+    assert layout.columns == ["id", "when", "g", "target", "x", "target_"]
+    assert layout.features == ["x"]
+    assert Layout(**layout.as_json()) == layout
+    assert "weight" not in Layout(key=["id"], time=None, numbers=["x"], categories=[]).as_json()

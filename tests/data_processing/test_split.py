@@ -1,5 +1,6 @@
 """Parts by time or stratified, and the vocabulary of the training rows."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,17 @@ def test_the_order_of_rows_changes_no_vocabulary() -> None:
     assert vocabulary_of(
         rows.sample(frac=1, random_state=3), rows.sample(frac=1, random_state=3), LAYOUT, 1, Binary()
     ) == vocabulary_of(rows, rows, LAYOUT, 1, Binary())
+
+
+def test_the_vocabulary_of_whole_weights_is_that_of_repeated_rows() -> None:
+    rows = train_rows().assign(w=[3.0, 0, 1, 2, 1, 0, 2, 4, 1, 1, 0, 3, 1, 1, 2, 1])
+    layout = replace(LAYOUT, weight="w")
+    repeated = rows.loc[np.repeat(rows.index, rows["w"].astype(int))]
+    weighted = vocabulary_of(rows, rows, layout, 1, Binary())["categories"]
+    assert weighted == vocabulary_of(repeated, rows, LAYOUT, 1, Binary())["categories"]
+    assert weighted != vocabulary_of(rows, rows, LAYOUT, 1, Binary())["categories"]
+    counting = rows[rows["w"] > 0]
+    assert vocabulary_of(rows, rows, layout, 2, Binary()) == vocabulary_of(counting, rows, layout, 2, Binary())
 
 
 def test_the_terms_of_a_text_are_those_of_the_training_rows() -> None:

@@ -75,6 +75,8 @@ def test_columns_get_their_roles_by_type(frame: pd.DataFrame) -> None:
     )
     grouped = table.layout(options_of(group="kind"), schemas)
     assert grouped == Layout(key=["row"], time=None, numbers=["size", "when", "ok"], categories=[], group="kind")
+    weighted = table.layout(options_of(weight="size"), schemas)
+    assert weighted == Layout(key=["row"], time=None, numbers=["when", "ok"], categories=["kind"], weight="size")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,11 @@ def test_columns_get_their_roles_by_type(frame: pd.DataFrame) -> None:
         ({"time": "then"}, "data.options.time: no column then"),
         ({"group": "id"}, "data.options.group: no column id"),
         ({"time": "size"}, "data.options.time: size is not a datetime"),
+        ({"weight": "id"}, "data.options.weight: no column id"),
+        ({"weight": "kind"}, "data.options.weight: kind is not a number"),
+        ({"weight": "ok"}, "data.options.weight: ok is not a number"),
+        ({"weight": "size", "key": ["size"]}, "data.options.weight: size is data.options.key as well"),
+        ({"weight": "size", "group": "size"}, "data.options.weight: size is data.options.group as well"),
         ({"key": ["kind", "id"]}, "data.options.key: no column id"),
         ({"exclude": ["id"]}, "data.options.exclude: no column id"),
         ({"exclude": ["size", "kind", "when", "ok"]}, "no column is left as a feature"),

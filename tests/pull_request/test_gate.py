@@ -225,3 +225,21 @@ def test_one_slice_that_is_worse_is_found_and_small_slices_are_left_out(gate: Ga
     assert not found["kind=many"].regressed
     large = gate.model_copy(update={"slice_rows": ROWS // 2})
     assert [metric.name for metric in compare_slices(both, ["kind"], large)] == ["kind=many"]
+
+
+def test_whole_weights_of_the_base_are_repeated_rows(gate: Gate) -> None:
+    base, head = predictions(rows=400), predictions(noise=0.5, rows=400)
+    times = np.random.default_rng(5).integers(0, 4, 400)
+    weighted = replace(base, rows=base.rows.assign(w=times.astype(float)), weight="w")
+    both, _ = paired(weighted, replace(head, rows=head.rows.assign(w=1.0), weight="w"))
+    assert both["w"].tolist() == times.tolist()
+    found = compare_metrics(both, 0.25, 0.25, DECISION, gate, weight="w")
+    repeated = both.loc[np.repeat(both.index, times)].reset_index(drop=True)
+    for one, other in zip(found, compare_metrics(repeated, 0.25, 0.25, DECISION, gate), strict=True):
+        assert (one.base, one.head) == pytest.approx((other.base, other.head))
+        # whole rows are drawn with all that they count, so there are fewer of them, and the interval is wider
+        assert one.high - one.low > other.high - other.low
+    (few, many) = compare_slices(both, ["kind"], gate.model_copy(update={"slice_rows": 50}), weight="w")
+    of_few = repeated[repeated["kind"] == "few"]
+    assert few.base == pytest.approx(metrics.roc_auc_score(of_few[TARGET], of_few["base"]))
+    assert many.name == "kind=many"

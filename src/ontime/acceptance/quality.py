@@ -12,6 +12,7 @@ from ontime.common.arrays import Outputs
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_parquet
 from ontime.common.layout import TARGET, own_in
+from ontime.common.weights import weights_in
 from ontime.model_evaluation.judge import judge_of
 from ontime.tasks.task import target_of, task_of
 
@@ -19,7 +20,7 @@ BATCH_ROWS = 2048
 
 
 def read_labelled(file: Path | None, target: Target) -> pd.DataFrame:
-    """Features and `target` of a labelled CSV or parquet file, or of the champion's test rows.
+    """Features, `target` and any weight of a labelled CSV or parquet file, or of the champion's test rows.
 
     Raises:
         OntimeError: it cannot be read, a column is missing, or there are no targets to judge by.
@@ -35,15 +36,17 @@ def read_labelled(file: Path | None, target: Target) -> pd.DataFrame:
         rows = read_parquet(source)
     names = [one.name for one in target.manifest.features]
     label = own_in(TARGET, rows.columns)
-    absent = [name for name in (*names, label) if name not in rows]
+    weight = [target.manifest.weight] if target.manifest.weight else []
+    absent = [name for name in (*names, label, *weight) if name not in rows]
     if absent:
-        raise OntimeError(f"{source}: no column {absent[0]}; expected every feature of the model and `{TARGET}`")
+        expected = f"every feature of the model and `{TARGET}`{', and the weights' if weight else ''}"
+        raise OntimeError(f"{source}: no column {absent[0]}; expected {expected}")
     fault = task_of(target.manifest.task, target.manifest.classes).fault(rows[label])
     if target.manifest.threshold is not None and (fault or target_of(rows).dtype != np.int8):
         fault = "expected 0 and 1, and both of them"
     if fault:
         raise OntimeError(f"{source}: {TARGET}: {fault}")
-    return rows[[*names, label]]
+    return rows[[*names, label, *weight]]
 
 
 def check_quality(target: Target, rows: pd.DataFrame, tolerance: float) -> str:
@@ -54,7 +57,7 @@ def check_quality(target: Target, rows: pd.DataFrame, tolerance: float) -> str:
     """
     judge = judge_of(target.manifest.task, target.manifest.classes)
     rule = {} if target.manifest.threshold is None else {"threshold": target.manifest.threshold}
-    found = judge.summarize(target_of(rows), _score(target, rows), rule)
+    found = judge.summarize(target_of(rows), _score(target, rows), rule, weights_in(rows, target.manifest.weight))
     expected = target.manifest.metrics["test"]
     target.figures |= {"rows": len(rows), **{name: found[name] for name in judge.accepted}}
     for name in judge.accepted:

@@ -17,7 +17,7 @@ from ontime.backtest.fits import Fits, metric_of, past_of
 from ontime.backtest.policies import Answers, Policy, all_policies, interval_by_days, replay
 from ontime.backtest.tables import markdown
 from ontime.common import paths
-from ontime.common.arrays import Outputs, Target
+from ontime.common.arrays import Outputs, Target, Weights
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json
 from ontime.common.layout import Layout
@@ -127,15 +127,18 @@ def _figures(
     past, task = fits.past, fits.recipe.task
     served = past.day >= np.datetime64(start)
     part = past.between(first, end)[served]
-    target, day = past.target[served][part], past.day[served][part]
+    target, day, weights = past.target[served][part], past.day[served][part], past.weights_of(served)
+    weights = None if weights is None else weights[part]
     if not len(target):
         raise OntimeError(f"backtest: no row with a target from {first} to the day before {end}")
     names = [fits.metric, *(name for name in fits.judge.compared if name != fits.metric)]
-    losses = [score_of(task.loss_name, target, said.outputs[part]) for said in answers]
+    losses = [score_of(task.loss_name, target, said.outputs[part], weights) for said in answers]
     every_row = np.ones(len(target), dtype=np.int64)
     rows = []
     for policy, said, loss in zip(policies, answers, losses, strict=True):
-        figures = {name: _figure(name, target, said.outputs[part], said.threshold[part], fits) for name in names}
+        figures = {
+            name: _figure(name, target, said.outputs[part], said.threshold[part], fits, weights) for name in names
+        }
         figures["difference"] = loss(every_row) - losses[0](every_row)
         figures["low"], figures["high"] = interval_by_days(day, loss, losses[0])
         kept = {name: task.rounded(one) if np.isfinite(one) else None for name, one in figures.items()}
@@ -143,8 +146,15 @@ def _figures(
     return rows
 
 
-def _figure(name: str, target: Target, outputs: Outputs, threshold: npt.NDArray[np.float64], fits: Fits) -> float:
+def _figure(
+    name: str,
+    target: Target,
+    outputs: Outputs,
+    threshold: npt.NDArray[np.float64],
+    fits: Fits,
+    weights: Weights | None,
+) -> float:
     """A metric of what a policy said of rows, of which each has the threshold (rows,) of its model."""
     if name == "cost_per_1000":
-        return cost_per_1000(target, outputs >= threshold, fits.decision)
-    return metric_of(name, target, outputs)
+        return cost_per_1000(target, outputs >= threshold, fits.decision, weights)
+    return metric_of(name, target, outputs, weights)

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ontime.common.arrays import Outputs, Target
+from ontime.common.arrays import Outputs, Target, Weights
 from ontime.common.errors import OntimeError
 from ontime.common.layout import Layout
+from ontime.common.weights import counted_target, weights_in
 from ontime.data_processing.split import vocabulary_of
 from ontime.encoder import Encoder
 from ontime.model_evaluation.judge import Judge, Rule
@@ -20,7 +21,7 @@ from ontime.model_evaluation.resampling import score_of
 from ontime.model_evaluation.settings import Decision
 from ontime.model_training.families import Family, family
 from ontime.model_training.recipe import Recipe
-from ontime.model_training.rows import encoded
+from ontime.model_training.rows import encoded, fit_rows
 from ontime.tasks.task import target_of
 
 ALARM_DAYS = 7
@@ -30,12 +31,17 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Past:
-    """Labelled rows with a time, in its order, and the UTC day of each (rows,)."""
+    """Labelled rows with a time, in its order, the UTC day of each (rows,), and any weight of each (rows,)."""
 
     rows: pd.DataFrame
     day: npt.NDArray[np.datetime64]
     target: Target
     layout: Layout
+    weights: Weights | None = None
+
+    def weights_of(self, chosen: Mask) -> Weights | None:
+        """The weights of some of the rows."""
+        return None if self.weights is None else self.weights[chosen]
 
     def between(self, first: date, end: date) -> Mask:
         """The rows of days from `first` to the one before `end`."""
@@ -53,7 +59,7 @@ def past_of(rows: pd.DataFrame, layout: Layout) -> Past:
     rows = rows[rows[layout.target].notna() & rows[layout.time].notna()].sort_values(layout.time, kind="stable")
     rows = rows.reset_index(drop=True)
     day = rows[layout.time].to_numpy(dtype="datetime64[D]")
-    return Past(rows, day, target_of(rows), layout)
+    return Past(rows, day, target_of(rows), layout, weights_in(rows, layout.weight))
 
 
 @dataclass(frozen=True)
@@ -108,21 +114,24 @@ class Fits:
         first = np.datetime64(self._first_validation_day(day))
         train, validation = past.day < first, self.validation_of(day)
         for name, mask in (("training", train), ("validation", validation)):
-            if fault := recipe.task.fault(past.rows.loc[mask, past.layout.target]):
+            if fault := recipe.task.fault(counted_target(past.rows[mask], past.layout.target, past.layout.weight)):
                 raise OntimeError(f"backtest: {day}: the {name} part before it has {fault}")
         encoder = Encoder.from_vocabulary(
             vocabulary_of(past.rows[train], past.rows[train], past.layout, self.least_rows, recipe.task)
         )
         matrix, target = encoded(past.rows, encoder)
         kind = family(recipe.family, recipe.task)
-        checked = (matrix[validation], target[validation])
+        fitted_on, checked, both = (
+            fit_rows(matrix[part], target[part], past.weights_of(part))
+            for part in (train, validation, train | validation)
+        )
         setting = recipe.setting(encoder)
-        model, history = kind.fit((matrix[train], target[train]), checked, setting)
-        both = train | validation
-        again = kind.fit_all((matrix[both], target[both]), setting, kind.kept_steps(history))
+        model, history = kind.fit(fitted_on, checked, setting)
+        again = kind.fit_all(both, setting, kind.kept_steps(history))
         measured = _answers(model, matrix, past.day >= first)
-        rule = self.judge.rule(checked[1], measured[validation])
-        windows = metric_windows(self.metric, past.day[validation], checked[1], measured[validation])
+        said, weights = measured[validation], past.weights_of(validation)
+        rule = self.judge.rule(target[validation], said, weights)
+        windows = metric_windows(self.metric, past.day[validation], target[validation], said, weights)
         usual = (float(np.mean(windows)), float(np.std(windows))) if windows else (np.nan, np.nan)
         return Fitted(day, measured, _answers(again, matrix, past.day >= np.datetime64(day)), rule, usual)
 
@@ -134,16 +143,20 @@ def _answers(model: Family, matrix: npt.NDArray[np.float32], asked: Mask) -> Out
     return found
 
 
-def metric_windows(name: str, day: npt.NDArray[Any], target: Target, outputs: Outputs) -> list[float]:
+def metric_windows(
+    name: str, day: npt.NDArray[Any], target: Target, outputs: Outputs, weights: Weights | None = None
+) -> list[float]:
     """A metric of every `ALARM_DAYS` days in a row, but where their rows do not have it."""
     days = np.unique(day)
     found = []
     for first, last in zip(days, days[ALARM_DAYS - 1 :], strict=False):
         part = (day >= first) & (day <= last)
-        found.append(metric_of(name, target[part], outputs[part]))
+        found.append(metric_of(name, target[part], outputs[part], None if weights is None else weights[part]))
     return [value for value in found if value == value]
 
 
-def metric_of(name: str, target: Target, outputs: Outputs) -> float:
+def metric_of(name: str, target: Target, outputs: Outputs, weights: Weights | None = None) -> float:
     """A metric of some rows; NaN where they do not have it, such as an ROC AUC of rows of one class."""
-    return score_of(name, target, outputs)(np.ones(len(target), dtype=np.int64)) if len(target) else float("nan")
+    if not len(target):
+        return float("nan")
+    return score_of(name, target, outputs, weights)(np.ones(len(target), dtype=np.int64))

@@ -7,10 +7,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from ontime.common.layout import Layout
+from ontime.common.weights import weights_in
 from ontime.data_processing.split import vocabulary_of
 from ontime.encoder import Encoder
 from ontime.model_training.recipe import Recipe
-from ontime.model_training.rows import encoded
+from ontime.model_training.rows import encoded, fit_rows
 
 
 def fitted_outputs(
@@ -24,5 +25,6 @@ def fitted_outputs(
         least_rows: categories with fewer of the fitted rows count as unknown.
     """
     encoder = Encoder.from_vocabulary(vocabulary_of(fitted, fitted, layout, least_rows, recipe.task))
-    model = recipe.fit_all(encoded(fitted, encoder), encoder, sys.stderr.isatty())
+    rows = fit_rows(*encoded(fitted, encoder), weights_in(fitted, layout.weight))
+    model = recipe.fit_all(rows, encoder, sys.stderr.isatty())
     return model.predict(encoded(asked, encoder)[0]).astype(np.float32)

@@ -20,6 +20,7 @@ from ontime.common import paths
 from ontime.common.files import read_json, read_parquet, write_parquet
 from ontime.common.layout import TARGET, Layout, own, own_in
 from ontime.common.params import Count, Section, load_section
+from ontime.common.weights import counted_target
 from ontime.data_processing.split import Split
 from ontime.model_evaluation.settings import Evaluate
 from ontime.model_training.recipe import Recipe, champion_recipe
@@ -59,7 +60,7 @@ def forward(rows: pd.DataFrame, layout: Layout, recipe: Recipe, folds: int, leas
     task = recipe.task
     name = own(task.output, rows.columns)
     predicted = [rows.iloc[:0].assign(**{name: np.array([], dtype=np.float32)})]
-    for number, (earlier, later) in enumerate(_windows(rows, block, folds + 1, task), start=1):
+    for number, (earlier, later) in enumerate(_windows(rows, block, folds + 1, task, layout.weight), start=1):
         click.echo(f"forward: model {number} of at most {folds}, fitted on {len(earlier)} rows", err=True)
         outputs = fitted_outputs(recipe, earlier, later, layout, least_rows)
         predicted.append(later.assign(**{name: as_column(outputs)}))
@@ -82,10 +83,10 @@ def blocks(rows: pd.DataFrame, time: str | None, count: int) -> npt.NDArray[np.i
 
 
 def _windows(
-    rows: pd.DataFrame, block: npt.NDArray[np.int64], count: int, task: Task
+    rows: pd.DataFrame, block: npt.NDArray[np.int64], count: int, task: Task, weight: str | None
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """Earlier rows and the next block; not where there is none, or no model can be made of the earlier rows."""
     for place in range(1, count):
         earlier, later = rows[(block >= 0) & (block < place)], rows[block == place]
-        if len(later) and not task.fault(earlier[own_in(TARGET, earlier.columns)]):
+        if len(later) and not task.fault(counted_target(earlier, own_in(TARGET, earlier.columns), weight)):
             yield earlier, later

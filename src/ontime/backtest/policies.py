@@ -97,9 +97,8 @@ def _due(policy: Policy, place: int, day: date, fits: Fits, champion: Fitted, sa
         return False
     rows = fits.past.between(first, end)
     mean, deviation = champion.usual
-    worse = (metric_of(fits.metric, fits.past.target[rows], said[rows]) - mean) * (
-        1 if fits.metric in LESS_IS_BETTER else -1
-    )
+    found = metric_of(fits.metric, fits.past.target[rows], said[rows], fits.past.weights_of(rows))
+    worse = (found - mean) * (1 if fits.metric in LESS_IS_BETTER else -1)
     return worse > DEVIATIONS * deviation
 
 
@@ -112,11 +111,11 @@ def _promoted(policy: Policy, fits: Fits, champion: Fitted, challenger: Fitted) 
     if policy.name not in ("challenger", "significant_challenger"):
         return True
     rows, loss = fits.validation_of(challenger.day), fits.recipe.task.loss_name
-    target = fits.past.target[rows]
+    target, weights = fits.past.target[rows], fits.past.weights_of(rows)
     if policy.name == "challenger":
-        new, old = (metric_of(loss, target, one.measured[rows]) for one in (challenger, champion))
+        new, old = (metric_of(loss, target, one.measured[rows], weights) for one in (challenger, champion))
         return new < old
-    new_score, old_score = (score_of(loss, target, one.measured[rows]) for one in (challenger, champion))
+    new_score, old_score = (score_of(loss, target, one.measured[rows], weights) for one in (challenger, champion))
     return interval_by_days(fits.past.day[rows], new_score, old_score)[1] < 0
 
 

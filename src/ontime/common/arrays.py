@@ -11,6 +11,8 @@ Labels = npt.NDArray[np.int8]
 """Whether the event happened, 0 or 1: (rows,)."""
 Probability = npt.NDArray[np.float64]
 """Probability of the event: (rows,)."""
+Weights = npt.NDArray[np.float64]
+"""What each row counts, none of them negative: (rows,)."""
 Target = npt.NDArray[Any]
 """What a model learns to say: 0 or 1 as `Labels`, numbers of classes as int8, or numbers of float64: (rows,)."""
 Outputs = npt.NDArray[np.float64]

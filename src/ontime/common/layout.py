@@ -29,7 +29,7 @@ class Layout:
     """Column names by role. `time` is a column of UTC times, `group` one of groups to split by, or None.
 
     `classes` are what the numbers of the target stand for, if it has more than two classes. `texts` are features of
-    many words.
+    many words. `weight` is a column of what each row counts, or None.
     """
 
     key: list[str]
@@ -39,6 +39,7 @@ class Layout:
     group: str | None = None
     classes: Sequence[str] = ()
     texts: Sequence[str] = ()
+    weight: str | None = None
 
     @property
     def features(self) -> list[str]:
@@ -58,10 +59,10 @@ class Layout:
     @property
     def _carried(self) -> list[str]:
         """The columns that are no features."""
-        return [*self.key, *(name for name in (self.time, self.group) if name)]
+        return [*self.key, *(name for name in (self.time, self.group, self.weight) if name)]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain content of `feature_layout.json`; without a group, classes or texts, none are named."""
+        """Plain content of `feature_layout.json`; without a group, classes, texts or a weight, none are named."""
         content = {"key": self.key, "time": self.time, "numbers": self.numbers, "categories": self.categories}
-        more = {"group": self.group, "classes": list(self.classes), "texts": list(self.texts)}
+        more = {"group": self.group, "classes": list(self.classes), "texts": list(self.texts), "weight": self.weight}
         return content | {name: value for name, value in more.items() if value}

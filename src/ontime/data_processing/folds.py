@@ -12,6 +12,7 @@ import pandas as pd
 
 from ontime.common.errors import OntimeError
 from ontime.common.layout import Layout
+from ontime.common.weights import counted_target
 from ontime.data_processing.group_split import group_parts
 from ontime.data_processing.split import Split, moment, rarest_class
 from ontime.tasks.task import Task
@@ -29,7 +30,7 @@ def assign_folds(rows: pd.DataFrame, layout: Layout, split: Split, task: Task) -
         OntimeError: a fold would be too little for the task.
     """
     fold = _assigned(rows, layout, split, task)
-    if lack := _lacking(rows[layout.target], fold, split, task):
+    if lack := _lacking(counted_target(rows, layout.target, layout.weight), fold, split, task):
         most = most_folds(rows, layout, split, task)
         raise OntimeError(
             f"params.yaml: split.folds: {split.folds}: {lack}; "
@@ -40,9 +41,10 @@ def assign_folds(rows: pd.DataFrame, layout: Layout, split: Split, task: Task) -
 
 def most_folds(rows: pd.DataFrame, layout: Layout, split: Split, task: Task) -> int:
     """The largest number of folds up to `split.folds` of which each is enough for the task; 1 if there is none."""
+    target = counted_target(rows, layout.target, layout.weight)
     for folds in range(split.folds, 1, -1):
         fewer = split.model_copy(update={"folds": folds})
-        if not _lacking(rows[layout.target], _assigned(rows, layout, fewer, task), fewer, task):
+        if not _lacking(target, _assigned(rows, layout, fewer, task), fewer, task):
             return folds
     return 1
 

@@ -67,7 +67,7 @@ def suspicions(frame: pd.DataFrame, labels: "pd.Series[Any]", layout: Layout, ta
             yield line
     if events and not layout.classes and layout.group is None:
         for name in frame.columns:
-            if name not in {target, layout.time, *told} and _is_group(rows[name], known):
+            if name not in {target, layout.time, layout.weight, *told} and _is_group(rows[name], known):
                 told.add(name)
                 yield (
                     f"{name}: rows that share a value of it nearly always share {target}; if they are of one person or "

@@ -21,6 +21,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, read_json, read_parquet, write_json, write_parquet
 from ontime.common.layout import Layout
 from ontime.common.params import Count, Fraction, Section, load_section
+from ontime.common.weights import counted_target, weights_in
 from ontime.data_processing.group_split import group_parts
 from ontime.tasks.task import Task, load_task
 from ontime.terms import fit_terms
@@ -93,7 +94,7 @@ def command() -> None:
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
     rows = feature_rows(layout, settings)
     part = assign_parts(rows, layout, settings, task)
-    if lack := lacking(rows[layout.target], part, task):
+    if lack := lacking(counted_target(rows, layout.target, layout.weight), part, task):
         raise OntimeError(f"params.yaml: split: {lack}; add rows, or move the boundaries")
     selected = {name: rows[(part == name) & rows[layout.target].notna()] for name in PARTS}
     for name, frame in selected.items():
@@ -187,14 +188,23 @@ def vocabulary_of(
     `texts` has the terms of each text feature, if there are any, which as many training rows have.
     A number that every training row lacks is left out. `typical` is the row that explanations start from: each
     number's median, each category's most frequent value and a text of median length. `may_be_missing` has the
-    features that any of all `rows` lacks, labelled or not.
+    features that any of all `rows` lacks, labelled or not. A mean is one by the weights, and training rows of weight 0
+    decide nothing.
     """
+    if layout.weight:
+        train = train[train[layout.weight] > 0]
     numbers = [name for name in layout.numbers if train[name].notna().any()]
     categories = {}
     for name in layout.categories:
         # by values, not by columns, whose names may be any
-        labels = task.order(train[layout.target]).groupby(train[name].to_numpy())
-        mean = (labels.sum() / labels.size()).astype("float64")[labels.size() >= min_category_rows]
+        order, of, weights = task.order(train[layout.target]), train[name].to_numpy(), weights_in(train, layout.weight)
+        labels = order.groupby(of)
+        sums: pd.Series[Any] = labels.sum()
+        sizes: pd.Series[Any] = labels.size()
+        if weights is not None:
+            each = pd.Series(weights, index=train.index)
+            sums, sizes = (order.astype("float64") * each).groupby(of).sum(), each.groupby(of).sum()
+        mean = (sums / sizes).astype("float64")[labels.size() >= min_category_rows]
         # stable, after the categories' own order
         categories[name] = mean.sort_index().sort_values(kind="stable").index.astype(str).tolist()
     texts = {name: fit_terms(train[name].to_list(), min_category_rows) for name in layout.texts}

@@ -18,6 +18,7 @@ from ontime.common import paths
 from ontime.common.errors import OntimeError
 from ontime.common.files import partitions, read_parquet, write_json
 from ontime.common.params import check, load_section
+from ontime.common.weights import weight_fault
 from ontime.data_processing.leaks import table_suspicions
 from ontime.datasets.schema import Column, TableSchema, load_schemas
 from ontime.datasets.source import Data
@@ -39,13 +40,27 @@ def command() -> None:
     reports, problems = {}, []
     for table, schema in schemas.items():
         frames = {name: read_parquet(paths.RAW / table / f"{name}.parquet") for name in partitions(paths.RAW / table)}
-        problems += [f"{table}.{problem}" for problem in violations(frames, schema)]
+        found = violations(frames, schema)
+        if table == PARTITIONED_TABLE:
+            found = with_weight(found, frames)
+        problems += [f"{table}.{problem}" for problem in found]
         reports[table] = describe(list(frames.values()), schema) if not problems else {}
         if table == PARTITIONED_TABLE and not problems:
             reports[table] |= warnings_of(frames.values(), schemas)
     if problems:
         raise OntimeError("\nerror: ".join(problems))
     write_json(paths.VALIDATION_REPORT, reports)
+
+
+def with_weight(problems: list[str], frames: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The broken rules of one's own table; of a column of weights one line says all that is wrong with its numbers."""
+    name = check(Options, load_section("data", Data).options, "params.yaml: data.options").weight
+    if name is None or not all(
+        name in frame and pd.api.types.is_numeric_dtype(frame[name]) for frame in frames.values()
+    ):
+        return problems
+    fault = weight_fault(frames, name)
+    return [fault, *(line for line in problems if not line.startswith(f"{name}: "))] if fault else problems
 
 
 def warnings_of(parts: Iterable[pd.DataFrame], schemas: Mapping[str, TableSchema]) -> dict[str, list[str]]:

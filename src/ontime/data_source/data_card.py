@@ -40,7 +40,8 @@ def _body(
 ) -> list[str]:
     role = dict.fromkeys(roles.features, "feature")
     role |= dict.fromkeys(roles.key, "key")
-    role |= {name: use for name, use in ((roles.time, "time"), (roles.group, "group of the split")) if name}
+    uses = {roles.time: "time", roles.group: "group of the split", roles.weight: "weight of the row"}
+    role |= {name: use for name, use in uses.items() if name}
     return [
         "",
         "Written by `ontime init` from the table, and yours to complete: it stays until the model gets another name.",

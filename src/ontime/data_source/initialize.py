@@ -18,6 +18,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import replacing
 from ontime.common.layout import Layout
 from ontime.common.params import PARAMS_FILE, check
+from ontime.common.weights import counted_target, weight_fault
 from ontime.data_processing.folds import most_folds
 from ontime.data_processing.leaks import identifiers, suspicions
 from ontime.data_processing.split import Split, assign_parts, lacking, least_rows
@@ -32,7 +33,7 @@ from ontime.data_source.question import Question, about, find_task, page_texts, 
 from ontime.data_source.sizes import search_small, set_sizes
 from ontime.data_source.task_settings import DVC_FILE, set_task
 from ontime.data_source.unsaved import ask_before_overwriting
-from ontime.datasets.content import LISTED, file_name
+from ontime.datasets.content import LISTED, file_name, without_secrets
 from ontime.datasets.features import FEATURES_FILE
 from ontime.datasets.registry import PACKAGES
 from ontime.datasets.schema import TableSchema
@@ -68,6 +69,7 @@ MOST_SLICE_VALUES = 20
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
 @click.option("--group", help="A column of groups, such as customers: none is on two sides of the split.")
+@click.option("--weight", help="A column of what each row counts, in training and in metrics; it is not a feature.")
 @click.option("--key", multiple=True, help="A column of the row key; repeat for several.")
 @click.option("--exclude", multiple=True, help="A column that is not a feature; repeat for several.")
 @click.option("--personal", multiple=True, help="A column with personal data, left out of the features; repeat.")
@@ -91,6 +93,7 @@ def command(
     positive: str | None,
     time: str | None,
     group: str | None,
+    weight: str | None,
     key: tuple[str, ...],
     exclude: tuple[str, ...],
     personal: tuple[str, ...],
@@ -113,7 +116,8 @@ def command(
         return
     ours = remote is not None or any(value is not None for value in team.values())
     known = source in PACKAGES
-    if known and any((target, task, positive, time, group, key, exclude, personal, types, missing, signs, sheet, name)):
+    of_table = (target, task, positive, time, group, weight, key, exclude, personal, types, missing, signs, sheet, name)
+    if known and any(of_table):
         raise OntimeError(f"--source {source}: git has all of it; leave out what describes a table, such as --target")
     if (not known and (source is None) != (target is None)) or (source is None and not ours):
         raise OntimeError("ontime init: give --source and --target, or --remote or --repository, or both")
@@ -125,7 +129,7 @@ def command(
         bring_back(source, yes)
     elif source and target:
         reading = Reading(types, missing, signs, exclude, personal, sheet)
-        rows = configure(source, target, positive, time, group, key, reading, name, yes, task)
+        rows = configure(source, target, positive, time, group, key, reading, name, yes, task, weight)
         if run:
             search_small(rows)
     if source and run:
@@ -143,6 +147,7 @@ def configure(
     name: str | None,
     agreed: bool,
     requested: TaskName | None = None,
+    weight: str | None = None,
 ) -> int:
     """Write schema, features and parameters for a table, as the options of the command say.
 
@@ -151,9 +156,9 @@ def configure(
     """
     graph = (yaml := yaml_of(DVC_FILE)).load(DVC_FILE)
     check_place(source, graph)
-    once = [target, *(column for column in (time, group) if column)]
+    once = [target, *(column for column in (time, group, weight) if column)]
     if len(set(once)) < len(once):
-        raise OntimeError("--target, --time and --group: give each a column of its own")
+        raise OntimeError("--target, --time, --group and --weight: give each a column of its own")
     table = read_own_table(source, [*once, *key], key, reading)
     frame = table.frame
     task = find_task(frame[target], requested, positive)
@@ -164,6 +169,7 @@ def configure(
         **({"classes": list(asked.classes)} if asked.classes else {}),
         "time": time,
         **({"group": group} if group else {}),
+        **({"weight": weight} if weight else {}),
         "key": list(key),
         "exclude": [name for name in reading.exclude if name in frame],
     }
@@ -174,7 +180,7 @@ def configure(
         options["allow_personal"] = [column for column in allowed if column in frame]
     schema = check(TableSchema, yaml_plain(table.schema), "schema")
     roles = roles_of(options, schema)
-    left_out = []
+    left_out = told_of_weights(frame, roles, source)
     for column in identifiers(frame, roles):
         options["exclude"].append(column)
         left_out.append(
@@ -229,6 +235,20 @@ def configure(
     return int(labels.notna().sum())
 
 
+def told_of_weights(frame: pd.DataFrame, roles: Layout, source: str) -> list[str]:
+    """A line on what the rows count, if they do not count the same.
+
+    Raises:
+        OntimeError: a row has no weight, or one that is none.
+    """
+    if roles.weight is None:
+        return []
+    if fault := weight_fault({without_secrets(source): frame}, roles.weight):
+        raise OntimeError(f"--weight: {fault}")
+    low, high, total = (frame[roles.weight].agg(one) for one in ("min", "max", "sum"))
+    return [f"{roles.weight}: what each row counts, from {low:.6g} to {high:.6g}, in all {total:.6g}"]
+
+
 def roles_of(options: dict[str, Any], schema: TableSchema) -> Layout:
     """The columns by role, from plain options and the table's schema."""
     return layout(check(TableOptions, plain(options), "options"), {PARTITIONED_TABLE: schema})
@@ -266,10 +286,11 @@ def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", rol
     Returns:
         What the training and validation rows are split by.
     """
-    rows = pd.DataFrame({**{name: frame[name] for name in (roles.time, roles.group) if name}, roles.target: labels})
-    part = assign_parts(rows, roles, split, task)
+    carried = {name: frame[name] for name in (roles.time, roles.group, roles.weight) if name}
+    rows = pd.DataFrame({**carried, roles.target: labels})
+    part, labels = assign_parts(rows, roles, split, task), counted_target(rows, roles.target, roles.weight)
     if not (lack := lacking(labels, part, task)):
-        return rows[np.isin(part, PARTS) & labels.notna()]
+        return rows[np.isin(part, PARTS) & rows[roles.target].notna()]
     other = {
         "stratified": "",
         "time": "leave out --time, or ",

@@ -34,11 +34,11 @@ class Options(Section):
 
     `target` is the column to predict and `positive` its value that counts as the event; `classes` are all its values in
     their order, if they are more than two; neither if the target is a number;
-    `time` is the column to split by; `group` the column whose values must not be on two sides of the split; `key` the
-    columns that name a row (none: its number in the file); `exclude` columns that are no features; `allow_personal`
-    columns marked personal in the schema that may be used all the same. `csv` says how a CSV file is written, `sheet`
-    which one of an Excel file is read; `folder` is true where each file of a folder is a partition, and a row is named
-    by its file, too. `sha256` pins the content, or a query's result.
+    `time` is the column to split by; `group` the column whose values must not be on two sides of the split; `weight`
+    the column of what each row counts; `key` the columns that name a row (none: its number in the file); `exclude`
+    columns that are no features; `allow_personal` columns marked personal in the schema that may be used all the same.
+    `csv` says how a CSV file is written, `sheet` which one of an Excel file is read; `folder` is true where each file
+    of a folder is a partition, and a row is named by its file, too. `sha256` pins the content, or a query's result.
     """
 
     target: str
@@ -46,6 +46,7 @@ class Options(Section):
     classes: list[str | int | float] | None = None
     time: str | None = None
     group: str | None = None
+    weight: str | None = None
     key: list[str] = Field(default_factory=list)
     exclude: list[str] = Field(default_factory=list)
     allow_personal: list[str] = Field(default_factory=list)
@@ -113,6 +114,7 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
         "target": [options.target],
         "time": [options.time] if options.time else [],
         "group": [options.group] if options.group else [],
+        "weight": [options.weight] if options.weight else [],
         "key": options.key,
         "exclude": options.exclude,
         "allow_personal": options.allow_personal,
@@ -122,15 +124,17 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
                 raise OntimeError(f"params.yaml: data.options.{role}: no column {name} in data/schema/table.yaml")
     if options.time and options.time not in schema.of_type("datetime"):
         raise OntimeError(f"params.yaml: data.options.time: {options.time} is not a datetime in data/schema/table.yaml")
+    if options.weight:
+        _check_weight(options, schema)
     kept_out = set(schema.personal) - set(options.allow_personal)
-    once = [(role, getattr(options, role)) for role in ("target", "time", "group")]
+    once = [(role, getattr(options, role)) for role in ("target", "time", "group", "weight")]
     for role, column in [*once, *(("key", name) for name in options.key)]:
         if column in kept_out:
             raise OntimeError(
                 f"params.yaml: data.options.{role}: {column} is marked personal in data/schema/table.yaml, and it "
                 "would be in features and logs; use another column, or name it in data.options.allow_personal"
             )
-    roles = {options.target, options.time, options.group, *options.key, *options.exclude, *kept_out}
+    roles = {options.target, options.time, options.group, options.weight, *options.key, *options.exclude, *kept_out}
     numbers = [name for name in schema.of_type("integer", "number", "boolean", "datetime") if name not in roles]
     strings = [column for column in schema.fields if column.type == "string" and column.name not in roles]
     if not numbers and not strings:
@@ -144,7 +148,19 @@ def layout(options: Options, schemas: Mapping[str, TableSchema]) -> Layout:
         group=options.group,
         classes=tuple(class_name(value) for value in options.classes or ()),
         texts=tuple(column.name for column in strings if column.text),
+        weight=options.weight,
     )
+
+
+def _check_weight(options: Options, schema: TableSchema) -> None:
+    """Refuse a column of weights that is not of numbers, or has another role."""
+    name, where = options.weight, "params.yaml: data.options.weight"
+    if name not in schema.of_type("integer", "number"):
+        raise OntimeError(f"{where}: {name} is not a number in data/schema/table.yaml")
+    roles = [(role, getattr(options, role)) for role in ("target", "time", "group")]
+    for role, column in [*roles, *(("key", column) for column in options.key)]:
+        if column == name:
+            raise OntimeError(f"{where}: {name} is data.options.{role} as well; give the weight a column of its own")
 
 
 def says(options: Options) -> str:
@@ -169,13 +185,16 @@ def features(raw: Path, partition: str, options: Options, layout: Layout) -> pd.
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
     frame = _inputs(rows, partition, options, layout)
     frame[layout.target] = _target(rows, options)
+    if layout.weight:
+        frame[layout.weight] = rows[layout.weight].astype("float64")
     return frame[layout.columns]
 
 
 def inputs(raw: Path, partition: str, options: Options, layout: Layout) -> pd.DataFrame:
-    """What `features` gives, without the target, which the raw table may lack."""
+    """What `features` gives, without the target and any weight, which the raw table may lack."""
     rows = read_parquet(raw / PARTITIONED_TABLE / f"{partition}.parquet")
-    return _inputs(rows, partition, options, layout)[[name for name in layout.columns if name != layout.target]]
+    kept = [name for name in layout.columns if name not in (layout.target, layout.weight)]
+    return _inputs(rows, partition, options, layout)[kept]
 
 
 def _inputs(rows: pd.DataFrame, partition: str, options: Options, layout: Layout) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from ontime.common.arrays import Outputs, Target
+from ontime.common.arrays import Outputs, Target, Weights
 from ontime.common.params import load_section
 from ontime.model_evaluation.judge import Judge, Rule
 from ontime.model_evaluation.metrics import best_threshold, by_slice, curves, summarize
@@ -30,20 +30,26 @@ class BinaryJudge(Judge):
         super().__init__(classes)
         self.decision = load_section("decision", Decision)
 
-    def rule(self, target: Target, outputs: Outputs) -> Rule:
+    def rule(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> Rule:
         """The threshold with the least cost."""
-        return {THRESHOLD: best_threshold(target, outputs, self.decision)}
+        return {THRESHOLD: best_threshold(target, outputs, self.decision, weights)}
 
-    def summarize(self, target: Target, outputs: Outputs, rule: Rule) -> dict[str, Any]:
+    def summarize(self, target: Target, outputs: Outputs, rule: Rule, weights: Weights | None = None) -> dict[str, Any]:
         """Areas, losses, calibration, and cost, precision and recall at the threshold."""
-        return summarize(target, outputs, rule[THRESHOLD], self.decision)
+        return summarize(target, outputs, rule[THRESHOLD], self.decision, weights)
 
     def by_slice(
-        self, rows: pd.DataFrame, columns: list[str], target: Target, outputs: Outputs, rule: Rule
+        self,
+        rows: pd.DataFrame,
+        columns: list[str],
+        target: Target,
+        outputs: Outputs,
+        rule: Rule,
+        weights: Weights | None = None,
     ) -> pd.DataFrame:
         """Share of events, ROC AUC, mean probability and cost."""
-        return by_slice(rows, columns, target, outputs, rule[THRESHOLD], self.decision)
+        return by_slice(rows, columns, target, outputs, rule[THRESHOLD], self.decision, weights)
 
-    def curves(self, target: Target, outputs: Outputs) -> dict[str, pd.DataFrame]:
+    def curves(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> dict[str, pd.DataFrame]:
         """ROC, precision-recall and calibration."""
-        return curves(target, outputs)
+        return curves(target, outputs, weights)

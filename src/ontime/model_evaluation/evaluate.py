@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ontime.common import paths
-from ontime.common.arrays import Matrix, Outputs, Target
+from ontime.common.arrays import Matrix, Outputs, Target, Weights
 from ontime.common.errors import OntimeError
 from ontime.common.files import column_names, read_json, read_parquet, replacing, write_json, write_parquet, write_text
 from ontime.common.layout import TARGET, own, own_in
 from ontime.common.params import load_section
+from ontime.common.weights import load_weights
 from ontime.encoder import Encoder
 from ontime.model_evaluation.judge import Judge, judge_of
 from ontime.model_evaluation.metrics import as_stored
@@ -57,22 +58,23 @@ def evaluate(
     least: int = 1,
 ) -> None:
     """Write what a model's outputs are worth into the folder of its run; slices of at least so many rows."""
-    matrix, target = load_rows("validation", encoder)
+    (matrix, target), weights = load_rows("validation", encoder), load_weights("validation")
     outputs = as_stored(predict(matrix))
-    rule = judge.rule(target, outputs)
-    write_json(run / "metrics" / "validation.json", {**judge.summarize(target, outputs, rule), **rule})
+    rule = judge.rule(target, outputs, weights)
+    write_json(run / "metrics" / "validation.json", {**judge.summarize(target, outputs, rule, weights), **rule})
     predictions = {"validation": outputs}
-    importance = permutation_importance(predict, matrix, target, encoder, seed, task)
+    importance = permutation_importance(predict, matrix, target, encoder, seed, task, weights)
 
-    matrix, target = load_rows("test", encoder)
+    (matrix, target), weights = load_rows("test", encoder), load_weights("test")
     outputs = as_stored(predict(matrix))
-    write_json(run / "metrics" / "test.json", judge.summarize(target, outputs, rule))
+    write_json(run / "metrics" / "test.json", judge.summarize(target, outputs, rule, weights))
     predictions["test"] = outputs
     rows = read_parquet(paths.split_rows("test"), columns=slices)
-    table = judge.by_slice(rows, slices, target, outputs, rule)
+    table = judge.by_slice(rows, slices, target, outputs, rule, weights)
     write_csv(large_slices(table, slices, least), run / "metrics" / "slices.csv")
     with replacing(run / "plots") as folder:
-        for name, curve in {**judge.curves(target, outputs), "importance": importance.head(SHOWN_FEATURES)}.items():
+        curves = judge.curves(target, outputs, weights)
+        for name, curve in {**curves, "importance": importance.head(SHOWN_FEATURES)}.items():
             write_csv(curve, folder / f"{name}.csv")
     with replacing(run / "predictions") as folder:
         folder.mkdir()
@@ -81,15 +83,22 @@ def evaluate(
 
 
 def with_outputs(part: str, outputs: Outputs, slices: list[str], name: str) -> pd.DataFrame:
-    """Key, slices and target of the rows of a part with a model's outputs, float32, in a column of this name."""
-    key, path = read_json(paths.FEATURE_LAYOUT)["key"], paths.split_rows(part)
-    target = own_in(TARGET, column_names(path))
-    rows = read_parquet(path, columns=list(dict.fromkeys([*key, *slices, target])))
+    """Key, slices, any weight and target of a part's rows with a model's outputs, float32, in a column of this name."""
+    layout, path = read_json(paths.FEATURE_LAYOUT), paths.split_rows(part)
+    target, weight = own_in(TARGET, column_names(path)), layout.get("weight")
+    kept = [*layout["key"], *slices, *([weight] if weight else []), target]
+    rows = read_parquet(path, columns=list(dict.fromkeys(kept)))
     return rows.assign(**{own(name, rows.columns): as_column(outputs.astype(np.float32))})
 
 
 def permutation_importance(
-    predict: Predict, matrix: Matrix, target: Target, encoder: Encoder, seed: int, task: Task
+    predict: Predict,
+    matrix: Matrix,
+    target: Target,
+    encoder: Encoder,
+    seed: int,
+    task: Task,
+    weights: Weights | None = None,
 ) -> pd.DataFrame:
     """How much the loss rises when one feature's values are shuffled among the rows; greatest first.
 
@@ -98,14 +107,14 @@ def permutation_importance(
     """
     random = np.random.default_rng(seed)
     chosen = random.permutation(len(target))[:IMPORTANCE_ROWS]
-    matrix, target = matrix[chosen], target[chosen]
-    base = task.loss(target, predict(matrix))
+    matrix, target, weights = matrix[chosen], target[chosen], None if weights is None else weights[chosen]
+    base = task.loss(target, predict(matrix), weights)
     rises = []
     for place in range(len(encoder.features)):
         shuffled, columns = matrix.copy(), np.flatnonzero(encoder.feature_of == place)
         # all columns of a text in the same order
         shuffled[:, columns] = matrix[np.ix_(random.permutation(len(matrix)), columns)]
-        rises.append(task.loss(target, predict(shuffled)) - base)
+        rises.append(task.loss(target, predict(shuffled), weights) - base)
     rise = f"{task.loss_name}_increase"
     table = pd.DataFrame({"feature": encoder.features, rise: [task.rounded(one) for one in rises]})
     return table.sort_values(rise, ascending=False, kind="stable", ignore_index=True)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from ontime.common.arrays import Outputs, Target
+from ontime.common.arrays import Outputs, Target, Weights
 from ontime.tasks.names import TaskName
 
 Rule = Mapping[str, float]
@@ -18,7 +18,10 @@ Rule = Mapping[str, float]
 
 
 class Judge(ABC):
-    """Says what a model's outputs are worth against what happened; `classes` are the names of the target's numbers."""
+    """Says what a model's outputs are worth against what happened; `classes` are the names of the target's numbers.
+
+    `weights` (rows,) say what each row counts; None: each the same.
+    """
 
     accepted: ClassVar[tuple[str, ...]]
     """Metrics that a deployed service must have as its manifest does."""
@@ -36,23 +39,29 @@ class Judge(ABC):
     def __init__(self, classes: Sequence[str] = ()) -> None:
         self.classes = tuple(classes)
 
-    def rule(self, target: Target, outputs: Outputs) -> Rule:
+    def rule(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> Rule:
         """What is chosen on these rows."""
-        del target, outputs
+        del target, outputs, weights
         return {}
 
     @abstractmethod
-    def summarize(self, target: Target, outputs: Outputs, rule: Rule) -> dict[str, Any]:
-        """The metrics by name, rounded, and the number of rows."""
+    def summarize(self, target: Target, outputs: Outputs, rule: Rule, weights: Weights | None = None) -> dict[str, Any]:
+        """The metrics by name, rounded, the number of rows, and the sum of their weights if they have some."""
 
     @abstractmethod
     def by_slice(
-        self, rows: pd.DataFrame, columns: list[str], target: Target, outputs: Outputs, rule: Rule
+        self,
+        rows: pd.DataFrame,
+        columns: list[str],
+        target: Target,
+        outputs: Outputs,
+        rule: Rule,
+        weights: Weights | None = None,
     ) -> pd.DataFrame:
         """A row for each value of each column, called `column=value` in `slice`, with `rows`; most rows first."""
 
     @abstractmethod
-    def curves(self, target: Target, outputs: Outputs) -> dict[str, pd.DataFrame]:
+    def curves(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> dict[str, pd.DataFrame]:
         """Curves by name, as tables that `dvc.yaml` has plots of."""
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics
 
-from ontime.common.arrays import Labels, Probability
+from ontime.common.arrays import Labels, Probability, Target, Weights
+from ontime.common.weights import size_of
 from ontime.model_evaluation.settings import Decision
 
 CALIBRATION_BINS = 10
@@ -29,29 +30,45 @@ def as_stored(probability: Probability) -> Probability:
     return probability.astype(np.float32).astype(np.float64)
 
 
-def best_threshold(labels: Labels, probability: Probability, decision: Decision) -> float:
+def best_threshold(
+    labels: Labels, probability: Probability, decision: Decision, weights: Weights | None = None
+) -> float:
     """The threshold with the least cost; an event is announced where the probability is at least the threshold.
 
     Of equally cheap ones the highest. Only probabilities that occur are tried, and one above all of them.
 
     Args:
-        labels: 0 or 1 (rows,); probability: (rows,).
+        labels: 0 or 1 (rows,); probability: (rows,); weights: what each row counts (rows,).
     """
     order = np.argsort(-probability, kind="stable")
-    ordered, events = probability[order], labels[order].astype(np.int64)
+    ordered, event = probability[order], labels[order].astype(np.int64)
+    counts = np.ones_like(event) if weights is None else weights[order]
+    events, others = event * counts, (1 - event) * counts
     missed = events.sum() - np.concatenate([[0], np.cumsum(events)])
-    alarms = np.concatenate([[0], np.cumsum(1 - events)])
+    alarms = np.concatenate([[0], np.cumsum(others)])
     cost = alarms * decision.false_alarm_cost + missed * decision.missed_event_cost
     usable = np.concatenate([[True], ordered[1:] != ordered[:-1], [True]])
     first = int(np.flatnonzero(usable)[np.argmin(cost[usable])])
     return float(ordered[first - 1]) if first else float(np.nextafter(ordered[0], np.inf))
 
 
-def cost_per_1000(labels: Labels, alarm: npt.NDArray[np.bool_], decision: Decision) -> float:
-    """Cost of the mistakes per 1,000 rows, in the unit of the two costs."""
-    false_alarms = int((alarm & (labels == 0)).sum())
-    missed = int((~alarm & (labels == 1)).sum())
-    return 1000 * (false_alarms * decision.false_alarm_cost + missed * decision.missed_event_cost) / len(labels)
+def cost_per_1000(
+    labels: Labels, alarm: npt.NDArray[np.bool_], decision: Decision, weights: Weights | None = None
+) -> float:
+    """Cost of the mistakes per 1,000 rows, or per 1,000 of their weights, in the unit of the two costs."""
+    false_alarms, missed = counted(alarm & (labels == 0), weights), counted(~alarm & (labels == 1), weights)
+    cost = false_alarms * decision.false_alarm_cost + missed * decision.missed_event_cost
+    return 1000 * cost / counted(np.ones(len(labels), dtype=np.bool_), weights)
+
+
+def counted(chosen: npt.NDArray[np.bool_], weights: Weights | None) -> float:
+    """How many rows are chosen, or the sum of their weights."""
+    return int(chosen.sum()) if weights is None else float(weights[chosen].sum())
+
+
+def share(part: float, whole: float) -> float:
+    """A part of a whole; 0 of nothing."""
+    return part / whole if whole else 0.0
 
 
 def row_log_losses(labels: Labels, probability: Probability) -> Probability:
@@ -68,44 +85,63 @@ def row_log_losses(labels: Labels, probability: Probability) -> Probability:
     return np.asarray(-np.log(np.clip(said, smallest, 1 - smallest)), dtype=np.float64)
 
 
-def expected_calibration_error(labels: Labels, probability: Probability) -> float:
+def expected_calibration_error(labels: Labels, probability: Probability, weights: Weights | None = None) -> float:
     """Mean distance between probability and share of events over equally filled bins, weighted by their rows.
 
     Naeini et al. 2015, "Obtaining well calibrated probabilities using Bayesian binning"; bins by quantile.
     """
-    bins = calibration_curve(labels, probability)
-    return float((bins["rows"] * (bins["probability"] - bins["share_of_events"]).abs()).sum() / bins["rows"].sum())
+    bins = calibration_curve(labels, probability, weights)
+    size = bins["rows" if weights is None else "sum_of_weights"]
+    return float((size * (bins["probability"] - bins["share_of_events"]).abs()).sum() / size.sum())
 
 
-def calibration_curve(labels: Labels, probability: Probability) -> pd.DataFrame:
-    """Rows, mean probability and share of events in each of ten bins with equally many rows, by probability."""
-    order = np.argsort(probability, kind="stable")
-    parts = [part for part in np.array_split(order, CALIBRATION_BINS) if len(part)]
-    return pd.DataFrame(
-        {
-            "probability": [float(probability[part].mean()) for part in parts],
-            "share_of_events": [float(labels[part].mean()) for part in parts],
-            "rows": [len(part) for part in parts],
-        }
-    )
+def calibration_curve(labels: Labels, probability: Probability, weights: Weights | None = None) -> pd.DataFrame:
+    """Mean probability, share of events and size of each of the `equal_bins` by probability."""
+    return equal_bins(probability, {"probability": probability, "share_of_events": labels}, weights)
 
 
-def summarize(labels: Labels, probability: Probability, threshold: float, decision: Decision) -> dict[str, Any]:
+def equal_bins(by: Probability, columns: Mapping[str, Target], weights: Weights | None) -> pd.DataFrame:
+    """Means of columns (rows,), and `rows`, in each of ten bins with equally many rows, in the order of `by` (rows,).
+
+    With weights the bins have equal weight, in `sum_of_weights`: a row at an edge counts in both bins, in each with a
+    part of its weight, and is one of the `rows` of the bin that its middle is in.
+    """
+    order = np.argsort(by, kind="stable")
+    if weights is None:
+        parts = [part for part in np.array_split(order, CALIBRATION_BINS) if len(part)]
+        means = {name: [float(values[part].mean()) for part in parts] for name, values in columns.items()}
+        return pd.DataFrame({**means, "rows": [len(part) for part in parts]})
+    counts = weights[order]
+    ends = np.concatenate([[0.0], np.cumsum(counts)])
+    edges = np.linspace(0, ends[-1], CALIBRATION_BINS + 1)
+    sums = {
+        name: np.diff(np.interp(edges, ends, np.concatenate([[0.0], np.cumsum(counts * values[order])])))
+        for name, values in columns.items()
+    }
+    size = np.diff(edges)
+    rows = np.histogram((ends[1:] + ends[:-1]) / 2, edges)[0]
+    return pd.DataFrame({**{name: one / size for name, one in sums.items()}, "rows": rows, "sum_of_weights": size})
+
+
+def summarize(
+    labels: Labels, probability: Probability, threshold: float, decision: Decision, weights: Weights | None = None
+) -> dict[str, Any]:
     """The metrics by name, at a threshold chosen elsewhere."""
     alarm = probability >= threshold
-    hits = int((alarm & (labels == 1)).sum())
+    hits = counted(alarm & (labels == 1), weights)
     numbers = {
-        "roc_auc": metrics.roc_auc_score(labels, probability),
-        "pr_auc": metrics.average_precision_score(labels, probability),
-        "log_loss": metrics.log_loss(labels, probability, labels=[0, 1]),
-        "brier_score": metrics.brier_score_loss(labels, probability),
-        "expected_calibration_error": expected_calibration_error(labels, probability),
-        "cost_per_1000": cost_per_1000(labels, alarm, decision),
-        "precision": hits / max(int(alarm.sum()), 1),
-        "recall": hits / max(int(labels.sum()), 1),
-        "share_of_events": float(labels.mean()),
+        "roc_auc": metrics.roc_auc_score(labels, probability, sample_weight=weights),
+        "pr_auc": metrics.average_precision_score(labels, probability, sample_weight=weights),
+        "log_loss": metrics.log_loss(labels, probability, labels=[0, 1], sample_weight=weights),
+        "brier_score": metrics.brier_score_loss(labels, probability, sample_weight=weights),
+        "expected_calibration_error": expected_calibration_error(labels, probability, weights),
+        "cost_per_1000": cost_per_1000(labels, alarm, decision, weights),
+        "precision": share(hits, counted(alarm, weights)),
+        "recall": share(hits, counted(labels == 1, weights)),
+        "share_of_events": np.average(labels, weights=weights),
     }
-    return {**{name: round(float(value), DIGITS) for name, value in numbers.items()}, "rows": len(labels)}
+    rounded = {name: round(float(value), DIGITS) for name, value in numbers.items()}
+    return {**rounded, **size_of(len(labels), weights)}
 
 
 def by_slice(
@@ -115,51 +151,62 @@ def by_slice(
     probability: Probability,
     threshold: float,
     decision: Decision,
+    weights: Weights | None = None,
 ) -> pd.DataFrame:
     """Rows, share of events, ROC AUC, mean probability and cost for each value of each column; most rows first.
 
     ROC AUC is missing where a slice has fewer than 50 rows or one class alone.
     """
     found: list[Mapping[str, Any]] = []
-    for name, part in slice_values(rows, columns):
-        enough = part.sum() >= SLICE_ROWS and 0 < labels[part].sum() < part.sum()
-        score = float(metrics.roc_auc_score(labels[part], probability[part])) if enough else None
+    for name, part in slice_values(rows, columns, weights):
+        counts = None if weights is None else weights[part]
+        both = min(counted(part & (labels == value), weights) for value in (0, 1)) > 0
+        score = None
+        if part.sum() >= SLICE_ROWS and both:
+            score = float(metrics.roc_auc_score(labels[part], probability[part], sample_weight=counts))
+        cost = cost_per_1000(labels[part], probability[part] >= threshold, decision, counts)
         found.append(
             {
                 "slice": name,
-                "rows": int(part.sum()),
-                "share_of_events": round(float(labels[part].mean()), DIGITS),
-                "mean_probability": round(float(probability[part].mean()), DIGITS),
+                **size_of(int(part.sum()), counts),
+                "share_of_events": round(float(np.average(labels[part], weights=counts)), DIGITS),
+                "mean_probability": round(float(np.average(probability[part], weights=counts)), DIGITS),
                 "roc_auc": None if score is None else round(score, DIGITS),
-                "cost_per_1000": round(cost_per_1000(labels[part], probability[part] >= threshold, decision), DIGITS),
+                "cost_per_1000": round(cost, DIGITS),
             }
         )
-    columns_of = ["slice", "rows", "share_of_events", "mean_probability", "roc_auc", "cost_per_1000"]
+    columns_of = ["slice", *size_of(0, weights), "share_of_events", "mean_probability", "roc_auc", "cost_per_1000"]
     return pd.DataFrame(found, columns=columns_of)
 
 
-def slice_values(rows: pd.DataFrame, columns: list[str]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Each value of each column, as `column=value`, and which rows (rows,) have it; most rows first."""
+def slice_values(
+    rows: pd.DataFrame, columns: list[str], weights: Weights | None = None
+) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Each value of each column, as `column=value`, and which rows (rows,) have it; most rows first.
+
+    A value of whose rows none counts is left out.
+    """
     for column in columns:
         values = rows[column].astype("str").fillna("(missing)").to_numpy()
         names, counts = np.unique(values.astype(str), return_counts=True)
         for name in names[np.argsort(-counts, kind="stable")]:
-            yield f"{column}={name}", values == name
+            if weights is None or weights[values == name].any():
+                yield f"{column}={name}", values == name
 
 
-def curves(labels: Labels, probability: Probability) -> dict[str, pd.DataFrame]:
+def curves(labels: Labels, probability: Probability, weights: Weights | None = None) -> dict[str, pd.DataFrame]:
     """ROC, precision-recall and calibration curves as tables, at most 200 points each."""
-    precision, recall, _ = metrics.precision_recall_curve(labels, probability)
+    precision, recall, _ = metrics.precision_recall_curve(labels, probability, sample_weight=weights)
     return {
-        "roc": roc_curve(labels, probability),
+        "roc": roc_curve(labels, probability, weights),
         "precision_recall": _thinned({"recall": recall[::-1], "precision": precision[::-1]}),
-        "calibration": calibration_curve(labels, probability).round(DIGITS),
+        "calibration": calibration_curve(labels, probability, weights).round(DIGITS),
     }
 
 
-def roc_curve(labels: Labels, probability: Probability) -> pd.DataFrame:
+def roc_curve(labels: Labels, probability: Probability, weights: Weights | None = None) -> pd.DataFrame:
     """The ROC curve as a table of at most 200 points."""
-    false, true, _ = metrics.roc_curve(labels, probability)
+    false, true, _ = metrics.roc_curve(labels, probability, sample_weight=weights)
     return _thinned({"false_positive_rate": false, "true_positive_rate": true})
 
 

@@ -11,15 +11,18 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics
 
-from ontime.common.arrays import Labels, Outputs, Probability, Target
+from ontime.common.arrays import Labels, Outputs, Probability, Target, Weights
+from ontime.common.weights import size_of
 from ontime.model_evaluation.judge import Judge, Rule
 from ontime.model_evaluation.metrics import (
     DIGITS,
     SLICE_ROWS,
     calibration_curve,
+    counted,
     expected_calibration_error,
     roc_curve,
     row_log_losses,
+    share,
     slice_values,
 )
 
@@ -35,7 +38,7 @@ class MulticlassJudge(Judge):
         "calibration": ("probability", "share_of_rows", "Calibration on test, of all classes"),
     }
 
-    def summarize(self, target: Target, outputs: Outputs, rule: Rule) -> dict[str, Any]:
+    def summarize(self, target: Target, outputs: Outputs, rule: Rule, weights: Weights | None = None) -> dict[str, Any]:
         """Log loss, the mean ROC AUC of each class against the others, accuracy, mean F1, mean calibration error.
 
         Classwise calibration error: Kull et al. 2019, "Beyond temperature scaling".
@@ -44,75 +47,94 @@ class MulticlassJudge(Judge):
         classes = [(labels, column) for _, labels, column in self._one_by_one(target, outputs)]
         decided = outputs.argmax(axis=1)
         numbers = {
-            "log_loss": np.mean(row_log_losses(target, outputs)),
-            "roc_auc_ovr": np.mean([metrics.roc_auc_score(*one) for one in classes]),
-            "accuracy": np.mean(decided == target),
+            "log_loss": np.average(row_log_losses(target, outputs), weights=weights),
+            "roc_auc_ovr": np.mean([metrics.roc_auc_score(*one, sample_weight=weights) for one in classes]),
+            "accuracy": np.average(decided == target, weights=weights),
             "f1_macro": metrics.f1_score(
-                target, decided, labels=range(outputs.shape[1]), average="macro", zero_division=0
+                target,
+                decided,
+                labels=range(outputs.shape[1]),
+                average="macro",
+                sample_weight=weights,
+                zero_division=0,
             ),
-            "expected_calibration_error": np.mean([expected_calibration_error(*one) for one in classes]),
+            "expected_calibration_error": np.mean([expected_calibration_error(*one, weights) for one in classes]),
         }
-        return {**{name: round(float(value), DIGITS) for name, value in numbers.items()}, "rows": len(target)}
+        rounded = {name: round(float(value), DIGITS) for name, value in numbers.items()}
+        return {**rounded, **size_of(len(target), weights)}
 
     def by_slice(
-        self, rows: pd.DataFrame, columns: list[str], target: Target, outputs: Outputs, rule: Rule
+        self,
+        rows: pd.DataFrame,
+        columns: list[str],
+        target: Target,
+        outputs: Outputs,
+        rule: Rule,
+        weights: Weights | None = None,
     ) -> pd.DataFrame:
         """Log loss and accuracy, which are missing where a slice has fewer than 50 rows."""
         del rule
         found: list[Mapping[str, Any]] = []
-        for name, part in slice_values(rows, columns):
+        for name, part in slice_values(rows, columns, weights):
+            counts = None if weights is None else weights[part]
             enough = part.sum() >= SLICE_ROWS
-            loss = np.mean(row_log_losses(target[part], outputs[part])) if enough else None
-            right = float(np.mean(outputs[part].argmax(axis=1) == target[part])) if enough else None
+            loss = np.average(row_log_losses(target[part], outputs[part]), weights=counts) if enough else None
+            hit = outputs[part].argmax(axis=1) == target[part]
+            right = float(np.average(hit, weights=counts)) if enough else None
             found.append(
                 {
                     "slice": name,
-                    "rows": int(part.sum()),
+                    **size_of(int(part.sum()), counts),
                     "log_loss": None if loss is None else round(float(loss), DIGITS),
                     "accuracy": None if right is None else round(right, DIGITS),
                 }
             )
-        return pd.DataFrame(found, columns=["slice", "rows", "log_loss", "accuracy"])
+        return pd.DataFrame(found, columns=["slice", *size_of(0, weights), "log_loss", "accuracy"])
 
-    def curves(self, target: Target, outputs: Outputs) -> dict[str, pd.DataFrame]:
+    def curves(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> dict[str, pd.DataFrame]:
         """ROC and calibration of all classes, the calibration of each, what is decided of each, and its metrics."""
         numbers = range(outputs.shape[1])
         labels = (target[:, None] == np.arange(outputs.shape[1])).astype(np.int8)
         names = np.array(self.classes or [str(number) for number in numbers], dtype=object)
-        confusion = metrics.confusion_matrix(target, outputs.argmax(axis=1), labels=numbers)
-        by_class = [
-            _calibration(labels, column).assign(**{"class": name})
-            for name, labels, column in self._one_by_one(target, outputs)
-        ]
+        decided = outputs.argmax(axis=1)
+        confusion = {"rows": metrics.confusion_matrix(target, decided, labels=numbers).ravel()}
+        if weights is not None:
+            found = metrics.confusion_matrix(target, decided, labels=numbers, sample_weight=weights)
+            confusion["sum_of_weights"] = found.ravel()
+        by_class = pd.concat(
+            [
+                _calibration(labels, column, weights).assign(**{"class": name})
+                for name, labels, column in self._one_by_one(target, outputs)
+            ]
+        )
+        every = None if weights is None else np.repeat(weights, len(names))
         return {
-            "roc": roc_curve(labels.ravel(), outputs.ravel()),
-            "calibration": _calibration(labels.ravel(), outputs.ravel()),
-            "calibration_by_class": pd.concat(by_class)[["class", "probability", "share_of_rows", "rows"]],
+            "roc": roc_curve(labels.ravel(), outputs.ravel(), every),
+            "calibration": _calibration(labels.ravel(), outputs.ravel(), every),
+            "calibration_by_class": by_class[["class", *by_class.columns.drop("class")]],
             "confusion": pd.DataFrame(
-                {
-                    "class": np.repeat(names, len(names)),
-                    "decided": np.tile(names, len(names)),
-                    "rows": confusion.ravel(),
-                }
+                {"class": np.repeat(names, len(names)), "decided": np.tile(names, len(names)), **confusion}
             ),
-            "classes": pd.DataFrame(self._class_rows(target, outputs)),
+            "classes": pd.DataFrame(self._class_rows(target, outputs, weights)),
         }
 
-    def _class_rows(self, target: Target, outputs: Outputs) -> Iterator[dict[str, Any]]:
+    def _class_rows(self, target: Target, outputs: Outputs, weights: Weights | None) -> Iterator[dict[str, Any]]:
         """What is measured of each class against the others."""
         decided = outputs.argmax(axis=1)
         for number, (name, labels, column) in enumerate(self._one_by_one(target, outputs)):
             chosen: npt.NDArray[np.bool_] = decided == number
-            hits = int((chosen & (labels == 1)).sum())
+            member: npt.NDArray[np.bool_] = labels == 1
+            hits = counted(chosen & member, weights)
             measured = {
-                "precision": hits / max(int(chosen.sum()), 1),
-                "recall": hits / max(int(labels.sum()), 1),
-                "roc_auc": metrics.roc_auc_score(labels, column),
-                "mean_probability": column.mean(),
-                "expected_calibration_error": expected_calibration_error(labels, column),
+                "precision": share(hits, counted(chosen, weights)),
+                "recall": share(hits, counted(member, weights)),
+                "roc_auc": metrics.roc_auc_score(labels, column, sample_weight=weights),
+                "mean_probability": np.average(column, weights=weights),
+                "expected_calibration_error": expected_calibration_error(labels, column, weights),
             }
             rounded = {word: round(float(value), DIGITS) for word, value in measured.items()}
-            yield {"class": name, "rows": int(labels.sum()), **rounded}
+            of_class = None if weights is None else weights[member]
+            yield {"class": name, **size_of(int(member.sum()), of_class), **rounded}
 
     def _one_by_one(self, target: Target, outputs: Outputs) -> Iterator[tuple[str, Labels, Probability]]:
         """Each class's name, whether a row is of it (rows,), and its probability (rows,)."""
@@ -121,6 +143,6 @@ class MulticlassJudge(Judge):
             yield name, (target == number).astype(np.int8), outputs[:, number]
 
 
-def _calibration(labels: Labels, probability: Probability) -> pd.DataFrame:
-    found = calibration_curve(labels, probability).round(DIGITS)
+def _calibration(labels: Labels, probability: Probability, weights: Weights | None) -> pd.DataFrame:
+    found = calibration_curve(labels, probability, weights).round(DIGITS)
     return found.rename(columns={"share_of_events": "share_of_rows"})

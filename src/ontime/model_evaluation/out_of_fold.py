@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ontime.common.arrays import Outputs, Target
+from ontime.common.arrays import Outputs, Target, Weights
 from ontime.common.files import column_names, read_parquet
 from ontime.common.layout import own_in
+from ontime.common.weights import load_weights
 from ontime.model_evaluation.baseline_answers import answers_of, read_rows
 from ontime.model_evaluation.resampling import Score, Times, score_of
 from ontime.model_training.out_of_fold_file import FOLD, PARTS, fitted_for, path_of
@@ -27,13 +28,15 @@ class OutOfFold:
     answers: dict[str, Outputs]
     place: npt.NDArray[np.intp]
     """Of each row (rows,) among the training and validation rows."""
+    weights: Weights | None = None
+    """What each row counts (rows,)."""
 
     def by_fold(self, metric: str, name: str) -> list[float]:
         """A metric of a run or baseline on each fold."""
         return [score(np.ones(len(rows), dtype=np.int64)) for rows, score in self._parts(metric, name)]
 
     def score(self, metric: str, name: str) -> Score:
-        """The mean of a metric over the folds that have it, each with the weight of its rows.
+        """The mean of a metric over the folds that have it, each counting by the rows in it, or their weights.
 
         Not that of all rows at once, which compares what different models say (Forman and Scholz 2010,
         "Apples-to-apples in cross-validation studies").
@@ -41,8 +44,9 @@ class OutOfFold:
         parts = self._parts(metric, name)
 
         def score(times: Times) -> float:
-            rows = np.array([times[place].sum() for place, _ in parts])
-            found = np.array([one(times[place]) if times[place].any() else np.nan for place, one in parts])
+            counted = times if self.weights is None else times * self.weights
+            rows = np.array([counted[place].sum() for place, _ in parts])
+            found = np.array([one(times[place]) if counted[place].any() else np.nan for place, one in parts])
             known = ~np.isnan(found)
             return float((rows * found)[known].sum() / rows[known].sum()) if known.any() else float("nan")
 
@@ -50,7 +54,12 @@ class OutOfFold:
 
     def _parts(self, metric: str, name: str) -> list[tuple[npt.NDArray[np.intp], Score]]:
         places = [np.flatnonzero(self.fold == number) for number in np.unique(self.fold)]
-        return [(place, score_of(metric, self.target[place], self.answers[name][place])) for place in places]
+        weights = [None if self.weights is None else self.weights[place] for place in places]
+        answers = self.answers[name]
+        return [
+            (place, score_of(metric, self.target[place], answers[place], weight))
+            for place, weight in zip(places, weights, strict=True)
+        ]
 
 
 def read_out_of_fold(families: Iterable[str], group: list[str], task: Task) -> OutOfFold | None:
@@ -76,4 +85,5 @@ def read_out_of_fold(families: Iterable[str], group: list[str], task: Task) -> O
             baselines[name][asked] = outputs
     place = np.flatnonzero(fold)
     answers = {name: outputs[place] for name, outputs in {**baselines, **runs}.items()}
-    return OutOfFold(fold[place], target_of(rows)[place], answers, place)
+    weights = load_weights(*PARTS)
+    return OutOfFold(fold[place], target_of(rows)[place], answers, place, None if weights is None else weights[place])

@@ -17,11 +17,12 @@ import numpy as np
 from ontime.common import paths
 from ontime.common.files import read_json, replacing, sha256, write_json
 from ontime.common.params import load_section
+from ontime.common.weights import load_weights, size_of
 from ontime.model_evaluation.judge import judge_of
 from ontime.model_evaluation.metrics import as_stored
-from ontime.model_training.families import Train, load_model
+from ontime.model_training.families import Train, load_model, weights_of
 from ontime.model_training.recipe import champion_recipe
-from ontime.model_training.rows import load_encoder, load_rows
+from ontime.model_training.rows import fit_rows, load_encoder, load_rows
 
 PARTS = ("train", "validation")
 
@@ -36,14 +37,15 @@ def command() -> None:
     if refit:
         parts = [load_rows(part, encoder) for part in PARTS]
         matrix, target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        rows = fit_rows(matrix, target, load_weights(*PARTS))
         metadata |= {
             "steps": recipe.steps,
-            "rows": len(target),
-            **recipe.task.counts(target),
+            **size_of(len(rows[1]), weights_of(rows)),
+            **recipe.task.counts(rows[1]),
             "validation_data_sha256": sha256(paths.split_rows("validation")),
         }
-        click.echo(f"refit: {recipe.family} on {len(target)} rows", err=True)
-        model = recipe.fit_all((matrix, target), encoder, sys.stderr.isatty())
+        click.echo(f"refit: {recipe.family} on {len(rows[1])} rows", err=True)
+        model = recipe.fit_all(rows, encoder, sys.stderr.isatty())
         model.save(paths.REFIT / "model")
     else:
         model = load_model(recipe.family, run / "model")
@@ -52,5 +54,5 @@ def command() -> None:
     write_json(paths.REFIT / "metadata" / "refit.json", metadata)
     chosen = read_json(run / "metrics" / "validation.json")
     matrix, target = load_rows("test", encoder)
-    summary = judge.summarize(target, as_stored(model.predict(matrix)), chosen)
+    summary = judge.summarize(target, as_stored(model.predict(matrix)), chosen, load_weights("test"))
     write_json(paths.REFIT / "metrics" / "test.json", summary)

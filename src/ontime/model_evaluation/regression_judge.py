@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from sklearn import metrics
 
-from ontime.common.arrays import Outputs, Target
+from ontime.common.arrays import Outputs, Target, Weights
+from ontime.common.weights import size_of
 from ontime.model_evaluation.judge import Judge, Rule
-from ontime.model_evaluation.metrics import CALIBRATION_BINS, CURVE_POINTS, SLICE_ROWS, slice_values
+from ontime.model_evaluation.metrics import CURVE_POINTS, SLICE_ROWS, equal_bins, slice_values
 from ontime.tasks.regression import significant
 
 
@@ -28,52 +29,57 @@ class RegressionJudge(Judge):
         "calibration": ("prediction", "target", "Calibration on test"),
     }
 
-    def summarize(self, target: Target, outputs: Outputs, rule: Rule) -> dict[str, Any]:
+    def summarize(self, target: Target, outputs: Outputs, rule: Rule, weights: Weights | None = None) -> dict[str, Any]:
         """Root mean squared error, mean absolute error, R2, and the mean error."""
         del rule
         numbers = {
-            "rmse": metrics.root_mean_squared_error(target, outputs),
-            "mae": metrics.mean_absolute_error(target, outputs),
-            "r2": metrics.r2_score(target, outputs),
-            "mean_error": np.mean(outputs - target),
-            "mean_target": np.mean(target),
+            "rmse": metrics.root_mean_squared_error(target, outputs, sample_weight=weights),
+            "mae": metrics.mean_absolute_error(target, outputs, sample_weight=weights),
+            "r2": metrics.r2_score(target, outputs, sample_weight=weights),
+            "mean_error": np.average(outputs - target, weights=weights),
+            "mean_target": np.average(target, weights=weights),
         }
-        return {**{name: significant(value) for name, value in numbers.items()}, "rows": len(target)}
+        return {**{name: significant(value) for name, value in numbers.items()}, **size_of(len(target), weights)}
 
     def by_slice(
-        self, rows: pd.DataFrame, columns: list[str], target: Target, outputs: Outputs, rule: Rule
+        self,
+        rows: pd.DataFrame,
+        columns: list[str],
+        target: Target,
+        outputs: Outputs,
+        rule: Rule,
+        weights: Weights | None = None,
     ) -> pd.DataFrame:
         """Mean target and prediction, and the errors, which are missing where a slice has fewer than 50 rows."""
         del rule
         found: list[Mapping[str, Any]] = []
-        for name, part in slice_values(rows, columns):
+        for name, part in slice_values(rows, columns, weights):
+            counts = None if weights is None else weights[part]
             enough = part.sum() >= SLICE_ROWS
             error = outputs[part] - target[part]
             found.append(
                 {
                     "slice": name,
-                    "rows": int(part.sum()),
-                    "mean_target": significant(target[part].mean()),
-                    "mean_prediction": significant(outputs[part].mean()),
-                    "rmse": significant(np.sqrt(np.mean(error**2))) if enough else None,
-                    "mae": significant(np.mean(np.abs(error))) if enough else None,
+                    **size_of(int(part.sum()), counts),
+                    "mean_target": significant(np.average(target[part], weights=counts)),
+                    "mean_prediction": significant(np.average(outputs[part], weights=counts)),
+                    "rmse": significant(np.sqrt(np.average(error**2, weights=counts))) if enough else None,
+                    "mae": significant(np.average(np.abs(error), weights=counts)) if enough else None,
                 }
             )
-        return pd.DataFrame(found, columns=["slice", "rows", "mean_target", "mean_prediction", "rmse", "mae"])
+        return pd.DataFrame(
+            found, columns=["slice", *size_of(0, weights), "mean_target", "mean_prediction", "rmse", "mae"]
+        )
 
-    def curves(self, target: Target, outputs: Outputs) -> dict[str, pd.DataFrame]:
-        """Mean target by prediction, in ten bins with equally many rows, and the share of rows by absolute error."""
-        order = np.argsort(outputs, kind="stable")
-        bins = [part for part in np.array_split(order, CALIBRATION_BINS) if len(part)]
-        calibration = {
-            "prediction": [significant(outputs[part].mean()) for part in bins],
-            "target": [significant(target[part].mean()) for part in bins],
-            "rows": [len(part) for part in bins],
-        }
+    def curves(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> dict[str, pd.DataFrame]:
+        """Mean target by prediction, in ten bins of equal size, and the share of rows by absolute error."""
+        calibration = equal_bins(outputs, {"prediction": outputs, "target": target}, weights)
+        for name in ("prediction", "target"):
+            calibration[name] = [significant(value) for value in calibration[name]]
         share = np.linspace(0, 1, min(CURVE_POINTS, len(target)) + 1)[1:]
-        error = np.quantile(np.abs(outputs - target), share, method="inverted_cdf")
+        error = np.quantile(np.abs(outputs - target), share, method="inverted_cdf", weights=weights)
         errors = {
             "absolute_error": [significant(value) for value in error],
             "share_of_rows": [significant(value) for value in share],
         }
-        return {"calibration": pd.DataFrame(calibration), "errors": pd.DataFrame(errors)}
+        return {"calibration": calibration, "errors": pd.DataFrame(errors)}

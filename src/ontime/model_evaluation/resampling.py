@@ -7,18 +7,19 @@ data"). Resamples have a seed, and sums are those of numpy, in one order on ever
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
-from ontime.common.arrays import Labels, Outputs, Probability, Target
+from ontime.common.arrays import Labels, Outputs, Probability, Target, Weights
 from ontime.common.errors import OntimeError
 from ontime.model_evaluation.metrics import row_log_losses
 
 Times = npt.NDArray[np.int64]
-Score = Callable[[Times], float]
-"""A metric, given how many times each row counts."""
+Score = Callable[[npt.NDArray[Any]], float]
+"""A metric, given how many times each row counts (rows,), or the sum of its weights."""
 OF_NUMBERS = ("rmse", "mae", "r2")
 OF_CLASSES = ("log_loss", "roc_auc_ovr", "accuracy", "f1_macro")
 LESS_IS_BETTER = {"log_loss", "brier_score", "cost_per_1000", "rmse", "mae"}
@@ -36,16 +37,26 @@ def resamples(group: Times, count: int, seed: int) -> Iterator[Times]:
         yield np.bincount(random.integers(0, groups, groups), minlength=groups)[group]
 
 
-def score_of(name: str, labels: Target, probability: Outputs) -> Score:
+def weighted(score: Score, weights: Weights | None) -> Score:
+    """The metric where each row counts by its weight (rows,) as many times as it is drawn; without weights itself."""
+    return score if weights is None else lambda times: score(times * weights)
+
+
+def score_of(name: str, labels: Target, probability: Outputs, weights: Weights | None = None) -> Score:
     """A metric of a task by its name, but one of costs; what does not depend on the resample is done once.
 
     Args:
         labels: 0 and 1, numbers of classes, or numbers (rows,).
         probability: what a model says of them, a probability or a number (rows,), or of each class (rows, classes).
+        weights: what each row counts (rows,).
 
     Raises:
         OntimeError: it is no metric of classes, or of nothing else.
     """
+    return weighted(_score_of(name, labels, probability), weights)
+
+
+def _score_of(name: str, labels: Target, probability: Outputs) -> Score:
     if probability.ndim > 1:
         return _class_score(name, labels, probability)
     if name in OF_NUMBERS:
@@ -94,8 +105,8 @@ def _class_score(name: str, target: Target, probability: Outputs) -> Score:
         found = []
         for number, member in enumerate(members):
             chosen = decided == number
-            both = int(times[chosen].sum() + times[member].sum())
-            found.append(2 * int(times[chosen & member].sum()) / both if both else 0.0)
+            both = times[chosen].sum() + times[member].sum()
+            found.append(2 * times[chosen & member].sum() / both if both else 0.0)
         return float(np.mean(found))
 
     return f1_macro

@@ -19,6 +19,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import column_names, read_json, read_parquet, write_json
 from ontime.common.layout import own_in
 from ontime.common.params import Section, load_section
+from ontime.common.weights import load_weights
 from ontime.model_evaluation.baseline_answers import baseline_answers
 from ontime.model_evaluation.out_of_fold import OutOfFold, read_out_of_fold
 from ontime.model_evaluation.resampling import LESS_IS_BETTER, Score, Times, resamples, score_of
@@ -60,7 +61,8 @@ def command() -> None:
     target, answers = baseline_answers("validation", group, task)
     for name in families:
         answers[name] = _outputs(name, task.output)
-    scores = {name: score_of(metric, target, outputs) for name, outputs in answers.items()}
+    weights = load_weights("validation")
+    scores = {name: score_of(metric, target, outputs, weights) for name, outputs in answers.items()}
     columns = _resampled(scores, _groups(["validation"]))
     write_json(paths.SELECTION, select(runs, baselines, metric, columns, task.rounded))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from ontime.common.arrays import Matrix, Outputs, Target
+from ontime.common.arrays import Matrix, Outputs, Target, Weights
 from ontime.common.errors import OntimeError
 from ontime.common.params import Section, check, closest
 from ontime.tasks.names import TaskName
@@ -35,8 +35,9 @@ name, such as `RandomForest`."""
 
 History = list[dict[str, float]]
 """Losses by step of a training: epochs, trees or boosting iterations."""
-Rows = tuple[Matrix, Target]
-"""Encoded rows (rows, features) and their targets (rows,)."""
+Rows = tuple[Matrix, Target] | tuple[Matrix, Target, Weights]
+"""Encoded rows (rows, features), their targets (rows,), and of a table with weights what each row counts (rows,), in
+the order of `fit` of scikit-learn and Keras; no weight is 0."""
 Predict = Callable[[Matrix], Outputs]
 OPSET = {"": 18, "ai.onnx.ml": 3}
 """Versions of the operators of exported graphs."""
@@ -104,7 +105,7 @@ class Family(ABC):
     @classmethod
     @abstractmethod
     def fit(cls, train: Rows, validation: Rows, setting: Setting) -> tuple[Self, History]:
-        """Fit on the training rows; validation rows decide when to stop.
+        """Fit on the training rows; validation rows decide when to stop, and both count by their weights.
 
         Returns:
             The fitted model and its history, one entry per step.
@@ -113,7 +114,7 @@ class Family(ABC):
     @classmethod
     @abstractmethod
     def fit_all(cls, rows: Rows, setting: Setting, steps: int) -> Self:
-        """Fit on all rows, none of which decides when to stop.
+        """Fit on all rows by their weights; none of them decides when to stop.
 
         Args:
             steps: what `kept_steps` says of a `fit` with validation rows.
@@ -145,6 +146,11 @@ class Family(ABC):
     @abstractmethod
     def predict(self, matrix: Matrix) -> Outputs:
         """What the task's models say of encoded rows (rows, features): float64 (rows,), or (rows, classes)."""
+
+
+def weights_of(rows: Rows) -> Weights | None:
+    """What each row counts (rows,); None: each the same."""
+    return rows[2] if len(rows) == 3 else None
 
 
 def validation_loss(step: dict[str, float]) -> float:

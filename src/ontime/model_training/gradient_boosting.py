@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from ontime.common.params import Count, Positive, Section
-from ontime.model_training.families import History, Rows, Setting
+from ontime.model_training.families import History, Rows, Setting, weights_of
 from ontime.model_training.scikit_learn_model import ScikitLearnModel
 
 
@@ -36,7 +36,7 @@ class GradientBoosting(ScikitLearnModel):
         """
         task = setting.task
         model = _unfitted(setting.parameters.model_dump(), True, setting)
-        model.fit(*train, X_val=validation[0], y_val=validation[1])
+        model.fit(*train, X_val=validation[0], y_val=validation[1], sample_weight_val=weights_of(validation))
         history = [
             {
                 "step": float(step),

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ontime.common.arrays import Matrix, Outputs, Target
+from ontime.common.arrays import Matrix, Outputs, Target, Weights
 from ontime.common.environment import quiet
 from ontime.common.files import replacing, write_text
+from ontime.common.weights import weighted_moments
 from ontime.encoder import Encoder
-from ontime.model_training.families import OPSET, History, Rows
+from ontime.model_training.families import OPSET, History, Rows, weights_of
 
 if TYPE_CHECKING:
     import onnx
@@ -62,15 +64,16 @@ def fit_network(
     Returns:
         The model and its history: losses by epoch.
     """
-    head = HEADS[task.head](train[1], len(task.classes))
-    model, trained = _compiled(train[0], encoder, parameters, seed, head, layers)
+    head = HEADS[task.head](train[1], len(task.classes), weights_of(train))
+    model, trained = _compiled(train[0], encoder, parameters, seed, head, layers, weights_of(train))
     best = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=parameters.patience, restore_best_weights=True, start_from_epoch=0
     )
     record = trained.fit(
         train[0],
         head.learned(train[1]),
-        validation_data=(validation[0], head.learned(validation[1])),
+        sample_weight=scaled_weights(train),
+        validation_data=(validation[0], head.learned(validation[1]), scaled_weights(validation)),
         batch_size=parameters.batch_size,
         epochs=parameters.epochs,
         callbacks=[best],
@@ -98,11 +101,12 @@ def fit_epochs(
     layers: Layers = dense_layers,
 ) -> keras.Model:
     """Train on all rows for so many epochs."""
-    head = HEADS[task.head](rows[1], len(task.classes))
-    model, trained = _compiled(rows[0], encoder, parameters, seed, head, layers)
+    head = HEADS[task.head](rows[1], len(task.classes), weights_of(rows))
+    model, trained = _compiled(rows[0], encoder, parameters, seed, head, layers, weights_of(rows))
     trained.fit(
         rows[0],
         head.learned(rows[1]),
+        sample_weight=scaled_weights(rows),
         batch_size=parameters.batch_size,
         epochs=epochs,
         verbose=1 if progress else 0,
@@ -110,13 +114,25 @@ def fit_epochs(
     return model
 
 
+def scaled_weights(rows: Rows) -> npt.NDArray[np.float32] | None:
+    """The weights (rows,) with mean 1: Keras divides a sum of weighted losses by the rows, not by their weights."""
+    weights = weights_of(rows)
+    return None if weights is None else (weights / weights.mean()).astype(np.float32)
+
+
 def _compiled(
-    matrix: Matrix, encoder: Encoder, parameters: "NeuralNetworkParameters", seed: int, head: "Head", layers: Layers
+    matrix: Matrix,
+    encoder: Encoder,
+    parameters: "NeuralNetworkParameters",
+    seed: int,
+    head: "Head",
+    layers: Layers,
+    weights: Weights | None,
 ) -> tuple[keras.Model, keras.Model]:
     """An untrained network, and the part of it that is trained, up to what the head is given."""
     make_deterministic()
     keras.utils.set_random_seed(seed)
-    model = build_network(matrix, encoder, parameters, head, layers)
+    model = build_network(matrix, encoder, parameters, head, layers, weights)
     trained = keras.Model(model.inputs, model.get_layer(LOGIT).output)
     trained.compile(optimizer=keras.optimizers.Adam(parameters.learning_rate), loss=head.loss, jit_compile=False)
     return model, trained
@@ -128,16 +144,20 @@ def build_network(
     parameters: "NeuralNetworkParameters",
     head: "Head",
     layers: Layers = dense_layers,
+    weights: Weights | None = None,
 ) -> keras.Model:
-    """Untrained network for an encoded matrix; mean and spread of the numbers are taken from `matrix`."""
+    """Untrained network for an encoded matrix; mean and spread of the numbers are those of `matrix`, by the weights."""
     inputs = keras.Input((encoder.width,), name="features")
     parts = []
     of_texts = slice(encoder.coded.stop, len(encoder.features))
     for of in [slice(encoder.coded.start)] * bool(encoder.numbers) + [of_texts] * bool(encoder.texts):
         numbers = matrix[:, of].astype(np.float64)
         numbers[:, ~np.isfinite(numbers).any(axis=0)] = 0.0
-        mean = np.nanmean(numbers, axis=0, where=np.isfinite(numbers))
-        variance = np.nanvar(numbers, axis=0, where=np.isfinite(numbers))
+        if weights is None:
+            mean = np.nanmean(numbers, axis=0, where=np.isfinite(numbers))
+            variance = np.nanvar(numbers, axis=0, where=np.isfinite(numbers))
+        else:
+            mean, variance = weighted_moments(numbers, weights)
         spread = np.sqrt(np.where(variance > 0, variance, 1.0))
         scaled = keras.layers.Rescaling(
             scale=(1 / spread).astype(np.float32).tolist(), offset=(-mean / spread).astype(np.float32).tolist()
@@ -159,13 +179,13 @@ class Head(ABC):
     """The end of a network, made for the targets of its training rows; `LOGIT` is what it is given.
 
     Args:
-        classes: how many the target has, if it is of classes.
+        classes: how many the target has, if it is of classes; weights: what each row counts, (rows,).
     """
 
     units = 1
 
-    def __init__(self, target: Target, classes: int = 0) -> None:
-        del target, classes
+    def __init__(self, target: Target, classes: int = 0, weights: Weights | None = None) -> None:
+        del target, classes, weights
 
     @abstractmethod
     def layer(self) -> keras.Layer:
@@ -199,9 +219,10 @@ class Sigmoid(Head):
 class Linear(Head):
     """A number; the network learns it with mean 0 and standard deviation 1."""
 
-    def __init__(self, target: Target, classes: int = 0) -> None:
+    def __init__(self, target: Target, classes: int = 0, weights: Weights | None = None) -> None:
         del classes
-        self.mean, self.spread = float(np.mean(target)), float(np.std(target)) or 1.0
+        self.mean = float(np.average(target, weights=weights))
+        self.spread = float(np.sqrt(np.average((target - self.mean) ** 2, weights=weights))) or 1.0
 
     def layer(self) -> keras.Layer:
         """The number on its own scale."""
@@ -223,8 +244,8 @@ class Linear(Head):
 class Softmax(Head):
     """The probability of each class."""
 
-    def __init__(self, target: Target, classes: int = 0) -> None:
-        del target
+    def __init__(self, target: Target, classes: int = 0, weights: Weights | None = None) -> None:
+        del target, weights
         self.units = classes
 
     def layer(self) -> keras.Layer:

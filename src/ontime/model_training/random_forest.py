@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ontime.common.environment import threads
 from ontime.common.params import Count, Section
-from ontime.model_training.families import History, Rows, Setting
+from ontime.model_training.families import History, Rows, Setting, weights_of
 from ontime.model_training.scikit_learn_model import ScikitLearnModel, outputs_of
 
 MISSING_NUMBER = -1e6
@@ -44,10 +44,10 @@ class RandomForest(ScikitLearnModel):
         with tqdm(total=parameters.n_estimators, unit="tree", disable=not setting.progress) as bar:
             while (grown := forest.n_estimators) < parameters.n_estimators:
                 forest.n_estimators = min(grown + TREES_PER_STEP, parameters.n_estimators)
-                forest.fit(inputs, train[1])
+                forest.fit(inputs, train[1], weights_of(train))
                 for tree in forest.estimators_[grown:]:
                     votes = votes + outputs_of(tree, checked)
-                loss = task.loss(validation[1], votes / forest.n_estimators)
+                loss = task.loss(validation[1], votes / forest.n_estimators, weights_of(validation))
                 history.append({"step": float(forest.n_estimators), f"validation_{task.loss_name}": loss})
                 bar.update(forest.n_estimators - grown)
         return cls(_finished(impute, forest)), history
@@ -57,7 +57,7 @@ class RandomForest(ScikitLearnModel):
         """Grow `steps` trees."""
         impute, forest = _unfitted(setting)
         forest.set_params(n_estimators=steps, verbose=int(setting.progress))
-        forest.fit(impute.fit_transform(rows[0]), rows[1])
+        forest.fit(impute.fit_transform(rows[0]), rows[1], weights_of(rows))
         return cls(_finished(impute, forest))
 
 
@@ -84,4 +84,6 @@ def _finished(impute: Any, forest: Any) -> Any:
 
     # stored in the object, and with more than one the sum over trees depends on which finishes first
     forest.set_params(n_jobs=1, warm_start=False, verbose=0)
+    # the weights of all rows, which no prediction needs
+    forest._sample_weight = None
     return Pipeline([("missing", impute), ("classifier", forest)])

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ontime.common.arrays import Matrix, Outputs
+from ontime.common.arrays import Matrix, Outputs, Weights
 from ontime.common.files import replacing
+from ontime.common.weights import weighted_moments
 from ontime.encoder import Encoder
-from ontime.model_training.families import OPSET, Family, History, Rows, Setting
+from ontime.model_training.families import OPSET, Family, History, Rows, Setting, weights_of
 
 if TYPE_CHECKING:
     import onnx
@@ -88,8 +89,8 @@ class LinearModel(ScikitLearnModel):
         task = setting.task
         fitted = cls.fit_all(train, setting, 0)
         losses = {
-            f"{part}_{task.loss_name}": task.loss(target, fitted.predict(matrix))
-            for part, (matrix, target) in (("train", train), ("validation", validation))
+            f"{part}_{task.loss_name}": task.loss(rows[1], fitted.predict(rows[0]), weights_of(rows))
+            for part, rows in (("train", train), ("validation", validation))
         }
         return fitted, [{**losses, "step": fitted.iterations()}]
 
@@ -108,8 +109,13 @@ class LinearModel(ScikitLearnModel):
         model = Pipeline([("columns", columns), (cls.step, estimator)])
         if setting.progress:
             model.set_params(verbose=True)
-        if encoder.texts:
-            estimator.fit(csr_array(columns.fit_transform(rows[0])), rows[1])
+        weights = weights_of(rows)
+        if encoder.texts or weights is not None:
+            inputs = columns.fit_transform(rows[0])
+            if weights is not None:
+                weigh_numbers(columns, rows[0], weights)
+                inputs = columns.transform(rows[0])
+            estimator.fit(csr_array(inputs) if encoder.texts else inputs, rows[1], weights)
         else:
             model.fit(*rows)
         return cls(model.set_params(verbose=False))
@@ -138,6 +144,15 @@ def linear_columns(encoder: Encoder, sparse: bool) -> Any:
         ("terms", "passthrough", list(range(features, encoder.width))),
     ]
     return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=1.0 if sparse else 0.3)
+
+
+def weigh_numbers(columns: Any, matrix: Matrix, weights: Weights) -> None:
+    """Give fitted columns the mean and the spread of the numbers as the rows count; the imputer itself takes none."""
+    for name, numbers, places in columns.transformers_:
+        if name == "numbers":
+            imputer, scaler = numbers
+            imputer.statistics_, _ = weighted_moments(matrix[:, places].astype(np.float64), weights)
+            scaler.fit(imputer.transform(matrix[:, places]), sample_weight=weights)
 
 
 def outputs_of(model: Any, matrix: Matrix) -> Outputs:

@@ -14,8 +14,9 @@ import click
 from ontime.common import paths
 from ontime.common.files import sha256, write_json, write_text
 from ontime.common.params import load_section
-from ontime.model_training.families import History, Setting, Train, check_family, family, parameters_of
-from ontime.model_training.rows import load_encoder, load_rows
+from ontime.common.weights import size_of
+from ontime.model_training.families import History, Setting, Train, check_family, family, parameters_of, weights_of
+from ontime.model_training.rows import load_encoder, load_fit_rows
 from ontime.tasks.task import load_task
 
 TIMES = "times.json"
@@ -32,7 +33,7 @@ def command(model: str) -> None:
     settings = load_section("train", Train)
     parameters = parameters_of(model, settings)
     encoder = load_encoder()
-    train, validation = load_rows("train", encoder), load_rows("validation", encoder)
+    train, validation = load_fit_rows("train", encoder), load_fit_rows("validation", encoder)
     setting = Setting(encoder, parameters, settings.seed, task, progress=sys.stderr.isatty())
     begun = time.time()
     fitted, history = kind.fit(train, validation, setting)
@@ -43,7 +44,7 @@ def command(model: str) -> None:
     write_json(run / "config" / "parameters.json", {"seed": settings.seed, **parameters.model_dump()})
     metadata = {
         "model": model,
-        "training_rows": len(train[1]),
+        **{f"training_{name}": count for name, count in size_of(len(train[1]), weights_of(train)).items()},
         **{f"training_{name}": count for name, count in task.counts(train[1]).items()},
         "training_data_sha256": sha256(paths.split_rows("train")),
         "packages": {name: version(name) for name in kind.packages},

@@ -19,8 +19,8 @@ from ontime.common.files import write_json
 from ontime.common.params import PARAMS_FILE, Count, Section, check, load_section
 from ontime.cores import limit_threads
 from ontime.engine import Engine, Files, run_tasks
-from ontime.model_training.families import Setting, Train, family, parameters_of
-from ontime.model_training.rows import load_encoder, load_rows
+from ontime.model_training.families import Setting, Train, family, parameters_of, weights_of
+from ontime.model_training.rows import load_encoder, load_fit_rows
 from ontime.repository.yaml_files import editing
 from ontime.tasks.names import TaskName
 from ontime.tasks.task import load_task, task_of
@@ -88,7 +88,7 @@ def with_values(present: Section, model: str, values: dict[str, Any]) -> Section
 def trial_files(checkout: Path, *rest: Any) -> Files:
     """What one trial reads."""
     del rest
-    return Files([checkout / path for path in (paths.VOCABULARY, *map(paths.split_rows, PARTS))])
+    return Files([checkout / path for path in (paths.VOCABULARY, paths.FEATURE_LAYOUT, *map(paths.split_rows, PARTS))])
 
 
 def validation_loss(
@@ -96,7 +96,7 @@ def validation_loss(
 ) -> float:
     """Validation loss of one fit on the rows of a checkout."""
     encoder = load_encoder(checkout)
-    train, validation = (load_rows(part, encoder, checkout) for part in PARTS)
+    train, validation = (load_fit_rows(part, encoder, checkout) for part in PARTS)
     task = task_of(name, classes)
     fitted, _ = family(model, task).fit(train, validation, Setting(encoder, parameters, seed, task))
-    return task.loss(validation[1], fitted.predict(validation[0]))
+    return task.loss(validation[1], fitted.predict(validation[0]), weights_of(validation))

@@ -155,9 +155,10 @@ def features_of(
 
 
 def without_outcome(schema: TableSchema, parts: "dict[str, pd.DataFrame]", options: Any) -> TableSchema:
-    """The schema that new rows must satisfy: without the target, if they lack it."""
-    name = getattr(options, "target", None)
-    kept = [column for column in schema.fields if column.name != name or any(name in part for part in parts.values())]
+    """The schema that new rows must satisfy: without the target and the weight, if they lack them."""
+    outcome = {getattr(options, role, None) for role in ("target", "weight")}
+    present = {name for part in parts.values() for name in part}
+    kept = [column for column in schema.fields if column.name not in outcome or column.name in present]
     return schema.model_copy(update={"fields": kept})
 
 

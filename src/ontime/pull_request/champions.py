@@ -49,7 +49,8 @@ def read_champion(opened: Callable[[Path], IO[bytes]], task: Task, drawn: Iterab
         with opened(run / "plots" / f"{name}.csv") as stream:
             curves[name] = pd.read_csv(stream)
     key, classes = tuple(layout["key"]), tuple(layout.get("classes", ()))
-    return Champion(model, Predictions(rows, threshold, key, task.output, classes), test, curves)
+    predictions = Predictions(rows, threshold, key, task.output, classes, layout.get("weight"))
+    return Champion(model, predictions, test, curves)
 
 
 def workspace_opener(path: Path) -> IO[bytes]:

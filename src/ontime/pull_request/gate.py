@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from ontime.common.arrays import Outputs, Target
+from ontime.common.arrays import Outputs, Target, Weights
 from ontime.common.errors import OntimeError
 from ontime.common.layout import TARGET, own, own_in
 from ontime.common.params import Count, Fraction, Section
+from ontime.common.weights import weights_in
 from ontime.model_evaluation.metrics import SLICE_ROWS
 from ontime.model_evaluation.resampling import (
     LESS_IS_BETTER,
@@ -30,6 +31,7 @@ from ontime.model_evaluation.resampling import (
     mean_of,
     resamples,
     score_of,
+    weighted,
 )
 from ontime.model_evaluation.settings import Decision
 from ontime.tasks.names import PROBABILITY
@@ -100,7 +102,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A champion's validation rows with its outputs, any threshold or classes, and the columns of the rows' key."""
+    """A champion's validation rows with its outputs, any threshold or classes, and the columns of the rows' key.
+
+    `weight` is the column of what each row counts, if they do not count the same.
+    """
 
     rows: pd.DataFrame
     threshold: float | None
@@ -108,12 +113,14 @@ class Predictions:
     output: str = PROBABILITY
     """What the outputs are called."""
     classes: tuple[str, ...] = ()
+    weight: str | None = None
 
 
 def paired(base: Predictions, head: Predictions) -> tuple[pd.DataFrame, int]:
     """Rows that both have, with `base` and `head` outputs, and how many only one of them has.
 
-    Slices have the base's values where the base has the column, so that no row leaves its slice.
+    Slices and weights have the base's values where the base has the column, so that no row leaves its slice, and each
+    counts as it did.
 
     Raises:
         OntimeError: no row is in both, or the keys or the tasks differ.
@@ -152,15 +159,20 @@ def compare_metrics(
     decision: Decision,
     gate: Gate,
     day: Times | None = None,
+    weight: str | None = None,
 ) -> list[Comparison]:
-    """Compare every metric of the gate on the paired rows; `day` is the number of each row's day (rows,)."""
-    target = target_of(both)
+    """Compare every metric of the gate on the paired rows.
+
+    Args:
+        day: the number of each row's day (rows,); weight: the column of what each row counts.
+    """
+    target, weights = target_of(both), weights_in(both, weight)
     probabilities = [from_column(both[own_in(side, both.columns)]) for side in SIDES]
     thresholds = (base_threshold, head_threshold)
     comparisons = []
     for name, tolerance in gate.metrics.items():
         scores = [
-            _score(name, target, probability, threshold, decision)
+            _score(name, target, probability, threshold, decision, weights)
             for probability, threshold in zip(probabilities, thresholds, strict=True)
         ]
         comparisons.append(_comparison(name, name, scores, _groups(len(target), day), tolerance, gate))
@@ -173,13 +185,14 @@ def compare_slices(
     gate: Gate,
     metric: str = "roc_auc",
     day: Times | None = None,
+    weight: str | None = None,
 ) -> list[Comparison]:
     """Compare a metric of every slice that has enough rows, on the paired rows."""
     comparisons = []
     for column, value, part in _slices(both, slices, gate.slice_rows):
         target = target_of(part)
         outputs = [from_column(part[own_in(side, part.columns)]) for side in SIDES]
-        scores = [score_of(metric, target, one) for one in outputs]
+        scores = [score_of(metric, target, one, weights_in(part, weight)) for one in outputs]
         group = _groups(len(target), None if day is None else day[both.index.get_indexer(part.index)])
         comparisons.append(_comparison(f"{column}={value}", metric, scores, group, gate.slices, gate))
     return comparisons
@@ -216,15 +229,19 @@ def _worsening(name: str, base: float, head: float) -> float:
 
 
 def _score(
-    name: str, labels: Target, probability: Outputs, threshold: float | None, decision: Decision | None
+    name: str,
+    labels: Target,
+    probability: Outputs,
+    threshold: float | None,
+    decision: Decision | None,
+    weights: Weights | None = None,
 ) -> Score:
     """A metric as a function of how many times each row counts; costs per row are computed once."""
     if name != "cost_per_1000":
-        return score_of(name, labels, probability)
+        return score_of(name, labels, probability, weights)
     if threshold is None or decision is None:
         known = OF_CLASSES if probability.ndim > 1 else OF_NUMBERS
         raise OntimeError(f"params.yaml: gate.metrics: {name}: needs a threshold; without one: {', '.join(known)}")
     event, warned = labels == 1, probability >= threshold
-    return mean_of(
-        1000 * (decision.false_alarm_cost * (warned & ~event) + decision.missed_event_cost * (~warned & event))
-    )
+    cost = 1000 * (decision.false_alarm_cost * (warned & ~event) + decision.missed_event_cost * (~warned & event))
+    return weighted(mean_of(cost), weights)

@@ -30,6 +30,8 @@ class Judged:
     """Which rows, as a title."""
     count: int
     more: list[str]
+    weight: str | None = None
+    """The base's column of what each row counts, if they do not count the same."""
 
 
 def judge(commit: str, before: Champion, after: Champion, limits: Limits, columns: list[str]) -> Judged:
@@ -48,15 +50,16 @@ def judge(commit: str, before: Champion, after: Champion, limits: Limits, column
         if moved:
             rows = "Metrics on the days below that neither champion was fitted on, which decide"
             metrics, slices = unseen.metrics(decision, gate), unseen.slices(columns, gate, slice_metric)
-            return Judged(metrics, slices, rows, len(unseen.rows), more)
+            return Judged(metrics, slices, rows, len(unseen.rows), more, unseen.weight)
     else:
         more = not_compared(unseen) if failed or (unseen and moved) else []
     both, unpaired = paired(before.predictions, after.predictions)
     if unpaired:
         more = [f"{unpaired} validation rows exist in only one of the two revisions and are not compared.", *more]
-    metrics = compare_metrics(both, before.predictions.threshold, after.predictions.threshold, decision, gate)
-    slices = compare_slices(both, [name for name in columns if name in both], gate, slice_metric)
-    return Judged(metrics, slices, "Validation metrics, which decide", len(both), more)
+    thresholds, weight = (before.predictions.threshold, after.predictions.threshold), before.predictions.weight
+    metrics = compare_metrics(both, *thresholds, decision, gate, weight=weight)
+    slices = compare_slices(both, [name for name in columns if name in both], gate, slice_metric, weight=weight)
+    return Judged(metrics, slices, "Validation metrics, which decide", len(both), more, weight)
 
 
 def _unseen(commit: str, columns: list[str]) -> Unseen | str:

@@ -181,7 +181,7 @@ def render(
         f"Champion: {champion}. {verdict(failed)[0].upper()}{verdict(failed)[1:]}.",
         in_words(judged.metrics, judged.slices),
         f"### {judged.rows}",
-        f"{judged.count:,} rows.",
+        f"{judged.count:,} rows{weighted_by(judged.weight)}.",
         *_comparison_table("metric", judged.metrics),
     ]
     if limits:
@@ -203,6 +203,11 @@ def render(
     parts += ["### Metrics of every run", *_metric_rows(changed.metrics)]
     parts += ["### Plots", " ".join(f"![{Path(image).stem}]({image})" for image in images)]
     return "\n\n".join(parts) + "\n"
+
+
+def weighted_by(weight: str | None) -> str:
+    """What each row counts, if they do not count the same, behind their number."""
+    return f", each counting as much as its `{weight}`" if weight else ""
 
 
 def _comparison_table(title: str, metrics: list[Comparison]) -> list[str]:

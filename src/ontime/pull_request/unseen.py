@@ -5,6 +5,7 @@ service loads it. Out: what both say of each row, whose losses are compared in p
 independent, so whole days are resampled, not rows.
 """
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -44,15 +45,19 @@ class Unseen:
     head_threshold: float | None
     compared: Sequence[str] = ("log_loss", "roc_auc", "cost_per_1000")
     """Metrics that are shown, the loss first."""
+    weight: str | None = None
+    """The base's column of what each row counts, if the rows have it."""
 
     def metrics(self, decision: Decision, gate: Gate) -> list[Comparison]:
         """The gate's metrics on these rows, with its limits."""
-        return compare_metrics(self.rows, self.base_threshold, self.head_threshold, decision, gate, self.day)
+        return compare_metrics(
+            self.rows, self.base_threshold, self.head_threshold, decision, gate, self.day, self.weight
+        )
 
     def slices(self, columns: list[str], gate: Gate, metric: str = "roc_auc") -> list[Comparison]:
         """A metric of each slice that has enough rows."""
         known = [name for name in columns if name in self.rows]
-        return compare_slices(self.rows, known, gate, metric, self.day)
+        return compare_slices(self.rows, known, gate, metric, self.day, self.weight)
 
     def differences(self, decision: Decision, gate: Gate) -> list[Comparison]:
         """What the report shows, with 95 % intervals and no limit."""
@@ -93,7 +98,10 @@ def unseen_rows(opened: Opened, base_files: dict[str, Path], slices: list[str]) 
     day, names = pd.factorize(rows[layout.time].dt.strftime("%Y-%m-%d"), sort=True)
     if len(names) < LEAST_DAYS:
         return f"{len(names)} days of rows are in neither champion's training; {LEAST_DAYS} are needed"
-    kept = rows[[layout.target, *(name for name in dict.fromkeys(slices) if name in rows)]].copy()
+    with opened(paths.FEATURE_LAYOUT) as stream:
+        weight = json.load(stream).get("weight")
+    weight = weight if weight in rows else None
+    kept = rows[[layout.target, *(name for name in dict.fromkeys([*slices, weight]) if name in rows)]].copy()
     of_base, of_head = (own(side, kept.columns) for side in SIDES)
     kept[of_base], kept[of_head] = as_column(_outputs(base, rows)), as_column(_outputs(head, rows))
     return Unseen(
@@ -103,6 +111,7 @@ def unseen_rows(opened: Opened, base_files: dict[str, Path], slices: list[str]) 
         base.manifest.threshold,
         head.manifest.threshold,
         judge_of(head.manifest.task).compared,
+        weight,
     )
 
 

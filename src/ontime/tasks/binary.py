@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ontime.common.arrays import Outputs, Target
+from ontime.common.arrays import Outputs, Target, Weights
 from ontime.tasks.names import PROBABILITY
 from ontime.tasks.task import Task
 
@@ -34,11 +34,11 @@ class Binary(Task):
     baselines = ("base_rate", "group_rate")
     metrics = ("roc_auc", "pr_auc", "log_loss", "brier_score")
 
-    def loss(self, target: Target, outputs: Outputs) -> float:
+    def loss(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> float:
         """Log loss."""
         from sklearn.metrics import log_loss
 
-        return float(log_loss(target, outputs, labels=[0, 1]))
+        return float(log_loss(target, outputs, labels=[0, 1], sample_weight=weights))
 
     def fault(self, target: "pd.Series[Any]") -> str | None:
         """Too few rows of a class."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ontime.common.arrays import Outputs, Target
+from ontime.common.arrays import Outputs, Target, Weights
 from ontime.tasks.names import PROBABILITY
 from ontime.tasks.task import Task
 
@@ -27,10 +27,10 @@ class Multiclass(Task):
     baselines = ("class_shares", "group_shares")
     metrics = ("log_loss", "roc_auc_ovr", "accuracy", "f1_macro")
 
-    def loss(self, target: Target, outputs: Outputs) -> float:
+    def loss(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> float:
         """Log loss, of probabilities that are kept a little away from 0, as scikit-learn does."""
         said = np.take_along_axis(outputs, target.astype(np.intp)[:, None], axis=1)
-        return float(np.mean(-np.log(said.clip(np.finfo(np.float64).eps, 1))))
+        return float(np.average(-np.log(said[:, 0].clip(np.finfo(np.float64).eps, 1)), weights=weights))
 
     def fault(self, target: "pd.Series[Any]") -> str | None:
         """Too few rows of a class."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ontime.common.arrays import Outputs, Target
+from ontime.common.arrays import Outputs, Target, Weights
 from ontime.tasks.names import PREDICTION
 from ontime.tasks.task import Task
 
@@ -33,9 +33,9 @@ class Regression(Task):
     baselines = ("mean", "group_mean")
     metrics = ("rmse", "mae", "r2")
 
-    def loss(self, target: Target, outputs: Outputs) -> float:
+    def loss(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> float:
         """Root of the mean squared error, in the target's unit."""
-        return float(np.sqrt(np.mean((target - outputs) ** 2)))
+        return float(np.sqrt(np.average((target - outputs) ** 2, weights=weights)))
 
     def loss_of_boosting(self, told: float) -> float:
         """From half the mean squared error."""

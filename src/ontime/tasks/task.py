@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ontime.common import paths
-from ontime.common.arrays import Outputs, Target
+from ontime.common.arrays import Outputs, Target, Weights
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json
 from ontime.common.layout import TARGET, own_in
@@ -56,8 +56,12 @@ class Task(ABC):
         self.classes = tuple(classes)
 
     @abstractmethod
-    def loss(self, target: Target, outputs: Outputs) -> float:
-        """The loss of a model's outputs for rows of which the target is known; less is better."""
+    def loss(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> float:
+        """The loss of a model's outputs for rows of which the target is known; less is better.
+
+        Args:
+            weights: what each row counts (rows,); None: each the same.
+        """
 
     def loss_of_boosting(self, told: float) -> float:
         """The loss, from what scikit-learn's histogram boosting tells of its own."""

@@ -157,6 +157,7 @@ def command() -> None:
             refit,
             vocabulary,
             task.classes,
+            layout.weight,
         )
         write_text(folder / "MODEL_CARD.md", card)
         pictures = report(
@@ -170,6 +171,7 @@ def command() -> None:
             pd.read_csv(run / "metrics" / "history.csv"),
             judge,
             selection.get("folds", 1),
+            layout.weight,
         )
         write_text(folder / "report.html", pictures)
         write_json(folder / METRICS, summary_of(selection, metrics))
@@ -188,6 +190,7 @@ def command() -> None:
             packages={name: version(name) for name in PACKAGES},
             task=task.name,
             classes=list(task.classes),
+            weight=layout.weight,
         )
         write_json(folder / MANIFEST, manifest.as_json())
 

@@ -44,6 +44,7 @@ ROWS = {
     "mean_error": "mean error",
     "mean_target": "mean target",
     "rows": "rows",
+    "sum_of_weights": "sum of weights",
     "mean_probability": "mean probability",
     "mean_prediction": "mean prediction",
 }
@@ -52,8 +53,8 @@ LIMITS = {
     "classes": "- Probabilities are calibrated on the past; `plots/classes.csv` of the run has each class's figures.",
     "number": "- The errors were measured on past rows; for numbers that no training row comes near they are unknown.",
 }
-OF_UNIT = ("rmse", "mae", "mean_error", "mean_target", "mean_prediction")
-"""Metrics in the target's unit."""
+OF_UNIT = ("rmse", "mae", "mean_error", "mean_target", "mean_prediction", "sum_of_weights")
+"""Figures of any size: metrics in the target's unit, and sums of weights."""
 
 
 def title_of(name: str) -> str:
@@ -89,11 +90,12 @@ def model_card(
     refit: Mapping[str, Any],
     vocabulary: Mapping[str, Any],
     classes: Sequence[str] = (),
+    weight: str | None = None,
 ) -> str:
     """Markdown for the champion; no date and no path, so that the same model has the same card.
 
     Args:
-        says: what the model says of a row, as a dependent clause.
+        says: what the model says of a row, as a dependent clause; weight: the column of what each row counts.
     """
     measured = {"validation": metrics["validation"], "test": metrics["test"]}
     if refit["refit"]:
@@ -131,7 +133,9 @@ def model_card(
             "",
             f"- data: `{data.source}`{f' ({options})' if options else ''}",
             f"- family: {champion}",
-            f"- rows: {training['training_rows']}{_events(training, 'training_events')}",
+            f"- rows: {training['training_rows']}{_events(training, 'training_events')}"
+            f"{_weights(training, 'training_sum_of_weights')}",
+            *weighted(weight),
             f"- data SHA-256: `{training['training_data_sha256']}`",
             f"- features: {len(vocabulary['numbers'])} numbers, {len(vocabulary['categories'])} categories"
             f"{_texts(vocabulary.get('texts', {}))}",
@@ -191,11 +195,12 @@ def _served(refit: Mapping[str, Any], rule: DecisionRule | None, selection: Mapp
     if "folds" in selection:
         also = " and its threshold" if rule else ""
         decided = f"number of steps{also}, {selection['folds']} folds that it is champion"
+    size = f"{refit['rows']} rows{_events(refit, 'events')}{_weights(refit, 'sum_of_weights')}"
     return [
         "There are two models. The measured model was fitted on the training rows; the validation rows decided its",
         f"{decided}. The served model, which is in this folder, was fitted",
         f"with the same parameters and {refit['steps']} steps on training and validation rows together:",
-        f"{refit['rows']} rows{_events(refit, 'events')}. {same}The test rows are new to both.",
+        f"{size}. {same}The test rows are new to both.",
         "",
     ]
 
@@ -228,6 +233,17 @@ def _use(rule: DecisionRule | None, classes: Sequence[str]) -> list[str]:
         "the model has not been tested on others.",
         "",
     ]
+
+
+def weighted(weight: str | None) -> list[str]:
+    """That rows do not count the same, if they do not."""
+    if weight is None:
+        return []
+    return [f"- Rows are weighted by `{weight}`, in training and in all metrics below; no weight comes with a request."]
+
+
+def _weights(counts: Mapping[str, Any], name: str) -> str:
+    return f", sum of weights: {counts[name]:.6g}" if name in counts else ""
 
 
 def _events(counts: Mapping[str, Any], name: str) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from ontime.common import paths
 from ontime.common.files import read_parquet
 from ontime.common.layout import Layout
+from ontime.common.weights import load_weights
 from ontime.data_processing.split import Split
 from ontime.encoder import Encoder
 from ontime.model_evaluation.judge import Judge
@@ -47,17 +48,17 @@ def judged_part(
     least: int,
 ) -> Part:
     """Judge one part of the rows; groups of fewer than `least` rows are left out."""
-    matrix, target = load_rows(name, encoder)
+    (matrix, target), weights = load_rows(name, encoder), load_weights(name)
     outputs = as_stored(predict(matrix))
     times = [layout.time] if layout.time else []
     rows = read_parquet(paths.split_rows(name), columns=list(dict.fromkeys([*slices, *times])))
-    table = large_slices(judge.by_slice(rows, slices, target, outputs, rule), slices, least)
+    table = large_slices(judge.by_slice(rows, slices, target, outputs, rule, weights), slices, least)
     periods = None
     if layout.time:
         named = pd.DataFrame({PERIOD: period_names(rows[layout.time], split)})
-        judged = large_slices(judge.by_slice(named, [PERIOD], target, outputs, rule), [PERIOD], least)
+        judged = large_slices(judge.by_slice(named, [PERIOD], target, outputs, rule, weights), [PERIOD], least)
         periods = judged.sort_values("slice", kind="stable", ignore_index=True)
-    return Part(name, periods, table, judge.curves(target, outputs))
+    return Part(name, periods, table, judge.curves(target, outputs, weights))
 
 
 def period_names(times: "pd.Series[Any]", split: Split) -> "pd.Series[Any]":

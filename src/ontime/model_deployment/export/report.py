@@ -52,6 +52,7 @@ def report(
     history: pd.DataFrame,
     judge: Judge,
     folds: int = 1,
+    weight: str | None = None,
 ) -> str:
     """The page.
 
@@ -60,6 +61,7 @@ def report(
         test: metrics of the served model on test rows; baselines: those of the answers without a model, by name.
         parts: validation and test; history: losses by step of the champion's training.
         folds: in how many the rows were that chose the champion; 1 if the validation rows did.
+        weight: the column of what each row counts, if they do not count the same.
     """
     chose = "The validation rows" if folds == 1 else f"Training and validation rows, in {folds} folds,"
     sections = [
@@ -74,7 +76,7 @@ def report(
             f"<p>{chose} decided which model is served; the test rows are new to it. With "
             "<code>train.refit</code>, the validation figures are those of the model before it was fitted again with "
             "the validation rows, the test figures those of the served model. <code>MODEL_CARD.md</code> beside this "
-            "page has the training data, the limits, and the rights of persons.</p>",
+            f"page has the training data, the limits, and the rights of persons.</p>{_weighted(weight)}",
         ),
     ]
     return (
@@ -87,7 +89,9 @@ def report(
 
 def _in_short(test: Mapping[str, float], rule: DecisionRule | None, record: str) -> list[str]:
     """What the model does, by counts that everybody knows."""
-    row = f"{int(test['rows']):,} test rows (a row is a {record})"
+    total = test.get("sum_of_weights")
+    summed = "" if total is None else f"; their weights sum to {shown('sum_of_weights', total)}"
+    row = f"{int(test['rows']):,} test rows (a row is a {record}{summed})"
     if rule is None:
         known = [f"{title_of(one)} {shown(one, test[one])}" for one in list(test)[:3]]
         return [f"On {row}: {', '.join(known)}."]
@@ -174,6 +178,16 @@ def _order(values: Mapping[str, Any]) -> Any:
     """Months by name, slices as they came."""
     places = {name: place for place, name in enumerate(values)}
     return lambda pair: (pair[0] if "=" not in pair[0] else "~", places[pair[0]])
+
+
+def _weighted(weight: str | None) -> str:
+    """What the figures are of rows that do not count the same."""
+    if weight is None:
+        return ""
+    return (
+        f"<p>Each row counts as much as its <code>{_text(weight)}</code>: every figure here but numbers of rows is "
+        "weighted by it, so 1,000 rows are rows whose weights sum to 1,000.</p>"
+    )
 
 
 def _label(name: str) -> str:

@@ -57,6 +57,8 @@ class Manifest(_Record):
 
     `classes` are what the columns of its output stand for, if it says the probability of several classes.
 
+    `weight` is the column of what each row counts in the metrics, if they do not count the same.
+
     The metrics are its own on test; on validation, whose rows it was fitted on if their hash is here, those of the same
     training without them.
     """
@@ -75,6 +77,7 @@ class Manifest(_Record):
     packages: dict[str, str]
     task: TaskName = "binary"
     classes: list[str] = []
+    weight: str | None = None
 
     @model_validator(mode="after")
     def _answerable(self) -> "Manifest":
@@ -99,7 +102,8 @@ class Manifest(_Record):
     def as_json(self) -> dict[str, Any]:
         """The content of `manifest.json`; without a task it is of an event, as before there were others."""
         left_out = {"threshold"} if self.threshold is None else {"task"}
-        return self.model_dump(exclude=left_out if self.classes else left_out | {"classes"})
+        left_out |= {name for name in ("classes", "weight") if not getattr(self, name)}
+        return self.model_dump(exclude=left_out)
 
 
 def read_manifest(folder: Path) -> Manifest:
