@@ -1,6 +1,7 @@
 """Folds predicted by models of other rows: whose, which steps, which bytes, and what is chosen by them."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,19 @@ def test_the_targets_of_a_window_change_what_is_said_of_later_ones_alone() -> No
     same = before["probability"] == after["probability"]
     assert same[before["fold"].isin([1, 2])].all()
     assert not same[before["fold"] == 3].any()
+
+
+@pytest.mark.usefixtures("fork_copy")
+def test_rows_of_weight_zero_do_not_change_what_is_said_of_others() -> None:
+    rows, layout, split = all_rows(), Layout(**read_json(paths.FEATURE_LAYOUT)), load_section("split", Split)
+    layout, recipe = replace(layout, weight="counts"), recipe_of("logistic_regression")
+    counts = np.where(np.arange(len(rows)) % 5 == 0, 0.0, 1.0)
+    before = cross_validate(rows.assign(counts=counts), layout, recipe, split)
+    turned = rows[TARGET].where(counts > 0, 1 - rows[TARGET])
+    after = cross_validate(rows.assign(counts=counts, **{TARGET: turned}), layout, recipe, split)
+    assert before["probability"].tolist() == pytest.approx(after["probability"].tolist(), nan_ok=True)
+    plain = cross_validate(rows, replace(layout, weight=None), recipe, split)
+    assert (plain["probability"] != before["probability"])[before["fold"] > 0].any()
 
 
 @pytest.mark.usefixtures("fork_copy")

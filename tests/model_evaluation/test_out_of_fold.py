@@ -58,6 +58,18 @@ def test_a_resample_leaves_out_the_folds_that_do_not_have_the_metric() -> None:
     assert np.isnan(score(ONCE * found.target))
 
 
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
+def test_a_row_of_weight_two_counts_in_its_fold_as_two_rows_and_one_of_weight_zero_as_none(metric: str) -> None:
+    fold, weights = np.repeat([1, 2, 3], [100, 300, 500]), np.arange(ROWS) % 3
+    once = folded(fold, a=0.3)
+    found = OutOfFold(fold, once.target, once.answers, once.place, weights.astype(np.float64))
+    rows = np.repeat(np.arange(ROWS), weights)
+    told = OutOfFold(fold[rows], once.target[rows], {"a": once.answers["a"][rows]}, rows)
+    assert found.by_fold(metric, "a") == pytest.approx(told.by_fold(metric, "a"))
+    drawn = np.random.default_rng(1).integers(0, 3, ROWS)
+    assert found.score(metric, "a")(drawn) == pytest.approx(told.score(metric, "a")(drawn[rows]))
+
+
 def test_models_of_windows_are_fitted_on_earlier_rows_those_of_other_folds_on_all_others() -> None:
     assert fitted_for(2, np.array([0, 1, 2, 3])).tolist() == [True, True, False, False]
     assert fitted_for(2, np.array([1, 2, 3, 3])).tolist() == [True, False, True, True]
