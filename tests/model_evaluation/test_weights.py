@@ -53,7 +53,7 @@ class Drawn:
         self.weights[0] += (-self.weights.sum()) % CALIBRATION_BINS
         self.rows = pd.DataFrame({"kind": random.choice(["x", "y"], ROWS)})
         times = self.weights.astype(np.int64)
-        self.repeated = {
+        self.repeated: dict[str, Any] = {
             "target": np.repeat(self.target, times),
             "outputs": np.repeat(self.outputs, times, axis=0),
             "rows": self.rows.loc[np.repeat(self.rows.index, times)].reset_index(drop=True),
@@ -176,7 +176,9 @@ def test_a_slice_of_which_no_row_counts_is_left_out() -> None:
 @pytest.mark.parametrize("columns", [[], ["kind"], ["kind", "place"]])
 def test_the_past_rate_of_whole_weights_is_that_of_repeated_rows(columns: list[str]) -> None:
     random = np.random.default_rng(0)
-    train = pd.DataFrame({name: random.choice(["a", "b", None], 60) for name in ("kind", "place")})
+    train = pd.DataFrame(
+        {name: random.choice(np.array(["a", "b", None], dtype=object), 60) for name in ("kind", "place")}
+    )
     train = train.assign(w=random.integers(0, 4, 60).astype(float), target=random.integers(0, 2, 60))
     repeated = train.loc[np.repeat(train.index, train["w"].astype(int))]
     expected = past_rate(repeated, train, columns)

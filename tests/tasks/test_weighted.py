@@ -29,7 +29,8 @@ KEPT = 8
 
 def table_of(task: TaskName) -> pd.DataFrame:
     """A table of scikit-learn; of an event, the weights make it as rare as in a screening."""
-    frame: Any = LOADED[task](as_frame=True).frame
+    loaded: Any = LOADED[task](as_frame=True)
+    frame: pd.DataFrame = loaded.frame
     columns = [*frame.columns[:KEPT], "target"]
     if task == "binary":
         return frame[columns].assign(weight=np.where(frame["target"] == 0, 0.1, 1.0))
