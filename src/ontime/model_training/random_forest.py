@@ -84,6 +84,4 @@ def _finished(impute: Any, forest: Any) -> Any:
 
     # stored in the object, and with more than one the sum over trees depends on which finishes first
     forest.set_params(n_jobs=1, warm_start=False, verbose=0)
-    # the weights of all rows, which no prediction needs
-    forest._sample_weight = None
     return Pipeline([("missing", impute), ("classifier", forest)])
