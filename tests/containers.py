@@ -1,9 +1,14 @@
 """Podman with images of its own, apart from the machine's."""
 
 import shutil
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.checkouts import environment
+
+KEPT = Path.home() / ".cache" / "ontime" / "containers"
+"""A store that is kept between runs: an image is built again when a lock or its recipe has changed."""
 
 
 def new_store(top: Path) -> dict[str, str]:
@@ -18,3 +23,9 @@ def new_store(top: Path) -> dict[str, str]:
         f'[engine]\ncgroup_manager = "cgroupfs"\nruntime = "{runtime}"\nevents_logger = "file"\n'
     )
     return environment(CONTAINERS_CONF=str(top / "containers.conf"), CONTAINERS_STORAGE_CONF=str(top / "storage.conf"))
+
+
+def build(podman: Mapping[str, str], name: str, base: str, *options: str, folder: Path) -> None:
+    """Build an image of a folder on a base, in the store of the variables."""
+    command = ["podman", "build", "--format=oci", "--layers", f"--tag={name}", f"--build-arg=BASE={base}", *options]
+    subprocess.run([*command, "."], cwd=folder, env=podman, check=True)

@@ -6,6 +6,7 @@ written where ONTIME_REHEARSAL_FIGURES names a file.
 
 import json
 import os
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from ontime.common.files import write_json
+from tests.containers import KEPT, new_store
 
 OUTCOMES = pytest.StashKey[dict[str, str]]()
 FIGURES = pytest.StashKey[dict[str, Any]]()
@@ -57,6 +59,15 @@ def pytest_runtest_makereport(
             told = str(error)
         report.sections.append(("cluster", told[-MOST_DEBUG:]))
     return report
+
+
+@pytest.fixture(scope="session")
+def podman() -> dict[str, str]:
+    """Variables of the store in which images are built, kept between runs."""
+    if shutil.which("podman") is None:
+        pytest.skip("podman is not installed (Debian and Ubuntu: apt-get install podman)")
+    KEPT.mkdir(parents=True, exist_ok=True)
+    return new_store(KEPT)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from ontime.common.files import sha256
 from ontime.manifests.render import Manifest, parse
 from ontime.manifests.schemas import download
 from tests.checkouts import TOP, commit, copy_checkout, run
-from tests.containers import new_store
+from tests.containers import KEPT, build
 from tests.forwarded import forwarded
 from tests.integration.local_base import kept_base
 from tests.rehearsal.cluster.rig import Rig, rig
@@ -31,8 +31,6 @@ from tests.spark_cluster import variables_of
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.xdist_group("rehearsal")]
 CACHE = Path.home() / ".cache" / "ontime"
-STORE = CACHE / "containers"
-"""Podman's, kept between runs: the image is built again when a lock or its recipe has changed."""
 DOCKER = "deployment/docker/spark"
 SPARK = "localhost/ontime-spark"
 USER = 185
@@ -128,26 +126,11 @@ def application(image: str) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def podman() -> dict[str, str]:
-    """Variables of the store in which the images are built."""
-    if shutil.which("podman") is None:
-        pytest.skip("podman is not installed (Debian and Ubuntu: apt-get install podman)")
-    STORE.mkdir(parents=True, exist_ok=True)
-    return new_store(STORE)
-
-
-@pytest.fixture(scope="module")
 def spark_image(podman: dict[str, str]) -> str:
     """The image of the driver and the executors, in the store."""
     ignored = f"--ignorefile={DOCKER}/Dockerfile.dockerignore"
-    build(podman, SPARK, kept_base("podman", STORE, podman), f"--file={DOCKER}/Dockerfile", ignored, folder=TOP)
+    build(podman, SPARK, kept_base("podman", KEPT, podman), f"--file={DOCKER}/Dockerfile", ignored, folder=TOP)
     return SPARK
-
-
-def build(podman: dict[str, str], name: str, base: str, *options: str, folder: Path) -> None:
-    """Build an image of a folder on a base."""
-    command = ["podman", "build", "--format=oci", "--layers", f"--tag={name}", f"--build-arg=BASE={base}", *options]
-    subprocess.run([*command, "."], cwd=folder, env=podman, check=True)
 
 
 def push(podman: dict[str, str], image: str, name: str, place: Path) -> str:
