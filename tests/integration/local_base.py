@@ -20,7 +20,7 @@ KEY = hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]
 NAME = f"localhost/ontime-base:{KEY}"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
-PULL_SECONDS, MAKE_SECONDS = 60, 300
+PULL_SECONDS, MAKE_SECONDS = 60, 900
 
 
 def find_base(tool: str, folder: Path, environment: Mapping[str, str]) -> str:
@@ -53,6 +53,9 @@ def make_base(folder: Path) -> Path:
     archive = folder / f"base-{KEY}.tar"
     if archive.exists():
         return archive
+    # renamed when it is whole: an interrupted one would be taken for it
+    part = archive.with_suffix(".part.tar")
+    part.unlink(missing_ok=True)
     subprocess.run(
         [
             "mmdebstrap",
@@ -63,10 +66,10 @@ def make_base(folder: Path) -> Path:
             # Debian's mark that pip must not install; it is asked to install elsewhere
             '--customize-hook=rm -f "$1/usr/lib/python3.11/EXTERNALLY-MANAGED"',
             "bookworm",
-            archive,
+            part,
             sources,
         ],
         check=True,
         timeout=MAKE_SECONDS,
     )
-    return archive
+    return part.rename(archive)
