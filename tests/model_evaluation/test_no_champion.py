@@ -57,7 +57,7 @@ def run_to_select() -> None:
 def test_a_target_that_follows_from_nothing_has_no_champion() -> None:
     init(noise(400, 160))
     with pytest.raises(
-        OntimeError, match=r"^no champion: baseline \w+ has validation roc_auc .*; add rows or"
+        OntimeError, match=r"^no champion: baseline \w+ has cross-validated roc_auc .*; add rows or"
     ) as error:
         run_to_select()
     assert "\n" not in str(error.value)
