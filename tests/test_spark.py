@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ontime.common.errors import OntimeError
+from ontime.model_training.families import FAMILIES, family
 from ontime.spark import DECISIVE, Shipped, archive, work
 from tests.releases import md5
 
@@ -117,19 +118,33 @@ def test_other_packages_than_the_drivers_are_refused_before_anything_is_brought(
     assert not (worker / "local").exists()
 
 
+def from_archive(folder: Path, code: str) -> str:
+    """What a program prints that imports the package from its archive, as workers do."""
+    path = archive(folder)
+    program = f"import sys; sys.path.insert(0, {str(path)!r}); {code}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_the_archive_is_the_package_and_works_without_a_checkout(tmp_path: Path) -> None:
-    path = archive(tmp_path)
-    code = (
-        "import ontime.spark as s, ontime.model_deployment.batch.score, ontime.model_training.tune; print(s.__file__)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(path)!r}); {code}"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
-    assert done.stdout == f"{path}/ontime/spark.py\n", done.stderr
+    modules = "ontime.spark as s, ontime.model_deployment.batch.score, ontime.model_training.tune"
+    assert from_archive(tmp_path, f"import {modules}; print(s.__file__)") == f"{tmp_path}/ontime.zip/ontime/spark.py\n"
+
+
+def test_every_family_is_found_in_the_archive_and_no_other(tmp_path: Path) -> None:
+    names = sorted({name for names in FAMILIES.values() for name in names})
+    code = f"""from ontime.model_training.families import family
+print(*(family(name).__name__ for name in {names}))
+for name in ("families", "unknown"):
+    try:
+        family(name)
+    except Exception as error:
+        print(error)
+"""
+    classes, *errors = from_archive(tmp_path, f"exec({code!r})").splitlines()
+    assert classes.split() == [family(name).__name__ for name in names]
+    assert [error.split(";")[0] for error in errors] == ["unknown model families", "unknown model unknown"]
 
 
 def test_the_decisive_packages_are_locked_at_one_version() -> None:

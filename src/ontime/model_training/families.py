@@ -5,6 +5,7 @@ module in this folder, named by a section of `train` in `params.yaml` (`docs/for
 """
 
 import importlib
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -171,9 +172,11 @@ def families_of(task: TaskName, train: Train) -> tuple[str, ...]:
 
 def _class_of(name: str) -> "type[Family] | None":
     """The class of a family, by the module of its name in this folder; None if there is none."""
-    if not name.isidentifier() or not Path(__file__).with_name(f"{name}.py").is_file():
+    path = f"ontime.model_training.{name}"
+    # asked of Python, because on a worker the package is in an archive
+    if not name.isidentifier() or importlib.util.find_spec(path) is None:
         return None
-    module = importlib.import_module(f"ontime.model_training.{name}")
+    module = importlib.import_module(path)
     found = getattr(module, name.title().replace("_", ""), None)
     return found if isinstance(found, type) and issubclass(found, Family) else None
 
