@@ -133,7 +133,7 @@ def test_a_group_may_have_a_time_beside_it_and_be_of_the_key(graph: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--group", "y"], "--target, --time and --group: give each a column of its own"),
+        (["--group", "y"], "--target, --time, --group and --weight: give each a column of its own"),
         (["--group", "q"], "t.csv: no column q; "),
         (["--group", "p", "--personal", "p"], "data.options.group: p is marked personal"),
         (["--group", "one"], "by group, validation has 0 rows of the rarer class and needs 1; "),
