@@ -112,14 +112,12 @@ def test_the_history_has_the_loss_by_the_weights(encoded: Encoded, task: TaskNam
 
 
 @pytest.mark.parametrize("name", FAMILIES["binary"])
-def test_a_weighted_model_is_exported_and_holds_no_weights(encoded: Encoded, name: str) -> None:
+def test_a_weighted_model_is_exported_as_it_is(encoded: Encoded, name: str) -> None:
     train = rows_of("binary", encoded, "train")
     model, _ = fit(name, "binary", encoded, fit_rows(*train, weights(MOST_ROWS)), encoded.validation)
     matrix = encoded.validation[0]
     graph = to_onnx(name, model, matrix.shape[1], "probability")
     np.testing.assert_allclose(onnx_outputs(graph, matrix), model.predict(matrix), atol=2e-6)
-    if name == "random_forest":
-        assert model.model[-1]._sample_weight is None
 
 
 def test_only_rows_that_count_are_fitted_on() -> None:
