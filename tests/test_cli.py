@@ -71,7 +71,7 @@ def test_help_lists_every_command_with_what_it_does(ontime: Ontime) -> None:
     done = ontime("--help")
     assert (done.status, done.stderr) == (0, "")
     for name in all_commands():
-        (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == [name]]
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"  {name} ")]
         assert len(line.split()) > 2
 
 
