@@ -12,9 +12,27 @@ import numpy as np
 
 from ontime.common.arrays import Labels, Matrix
 from ontime.encoder import Encoder
+from ontime.model_training.families import Train
 from tests.commands import make_small
 from tests.live import PARAMS
 
+TRAIN = Train(
+    seed=0,
+    refit=True,
+    logistic_regression={"C": 0.1, "max_iter": 50},
+    random_forest={"n_estimators": 12, "max_features": 0.5, "min_samples_leaf": 20},
+    gradient_boosting={
+        "learning_rate": 0.3,
+        "max_iter": 30,
+        "max_leaf_nodes": 8,
+        "min_samples_leaf": 20,
+        "max_features": 0.5,
+        "l2_regularization": 1.0,
+        "n_iter_no_change": 3,
+    },
+    neural_network={"hidden_units": [6], "learning_rate": 0.02, "batch_size": 64, "epochs": 4, "patience": 2},
+)
+"""Small settings of each family of an event."""
 FIT_EVERY_FAMILY = """
 import sys
 from pathlib import Path

@@ -16,24 +16,7 @@ from ontime.model_deployment.export.onnx_graph import onnx_outputs, to_onnx
 from ontime.model_training.families import FAMILIES, Setting, Train, check_family, family, load_model, parameters_of
 from ontime.model_training.rows import load_encoder, load_rows
 from ontime.tasks.binary import Binary
-from tests.encoded import Encoded
-
-TRAIN = Train(
-    seed=0,
-    refit=True,
-    logistic_regression={"C": 0.1, "max_iter": 50},
-    random_forest={"n_estimators": 12, "max_features": 0.5, "min_samples_leaf": 20},
-    gradient_boosting={
-        "learning_rate": 0.3,
-        "max_iter": 30,
-        "max_leaf_nodes": 8,
-        "min_samples_leaf": 20,
-        "max_features": 0.5,
-        "l2_regularization": 1.0,
-        "n_iter_no_change": 3,
-    },
-    neural_network={"hidden_units": [6], "learning_rate": 0.02, "batch_size": 64, "epochs": 4, "patience": 2},
-)
+from tests.encoded import TRAIN, Encoded
 
 
 def fit(name: str, encoded: Encoded, seed: int = 0) -> Any:

@@ -12,8 +12,7 @@ from ontime.model_training.families import FAMILIES, Setting, family, parameters
 from ontime.model_training.rows import fit_rows
 from ontime.tasks.names import TaskName
 from ontime.tasks.task import Task, task_of
-from tests.encoded import Encoded
-from tests.model_training.test_families import TRAIN
+from tests.encoded import TRAIN, Encoded
 
 MOST_ROWS = 600
 CASES = [(task, name) for task, names in FAMILIES.items() for name in names]

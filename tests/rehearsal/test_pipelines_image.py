@@ -19,6 +19,7 @@ from tests.airflow_server import DAGS, Airflow
 from tests.checkouts import TOP
 from tests.containers import KEPT, build
 from tests.integration.local_base import kept_base
+from tests.live import live
 from tests.postgres import postgres
 from tests.servers import free_port
 
@@ -127,7 +128,7 @@ def test_the_image_reads_the_dags_and_has_the_programs_of_the_lock(podman: dict[
     containers = Containers(podman, Path(), {})
     program = "import json; from pipelines.training import training; print(json.dumps(sorted(training.task_ids)))"
     tasks = json.loads(containers.run("python", "-c", program).splitlines()[-1])
-    assert {stage.replace("@", ".") for stage in needs(TOP / "dvc.lock")} < set(tasks)
+    assert {stage.replace("@", ".") for stage in needs(live("dvc.lock"))} < set(tasks)
     for name in ("ontime", "dvc"):
         assert containers.run(f"{PROJECT}/.venv/bin/{name}", "--help")
     assert containers.run("id", "--user", "--name").strip() == "airflow"
