@@ -17,7 +17,7 @@ from ontime.common.layout import TARGET, Layout
 from ontime.common.params import load_section
 from ontime.data_processing.split import Split
 from ontime.model_training.families import FAMILIES
-from ontime.model_training.out_of_fold_file import PARTS, fitted_for, path_of
+from ontime.model_training.out_of_fold_file import fitted_for, path_of
 from ontime.model_training.recipe import recipe_of
 from ontime.repository.yaml_files import editing
 from ontime.tasks.names import TaskName
@@ -44,7 +44,7 @@ def set_folds(folds: int) -> None:
 
 
 def all_rows() -> pd.DataFrame:
-    return pd.concat([read_parquet(paths.split_rows(part)) for part in PARTS], ignore_index=True)
+    return pd.concat([read_parquet(paths.split_rows(part)) for part in paths.FITTED_PARTS], ignore_index=True)
 
 
 def test_with_one_fold_the_table_has_no_row_and_the_selection_tells_of_none(fork: Path) -> None:
@@ -110,7 +110,7 @@ def test_rows_of_weight_zero_do_not_change_what_is_said_of_others() -> None:
 @pytest.mark.usefixtures("fork_copy")
 def test_more_folds_than_the_rows_can_fill_are_refused_and_nothing_is_written() -> None:
     before = sha256(path_of("random_forest"))
-    for part in PARTS:
+    for part in paths.FITTED_PARTS:
         rows = read_parquet(paths.split_rows(part))
         write_parquet(rows.groupby(TARGET).head(10), paths.split_rows(part))
     set_folds(5)
@@ -140,7 +140,7 @@ def test_a_small_table_has_a_champion_by_five_folds(task: TaskName, by: str, tmp
     selection = read_json(folder / paths.SELECTION)
     assert selection["folds"] == 5
     assert {len(values) for values in selection["values_by_fold"].values()} == {5}
-    parts = [read_parquet(folder / paths.split_rows(part)) for part in PARTS]
+    parts = [read_parquet(folder / paths.split_rows(part)) for part in paths.FITTED_PARTS]
     rows = sum(map(len, parts))
     assert (selection["rows"] < rows) if by == "time" else (selection["rows"] == rows)
     found = read_parquet(folder / path_of(selection["champion"]))

@@ -1,22 +1,26 @@
 """The threshold against every other one, and metrics against computations by hand."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from ontime.model_evaluation.binary_judge import BinaryJudge
 from ontime.model_evaluation.metrics import (
     CURVE_POINTS,
     SLICE_ROWS,
     best_threshold,
-    by_slice,
     calibration_curve,
     cost_per_1000,
     curves,
     expected_calibration_error,
+    slice_figures,
     summarize,
 )
 from ontime.model_evaluation.settings import Decision
+from ontime.model_evaluation.slices import slice_table
 
 Rows = tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]
 
@@ -33,6 +37,15 @@ def rows(count: int, levels: int | None, seed: int) -> Rows:
         probability = np.round(probability * levels) / levels
     labels = (random.random(count) < 0.2 + 0.6 * probability).astype(np.int8)
     return labels, probability
+
+
+def by_slice(rows: pd.DataFrame, columns: list[str], labels: Any, probability: Any) -> pd.DataFrame:
+    """The table of slices at a threshold of a half."""
+
+    def figures(labels: Any, probability: Any, weights: Any) -> dict[str, Any]:
+        return slice_figures(labels, probability, 0.5, decision(), weights)
+
+    return slice_table(rows, columns, labels, probability, None, BinaryJudge.slice_columns, figures)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -124,7 +137,7 @@ def test_each_value_of_each_column_is_a_slice_with_most_rows_first() -> None:
     frame = pd.concat([pd.DataFrame({"kind": ["a", "b", "b", None, "b"], "size": [1, 1, 2, 1, 1]})] * times)
     labels = np.array([1, 0, 1, 1, 0] * times, np.int8)
     probability = np.array([0.9, 0.2, 0.7, 0.1, 0.8] * times)
-    table = by_slice(frame, ["kind", "size"], labels, probability, 0.5, decision())
+    table = by_slice(frame, ["kind", "size"], labels, probability)
     assert table["slice"].tolist() == ["kind=b", "kind=(missing)", "kind=a", "size=1", "size=2"]
     assert table["rows"].tolist() == [count * times for count in (3, 1, 1, 4, 1)]
     assert table["roc_auc"].isna().tolist() == [False, True, True, False, True]
@@ -140,7 +153,7 @@ def test_a_slice_with_few_rows_has_no_auc() -> None:
     labels = np.array([0, 1] * (SLICE_ROWS // 2), np.int8)
     rows = pd.DataFrame({"kind": ["a"] * SLICE_ROWS})
     aucs = [
-        by_slice(rows[:count], ["kind"], labels[:count], labels[:count] / 2, 0.5, decision())["roc_auc"][0]
+        by_slice(rows[:count], ["kind"], labels[:count], labels[:count] / 2)["roc_auc"][0]
         for count in (SLICE_ROWS, SLICE_ROWS - 1)
     ]
     assert aucs[0] == 1.0
@@ -148,7 +161,7 @@ def test_a_slice_with_few_rows_has_no_auc() -> None:
 
 
 def test_no_slices_make_an_empty_table_with_its_header() -> None:
-    table = by_slice(pd.DataFrame(index=range(2)), [], np.array([0, 1], np.int8), np.array([0.1, 0.2]), 0.5, decision())
+    table = by_slice(pd.DataFrame(index=range(2)), [], np.array([0, 1], np.int8), np.array([0.1, 0.2]))
     assert len(table) == 0
     assert "roc_auc" in table
 

@@ -16,7 +16,7 @@ from ontime.common.layout import TARGET
 from ontime.model_evaluation.group_rate import past_rate
 from ontime.model_evaluation.out_of_fold import OutOfFold, read_out_of_fold
 from ontime.model_training.families import FAMILIES
-from ontime.model_training.out_of_fold_file import PARTS, fitted_for, path_of
+from ontime.model_training.out_of_fold_file import fitted_for, path_of
 from ontime.tasks.binary import Binary
 from tests.commands import run_command
 
@@ -82,7 +82,7 @@ def rows(fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.Data
         shutil.copytree(fork / name, tmp_path / name)
     shutil.copyfile(fork / "params.yaml", tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
-    return pd.concat([read_parquet(paths.split_rows(part)) for part in PARTS], ignore_index=True)
+    return pd.concat([read_parquet(paths.split_rows(part)) for part in paths.FITTED_PARTS], ignore_index=True)
 
 
 def draw(rows: pd.DataFrame, fold: Any, signals: dict[str, float]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def test_rows_of_one_group_are_drawn_together(rows: pd.DataFrame) -> None:
     run_command("select")
     alone = read_json(paths.SELECTION)
     # each row eight times: as groups they say no more than once
-    for part in PARTS:
+    for part in paths.FITTED_PARTS:
         write_parquet(repeated(read_parquet(paths.split_rows(part))), paths.split_rows(part))
     for name in FAMILIES["binary"]:
         write_parquet(repeated(read_parquet(path_of(name))), path_of(name))

@@ -22,6 +22,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json
 from ontime.common.layout import Layout
 from ontime.common.params import load_section
+from ontime.common.weights import weights_at
 from ontime.cores import limit_threads
 from ontime.data_processing.split import Split, feature_rows, moment
 from ontime.model_evaluation.judge import judge_of
@@ -127,8 +128,8 @@ def _figures(
     past, task = fits.past, fits.recipe.task
     served = past.day >= np.datetime64(start)
     part = past.between(first, end)[served]
-    target, day, weights = past.target[served][part], past.day[served][part], past.weights_of(served)
-    weights = None if weights is None else weights[part]
+    target, day = past.target[served][part], past.day[served][part]
+    weights = weights_at(weights_at(past.weights, served), part)
     if not len(target):
         raise OntimeError(f"backtest: no row with a target from {first} to the day before {end}")
     names = [fits.metric, *(name for name in fits.judge.compared if name != fits.metric)]

@@ -21,7 +21,7 @@ from ontime.common.params import load_section
 from ontime.data_processing.folds import assign_folds
 from ontime.data_processing.split import Split
 from ontime.model_training.families import check_family
-from ontime.model_training.out_of_fold_file import FOLD, PARTS, fitted_for, path_of
+from ontime.model_training.out_of_fold_file import FOLD, fitted_for, path_of
 from ontime.model_training.recipe import Recipe, recipe_of
 from ontime.tasks.task import as_column
 
@@ -32,7 +32,7 @@ def command(model: str) -> None:
     """Predict each fold by a model of one family that was fitted on other folds."""
     check_family(model)
     split, layout = load_section("split", Split), Layout(**read_json(paths.FEATURE_LAYOUT))
-    rows = pd.concat([read_parquet(paths.split_rows(part)) for part in PARTS], ignore_index=True)
+    rows = pd.concat([read_parquet(paths.split_rows(part)) for part in paths.FITTED_PARTS], ignore_index=True)
     found = cross_validate(rows, layout, recipe_of(model), split)
     write_parquet(found, path_of(model))
 

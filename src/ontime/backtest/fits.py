@@ -12,7 +12,7 @@ import pandas as pd
 from ontime.common.arrays import Outputs, Target, Weights
 from ontime.common.errors import OntimeError
 from ontime.common.layout import Layout
-from ontime.common.weights import counted_target, weights_in
+from ontime.common.weights import counted_target, weights_at, weights_in
 from ontime.data_processing.split import vocabulary_of
 from ontime.encoder import Encoder
 from ontime.model_evaluation.judge import Judge, Rule
@@ -38,10 +38,6 @@ class Past:
     target: Target
     layout: Layout
     weights: Weights | None = None
-
-    def weights_of(self, chosen: Mask) -> Weights | None:
-        """The weights of some of the rows."""
-        return None if self.weights is None else self.weights[chosen]
 
     def between(self, first: date, end: date) -> Mask:
         """The rows of days from `first` to the one before `end`."""
@@ -122,14 +118,14 @@ class Fits:
         matrix, target = encoded(past.rows, encoder)
         kind = family(recipe.family, recipe.task)
         fitted_on, checked, both = (
-            fit_rows(matrix[part], target[part], past.weights_of(part))
+            fit_rows(matrix[part], target[part], weights_at(past.weights, part))
             for part in (train, validation, train | validation)
         )
         setting = recipe.setting(encoder)
         model, history = kind.fit(fitted_on, checked, setting)
         again = kind.fit_all(both, setting, kind.kept_steps(history))
         measured = _answers(model, matrix, past.day >= first)
-        said, weights = measured[validation], past.weights_of(validation)
+        said, weights = measured[validation], weights_at(past.weights, validation)
         rule = self.judge.rule(target[validation], said, weights)
         windows = metric_windows(self.metric, past.day[validation], target[validation], said, weights)
         usual = (float(np.mean(windows)), float(np.std(windows))) if windows else (np.nan, np.nan)
@@ -151,7 +147,7 @@ def metric_windows(
     found = []
     for first, last in zip(days, days[ALARM_DAYS - 1 :], strict=False):
         part = (day >= first) & (day <= last)
-        found.append(metric_of(name, target[part], outputs[part], None if weights is None else weights[part]))
+        found.append(metric_of(name, target[part], outputs[part], weights_at(weights, part)))
     return [value for value in found if value == value]
 
 

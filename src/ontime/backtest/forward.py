@@ -26,8 +26,6 @@ from ontime.model_evaluation.settings import Evaluate
 from ontime.model_training.recipe import Recipe, champion_recipe
 from ontime.tasks.task import Task, as_column
 
-PARTS = ("train", "validation")
-
 
 class Forward(Section):
     """How many times a model is fitted and asked for the block after its rows."""
@@ -42,7 +40,7 @@ def command() -> None:
     slices = load_section("evaluate", Evaluate).slices
     least_rows = load_section("split", Split).min_category_rows
     layout = Layout(**read_json(paths.FEATURE_LAYOUT))
-    rows = pd.concat([read_parquet(paths.split_rows(part)) for part in PARTS], ignore_index=True)
+    rows = pd.concat([read_parquet(paths.split_rows(part)) for part in paths.FITTED_PARTS], ignore_index=True)
     recipe = champion_recipe()
     found = forward(rows, layout, recipe, folds, least_rows)
     time = [layout.time] if layout.time else []

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ontime.backtest.fits import ALARM_DAYS, Fits, Fitted, metric_of
 from ontime.common.arrays import Outputs
+from ontime.common.weights import weights_at
 from ontime.model_evaluation.binary_judge import THRESHOLD
 from ontime.model_evaluation.resampling import LESS_IS_BETTER, Score, resamples, score_of
 
@@ -97,7 +98,7 @@ def _due(policy: Policy, place: int, day: date, fits: Fits, champion: Fitted, sa
         return False
     rows = fits.past.between(first, end)
     mean, deviation = champion.usual
-    found = metric_of(fits.metric, fits.past.target[rows], said[rows], fits.past.weights_of(rows))
+    found = metric_of(fits.metric, fits.past.target[rows], said[rows], weights_at(fits.past.weights, rows))
     worse = (found - mean) * (1 if fits.metric in LESS_IS_BETTER else -1)
     return worse > DEVIATIONS * deviation
 
@@ -111,7 +112,7 @@ def _promoted(policy: Policy, fits: Fits, champion: Fitted, challenger: Fitted) 
     if policy.name not in ("challenger", "significant_challenger"):
         return True
     rows, loss = fits.validation_of(challenger.day), fits.recipe.task.loss_name
-    target, weights = fits.past.target[rows], fits.past.weights_of(rows)
+    target, weights = fits.past.target[rows], weights_at(fits.past.weights, rows)
     if policy.name == "challenger":
         new, old = (metric_of(loss, target, one.measured[rows], weights) for one in (challenger, champion))
         return new < old

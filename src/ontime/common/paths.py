@@ -15,6 +15,8 @@ SELECTION = Path("models/selection.json")
 FORWARD = Path("models/forward/predictions.parquet")
 REFIT = Path("models/refit")
 CHAMPION = Path("models/champion")
+FITTED_PARTS = ("train", "validation")
+"""The parts of the split that a served model is fitted on."""
 
 
 def split_rows(part: str) -> Path:

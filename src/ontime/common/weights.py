@@ -19,9 +19,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def weight_column(checkout: Path = Path()) -> str | None:
+    """The column of what each row counts; None of a table without."""
+    name: str | None = read_json(checkout / paths.FEATURE_LAYOUT).get("weight")
+    return name
+
+
 def load_weights(*parts: str, checkout: Path = Path()) -> Weights | None:
     """The weights (rows,) of `train`, `validation` or `test`, one part after the other; None of a table without."""
-    name = read_json(checkout / paths.FEATURE_LAYOUT).get("weight")
+    name = weight_column(checkout)
     if name is None:
         return None
     frames = [read_parquet(checkout / paths.split_rows(part), columns=[name]) for part in parts]
@@ -31,6 +37,11 @@ def load_weights(*parts: str, checkout: Path = Path()) -> Weights | None:
 def weights_in(rows: "pd.DataFrame", name: str | None) -> Weights | None:
     """The weights (rows,) in a column of rows; None where it has no name."""
     return None if name is None else rows[name].to_numpy(dtype=np.float64)
+
+
+def weights_at(weights: Weights | None, chosen: npt.NDArray[Any]) -> Weights | None:
+    """The weights of some of the rows, by a mask or by their places; None where there are none."""
+    return None if weights is None else weights[chosen]
 
 
 def counted_target(rows: "pd.DataFrame", target: str, weight: str | None) -> "pd.Series[Any]":

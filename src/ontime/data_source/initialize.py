@@ -39,7 +39,6 @@ from ontime.datasets.registry import PACKAGES
 from ontime.datasets.schema import TableSchema
 from ontime.datasets.table import PARTITIONED_TABLE, layout, target_values
 from ontime.datasets.table import Options as TableOptions
-from ontime.model_training.out_of_fold_file import PARTS
 from ontime.parameters import check_params
 from ontime.repository.dvc import show
 from ontime.repository.ownership import name_model, own, team_options
@@ -180,10 +179,10 @@ def configure(
         options["allow_personal"] = [column for column in allowed if column in frame]
     schema = check(TableSchema, yaml_plain(table.schema), "schema")
     roles = roles_of(options, schema)
-    left_out = told_of_weights(frame, roles, source)
+    said = told_of_weights(frame, roles, source)
     for column in identifiers(frame, roles):
         options["exclude"].append(column)
-        left_out.append(
+        said.append(
             f"{column}: its {len(frame)} texts are all different, so a model learns nothing from them: left out; "
             f"if they name the rows, --key {column}"
         )
@@ -220,7 +219,7 @@ def configure(
     words = plain_words(target if asked.event is None else f"{target} is {asked.event}")
     name_model(params["export"]["name"], f"{word_of(task)} {words}")
     carded = write_card(params["export"]["name"], params["data"]["source"], frame, schema, roles, words, task)
-    for line in [*table.told, *left_out]:
+    for line in [*table.told, *said]:
         click.echo(line)
     if (apart := roles.group or time) and (count := int((frame[apart].isna() & labels.notna()).sum())):
         click.echo(f"{apart}: {count} rows with a target have none, so they are in no part of the split")
@@ -290,7 +289,7 @@ def check_parts(split: Split, frame: pd.DataFrame, labels: "pd.Series[Any]", rol
     rows = pd.DataFrame({**carried, roles.target: labels})
     part, labels = assign_parts(rows, roles, split, task), counted_target(rows, roles.target, roles.weight)
     if not (lack := lacking(labels, part, task)):
-        return rows[np.isin(part, PARTS) & rows[roles.target].notna()]
+        return rows[np.isin(part, paths.FITTED_PARTS) & rows[roles.target].notna()]
     other = {
         "stratified": "",
         "time": "leave out --time, or ",

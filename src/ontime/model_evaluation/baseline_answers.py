@@ -8,8 +8,9 @@ import pandas as pd
 from ontime.common import paths
 from ontime.common.arrays import Outputs, Target
 from ontime.common.errors import OntimeError
-from ontime.common.files import read_json, read_parquet
+from ontime.common.files import read_parquet
 from ontime.common.layout import TARGET, own_in
+from ontime.common.weights import weight_column
 from ontime.model_evaluation.group_rate import past_rate
 from ontime.tasks.task import Task, target_of
 
@@ -20,13 +21,16 @@ def baseline_answers(part: str, group: list[str], task: Task) -> tuple[Target, d
     Args:
         group: the columns of `evaluate.baseline_group`.
     """
-    train, rows = read_rows(["train"], group), read_rows([part], group)
-    return target_of(rows), answers_of(train, rows, group, task)
+    weight = weight_column()
+    train, rows = read_rows(["train"], group, weight), read_rows([part], group, weight)
+    return target_of(rows), answers_of(train, rows, group, task, weight)
 
 
-def answers_of(train: pd.DataFrame, rows: pd.DataFrame, group: list[str], task: Task) -> dict[str, Outputs]:
+def answers_of(
+    train: pd.DataFrame, rows: pd.DataFrame, group: list[str], task: Task, weight: str | None
+) -> dict[str, Outputs]:
     """What each baseline says of rows by the training rows, both as `read_rows` gives them."""
-    columns, weight = zip(task.baselines, ([], group), strict=True), read_json(paths.FEATURE_LAYOUT).get("weight")
+    columns = zip(task.baselines, ([], group), strict=True)
     return {name: _answer(train, rows, names, task, weight) for name, names in columns}
 
 
@@ -38,9 +42,8 @@ def _answer(
     return found[0] if len(found) == 1 else np.column_stack(found)
 
 
-def read_rows(parts: Iterable[str], group: list[str]) -> pd.DataFrame:
+def read_rows(parts: Iterable[str], group: list[str], weight: str | None) -> pd.DataFrame:
     """Targets, any weights, and the columns of `evaluate.baseline_group` of the rows of one or more parts."""
-    weight = read_json(paths.FEATURE_LAYOUT).get("weight")
     rows = pd.concat([read_parquet(paths.split_rows(part)) for part in parts], ignore_index=True)
     absent = [name for name in group if name not in rows]
     if absent:

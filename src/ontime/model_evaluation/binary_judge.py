@@ -1,6 +1,6 @@
 """How probabilities of an event are judged: with the two costs of `params.yaml`, which choose the threshold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from ontime.common.arrays import Outputs, Target, Weights
 from ontime.common.params import load_section
 from ontime.model_evaluation.judge import Judge, Rule
-from ontime.model_evaluation.metrics import best_threshold, by_slice, curves, summarize
+from ontime.model_evaluation.metrics import best_threshold, curves, slice_figures, summarize
 from ontime.model_evaluation.settings import Decision
 
 THRESHOLD = "threshold"
@@ -19,6 +19,7 @@ class BinaryJudge(Judge):
 
     accepted = ("roc_auc", "pr_auc", "log_loss", "brier_score", "cost_per_1000")
     slice_metric = "roc_auc"
+    slice_columns = ("share_of_events", "mean_probability", "roc_auc", "cost_per_1000")
     compared = ("log_loss", "roc_auc", "cost_per_1000")
     pair = ("share_of_events", "mean_probability")
     drawn: ClassVar[dict[str, tuple[str, str, str]]] = {
@@ -38,17 +39,11 @@ class BinaryJudge(Judge):
         """Areas, losses, calibration, and cost, precision and recall at the threshold."""
         return summarize(target, outputs, rule[THRESHOLD], self.decision, weights)
 
-    def by_slice(
-        self,
-        rows: pd.DataFrame,
-        columns: list[str],
-        target: Target,
-        outputs: Outputs,
-        rule: Rule,
-        weights: Weights | None = None,
-    ) -> pd.DataFrame:
+    def slice_figures(
+        self, target: Target, outputs: Outputs, rule: Rule, weights: Weights | None = None
+    ) -> Mapping[str, Any]:
         """Share of events, ROC AUC, mean probability and cost."""
-        return by_slice(rows, columns, target, outputs, rule[THRESHOLD], self.decision, weights)
+        return slice_figures(target, outputs, rule[THRESHOLD], self.decision, weights)
 
     def curves(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> dict[str, pd.DataFrame]:
         """ROC, precision-recall and calibration."""

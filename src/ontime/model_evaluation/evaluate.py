@@ -17,7 +17,7 @@ from ontime.common.errors import OntimeError
 from ontime.common.files import column_names, read_json, read_parquet, replacing, write_json, write_parquet, write_text
 from ontime.common.layout import TARGET, own, own_in
 from ontime.common.params import load_section
-from ontime.common.weights import load_weights
+from ontime.common.weights import load_weights, weights_at
 from ontime.encoder import Encoder
 from ontime.model_evaluation.judge import Judge, judge_of
 from ontime.model_evaluation.metrics import as_stored
@@ -107,7 +107,7 @@ def permutation_importance(
     """
     random = np.random.default_rng(seed)
     chosen = random.permutation(len(target))[:IMPORTANCE_ROWS]
-    matrix, target, weights = matrix[chosen], target[chosen], None if weights is None else weights[chosen]
+    matrix, target, weights = matrix[chosen], target[chosen], weights_at(weights, chosen)
     base = task.loss(target, predict(matrix), weights)
     rises = []
     for place in range(len(encoder.features)):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from ontime.common.arrays import Outputs, Target, Weights
+from ontime.model_evaluation.slices import slice_table
 from ontime.tasks.names import TaskName
 
 Rule = Mapping[str, float]
@@ -27,6 +28,8 @@ class Judge(ABC):
     """Metrics that a deployed service must have as its manifest does."""
     slice_metric: ClassVar[str]
     """What a pull request's gate compares of slices."""
+    slice_columns: ClassVar[tuple[str, ...]]
+    """What is measured of slices."""
     compared: ClassVar[tuple[str, ...]]
     """What a report compares by days, the loss of segments first."""
     drawn: ClassVar[dict[str, tuple[str, str, str]]]
@@ -48,7 +51,6 @@ class Judge(ABC):
     def summarize(self, target: Target, outputs: Outputs, rule: Rule, weights: Weights | None = None) -> dict[str, Any]:
         """The metrics by name, rounded, the number of rows, and the sum of their weights if they have some."""
 
-    @abstractmethod
     def by_slice(
         self,
         rows: pd.DataFrame,
@@ -59,6 +61,17 @@ class Judge(ABC):
         weights: Weights | None = None,
     ) -> pd.DataFrame:
         """A row for each value of each column, called `column=value` in `slice`, with `rows`; most rows first."""
+
+        def figures(target: Target, outputs: Outputs, weights: Weights | None) -> Mapping[str, Any]:
+            return self.slice_figures(target, outputs, rule, weights)
+
+        return slice_table(rows, columns, target, outputs, weights, self.slice_columns, figures)
+
+    @abstractmethod
+    def slice_figures(
+        self, target: Target, outputs: Outputs, rule: Rule, weights: Weights | None = None
+    ) -> Mapping[str, Any]:
+        """What is measured of the rows of a slice, by the names in `slice_columns`; None where they are too few."""
 
     @abstractmethod
     def curves(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> dict[str, pd.DataFrame]:

@@ -3,7 +3,7 @@
 Rounded to six decimals where they are written, so that files say no more than a person can use.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -144,54 +144,24 @@ def summarize(
     return {**rounded, **size_of(len(labels), weights)}
 
 
-def by_slice(
-    rows: pd.DataFrame,
-    columns: list[str],
-    labels: Labels,
-    probability: Probability,
-    threshold: float,
-    decision: Decision,
-    weights: Weights | None = None,
-) -> pd.DataFrame:
-    """Rows, share of events, ROC AUC, mean probability and cost for each value of each column; most rows first.
+def slice_figures(
+    labels: Labels, probability: Probability, threshold: float, decision: Decision, weights: Weights | None = None
+) -> dict[str, Any]:
+    """Share of events, mean probability, ROC AUC and cost of the rows of a slice.
 
     ROC AUC is missing where a slice has fewer than 50 rows or one class alone.
     """
-    found: list[Mapping[str, Any]] = []
-    for name, part in slice_values(rows, columns, weights):
-        counts = None if weights is None else weights[part]
-        both = min(counted(part & (labels == value), weights) for value in (0, 1)) > 0
-        score = None
-        if part.sum() >= SLICE_ROWS and both:
-            score = float(metrics.roc_auc_score(labels[part], probability[part], sample_weight=counts))
-        cost = cost_per_1000(labels[part], probability[part] >= threshold, decision, counts)
-        found.append(
-            {
-                "slice": name,
-                **size_of(int(part.sum()), counts),
-                "share_of_events": round(float(np.average(labels[part], weights=counts)), DIGITS),
-                "mean_probability": round(float(np.average(probability[part], weights=counts)), DIGITS),
-                "roc_auc": None if score is None else round(score, DIGITS),
-                "cost_per_1000": round(cost, DIGITS),
-            }
-        )
-    columns_of = ["slice", *size_of(0, weights), "share_of_events", "mean_probability", "roc_auc", "cost_per_1000"]
-    return pd.DataFrame(found, columns=columns_of)
-
-
-def slice_values(
-    rows: pd.DataFrame, columns: list[str], weights: Weights | None = None
-) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Each value of each column, as `column=value`, and which rows (rows,) have it; most rows first.
-
-    A value of whose rows none counts is left out.
-    """
-    for column in columns:
-        values = rows[column].astype("str").fillna("(missing)").to_numpy()
-        names, counts = np.unique(values.astype(str), return_counts=True)
-        for name in names[np.argsort(-counts, kind="stable")]:
-            if weights is None or weights[values == name].any():
-                yield f"{column}={name}", values == name
+    both = min(counted(labels == value, weights) for value in (0, 1)) > 0
+    score = None
+    if len(labels) >= SLICE_ROWS and both:
+        score = float(metrics.roc_auc_score(labels, probability, sample_weight=weights))
+    cost = cost_per_1000(labels, probability >= threshold, decision, weights)
+    return {
+        "share_of_events": round(float(np.average(labels, weights=weights)), DIGITS),
+        "mean_probability": round(float(np.average(probability, weights=weights)), DIGITS),
+        "roc_auc": None if score is None else round(score, DIGITS),
+        "cost_per_1000": round(cost, DIGITS),
+    }
 
 
 def curves(labels: Labels, probability: Probability, weights: Weights | None = None) -> dict[str, pd.DataFrame]:

@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn import metrics
 
 from ontime.common.arrays import Labels, Outputs, Probability, Target, Weights
-from ontime.common.weights import size_of
+from ontime.common.weights import size_of, weights_at
 from ontime.model_evaluation.judge import Judge, Rule
 from ontime.model_evaluation.metrics import (
     DIGITS,
@@ -23,7 +23,6 @@ from ontime.model_evaluation.metrics import (
     roc_curve,
     row_log_losses,
     share,
-    slice_values,
 )
 
 
@@ -32,6 +31,7 @@ class MulticlassJudge(Judge):
 
     accepted = ("log_loss", "roc_auc_ovr", "accuracy", "f1_macro")
     slice_metric = "log_loss"
+    slice_columns = ("log_loss", "accuracy")
     compared = ("log_loss", "roc_auc_ovr", "accuracy", "f1_macro")
     drawn: ClassVar[dict[str, tuple[str, str, str]]] = {
         "roc": ("false_positive_rate", "true_positive_rate", "ROC on test, every class against the others"),
@@ -63,33 +63,16 @@ class MulticlassJudge(Judge):
         rounded = {name: round(float(value), DIGITS) for name, value in numbers.items()}
         return {**rounded, **size_of(len(target), weights)}
 
-    def by_slice(
-        self,
-        rows: pd.DataFrame,
-        columns: list[str],
-        target: Target,
-        outputs: Outputs,
-        rule: Rule,
-        weights: Weights | None = None,
-    ) -> pd.DataFrame:
+    def slice_figures(
+        self, target: Target, outputs: Outputs, rule: Rule, weights: Weights | None = None
+    ) -> Mapping[str, Any]:
         """Log loss and accuracy, which are missing where a slice has fewer than 50 rows."""
         del rule
-        found: list[Mapping[str, Any]] = []
-        for name, part in slice_values(rows, columns, weights):
-            counts = None if weights is None else weights[part]
-            enough = part.sum() >= SLICE_ROWS
-            loss = np.average(row_log_losses(target[part], outputs[part]), weights=counts) if enough else None
-            hit = outputs[part].argmax(axis=1) == target[part]
-            right = float(np.average(hit, weights=counts)) if enough else None
-            found.append(
-                {
-                    "slice": name,
-                    **size_of(int(part.sum()), counts),
-                    "log_loss": None if loss is None else round(float(loss), DIGITS),
-                    "accuracy": None if right is None else round(right, DIGITS),
-                }
-            )
-        return pd.DataFrame(found, columns=["slice", *size_of(0, weights), "log_loss", "accuracy"])
+        if len(target) < SLICE_ROWS:
+            return dict.fromkeys(self.slice_columns)
+        loss = np.average(row_log_losses(target, outputs), weights=weights)
+        right = np.average(outputs.argmax(axis=1) == target, weights=weights)
+        return {"log_loss": round(float(loss), DIGITS), "accuracy": round(float(right), DIGITS)}
 
     def curves(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> dict[str, pd.DataFrame]:
         """ROC and calibration of all classes, the calibration of each, what is decided of each, and its metrics."""
@@ -133,7 +116,7 @@ class MulticlassJudge(Judge):
                 "expected_calibration_error": expected_calibration_error(labels, column, weights),
             }
             rounded = {word: round(float(value), DIGITS) for word, value in measured.items()}
-            of_class = None if weights is None else weights[member]
+            of_class = weights_at(weights, member)
             yield {"class": name, **size_of(int(member.sum()), of_class), **rounded}
 
     def _one_by_one(self, target: Target, outputs: Outputs) -> Iterator[tuple[str, Labels, Probability]]:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ontime.common import paths
 from ontime.common.arrays import Outputs, Target, Weights
 from ontime.common.files import column_names, read_parquet
 from ontime.common.layout import own_in
-from ontime.common.weights import load_weights
+from ontime.common.weights import weight_column, weights_at, weights_in
 from ontime.model_evaluation.baseline_answers import answers_of, read_rows
 from ontime.model_evaluation.resampling import Score, Times, score_of
-from ontime.model_training.out_of_fold_file import FOLD, PARTS, fitted_for, path_of
+from ontime.model_training.out_of_fold_file import FOLD, fitted_for, path_of
 from ontime.tasks.task import Task, from_column, target_of
 
 
@@ -54,11 +55,9 @@ class OutOfFold:
 
     def _parts(self, metric: str, name: str) -> list[tuple[npt.NDArray[np.intp], Score]]:
         places = [np.flatnonzero(self.fold == number) for number in np.unique(self.fold)]
-        weights = [None if self.weights is None else self.weights[place] for place in places]
-        answers = self.answers[name]
+        target, answers, weights = self.target, self.answers[name], self.weights
         return [
-            (place, score_of(metric, self.target[place], answers[place], weight))
-            for place, weight in zip(places, weights, strict=True)
+            (place, score_of(metric, target[place], answers[place], weights_at(weights, place))) for place in places
         ]
 
 
@@ -77,13 +76,14 @@ def read_out_of_fold(families: Iterable[str], group: list[str], task: Task) -> O
             return None
         fold = frame[columns[0]].to_numpy()
         runs[name] = from_column(frame[columns[1]])
-    rows = read_rows(PARTS, group)
+    weight = weight_column()
+    rows = read_rows(paths.FITTED_PARTS, group, weight)
     baselines = {name: np.full_like(next(iter(runs.values())), np.nan) for name in task.baselines}
     for number in range(1, int(fold.max()) + 1):
         asked = fold == number
-        for name, outputs in answers_of(rows[fitted_for(number, fold)], rows[asked], group, task).items():
+        for name, outputs in answers_of(rows[fitted_for(number, fold)], rows[asked], group, task, weight).items():
             baselines[name][asked] = outputs
     place = np.flatnonzero(fold)
     answers = {name: outputs[place] for name, outputs in {**baselines, **runs}.items()}
-    weights = load_weights(*PARTS)
-    return OutOfFold(fold[place], target_of(rows)[place], answers, place, None if weights is None else weights[place])
+    weights = weights_at(weights_in(rows, weight), place)
+    return OutOfFold(fold[place], target_of(rows)[place], answers, place, weights)

@@ -24,8 +24,6 @@ from ontime.model_training.families import Train, load_model, weights_of
 from ontime.model_training.recipe import champion_recipe
 from ontime.model_training.rows import fit_rows, load_encoder, load_rows
 
-PARTS = ("train", "validation")
-
 
 @click.command(name="refit")
 def command() -> None:
@@ -35,9 +33,9 @@ def command() -> None:
     run, judge = paths.training_run(recipe.family), judge_of(recipe.task.name, recipe.task.classes)
     metadata = {"model": recipe.family, "refit": refit}
     if refit:
-        parts = [load_rows(part, encoder) for part in PARTS]
+        parts = [load_rows(part, encoder) for part in paths.FITTED_PARTS]
         matrix, target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        rows = fit_rows(matrix, target, load_weights(*PARTS))
+        rows = fit_rows(matrix, target, load_weights(*paths.FITTED_PARTS))
         metadata |= {
             "steps": recipe.steps,
             **size_of(len(rows[1]), weights_of(rows)),

@@ -13,7 +13,7 @@ from sklearn import metrics
 from ontime.common.arrays import Outputs, Target, Weights
 from ontime.common.weights import size_of
 from ontime.model_evaluation.judge import Judge, Rule
-from ontime.model_evaluation.metrics import CURVE_POINTS, SLICE_ROWS, equal_bins, slice_values
+from ontime.model_evaluation.metrics import CURVE_POINTS, SLICE_ROWS, equal_bins
 from ontime.tasks.regression import significant
 
 
@@ -22,6 +22,7 @@ class RegressionJudge(Judge):
 
     accepted = ("rmse", "mae", "r2")
     slice_metric = "rmse"
+    slice_columns = ("mean_target", "mean_prediction", "rmse", "mae")
     compared = ("rmse", "mae", "r2")
     pair = ("mean_target", "mean_prediction")
     drawn: ClassVar[dict[str, tuple[str, str, str]]] = {
@@ -41,35 +42,18 @@ class RegressionJudge(Judge):
         }
         return {**{name: significant(value) for name, value in numbers.items()}, **size_of(len(target), weights)}
 
-    def by_slice(
-        self,
-        rows: pd.DataFrame,
-        columns: list[str],
-        target: Target,
-        outputs: Outputs,
-        rule: Rule,
-        weights: Weights | None = None,
-    ) -> pd.DataFrame:
+    def slice_figures(
+        self, target: Target, outputs: Outputs, rule: Rule, weights: Weights | None = None
+    ) -> Mapping[str, Any]:
         """Mean target and prediction, and the errors, which are missing where a slice has fewer than 50 rows."""
         del rule
-        found: list[Mapping[str, Any]] = []
-        for name, part in slice_values(rows, columns, weights):
-            counts = None if weights is None else weights[part]
-            enough = part.sum() >= SLICE_ROWS
-            error = outputs[part] - target[part]
-            found.append(
-                {
-                    "slice": name,
-                    **size_of(int(part.sum()), counts),
-                    "mean_target": significant(np.average(target[part], weights=counts)),
-                    "mean_prediction": significant(np.average(outputs[part], weights=counts)),
-                    "rmse": significant(np.sqrt(np.average(error**2, weights=counts))) if enough else None,
-                    "mae": significant(np.average(np.abs(error), weights=counts)) if enough else None,
-                }
-            )
-        return pd.DataFrame(
-            found, columns=["slice", *size_of(0, weights), "mean_target", "mean_prediction", "rmse", "mae"]
-        )
+        enough, error = len(target) >= SLICE_ROWS, outputs - target
+        return {
+            "mean_target": significant(np.average(target, weights=weights)),
+            "mean_prediction": significant(np.average(outputs, weights=weights)),
+            "rmse": significant(np.sqrt(np.average(error**2, weights=weights))) if enough else None,
+            "mae": significant(np.average(np.abs(error), weights=weights)) if enough else None,
+        }
 
     def curves(self, target: Target, outputs: Outputs, weights: Weights | None = None) -> dict[str, pd.DataFrame]:
         """Mean target by prediction, in ten bins of equal size, and the share of rows by absolute error."""

@@ -25,7 +25,6 @@ from ontime.model_evaluation.out_of_fold import OutOfFold, read_out_of_fold
 from ontime.model_evaluation.resampling import LESS_IS_BETTER, Score, Times, resamples, score_of
 from ontime.model_evaluation.settings import Evaluate
 from ontime.model_training.families import Train, families_of
-from ontime.model_training.out_of_fold_file import PARTS
 from ontime.tasks.task import Task, from_column, load_task
 
 CONFIDENCE = 0.95
@@ -72,7 +71,7 @@ def _select_by_folds(
 ) -> dict[str, Any]:
     """What `select` says of the metric's means over the folds, with the value of each, and those on validation rows."""
     scores = {name: folds.score(metric, name) for name in (*runs, *baselines)}
-    groups = np.unique(_groups(PARTS)[folds.place], return_inverse=True)[1]
+    groups = np.unique(_groups(paths.FITTED_PARTS)[folds.place], return_inverse=True)[1]
     columns = _resampled(scores, groups)
     once = np.ones_like(groups)
     means = {name: {metric: task.rounded(score(once))} for name, score in scores.items()}

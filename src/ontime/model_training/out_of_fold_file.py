@@ -12,7 +12,6 @@ from ontime.common import paths
 
 FOLD = "fold"
 """Column of the fold's number, from 1 on; 0 is before the first window in time, and no model is asked for it."""
-PARTS = ("train", "validation")
 
 
 def path_of(model: str) -> Path:

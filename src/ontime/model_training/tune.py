@@ -25,7 +25,6 @@ from ontime.repository.yaml_files import editing
 from ontime.tasks.names import TaskName
 from ontime.tasks.task import load_task, task_of
 
-PARTS = ("train", "validation")
 TRIALS = "trials.json"
 """What a search tried, in the family's run folder, for `ontime track`; no output of the graph."""
 
@@ -88,7 +87,12 @@ def with_values(present: Section, model: str, values: dict[str, Any]) -> Section
 def trial_files(checkout: Path, *rest: Any) -> Files:
     """What one trial reads."""
     del rest
-    return Files([checkout / path for path in (paths.VOCABULARY, paths.FEATURE_LAYOUT, *map(paths.split_rows, PARTS))])
+    return Files(
+        [
+            checkout / path
+            for path in (paths.VOCABULARY, paths.FEATURE_LAYOUT, *map(paths.split_rows, paths.FITTED_PARTS))
+        ]
+    )
 
 
 def validation_loss(
@@ -96,7 +100,7 @@ def validation_loss(
 ) -> float:
     """Validation loss of one fit on the rows of a checkout."""
     encoder = load_encoder(checkout)
-    train, validation = (load_fit_rows(part, encoder, checkout) for part in PARTS)
+    train, validation = (load_fit_rows(part, encoder, checkout) for part in paths.FITTED_PARTS)
     task = task_of(name, classes)
     fitted, _ = family(model, task).fit(train, validation, Setting(encoder, parameters, seed, task))
     return task.loss(validation[1], fitted.predict(validation[0]), weights_of(validation))

@@ -92,7 +92,7 @@ def unseen_rows(opened: Opened, base_files: dict[str, Path], slices: list[str]) 
     lacking = [name for name in base.encoder.features if name not in rows]
     if lacking:
         return f"the base's champion needs {lacking[0]}, which the rows lack"
-    fitted = pd.concat([_keys(opened, part, layout.key) for part in ("train", "validation")])
+    fitted = pd.concat([_keys(opened, part, layout.key) for part in paths.FITTED_PARTS])
     seen = pd.MultiIndex.from_frame(rows[layout.key]).isin(pd.MultiIndex.from_frame(fitted))
     rows = rows[~seen & rows[layout.time].notna()].reset_index(drop=True)
     day, names = pd.factorize(rows[layout.time].dt.strftime("%Y-%m-%d"), sort=True)

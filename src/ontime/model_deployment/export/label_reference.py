@@ -36,7 +36,7 @@ def group_rate(group: list[str], decision: Decision) -> GroupRate:
     target = own_in(TARGET, column_names(paths.split_rows("train")))
     train, validation = (
         read_parquet(paths.split_rows(part), columns=[*group, target]).astype({target: "int8"})
-        for part in ("train", "validation")
+        for part in paths.FITTED_PARTS
     )
     labels = validation[target].to_numpy(dtype=np.int8)
     threshold = best_threshold(labels, past_rate(train, validation, group), decision)

@@ -7,6 +7,7 @@ a blizzard, the labelled rows alone are so unlike the others that no later fault
 import numpy as np
 import pandas as pd
 
+from ontime.common import paths
 from ontime.common.layout import Layout
 from ontime.data_processing.split import Split, assign_parts, feature_rows
 from ontime.encoder import Encoder
@@ -15,8 +16,6 @@ from ontime.model_deployment.export.reference import Reference, make_reference
 from ontime.model_training.families import Predict
 from ontime.tasks.answers import one_number
 from ontime.tasks.task import Task
-
-PARTS = ("train", "validation")
 
 
 def reference_of(
@@ -37,7 +36,7 @@ def reference_of(
         return None
     rows = feature_rows(layout, split)
     part = assign_parts(rows, layout, split, task)
-    rows = rows[np.isin(part, PARTS) & rows[layout.time].notna()]
+    rows = rows[np.isin(part, paths.FITTED_PARTS) & rows[layout.time].notna()]
     asked = rows[layout.time] - pd.Timedelta(minutes=asked_minutes_before)
     matrix = encoder.transform({name: rows[name].to_numpy() for name in encoder.features})
     outputs = one_number(predict(matrix))
