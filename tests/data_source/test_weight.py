@@ -38,7 +38,7 @@ def test_a_weight_is_no_feature_and_goes_with_its_rows(
     graph: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     init(table_of(WEIGHTS, name), "--weight", name)
-    assert f"{name}: what each row counts, from 0 to 1, in all 40\n" in capsys.readouterr().out
+    assert f"{name}: the weight of each row, from 0 to 1; their sum is 40\n" in capsys.readouterr().out
     params = load_params(graph / "params.yaml")
     assert params.data.options["weight"] == name
     assert name not in params.export.page_features

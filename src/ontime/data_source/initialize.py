@@ -68,7 +68,7 @@ MOST_SLICE_VALUES = 20
 @click.option("--positive", help="The target's value that counts as the event (default: 1, true, or the rarer one).")
 @click.option("--time", help="A column of times to split by (default: a stratified split).")
 @click.option("--group", help="A column of groups, such as customers: none is on two sides of the split.")
-@click.option("--weight", help="A column of what each row counts, in training and in metrics; it is not a feature.")
+@click.option("--weight", help="A column with the weight of each row in training and in metrics; it is not a feature.")
 @click.option("--key", multiple=True, help="A column of the row key; repeat for several.")
 @click.option("--exclude", multiple=True, help="A column that is not a feature; repeat for several.")
 @click.option("--personal", multiple=True, help="A column with personal data, left out of the features; repeat.")
@@ -245,7 +245,7 @@ def told_of_weights(frame: pd.DataFrame, roles: Layout, source: str) -> list[str
     if fault := weight_fault({without_secrets(source): frame}, roles.weight):
         raise OntimeError(f"--weight: {fault}")
     low, high, total = (frame[roles.weight].agg(one) for one in ("min", "max", "sum"))
-    return [f"{roles.weight}: what each row counts, from {low:.6g} to {high:.6g}, in all {total:.6g}"]
+    return [f"{roles.weight}: the weight of each row, from {low:.6g} to {high:.6g}; their sum is {total:.6g}"]
 
 
 def roles_of(options: dict[str, Any], schema: TableSchema) -> Layout:

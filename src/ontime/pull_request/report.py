@@ -206,8 +206,8 @@ def render(
 
 
 def weighted_by(weight: str | None) -> str:
-    """What each row counts, if they do not count the same, behind their number."""
-    return f", each counting as much as its `{weight}`" if weight else ""
+    """The column of weights, behind the number of rows, if there is one."""
+    return f", weighted by `{weight}`" if weight else ""
 
 
 def _comparison_table(title: str, metrics: list[Comparison]) -> list[str]:

@@ -194,7 +194,7 @@ def _served(refit: Mapping[str, Any], rule: DecisionRule | None, selection: Mapp
     decided = f"number of steps, {threshold}and that it is champion"
     if "folds" in selection:
         also = " and its threshold" if rule else ""
-        decided = f"number of steps{also}, {selection['folds']} folds that it is champion"
+        decided = f"number of steps{also}, and cross-validation in {selection['folds']} folds that it is champion"
     size = f"{refit['rows']} rows{_events(refit, 'events')}{_weights(refit, 'sum_of_weights')}"
     return [
         "There are two models. The measured model was fitted on the training rows; the validation rows decided its",
