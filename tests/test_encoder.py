@@ -55,6 +55,16 @@ def test_lists_arrays_and_frames_encode_alike(encoder: Encoder) -> None:
     np.testing.assert_array_equal(by_array, by_list)
 
 
+def test_a_categorical_encodes_like_its_values(encoder: Encoder) -> None:
+    values = pd.Series(["b", None, "unseen", "a", "b"], dtype="string")
+    categorical: Any = pd.Categorical(values, categories=["unseen", "a", "unused", "b"])
+    others: dict[str, Any] = {"size": range(5), "age": range(5), "place": [None] * 5}
+    by_values = encoder.transform({**others, "kind": values.to_numpy()})
+    np.testing.assert_array_equal(encoder.transform({**others, "kind": categorical}), by_values)
+    empty: Any = pd.Categorical([None] * 5)
+    assert encoder.transform({**others, "kind": empty})[:, 2].tolist() == [MISSING] * 5
+
+
 def test_a_row_encodes_alike_alone_and_among_others(encoder: Encoder) -> None:
     columns: dict[str, list[Any]] = {"size": [1.1, None], "age": [2, 3], "kind": ["b", "c"], "place": [None, "x"]}
     alone = [encoder.transform({name: [values[row]] for name, values in columns.items()}) for row in (0, 1)]

@@ -6,10 +6,10 @@ each text how many of its words are known. So the first columns are the features
 after them. A missing number or text is NaN. Needs numpy alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,22 @@ import numpy.typing as npt
 from ontime.terms import TextColumns
 
 UNKNOWN, MISSING, FIRST_CATEGORY = 0, 1, 2
+
+
+@runtime_checkable
+class Categorical(Protocol):
+    """A column as its distinct values and the place of each row's value among them, -1 where missing; such as
+    `pandas.Categorical`."""
+
+    @property
+    def categories(self) -> Iterable[Any]:
+        """The distinct values."""
+
+    @property
+    def codes(self) -> npt.NDArray[Any]:
+        """Their places: (rows,)."""
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -78,11 +94,14 @@ class Encoder:
     def _text_places(self) -> range:
         return range(self.coded.stop, len(self.features))
 
-    def transform(self, columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+    def transform(
+        self, columns: Mapping[str, Sequence[Any] | npt.NDArray[Any] | Categorical]
+    ) -> npt.NDArray[np.float32]:
         """Encode columns of equal length.
 
         Args:
-            columns: for each feature its values; None or NaN where missing.
+            columns: for each feature its values; None or NaN where missing. Categories may be a `Categorical`, which
+                is faster, because each distinct value is looked up once.
 
         Returns:
             float32 matrix (rows, columns).
@@ -92,9 +111,7 @@ class Encoder:
         for column, name in enumerate(self.numbers):
             matrix[:, column] = np.asarray(columns[name], dtype=np.float64)
         for column, (name, codes) in enumerate(zip(self.categories, self.codes, strict=True), start=len(self.numbers)):
-            matrix[:, column] = [
-                codes.get(value, UNKNOWN) if isinstance(value, str) else MISSING for value in columns[name]
-            ]
+            matrix[:, column] = category_codes(columns[name], codes)
         return self.with_texts(matrix, [columns[name] for name in self.texts])
 
     def with_texts(self, matrix: npt.NDArray[np.float32], texts: Sequence[Any]) -> npt.NDArray[np.float32]:
@@ -126,3 +143,13 @@ class Encoder:
         ]
         matrix = np.array(encoded, dtype=np.float64).reshape(len(records), width).astype(np.float32)
         return self.with_texts(matrix, [[record[place] for record in records] for place in self._text_places])
+
+
+def category_codes(
+    values: Sequence[Any] | npt.NDArray[Any] | Categorical, known: Mapping[str, int]
+) -> npt.NDArray[np.intp]:
+    """Codes of a category feature's values (rows,)."""
+    if isinstance(values, Categorical):
+        return np.append(category_codes(list(values.categories), known), MISSING).take(values.codes)
+    codes = [known.get(value, UNKNOWN) if isinstance(value, str) else MISSING for value in values]
+    return np.array(codes, dtype=np.intp)

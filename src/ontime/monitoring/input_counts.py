@@ -67,7 +67,7 @@ def count_rows(tables: Mapping[str, LogTable], how: Counting) -> Counted:
     for version, table in tables.items():
         said = PREDICTION if PREDICTION in table.columns else PROBABILITY
         wanted = [name for name in table.columns if name in ("event", said) or name.startswith(FEATURE)]
-        for batch in table.batches(wanted):
+        for batch in table.batches(wanted, categorical=[FEATURE + name for name in encoder.categories]):
             rows = batch[batch["event"] == "prediction"]
             if not len(rows):
                 continue

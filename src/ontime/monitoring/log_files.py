@@ -24,7 +24,7 @@ FILE = "predictions.parquet"
 VERSION = r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"
 DAY = r"\d{4}-\d\d-\d\d"
 NAME = re.compile(rf"model_version=({VERSION})/day=({DAY})/{re.escape(FILE)}")
-BATCH_ROWS = 10_000
+BATCH_ROWS = 20_000
 """Rows in memory at once, however many a day has."""
 ROW_GROUP = 50_000
 """Rows that are compressed together; a reader holds one such group of one column at least."""
@@ -67,25 +67,30 @@ class LogTable:
         """Number of its rows."""
         return sum(len(batch) for batch in self.batches(["row"]))
 
-    def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pd.DataFrame]":
+    def batches(
+        self, columns: Sequence[str] | None = None, categorical: Sequence[str] = ()
+    ) -> "Iterator[pd.DataFrame]":
         """Its rows in order, `BATCH_ROWS` at once; all columns, or those of the given ones that it has.
+
+        Args:
+            categorical: columns whose texts are wanted as a `pandas.Categorical`, which is faster.
 
         Raises:
             OntimeError: it is not a parquet file.
         """
-        with self._readable() as table:
+        with self._readable(categorical) as table:
             known = None if columns is None else [name for name in columns if name in table.schema_arrow.names]
             for batch in table.iter_batches(BATCH_ROWS, columns=known):
                 yield batch.to_pandas()
 
     @contextmanager
-    def _readable(self) -> "Iterator[Any]":
+    def _readable(self, categorical: Sequence[str] = ()) -> "Iterator[Any]":
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             # else all columns of a row group, which may be a whole day, are in memory at once
-            yield pq.ParquetFile(self.file, pre_buffer=False)
+            yield pq.ParquetFile(self.file, pre_buffer=False, read_dictionary=list(categorical))
         except (pa.ArrowInvalid, OSError) as error:
             reason = str(error).splitlines()[0]
             raise OntimeError(f"{self.where}: not a readable parquet file: {reason}") from None
