@@ -14,6 +14,7 @@ from typing import Any
 from dvc.repo import Repo
 
 from tests.live import live
+from tests.record_graph import record
 
 TOP = Path(__file__).parents[1]
 PACKAGE = Path("src/ontime")
@@ -39,9 +40,10 @@ def with_lock(folder: Path) -> Repo:
         made = Repo.init(str(folder), no_scm=True)
         with made.config.edit() as config:
             config["core"]["site_cache_dir"] = str(folder / "site")
-        for stage in Repo(str(folder)).index.stages:
+        stages = Repo(str(folder)).index.stages
+        for stage in stages:
             stage.save_deps(allow_missing=True)
-            stage.dump(update_pipeline=False)
+        record(made, stages)
     return Repo(str(folder))
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tests.checkouts import TOP, commit, git, run, small_fork
+from tests.checkouts import TOP, commit, git, reproduce, run, small_fork
+from tests.commands import make_small
 from tests.forge import REPEATED, WEAK, bare, set_parameters
 
 
@@ -23,12 +24,11 @@ class Team:
     """The remote's address and keys as environment variables, a line each."""
 
 
-@contextmanager
-def small_team(top: Path, start: datetime | None = None) -> Iterator[Team]:
-    """A small fork, whose champion is boosting, with rows enough that a slice of half of them is judged.
+def team_graph(top: Path, start: datetime | None = None) -> Path:
+    """A small fork that has run, whose champion is boosting, with rows enough that a slice of half of them is judged.
 
     Args:
-        top: an empty folder.
+        top: an empty folder, below which it is made.
         start: time of the first row; the others follow two hours apart, and the split is by time.
     """
     clone = small_fork(top / "clone")
@@ -45,12 +45,19 @@ def small_team(top: Path, start: datetime | None = None) -> Iterator[Team]:
     by_time = ["--time", "at"] if start else []
     table_of = ["--source", "data/external/tumours.csv", "--target", "target"]
     run("ontime", "init", *table_of, *by_time, "--no-run", cwd=clone)
+    make_small(clone / "params.yaml")
     for family, values in {**WEAK, "gradient_boosting": {"max_iter": 5}}.items():
         set_parameters(clone, f"train.{family}", **values)
     set_parameters(clone, "gate", slice_rows=20, slices={"absolute": 0.0, "relative": 0.0})
     (clone / ".gto").write_bytes((TOP / ".gto").read_bytes())
-    run("dvc", "repro", "--quiet", cwd=clone)
+    reproduce(clone)
     commit(clone, "graph")
+    return clone
+
+
+@contextmanager
+def team_at(clone: Path) -> Iterator[Team]:
+    """The team that works in such a fork, with its origin in the same folder."""
     run("ontime", "s3", cwd=clone)
     try:
         run("dvc", "push", "--quiet", cwd=clone)
@@ -59,13 +66,13 @@ def small_team(top: Path, start: datetime | None = None) -> Iterator[Team]:
             f"AWS_ENDPOINT_URL=http://127.0.0.1:{state['port']}\n"
             f"AWS_ACCESS_KEY_ID={state['access_key_id']}\nAWS_SECRET_ACCESS_KEY={state['secret_access_key']}\n"
         )
-        yield Team(bare(clone, top / "origin.git"), clone, git(clone, "rev-parse", "HEAD").strip(), aws)
+        yield Team(bare(clone, clone.parent / "origin.git"), clone, git(clone, "rev-parse", "HEAD").strip(), aws)
     finally:
         run("ontime", "s3", "--off", cwd=clone)
 
 
 def train(team: Team) -> None:
     """Run what a change touches, push, commit."""
-    run("dvc", "repro", "--quiet", cwd=team.clone)
+    reproduce(team.clone)
     run("dvc", "push", "--quiet", cwd=team.clone)
     commit(team.clone, "change")

@@ -2,11 +2,14 @@
 
 import copy
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from ontime.cli import STAGES
@@ -18,6 +21,7 @@ from tests.commands import leaves_of, run_and_watch, write_params
 from tests.graph_copy import COMMON, copy_graph, is_common, package_files, stale_by_file, table, with_lock
 from tests.imports import closure, file_of, has_code
 from tests.live import live
+from tests.once import MakeOnce
 from tests.task_graphs import PER_FAMILY
 
 TASK = load_section("task", TaskSettings, live("params.yaml")).kind
@@ -60,9 +64,9 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def repository(once: MakeOnce) -> Any:
     """DVC's view of a copy of the graph whose lock is up to date, without data; tests restore what they change."""
-    return with_lock(copy_graph(tmp_path_factory.mktemp("graph")))
+    return Repo(str(once("locked_graph", lambda folder: with_lock(copy_graph(folder)))))
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +81,10 @@ def stages(repository: Any) -> dict[str, Stage]:
 
 
 @pytest.fixture(scope="module")
-def stale(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+def stale(tmp_path_factory: pytest.TempPathFactory, repository: Any) -> dict[str, set[str]]:
     """The stages that DVC finds stale by each file of the package."""
-    folder = copy_graph(tmp_path_factory.mktemp("stale"))
-    with_lock(folder)
+    folder = tmp_path_factory.mktemp("stale") / "graph"
+    shutil.copytree(repository.root_dir, folder)
     return stale_by_file(folder)
 
 
@@ -211,50 +215,54 @@ def test_every_stage_lists_exactly_the_parameters_that_it_reads(
     assert not problems, "\n".join(problems)
 
 
-def with_change(content: dict[str, Any], leaf: str) -> dict[str, Any]:
-    """The parameters with another value in one place."""
+def with_change(content: dict[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
+    """The parameters with other values in some places."""
     changed = copy.deepcopy(content)
-    *sections, key = leaf.split(".")
-    target = changed
-    for part in sections:
-        target = target[part]
-    # one that has a default need not be in the file
-    value = target.get(key)
-    target[key] = {**value, "changed": 1} if isinstance(value, dict) else ["changed", value]
+    for leaf in leaves:
+        *sections, key = leaf.split(".")
+        target = changed
+        for part in sections:
+            target = target[part]
+        # one that has a default need not be in the file
+        value = target.get(key)
+        target[key] = {**value, "changed": 1} if isinstance(value, dict) else ["changed", value]
     return changed
 
 
-def concerned(repository: Any, content: dict[str, Any]) -> set[str]:
-    """The stages that DVC finds stale when `params.yaml` has this content."""
+def concerned(repository: Any, content: dict[str, Any]) -> dict[str, set[str]]:
+    """The entries of each stage's `params` that DVC finds changed when `params.yaml` has this content."""
     path = Path(repository.root_dir) / "params.yaml"
     text = path.read_text(encoding="utf-8")
     try:
         write_params(content, path)
-        return {
-            stage.name
-            for stage in repository.index.stages
-            for dep in stage.deps
-            if hasattr(dep, "params") and dep.workspace_status()
-        }
+        found: dict[str, set[str]] = {}
+        for stage in repository.index.stages:
+            for dep in stage.deps:
+                if hasattr(dep, "params") and (status := dep.workspace_status()):
+                    found.setdefault(stage.name, set()).update(status[dep.def_path])
+        return found
     finally:
         path.write_text(text, encoding="utf-8")
 
 
-def test_a_changed_parameter_makes_exactly_the_stages_stale_that_list_it(
+def test_changed_parameters_make_exactly_the_stages_stale_that_list_them(
     repository: Any, stages: dict[str, Stage]
 ) -> None:
     content = YAML(typ="safe", pure=True).load(Path(repository.root_dir) / "params.yaml")
-    assert concerned(repository, content) == set()
-    found = {leaf: concerned(repository, with_change(content, leaf)) for leaf in leaves_of()}
-    expected = {
-        leaf: {name for name, stage in stages.items() if covered(leaf, stage.parameters)} for leaf in leaves_of()
-    }
-    assert found == expected
+    assert concerned(repository, content) == {}
+    sections = {section: list(leaves) for section, leaves in groupby(leaves_of(), lambda leaf: leaf.partition(".")[0])}
+    for section, leaves in sections.items():
+        expected = {
+            name: {entry for entry in stage.parameters if any(covered(leaf, {entry}) for leaf in leaves)}
+            for name, stage in stages.items()
+        }
+        found = concerned(repository, with_change(content, leaves))
+        assert found == {name: entries for name, entries in expected.items() if entries}, section
 
 
 def test_a_section_that_no_stage_reads_makes_none_stale(repository: Any, stages: dict[str, Stage]) -> None:
     content = YAML(typ="safe", pure=True).load(Path(repository.root_dir) / "params.yaml")
-    assert concerned(repository, {**content, "monitoring": {"a": 1}}) == set()
+    assert concerned(repository, {**content, "monitoring": {"a": 1}}) == {}
     unread = {leaf for leaf in leaves_of() if not any(covered(leaf, stage.parameters) for stage in stages.values())}
     sections = ("gate.", "monitor.", "privacy.", "retraining.", "tune.")
     assert unread == {leaf for leaf in leaves_of() if leaf.startswith(sections)} != set()

@@ -125,7 +125,7 @@ def test_more_folds_than_the_rows_can_fill_are_refused_and_nothing_is_written() 
 
 @pytest.mark.integration
 @pytest.mark.parametrize(("task", "by"), [("binary", "stratified"), ("multiclass", "group"), ("regression", "time")])
-def test_a_small_table_has_a_champion_by_five_folds(task: TaskName, by: str, tmp_path: Path) -> None:
+def test_a_small_table_has_a_champion_by_its_folds(task: TaskName, by: str, tmp_path: Path) -> None:
     kind = KINDS[task]
     count = 500
     table = kind.table(count).assign(owner=np.arange(count) // 2)
@@ -135,11 +135,11 @@ def test_a_small_table_has_a_champion_by_five_folds(task: TaskName, by: str, tmp
         "group": ["--group", "owner", "--exclude", kind.time],
     }
     folder = run_graph(
-        tmp_path / "fork", table, task, "--target", kind.target, "--key", kind.key, *options[by], folds=5
+        tmp_path / "fork", table, task, "--target", kind.target, "--key", kind.key, *options[by], folds=FOLDS
     )
     selection = read_json(folder / paths.SELECTION)
-    assert selection["folds"] == 5
-    assert {len(values) for values in selection["values_by_fold"].values()} == {5}
+    assert selection["folds"] == FOLDS
+    assert {len(values) for values in selection["values_by_fold"].values()} == {FOLDS}
     parts = [read_parquet(folder / paths.split_rows(part)) for part in paths.FITTED_PARTS]
     rows = sum(map(len, parts))
     assert (selection["rows"] < rows) if by == "time" else (selection["rows"] == rows)
@@ -149,9 +149,14 @@ def test_a_small_table_has_a_champion_by_five_folds(task: TaskName, by: str, tmp
         owners = pd.concat(parts)["owner"].to_numpy()
         assert found["fold"].groupby(owners).nunique().max() == 1
     card = (folder / paths.CHAMPION / "MODEL_CARD.md").read_text()
-    chosen = f"- chosen by {selection['metric']} over 5 folds of {selection['rows']} training and validation rows: "
+    chosen = (
+        f"- chosen by {selection['metric']} over {FOLDS} folds of {selection['rows']} training and validation rows: "
+    )
     assert chosen in card
-    assert "5 folds that it is champion." in card
-    assert "Training and validation rows, in 5 folds, decided" in (folder / paths.CHAMPION / "report.html").read_text()
+    assert f"{FOLDS} folds that it is champion." in card
+    assert (
+        f"Training and validation rows, in {FOLDS} folds, decided"
+        in (folder / paths.CHAMPION / "report.html").read_text()
+    )
     validation = read_json(folder / paths.training_run(selection["champion"]) / "metrics" / "validation.json")
     assert selection["validation_values"][selection["champion"]] == validation[kind.metric]

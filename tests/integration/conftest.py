@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkouts import copy_checkout, git, run, small_fork
+from tests.checkouts import copy_checkout, git, reproduce, run, small_fork
 from tests.forge import ROLE, Forge, Hub, bare, copy_workflows, hub_server
 from tests.once import MakeOnce
 from tests.releases import Repository, enter, release
-from tests.teams import Team, small_team
+from tests.teams import Team, team_at, team_graph
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def copy_of_run(once: MakeOnce) -> Callable[[Path], Path]:
     """A function that copies a small fork whose graph has run, dvc.lock not yet committed."""
 
     def make(top: Path) -> None:
-        run("dvc", "repro", "--quiet", cwd=small_fork(top / "checkout"))
+        reproduce(small_fork(top / "checkout"))
 
     def copy(target: Path) -> Path:
         return shutil.copytree(once("small_fork", make) / "checkout", target, symlinks=True)
@@ -62,9 +62,11 @@ def released(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> tuple
 
 
 @pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+def team(tmp_path_factory: pytest.TempPathFactory, once: MakeOnce) -> Iterator[Team]:
     """A small repository and its remote."""
-    with small_team(tmp_path_factory.mktemp("team")) as made:
+    clone = tmp_path_factory.mktemp("team") / "clone"
+    shutil.copytree(once("team", team_graph) / "clone", clone, symlinks=True)
+    with team_at(clone) as made:
         yield made
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.checkouts import commit, copy_checkout, git, run
+from tests.checkouts import commit, copy_checkout, git, reproduce, run
+from tests.commands import make_small
 from tests.forge import WEAK, set_parameters
 
 pytestmark = pytest.mark.integration
@@ -36,12 +37,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (top / "dvc.lock").unlink()
     options = ["--target=late", "--time=sent", "--key=parcel", "--no-run"]
     run("ontime", "init", "--source", "data/external/parcels.csv", *options, cwd=top)
+    make_small(top / "params.yaml")
     for family, values in {**WEAK, "gradient_boosting": {"max_iter": 10}}.items():
         set_parameters(top, f"train.{family}", **values)
     boundaries = {"validation_from": "2024-02-20", "test_from": "2024-03-01", "until": "2024-03-11"}
     set_parameters(top, "split", **boundaries)
     set_parameters(top, "gate", slice_rows=100)
-    run("dvc", "repro", "--quiet", cwd=top)
+    reproduce(top)
     commit(top, "graph")
     yield top
 
@@ -59,7 +61,7 @@ def test_a_moved_split_is_judged_on_days_that_neither_was_fitted_on(checkout: Pa
     )
     (checkout / "settings.txt").write_text(settings)
     run("sh", "-c", "ontime set < settings.txt", cwd=checkout)
-    run("dvc", "repro", "--quiet", cwd=checkout)
+    reproduce(checkout)
     parts = {
         part: pd.read_parquet(checkout / "data" / "processed" / f"{part}.parquet")
         for part in ("train", "validation", "test")

@@ -5,13 +5,13 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.checkouts import TOP, commit, environment, git, run, small_fork
+from tests.checkouts import TOP, commit, environment, git, run
 from tests.live import predicts_flights
 from tests.pages import FENCE
 from tests.services import start
@@ -105,10 +105,9 @@ def served(checkout: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Path]:
+def checkout(tmp_path: Path, copy_of_run: Callable[[Path], Path]) -> Iterator[Path]:
     """A small graph that has run, with an origin, and an S3 server as its DVC remote."""
-    made = small_fork(tmp_path / "checkout")
-    run("dvc", "repro", "--quiet", cwd=made)
+    made = copy_of_run(tmp_path / "checkout")
     (made / ".git" / "info" / "exclude").write_text("service.log\nsettings.txt\nserved\n")
     (made / "settings.txt").write_text("train.seed=7\n")
     commit(made, "graph")

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ontime.common.files import read_json
 from ontime.repository import s3
 from ontime.repository.remote import REMOTE
-from tests.checkouts import commit, copy_checkout, git, run
+from tests.checkouts import commit, copy_checkout, git, reproduce, run
 from tests.commands import make_small
 from tests.live import PARAMS
 from tests.releases import push_image, registry_server
@@ -142,7 +142,7 @@ def fork(server: dict[str, Any], registry: str, tmp_path_factory: pytest.TempPat
         # the log's day is of the past
         keep_log_days=36500,
     )
-    made.dvc("repro", "--quiet")
+    reproduce(checkout, **made.variables)
     ignored = checkout / ".gitignore"
     ignored.write_text(f"{ignored.read_text()}/labels.csv\n/lines\n")
     commit(checkout, "persons")

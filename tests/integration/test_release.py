@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ontime.release.release_file import parse, path_of
-from tests.checkouts import TOP, commit, environment, git, run
+from tests.checkouts import TOP, commit, environment, git, reproduce, run
 from tests.releases import (
     IMAGE,
     IMAGE_LINKS,
@@ -70,7 +70,7 @@ def test_a_graphs_model_goes_to_production_and_back(checkout: Path, host: str) -
             path.write_text(text)
             git(checkout, "commit", "--quiet", "--all", "--message", "fewer golden records")
             assert "dvc.lock is stale: export would run" in refused("register", version)
-            run("dvc", "repro", "--quiet", cwd=checkout)
+            reproduce(checkout)
             commit(checkout, "export")
             run("ontime", "sign", cwd=checkout)
         assert "not in the DVC remote: " in refused("register", version)

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from ontime.common.files import read_json
-from tests.checkouts import commit, git, run
+from tests.checkouts import commit, git, reproduce, run
 from tests.forge import LEFT, set_parameters
 
 pytestmark = pytest.mark.integration
@@ -34,7 +34,7 @@ def edit(checkout: Path, section: str, **values: object) -> None:
         place = place[name]
     place.update(values)
     yaml.dump(content, checkout / "params.yaml")
-    run("dvc", "repro", cwd=checkout)
+    reproduce(checkout)
 
 
 def restore(checkout: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_worse_model_fails_by_the_bases_limits_whatever_the_branch_sets(checko
         set_parameters(checkout, "gate", metrics={"roc_auc": anything}, slices=anything, resamples=100)
         set_parameters(checkout, "data.options", exclude=[name for name in numbers if name not in LEFT])
         set_parameters(checkout, "export", page_features=[*LEFT])
-        run("dvc", "repro", cwd=checkout)
+        reproduce(checkout)
         done = run("ontime", "report", "--base", "main", cwd=checkout, check=False)
         assert done.returncode == 1
         assert re.match(

@@ -17,7 +17,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from ontime.release.release_file import path_of
-from tests.checkouts import BIN, commit, git, locked_hashes, run
+from tests.checkouts import BIN, commit, git, locked_hashes, reproduce, run
 from tests.forge import (
     LEFT,
     MARKER,
@@ -215,7 +215,7 @@ def test_a_pull_request_that_regresses_fails_and_its_comment_says_metric_and_sli
 @pytest.mark.rehearsal
 def test_outputs_that_were_not_pushed_fail_by_name(team: Team, trusted: Forge) -> None:
     set_parameters(team.clone, "train.gradient_boosting", max_iter=7)
-    run("dvc", "repro", "--quiet", cwd=team.clone)
+    reproduce(team.clone)
     commit(team.clone, "not pushed")
     done, head = trusted.judge(team.clone)
     assert not done.succeeded
@@ -230,7 +230,7 @@ def test_a_forks_pull_request_is_proven_without_secrets_and_commented_on_by_the_
     team: Team, trusted: Forge
 ) -> None:
     set_parameters(team.clone, "train.gradient_boosting", max_iter=40)
-    run("dvc", "repro", "--quiet", cwd=team.clone)
+    reproduce(team.clone)
     commit(team.clone, "boosting")
     done, head = trusted.judge(team.clone, owner="stranger")
     assert done.succeeded, done.text

@@ -18,7 +18,7 @@ from tests.browser import Tab, chromium
 from tests.checkouts import git
 from tests.forge import REPOSITORY, Hub, hub_server
 from tests.servers import JsonHandler, http_server
-from tests.teams import Team, small_team
+from tests.teams import Team, team_at, team_graph
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.xdist_group("airflow")]
 START = datetime(2013, 7, 1)
@@ -86,7 +86,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, told: tuple[str, list[dict[s
     make_environment()
     top = tmp_path_factory.mktemp("airflow")
     address, messages = told
-    with small_team(top, START) as team, hub_server() as hub:
+    with team_at(team_graph(top, START)) as team, hub_server() as hub:
         variables = {
             **dict(line.split("=", 1) for line in team.aws.splitlines()),
             **connections(AIRFLOW_CONN_FORGE=TOKEN, AIRFLOW_CONN_ALERTS=address),
