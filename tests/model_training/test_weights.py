@@ -1,5 +1,7 @@
 """What weights do in a fit: rows of weight 1 are plain ones, of weight 0 none, of weight 2 two."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,15 +38,27 @@ def fit(name: str, task: TaskName, encoded: Encoded, train: Any, validation: Any
     return family(name).fit(train, validation, setting)
 
 
+@pytest.fixture(scope="module")
+def plain_fit(encoded: Encoded) -> Callable[[TaskName, str], Any]:
+    """A function that gives the model and the history of a family's fit without weights, made once."""
+    return functools.cache(
+        lambda task, name: fit(
+            name, task, encoded, rows_of(task, encoded, "train"), rows_of(task, encoded, "validation")
+        )
+    )
+
+
 def weights(rows: int, least: int = 0) -> Weights:
     """Whole numbers, each as often as the others."""
     return np.random.default_rng(rows).integers(least, 4, rows).astype(np.float64)
 
 
 @pytest.mark.parametrize(("task", "name"), CASES)
-def test_weights_of_one_give_the_model_of_no_weights(encoded: Encoded, task: TaskName, name: str) -> None:
+def test_weights_of_one_give_the_model_of_no_weights(
+    encoded: Encoded, plain_fit: Callable[[TaskName, str], Any], task: TaskName, name: str
+) -> None:
     train, validation = rows_of(task, encoded, "train"), rows_of(task, encoded, "validation")
-    plain, history = fit(name, task, encoded, train, validation)
+    plain, history = plain_fit(task, name)
     ones = [fit_rows(*rows, np.ones(len(rows[1]))) for rows in (train, validation)]
     again, told = fit(name, task, encoded, *ones)
     assert told == history
@@ -52,7 +66,9 @@ def test_weights_of_one_give_the_model_of_no_weights(encoded: Encoded, task: Tas
 
 
 @pytest.mark.parametrize(("task", "name"), CASES)
-def test_rows_of_weight_0_do_not_influence_a_fit(encoded: Encoded, task: TaskName, name: str) -> None:
+def test_rows_of_weight_0_do_not_influence_a_fit(
+    encoded: Encoded, plain_fit: Callable[[TaskName, str], Any], task: TaskName, name: str
+) -> None:
     train, validation = rows_of(task, encoded, "train"), rows_of(task, encoded, "validation")
     counts, checked = weights(len(train[1])), weights(len(validation[1]))
     kept, kept_checked = counts > 0, checked > 0
@@ -63,7 +79,7 @@ def test_rows_of_weight_0_do_not_influence_a_fit(encoded: Encoded, task: TaskNam
     again, told = fit(name, task, encoded, fit_rows(*other, counts), fit_rows(*unseen, checked))
     assert told == history
     np.testing.assert_array_equal(again.predict(validation[0]), first.predict(validation[0]))
-    plain, _ = fit(name, task, encoded, train, validation)
+    plain, _ = plain_fit(task, name)
     assert not np.array_equal(plain.predict(validation[0]), first.predict(validation[0]))
 
 
