@@ -53,9 +53,10 @@ setup-tables: setup ## add what reads Excel files and PostgreSQL as a table of y
 
 setup-airflow: .airflow/.ready ## create .airflow, with Airflow and nothing of the graph
 
-.airflow/.ready: pipelines/requirements.txt
-	$(PYTHON) -m venv .airflow
-	.airflow/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r $<
+# .venv only for its uv: .airflow is not made again because .venv was
+.airflow/.ready: pipelines/requirements.txt | .venv/.ready
+	$(PYTHON) -m venv --without-pip .airflow
+	$(UV) pip install --quiet --python .airflow --no-deps --require-hashes --only-binary :all: -r $<
 	touch $@
 
 requirements: setup ## update the lock files from pyproject.toml

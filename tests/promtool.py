@@ -33,16 +33,18 @@ def alert_rules(overlay: list[Manifest]) -> dict[str, dict[str, Any]]:
 
 
 def write_rules(overlay: list[Manifest], folder: Path) -> None:
-    """Write an overlay's rules as `rules.yaml`, and each query of its analysis as a rule of `analysis.yaml`.
+    """Write each group of an overlay's rules as a file of its name, and the analysis' queries as `analysis.yaml`.
 
-    A query's name is that of its metric: `analysis:error_rate` is what `error-rate` asks. Alerts have no annotation but
-    their summary, the one text that is made of what is measured.
+    A test names the groups that it needs: the others are not evaluated over its days. A query's name is that of its
+    metric: `analysis:error_rate` is what `error-rate` asks. Alerts have no annotation but their summary, the one text
+    that is made of what is measured.
     """
     groups = copy.deepcopy(rule_groups(overlay))
     for rule in (rule for group in groups for rule in group["rules"] if "alert" in rule):
         rule["annotations"] = {"summary": rule["annotations"]["summary"]}
     # JSON is YAML
-    write_json(folder / "rules.yaml", {"groups": groups})
+    for group in groups:
+        write_json(folder / f"{group['name']}.yaml", {"groups": [group]})
     write_json(folder / "analysis.yaml", {"groups": [{"name": "analysis", "rules": analysis_rules(overlay)}]})
 
 
