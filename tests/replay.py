@@ -1,4 +1,4 @@
-"""Three replayed weeks: real services answer the test's flights, and the daily check looks at each day of their log."""
+"""Replayed days: real services answer the test's flights, and the daily check looks at each day of their log."""
 
 import json
 import re
@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,7 @@ from tests.live import live
 from tests.moved_lines import moved
 from tests.services import Running
 
-MONTH = "2013-12"
-DAYS = 21
-ONE_OF = 4
-"""Of so many flights one is asked for: the checks look at the same things in fewer."""
+MONTHS = ("2013-11", "2013-12")
 VERSION = "1.0.0"
 WINDOW_DAYS = 7
 """Days of labels that are looked at together."""
@@ -49,12 +47,23 @@ def signed_champion(folder: Path) -> Path:
     return folder
 
 
-def flights_by_day() -> dict[str, pd.DataFrame]:
-    """Features and target of some flights of the month's last days, the unlabelled ones too, by day."""
-    rows = pd.read_parquet(live(paths.FEATURES) / f"{MONTH}.parquet").iloc[::ONE_OF]
+@dataclass(frozen=True)
+class Span:
+    """What of the two months is replayed: the last days, of so many flights one; and how far back panels look."""
+
+    days: int
+    one_of: int
+    panel_days: int
+
+
+def flights_by_day(span: Span) -> dict[str, pd.DataFrame]:
+    """Features and target of a span's flights, the unlabelled ones too, by day."""
+    folder = live(paths.FEATURES)
+    rows = pd.concat([pd.read_parquet(folder / f"{month}.parquet") for month in MONTHS], ignore_index=True)
+    # the files are those of the local months; a few hours of the next month are in the last one
+    rows = rows[rows["time_hour"].dt.strftime("%Y-%m").isin(MONTHS)].iloc[:: span.one_of]
     days = {str(day.date()): part for day, part in rows.groupby(rows["time_hour"].dt.floor("D"))}
-    # the file is that of the local month; a few hours of the next month are in it
-    return {day: days[day] for day in [day for day in days if day.startswith(MONTH)][-DAYS:]}
+    return dict([*days.items()][-span.days :])
 
 
 def keys_of(rows: pd.DataFrame) -> "pd.Series[str]":

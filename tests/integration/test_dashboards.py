@@ -1,4 +1,4 @@
-"""Every panel of every dashboard shows something after three replayed weeks, by a real service and the daily check.
+"""Every panel of every dashboard shows something after replayed days, by a real service and the daily check.
 
 The pods' labels are written into Prometheus' configuration, as the ServiceMonitor would. What a node's kubelet counts
 of pods, processor and memory, is read of the services' processes.
@@ -36,6 +36,7 @@ from tests.prometheus import asked, prometheus
 from tests.promtool import find_promtool
 from tests.replay import (
     VERSION,
+    Span,
     ask,
     backfill,
     expression,
@@ -53,13 +54,16 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.xdist_group("dashboards"),
     pytest.mark.skipif(not live(paths.CHAMPION).is_dir(), reason="needs the graph's outputs: make repro"),
-    pytest.mark.skipif(not predicts_flights(), reason="replays three weeks of flights"),
+    pytest.mark.skipif(not predicts_flights(), reason="replays days of flights"),
 ]
 CANARY = "1.1.0"
 PODS = {"ontime-stable": (VERSION, "5d8f"), "ontime-canary": (CANARY, "7c4b")}
 LOAD_SECONDS = 15
-RANGES = {"operations": 30, "model": 14 * 86400, "business": 14 * 86400}
-"""What a dashboard looks at, in seconds."""
+DASHBOARDS = ("operations", "model", "business")
+SPANS = [
+    pytest.param(Span(21, 4, 14), id="three-weeks"),
+    pytest.param(Span(61, 1, 50), id="two-months", marks=pytest.mark.rehearsal),
+]
 VALUES = {"namespace": "ontime-production", "unit_price": 100}
 PICTURES = Path(os.environ["ONTIME_PICTURES"]) if "ONTIME_PICTURES" in os.environ else None
 """Where the pictures of the dashboards are kept, to be looked at."""
@@ -74,14 +78,19 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class Shown:
-    """A Prometheus that knows two weeks, after one in which labels came."""
+    """A Prometheus that knows a span's days."""
 
     address: str
     now: float
+    span: Span
+
+    def seconds(self, name: str) -> int:
+        """What a dashboard looks at."""
+        return 30 if name == "operations" else self.span.panel_days * 86400
 
 
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+@pytest.fixture(scope="module", params=SPANS)
+def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     folder = tmp_path_factory.mktemp("dashboards")
     (folder / "signed").mkdir()
     signed = signed_champion(folder / "signed")
@@ -96,7 +105,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         for pod, (version, pod_hash) in PODS.items()
     }
     services = {}
-    days = flights_by_day()
+    days = flights_by_day(request.param)
     with contextlib.ExitStack() as stack:
         for pod, (version, _) in PODS.items():
             services[pod] = start(signed, folder / f"{pod}.log", MODEL_VERSION=version)
@@ -139,7 +148,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         for thread in loads:
             thread.join()
         time.sleep(3)
-        yield Shown(address, time.time())
+        yield Shown(address, time.time(), request.param)
 
 
 def load(service: Any, bodies: list[bytes]) -> None:
@@ -154,7 +163,8 @@ def load(service: Any, bodies: list[bytes]) -> None:
 
 def test_every_query_of_every_panel_finds_numbers(shown: Shown) -> None:
     empty, count = [], 0
-    for name, seconds in RANGES.items():
+    for name in DASHBOARDS:
+        seconds = shown.seconds(name)
         for panel in read_json(TOP / FOLDER / f"{name}.json")["panels"]:
             for target in panel.get("targets", ()):
                 count += 1
@@ -178,15 +188,16 @@ def test_every_series_that_an_alert_of_the_daily_check_asks_for_is_there(shown: 
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
-@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_grafanas_own_components_draw_every_panel(shown: Shown, tmp_path: Path, name: str) -> None:
     content = read_json(TOP / FOLDER / f"{name}.json")
     for panel in content["panels"]:
         for target in panel.get("targets", ()):
-            target["expr"] = expression(target["expr"], RANGES[name], VALUES)
+            target["expr"] = expression(target["expr"], shown.seconds(name), VALUES)
     page = shutil.copytree(built_page(), tmp_path / "page")
     write_json(page / "dashboard.json", content)
-    asked_for = {"dashboard": "dashboard.json", "prometheus": shown.address, "seconds": RANGES[name], "end": shown.now}
+    place = {"prometheus": shown.address, "seconds": shown.seconds(name), "end": shown.now}
+    asked_for = {"dashboard": "dashboard.json", **place}
     with http_server(functools.partial(Quiet, directory=str(page))) as host, chromium() as browser:
         tab = Tab(browser)
         tab.screen(1240, 1000)
@@ -209,4 +220,4 @@ def test_canary_and_stable_are_told_apart(shown: Shown) -> None:
 
 def test_what_the_real_check_said_of_the_last_day_is_what_is_shown(shown: Shown) -> None:
     (rows,) = asked(shown.address, "query", query="max(ontime_monitor_rows)")["result"]
-    assert float(rows["value"][1]) == len([*flights_by_day().values()][-1])
+    assert float(rows["value"][1]) == len([*flights_by_day(shown.span).values()][-1])
