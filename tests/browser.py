@@ -144,7 +144,9 @@ def _pipe() -> tuple[int, int]:
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser with a profile of its own."""
+    """A browser with a profile of its own; the test is skipped where there is none."""
+    if shutil.which(PROGRAM) is None:
+        pytest.skip(f"{PROGRAM} is not installed (Debian and Ubuntu: apt-get install chromium)")
     to_browser, from_browser = _pipe(), _pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(

@@ -187,7 +187,6 @@ def test_every_series_that_an_alert_of_the_daily_check_asks_for_is_there(shown: 
     assert not [one for one in selectors if not asked(shown.address, "query", query=f"count({one})")["result"]]
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_grafanas_own_components_draw_every_panel(shown: Shown, tmp_path: Path, name: str) -> None:
     content = read_json(TOP / FOLDER / f"{name}.json")

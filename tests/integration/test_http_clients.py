@@ -342,8 +342,6 @@ def proxy(running: Running) -> Iterator[Proxy]:
 @pytest.fixture
 def tab() -> Iterator[Tab]:
     """A tab of a browser."""
-    if shutil.which("chromium") is None:
-        pytest.skip("chromium is not installed")
     with chromium() as browser:
         yield Tab(browser)
 

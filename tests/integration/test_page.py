@@ -21,10 +21,7 @@ from tests.browser import Tab, axe, chromium
 from tests.servers import http_server
 from tests.services import Running, start
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed"),
-]
+pytestmark = pytest.mark.integration
 
 ANSWERED = "document.getElementById('why')?.hidden === false"
 REFUSED = "document.getElementById('problem')?.textContent"

@@ -32,8 +32,6 @@ def pages(site: Path) -> list[Path]:
 @pytest.fixture(scope="module")
 def tab() -> Iterator[Tab]:
     """A tab of Chromium."""
-    if shutil.which("chromium") is None:
-        pytest.skip("chromium is not installed")
     with chromium() as browser:
         yield Tab(browser)
 

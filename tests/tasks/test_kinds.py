@@ -239,7 +239,6 @@ def test_golden_records_the_log_and_the_daily_checks_agree(
 
 
 @pytest.mark.integration
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_the_page_shows_the_answer_of_the_task(kind: Kind, running: Running, golden: dict[str, Any]) -> None:
     expected = expected_of(golden)
     with chromium() as browser:
