@@ -213,7 +213,8 @@ def test_grafanas_own_components_draw_every_panel(shown: Shown, tmp_path: Path, 
 
 
 def test_canary_and_stable_are_told_apart(shown: Shown) -> None:
-    found = asked(shown.address, "query", query="ontime:request_duration_seconds:p95_2m")["result"]
+    query = {"query": "ontime:request_duration_seconds:p95_2m", "time": f"{shown.now}"}
+    found = asked(shown.address, "query", **query)["result"]
     assert {one["metric"]["rollouts_pod_template_hash"] for one in found} == {pod_hash for _, pod_hash in PODS.values()}
 
 
