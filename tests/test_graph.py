@@ -64,9 +64,12 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def repository(once: MakeOnce) -> Any:
+def repository(once: MakeOnce, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """DVC's view of a copy of the graph whose lock is up to date, without data; tests restore what they change."""
-    return Repo(str(once("locked_graph", lambda folder: with_lock(copy_graph(folder)))))
+    folder = tmp_path_factory.mktemp("locked") / "graph"
+    # each process has its own, because tests change it for a while
+    shutil.copytree(once("locked_graph", lambda made: with_lock(copy_graph(made))), folder)
+    return Repo(str(folder))
 
 
 @pytest.fixture(scope="module")
