@@ -45,7 +45,7 @@ def logged_matrix(rows: pd.DataFrame, encoder: Encoder) -> LoggedMatrix:
         if values is None:
             columns[name] = np.full(len(rows), np.nan)
         elif pd.api.types.is_numeric_dtype(values) == (name in encoder.numbers):
-            columns[name] = values.to_numpy() if name in encoder.numbers else values.array
+            columns[name] = values.array if isinstance(values.dtype, pd.CategoricalDtype) else values.to_numpy()
         else:
             columns[name], other_type[:, place] = _as_other_type(values, to_number=name in encoder.numbers)
     logged = [str(column).removeprefix(FEATURE) for column in rows.columns if str(column).startswith(FEATURE)]
