@@ -24,6 +24,7 @@ from tests.graph_copy import copy_graph
 from tests.live import SCHEMA
 from tests.once import MakeOnce, make_once
 from tests.releases import isolated, registry_server
+from tests.s3_server import forget_file_systems
 from tests.task_graphs import PER_FAMILY
 
 THREADS = (1, 4)
@@ -67,6 +68,13 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("t")))
         patch.setattr(tempfile, "tempdir", None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def own_file_systems() -> Iterator[None]:
+    """Each test asks the server that it names, not one that a test before it had."""
+    yield
+    forget_file_systems()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import fsspec
+
 from ontime.repository import s3
 
 State = dict[str, Any]
@@ -36,3 +38,9 @@ def served(folder: Path, *keys: str, **variables: str) -> Iterator[State]:
         yield state
     finally:
         s3.end_server(state["pid"])
+
+
+def forget_file_systems() -> None:
+    """Have fsspec make its file systems anew: one that it keeps goes on asking the server that it was made for."""
+    for implementation in fsspec.registry.values():
+        implementation.clear_instance_cache()
