@@ -100,7 +100,7 @@ def test_a_commits_lock_is_read_without_checking_it_out(tmp_path: Path, monkeypa
 def test_a_file_that_dvc_tracks_by_itself_is_named_from_the_top_folder(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    (folder / "a.dvc").write_text("deps: [{path: s3://bucket/a}]\nouts: [{path: a, md5: '1'}]\n")
+    (folder / "a.dvc").write_text("deps:\n- path: s3://bucket/a\nouts: [{path: a, md5: '1'}]\n")
     (folder / "b.dvc").write_text("outs: [{path: b, md5: '2'}]\n")
     assert tracked(folder / "a.dvc") == {str(folder / "a"): "1"}
     assert is_import(folder / "a.dvc")

@@ -194,7 +194,7 @@ def read_registry() -> Registry:
 def artifact_name() -> str:
     """Name of the artifact that `dvc.yaml` has at models/champion."""
     try:
-        artifacts = YAML(typ="safe", pure=True).load(DVC_FILE.read_text(encoding="utf-8"))["artifacts"]
+        artifacts = YAML(typ="safe").load(DVC_FILE.read_text(encoding="utf-8"))["artifacts"]
         (name,) = [name for name, artifact in artifacts.items() if Path(artifact["path"]) == paths.CHAMPION]
     except FileNotFoundError:
         raise OntimeError(f"{DVC_FILE}: not found; run this in the repository's top folder") from None

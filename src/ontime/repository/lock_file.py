@@ -80,7 +80,7 @@ def has_markers(text: str) -> bool:
 def parsed(text: str) -> dict[str, Any] | None:
     """The stages in a lock's text as they are there; None if it is no lock."""
     try:
-        stages = dict(YAML(typ="safe", pure=True).load(text)["stages"])
+        stages = dict(YAML(typ="safe").load(text)["stages"])
         for stage in stages.values():
             for entry in [*(stage.get("deps") or ()), *(stage.get("outs") or ())]:
                 str(entry["path"])
@@ -130,7 +130,7 @@ def is_import(path: Path) -> bool:
 
 def _dvc_file(path: Path) -> dict[str, Any]:
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, YAMLError):
         raise _no_dvc_file(path) from None
     return content if isinstance(content, dict) else {}
