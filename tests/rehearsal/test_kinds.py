@@ -31,7 +31,7 @@ class Branch:
 
 BRANCHES = {
     "multiclass": Branch(
-        "length", "log_loss", ("log_loss", "roc_auc_ovr", "accuracy", "f1_macro"), ("roc", "calibration")
+        "width", "log_loss", ("log_loss", "roc_auc_ovr", "accuracy", "f1_macro"), ("roc", "calibration")
     ),
     "regression": Branch("area", "rmse", ("rmse", "mae", "r2"), ("errors", "calibration")),
 }
