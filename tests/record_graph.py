@@ -4,6 +4,7 @@ To start Python and load the libraries for each stage, and to write the whole lo
 graph costs; here all run in one process, and the lock is written once.
 """
 
+import json
 import shlex
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -40,8 +41,9 @@ def record(repo: Any, stages: list[Any]) -> None:
     from dvc.stage.serialize import to_single_stage_lockfile
     from ruamel.yaml import YAML
 
-    found = {stage.name: to_single_stage_lockfile(stage) for stage in stages}
-    yaml = YAML(typ="safe", pure=True)
+    # plain mappings: of an ordered one ruamel.yaml makes a list, which other readers take for one
+    found = json.loads(json.dumps({stage.name: to_single_stage_lockfile(stage) for stage in stages}))
+    yaml = YAML(typ="safe")
     yaml.default_flow_style = False
     yaml.dump({"schema": "2.0", "stages": found}, Path(repo.root_dir, "dvc.lock"))
 
