@@ -1,6 +1,7 @@
 """Tests stand alone: they share plain modules and fixtures, and lie where what they test lies."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -68,3 +69,17 @@ def test_imports_for_the_type_checker_alone_are_no_imports() -> None:
     assert "lazily" in names
     assert "typed" not in names
     assert "src/ontime/encoder.py" not in closure("ontime.model_training.families", families=())
+
+
+def test_no_test_has_podman_forward_a_port() -> None:
+    """A rule that outlives its container takes the port from every server that is given it later."""
+    forwarding = re.compile(r"""["']-(p|-publish)(=[^"']*)?["'],""")
+    assert forwarding.search('["podman", "run", "--publish=127.0.0.1::8080", "image"]')
+    files = [path for path in (TOP / "tests").rglob("*.py") if "podman" in path.read_text(encoding="utf-8")]
+    assert len(files) > 5
+    found = {
+        str(path.relative_to(TOP)): match[0]
+        for path in files
+        if path.name != "test_layout.py" and (match := forwarding.search(path.read_text(encoding="utf-8")))
+    }
+    assert not found

@@ -179,13 +179,15 @@ class Running:
 @contextlib.contextmanager
 def running(variables: dict[str, str], image: str, *options: str) -> Iterator[Running]:
     """Run the image as a cluster would and wait until it is ready."""
-    ports = ("--publish=127.0.0.1::8080", "--publish=127.0.0.1::9090")
+    port, metrics_port = free_port(), free_port()
+    # a forwarded port may stay so after its container's end, and a server that gets it later is never reached
+    places = {"HOST": "127.0.0.1", "PORT": port, "METRICS_PORT": metrics_port}
+    network = ("--network=host", *(f"--env=ONTIME_SERVICE_{name}={value}" for name, value in places.items()))
     started = time.monotonic()
-    name = run(variables, "run", "--detach", *HARDENED, *ports, *options, image).stdout.strip()
+    name = run(variables, "run", "--detach", *HARDENED, *network, *options, image).stdout.strip()
     try:
-        published = [int(run(variables, "port", name, port).stdout.rpartition(":")[2]) for port in ("8080", "9090")]
         while True:
-            found = Running(name, published[0], published[1], time.monotonic() - started)
+            found = Running(name, port, metrics_port, time.monotonic() - started)
             with contextlib.suppress(OSError, http.client.HTTPException):
                 found.ask("/v2/health/ready")
                 break
