@@ -77,7 +77,7 @@ def main() -> None:
         checkout, source = Path(top) / "checkout", Path(top) / "large.parquet"
         copy_checkout(Path.cwd(), checkout, [], {})
         write_table(source, rows)
-        commands = {"init": ["ontime", "init", "--source", str(source), "--target", "y", "--no-run"]}
+        commands = {"init": ["ontime", "init", "--source", str(source), "--target", "y", "--no-run", "--yes"]}
         with contextlib.chdir(checkout):
             subprocess.run(["dvc", "config", "--local", "core.site_cache_dir", f"{top}/site"], check=True)
             graph = Repo().index.graph
