@@ -21,10 +21,16 @@ import pytest
 PROGRAM = "chromium"
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--remote-debugging-pipe")
 SECONDS = 30
+LEFT = "Inspected target navigated or closed"
+"""What Chromium answers to a script whose page is no longer there."""
 AXE = "axe-core@4.14.1"
 AXE_SHA512 = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 CACHE = Path.home() / ".cache" / "ontime" / "axe"
 KEYS = {"Tab": 9, "Enter": 13, "Space": 32, "ArrowDown": 40, "ArrowUp": 38, "Backspace": 8}
+
+
+class NavigatedError(AssertionError):
+    """The page left for another while a script ran in it."""
 
 
 class Tab:
@@ -48,12 +54,18 @@ class Tab:
         return answer["result"].get("value")
 
     def wait(self, script: str) -> Any:
-        """The value of an expression as soon as it is true."""
+        """The value of an expression as soon as it is true, in whichever page the tab then shows."""
         end = time.monotonic() + SECONDS
-        while not (value := self.run(script)):
+        while not (value := self._run_if_stays(script)):
             assert time.monotonic() < end, f"not in {SECONDS} s: {script}\n{self.run('document.body.innerText')}"
             time.sleep(0.05)
         return value
+
+    def _run_if_stays(self, script: str) -> Any:
+        try:
+            return self.run(script)
+        except NavigatedError:
+            return None
 
     def open(self, address: str, ready: str = "true") -> None:
         """Load a page and wait until it is ready."""
@@ -119,7 +131,9 @@ class Browser:
         while True:
             answer = self._next()
             if answer.get("id") == self._number:
-                assert "error" not in answer, f"{method}: {answer['error']}"
+                if "error" in answer:
+                    failed = NavigatedError if answer["error"]["message"] == LEFT else AssertionError
+                    raise failed(f"{method}: {answer['error']}")
                 return answer["result"]
 
     def _next(self) -> Any:

@@ -1,8 +1,19 @@
 """A machine without a browser skips what needs one."""
 
+from typing import Any
+
 import pytest
 
-from tests.browser import chromium
+from tests.browser import NavigatedError, Tab, chromium
+from tests.servers import JsonHandler, http_server
+
+
+class Pages(JsonHandler):
+    """Two pages, one a text, the other a number."""
+
+    def respond(self, content: Any) -> tuple[int, Any]:
+        assert content is None
+        return 200, "first" if self.path == "/" else 2
 
 
 def test_without_chromium_a_test_is_skipped_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -12,3 +23,15 @@ def test_without_chromium_a_test_is_skipped_with_how_to_get_it(monkeypatch: pyte
     )
     with skipped, chromium():
         pass
+
+
+@pytest.mark.integration
+def test_a_page_that_leaves_for_another_while_a_script_runs_is_waited_for() -> None:
+    leave = "(location.href = '/second', new Promise(() => {}))"
+    with http_server(Pages) as host, chromium() as browser:
+        tab = Tab(browser)
+        tab.open(f"http://{host}/")
+        with pytest.raises(NavigatedError, match="navigated or closed"):
+            tab.run(leave)
+        tab.open(f"http://{host}/")
+        assert tab.wait(f"document.body.innerText === '2' || {leave}")
