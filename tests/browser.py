@@ -57,7 +57,7 @@ class Tab:
         """The value of an expression as soon as it is true, in whichever page the tab then shows."""
         end = time.monotonic() + SECONDS
         while not (value := self._run_if_stays(script)):
-            assert time.monotonic() < end, f"not in {SECONDS} s: {script}\n{self.run('document.body.innerText')}"
+            assert time.monotonic() < end, f"not in {SECONDS} s: {script}\n{self.run('document.body?.innerText')}"
             time.sleep(0.05)
         return value
 

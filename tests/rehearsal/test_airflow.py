@@ -253,4 +253,4 @@ def test_the_user_interface_shows_the_runs_and_asks_who_it_is(stack: Stack) -> N
             tab.write(text)
         tab.press("Enter")
         for text in ("stages", "champion"):
-            tab.wait(f"document.body.innerText.includes({json.dumps(text)})")
+            tab.wait(f"document.body?.innerText.includes({json.dumps(text)})")
