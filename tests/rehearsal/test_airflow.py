@@ -247,10 +247,10 @@ def test_the_user_interface_shows_the_runs_and_asks_who_it_is(stack: Stack) -> N
         tab.screen(1400, 1000)
         tab.open(f"{stack.airflow.address}/dags/training")
         tab.wait("document.querySelector('input[name=username]') !== null")
-        assert "champion" not in tab.text("body")
+        assert "stages" not in tab.text("body")
         for name, text in zip(("username", "password"), stack.airflow.account, strict=True):
             tab.run(f"document.querySelector('input[name={name}]').focus()")
             tab.write(text)
         tab.press("Enter")
-        for text in ("stages", "champion"):
+        for text in ("stages", "announce"):
             tab.wait(f"document.body?.innerText.includes({json.dumps(text)})")
