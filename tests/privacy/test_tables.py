@@ -61,5 +61,5 @@ def test_what_only_its_owner_can_change_is_told(tmp_path: Path) -> None:
     assert kept_by(str(table)) is None
     Path(f"{table}.dvc").write_text("outs: [{path: t.csv}]\n")
     assert kept_by(str(table)) is None
-    Path(f"{table}.dvc").write_text("deps: [{path: s3://bucket/t.csv}]\nouts: [{path: t.csv}]\n")
+    Path(f"{table}.dvc").write_text("deps:\n- path: s3://bucket/t.csv\nouts:\n- path: t.csv\n")
     assert kept_by(str(table)) == f"imported by {table}.dvc; have its owner remove them there"
