@@ -22,7 +22,7 @@ PROGRAM = "chromium"
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--remote-debugging-pipe")
 SECONDS = 30
 LEFT = "Inspected target navigated or closed"
-"""What Chromium answers to a script whose page is no longer there."""
+"""What Chromium answers when the page that a script ran in is gone."""
 AXE = "axe-core@4.14.1"
 AXE_SHA512 = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 CACHE = Path.home() / ".cache" / "ontime" / "axe"
@@ -30,7 +30,7 @@ KEYS = {"Tab": 9, "Enter": 13, "Space": 32, "ArrowDown": 40, "ArrowUp": 38, "Bac
 
 
 class NavigatedError(AssertionError):
-    """The page left for another while a script ran in it."""
+    """The tab went to another page while a script ran in it."""
 
 
 class Tab:

@@ -41,7 +41,7 @@ def record(repo: Any, stages: list[Any]) -> None:
     from dvc.stage.serialize import to_single_stage_lockfile
     from ruamel.yaml import YAML
 
-    # plain mappings: of an ordered one ruamel.yaml makes a list, which other readers take for one
+    # plain mappings: ruamel.yaml tags an ordered one, and PyYAML reads what has that tag as a list
     found = json.loads(json.dumps({stage.name: to_single_stage_lockfile(stage) for stage in stages}))
     yaml = YAML(typ="safe")
     yaml.default_flow_style = False

@@ -41,6 +41,6 @@ def served(folder: Path, *keys: str, **variables: str) -> Iterator[State]:
 
 
 def forget_file_systems() -> None:
-    """Have fsspec make its file systems anew: one that it keeps goes on asking the server that it was made for."""
+    """Have fsspec make new file systems: one that it has kept still asks the server that it was made for."""
     for implementation in fsspec.registry.values():
         implementation.clear_instance_cache()

@@ -1,4 +1,4 @@
-"""A machine without a browser skips what needs one."""
+"""Tests of pages: skipped where there is no browser, and patient with a page that leads to another."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def test_without_chromium_a_test_is_skipped_with_how_to_get_it(monkeypatch: pyte
 
 
 @pytest.mark.integration
-def test_a_page_that_leaves_for_another_while_a_script_runs_is_waited_for() -> None:
+def test_a_script_is_run_again_when_the_tab_went_to_another_page_meanwhile() -> None:
     leave = "(location.href = '/second', new Promise(() => {}))"
     with http_server(Pages) as host, chromium() as browser:
         tab = Tab(browser)

@@ -72,7 +72,7 @@ def test_imports_for_the_type_checker_alone_are_no_imports() -> None:
 
 
 def test_no_test_has_podman_forward_a_port() -> None:
-    """A rule that outlives its container takes the port from every server that is given it later."""
+    """Podman's rule may outlive the container, and then no server on that port is reached any more."""
     forwarding = re.compile(r"""["']-(p|-publish)(=[^"']*)?["'],""")
     assert forwarding.search('["podman", "run", "--publish=127.0.0.1::8080", "image"]')
     files = [path for path in (TOP / "tests").rglob("*.py") if "podman" in path.read_text(encoding="utf-8")]

@@ -180,7 +180,7 @@ class Running:
 def running(variables: dict[str, str], image: str, *options: str) -> Iterator[Running]:
     """Run the image as a cluster would and wait until it is ready."""
     port, metrics_port = free_port(), free_port()
-    # a forwarded port may stay so after its container's end, and a server that gets it later is never reached
+    # Podman's rule for a forwarded port may outlive the container, and no server on that port is reached any more
     places = {"HOST": "127.0.0.1", "PORT": port, "METRICS_PORT": metrics_port}
     network = ("--network=host", *(f"--env=ONTIME_SERVICE_{name}={value}" for name, value in places.items()))
     started = time.monotonic()
