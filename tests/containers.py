@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,3 +30,12 @@ def build(podman: Mapping[str, str], name: str, base: str, *options: str, folder
     """Build an image of a folder on a base, in the store of the variables."""
     command = ["podman", "build", "--format=oci", "--layers", f"--tag={name}", f"--build-arg=BASE={base}", *options]
     subprocess.run([*command, "."], cwd=folder, env=podman, check=True)
+
+
+def push(podman: Mapping[str, str], image: str, name: str) -> str:
+    """Push an image of the store by a name of a registry that speaks plain HTTP; its digest."""
+    options = ("--quiet", "--tls-verify=false", "--format=oci", "--compression-format=zstd")
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as digest:
+        command = ["podman", "push", *options, f"--digestfile={digest.name}", image, name]
+        subprocess.run(command, env=podman, check=True)
+        return digest.read().strip()

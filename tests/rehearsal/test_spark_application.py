@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from ontime.common.files import sha256
 from ontime.manifests.render import Manifest, parse
 from ontime.manifests.schemas import download
 from tests.checkouts import TOP, commit, copy_checkout, run
-from tests.containers import KEPT, build
+from tests.containers import KEPT, build, push
 from tests.forwarded import forwarded
 from tests.integration.local_base import kept_base
 from tests.rehearsal.cluster.rig import Rig, rig
@@ -133,13 +132,6 @@ def spark_image(podman: dict[str, str]) -> str:
     return SPARK
 
 
-def push(podman: dict[str, str], image: str, name: str, place: Path) -> str:
-    """Push an image by a name of the cluster's registry; its digest."""
-    options = ("--quiet", "--tls-verify=false", "--format=oci", "--compression-format=zstd", f"--digestfile={place}")
-    subprocess.run(["podman", "push", *options, image, name], env=podman, check=True)
-    return place.read_text(encoding="utf-8").strip()
-
-
 @pytest.fixture(scope="module")
 def place(
     tmp_path_factory: pytest.TempPathFactory,
@@ -153,16 +145,16 @@ def place(
 
     def build_and_push(folder: Path, base: str, name: str) -> str:
         build(podman, name, base, folder=folder)
-        return push(podman, name, name, top / "digest")
+        return push(podman, name, name)
 
     with (
-        rig(CACHE / "rehearsal" / "spark") as cluster,
+        rig(CACHE / "rehearsal" / "spark", delivery=False) as cluster,
         served(top / "s3") as state,
         forwarded(GATEWAY, int(state["port"])) as address,
     ):
         name = f"{cluster.registry}/ontime-spark"
         begun = time.monotonic()
-        image = f"{name}@{push(podman, spark_image, name, top / 'digest')}"
+        image = f"{name}@{push(podman, spark_image, name)}"
         namespace = install(cluster, top / "operator", spark_image, build_and_push)
         figures["spark_application"] = {"operator_ready_after_seconds": round(time.monotonic() - begun, 1)}
         keys = variables_of(state)

@@ -1,4 +1,4 @@
-"""Argo CD and Argo Rollouts as processes of the node, and the git server that Argo CD reads from.
+"""Argo CD and Argo Rollouts as processes of the node.
 
 In: a rig whose node is ready. Out: the definitions of all custom resources, and Argo CD as its own installation leaves
 it before anything is configured: its ConfigMaps and the Secret that its server makes. Where the installation gives a
@@ -8,7 +8,6 @@ pod variables from `argocd-cmd-params-cm`, a process gets them from what the pro
 import contextlib
 import json
 import secrets
-import sys
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -17,7 +16,7 @@ from ontime.manifests.render import ARGO_CD
 from ontime.manifests.tools import find_kustomize
 from tests.rehearsal.cluster.binaries import debian
 from tests.rehearsal.cluster.processes import SYSTEM_PATH, Component
-from tests.rehearsal.cluster.settings import DNS_SERVICE, HERE, PORTS, TOP, local
+from tests.rehearsal.cluster.settings import DNS_SERVICE, PORTS, TOP, local
 
 if TYPE_CHECKING:
     from tests.rehearsal.cluster.rig import Rig
@@ -39,12 +38,10 @@ def start(rig: "Rig") -> None:
     """Start it all; the definitions are there before a controller looks for them."""
     processes = rig.processes
     processes.start(redis(rig))
-    processes.start(git_server(rig))
     apply_definitions(rig)
     apply_settings(rig)
     make_folders(rig)
-    for name in ("redis", "git"):
-        processes.wait(name)
+    processes.wait("redis")
     started = (
         repo_server(rig),
         application_controller(rig),
@@ -238,10 +235,3 @@ def redis(rig: "Rig") -> Component:
     address = ("--bind", "127.0.0.1", "--port", str(PORTS["redis"]))
     ready = (debian("redis-cli"), "-p", str(PORTS["redis"]), "ping")
     return Component("redis", (debian("redis-server"), *address, *options), ready)
-
-
-def git_server(rig: "Rig") -> Component:
-    """The repository's server."""
-    command = (sys.executable, str(HERE / "git_server.py"), "127.0.0.1", str(PORTS["git"]), str(rig.folder / "git"))
-    ready = f"{rig.repository_url}/info/refs?service=git-upload-pack"
-    return Component("git", command, ready)

@@ -107,6 +107,8 @@ PARTS = (
         whole=ROLLOUTS,
     ),
 )
+CLUSTER = ("kubernetes", "coredns", "metrics-server")
+"""The parts of a cluster that nothing is delivered to."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One node of Kubernetes with its control plane, containerd, CoreDNS, metrics-server, and an image registry.
+"""One node of Kubernetes with its control plane, containerd, CoreDNS, metrics-server, a registry and a git server.
 
 In: a rig whose bridge is up. Out: a node that is ready and runs pods, which pull from the registry.
 """
@@ -6,6 +6,7 @@ In: a rig whose bridge is up. Out: a node that is ready and runs pods, which pul
 import resource
 import shutil
 import string
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from tests.rehearsal.cluster.settings import (
     CONFIGURATION,
     DNS_SERVICE,
     GATEWAY,
+    HERE,
     KUBERNETES_SERVICE,
     NETWORK,
     NODE,
@@ -65,6 +67,7 @@ def start(rig: "Rig") -> None:
     processes.start(etcd(rig.binaries, rig.folder, local("etcd"), local("etcd-peer")))
     processes.start(containerd(rig))
     processes.start(registry(rig))
+    processes.start(git_server(rig))
     processes.wait("etcd")
     processes.start(api_server(rig.binaries, rig.folder, API_SERVER, local("etcd")))
     processes.wait("containerd")
@@ -84,7 +87,7 @@ def start(rig: "Rig") -> None:
     shutil.copytree(rig.binaries.files("manifests/metrics-server"), overlay / "base")
     (overlay / "kustomization.yaml").write_text(configuration(rig, "metrics-server.yaml"))
     rig.kubectl("apply", f"--kustomize={overlay}")
-    for name in ("registry", "kube-proxy"):
+    for name in ("registry", "git", "kube-proxy"):
         processes.wait(name)
 
 
@@ -275,3 +278,10 @@ def registry(rig: "Rig") -> Component:
     """Images' registry."""
     command = (debian("docker-registry"), "serve", str(rig.folder / "registry.yaml"))
     return Component("registry", command, f"http://{rig.registry}/v2/")
+
+
+def git_server(rig: "Rig") -> Component:
+    """The repository's server."""
+    command = (sys.executable, str(HERE / "git_server.py"), "127.0.0.1", str(PORTS["git"]), str(rig.folder / "git"))
+    ready = f"{rig.repository_url}/info/refs?service=git-upload-pack"
+    return Component("git", command, ready)

@@ -17,7 +17,7 @@ import requests
 
 from ontime.common.errors import OntimeError
 from tests.rehearsal.cluster import argo_cd, machine, monitoring, node
-from tests.rehearsal.cluster.binaries import Binaries, find_binaries, require_programs
+from tests.rehearsal.cluster.binaries import CLUSTER, Binaries, find_binaries, require_programs
 from tests.rehearsal.cluster.processes import SYSTEM_PATH, Processes
 from tests.rehearsal.cluster.settings import PROMETHEUS, local
 
@@ -27,21 +27,22 @@ TAIL_LINES = 25
 
 
 @contextlib.contextmanager
-def rig(folder: Path, polling_seconds: int = 10) -> Iterator["Rig"]:
+def rig(folder: Path, polling_seconds: int = 10, delivery: bool = True) -> Iterator["Rig"]:
     """A cluster that runs in the block. One at a time on a machine; what an earlier one left is ended first.
 
     The folder must be absent, or empty but for an earlier run's logs, on a filesystem that overlayfs can lie on; only
     its `log/` is left.
-    `polling_seconds` is how often Argo CD looks at the repository without being told.
+    `polling_seconds` is how often Argo CD looks at the repository without being told. Without `delivery` there is
+    neither Argo CD nor Argo Rollouts nor Prometheus.
 
     Raises:
         OntimeError: a program is missing, a port or an address is taken, a component did not start; one line, then
             for a component the end of its log.
     """
     require_programs()
-    binaries = find_binaries()
+    binaries = find_binaries(*(() if delivery else CLUSTER))
     folder = folder.absolute()
-    made = Rig(folder, binaries, polling_seconds)
+    made = Rig(folder, binaries, polling_seconds, delivery)
     try:
         with machine.reserved(folder):
             try:
@@ -56,10 +57,11 @@ def rig(folder: Path, polling_seconds: int = 10) -> Iterator["Rig"]:
 class Rig:
     """The cluster while it runs. Its components: see `components`; logs are in `folder/log/<component>.log`."""
 
-    def __init__(self, folder: Path, binaries: Binaries, polling_seconds: int) -> None:
+    def __init__(self, folder: Path, binaries: Binaries, polling_seconds: int, delivery: bool) -> None:
         self.folder = folder
         self.binaries = binaries
         self.polling_seconds = polling_seconds
+        self.delivery = delivery
         self.kubeconfig = folder / "admin.kubeconfig"
         self.registry = local("registry")
         """Host and port, plain HTTP; the node pulls from it under this name."""
@@ -88,8 +90,9 @@ class Rig:
         self._sampling.start()
         self._make_repository()
         node.start(self)
-        monitoring.start(self)
-        argo_cd.start(self)
+        if self.delivery:
+            monitoring.start(self)
+            argo_cd.start(self)
         node.wait_for_pods(self)
         self.seconds_to_up = time.monotonic() - begun
 
