@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,13 +54,13 @@ def rows(turn: date | None = None) -> pd.DataFrame:
     )
 
 
-def fits_of(frame: pd.DataFrame) -> tuple[Fits, list[str]]:
+def fits_of(frame: pd.DataFrame, layout: Layout = LAYOUT) -> tuple[Fits, list[str]]:
     """Fits on a frame, and the list of what is told of them."""
     told: list[str] = []
     decision = Decision(false_alarm_cost=1.0, missed_event_cost=1.0)
     with contextlib.chdir(PARAMS.parent):
         judge = judge_of("binary")
-    return Fits(past_of(frame, LAYOUT), RECIPE, judge, "roc_auc", decision, 1, 21, 1, told.append), told
+    return Fits(past_of(frame, layout), RECIPE, judge, "roc_auc", decision, 1, 21, 1, told.append), told
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +170,25 @@ def test_days_from_the_end_of_the_deciding_ones_on_decide_nothing(turned: Fits) 
         metric_of("log_loss", turned.past.target[shown], said), abs=1e-6
     )
     assert best in markdown(found).splitlines()[-1]
+
+
+def test_a_row_of_weight_two_counts_as_two_rows_and_one_of_weight_zero_as_none() -> None:
+    frame = rows(TURN)
+    frame["parcels"] = np.random.default_rng(6).integers(0, 3, len(frame)).astype(float)
+    weighted, _ = fits_of(frame, replace(LAYOUT, weight="parcels"))
+    repeated, _ = fits_of(frame.loc[frame.index.repeat(frame["parcels"].astype(int))])
+    policies = all_policies([28])
+    found, wanted = (summary([START], policies, fits, TURN) for fits in (weighted, repeated))
+    assert found["best"] == wanted["best"]
+    unweighted = summary([START], policies, fits_of(frame)[0], TURN)
+    for one, other, counted_once in zip(*(figures_of(each) for each in (found, wanted, unweighted)), strict=True):
+        assert one == {name: pytest.approx(value, abs=2e-6) for name, value in other.items()}
+        assert abs(one["log_loss"] - counted_once["log_loss"]) > 1e-3
+
+
+def figures_of(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of all tables."""
+    return [row for one in found["replays"] for period in one["periods"] for row in period["rows"]]
 
 
 def test_too_early_and_too_late_a_start_and_a_table_without_time_are_refused(steady: Fits) -> None:
