@@ -1,8 +1,12 @@
-"""A fork of classes and one of numbers, as a team does it: `ontime init`, the graph, a release, a branch's report."""
+"""A fork of classes and one of numbers, as a team does it: `ontime init`, the graph, a release, a branch's report.
+
+Rows of both tables count once to three times.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
@@ -15,6 +19,7 @@ from tests.task_graphs import KINDS, Kind
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.usefixtures("isolation")]
 VERSION = "v1.0.0"
+WEIGHT = "times"
 ROWS = 2400
 """So many that a model without the column is no match, and still better than none by more than chance."""
 
@@ -54,8 +59,9 @@ def fork(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("dvc", "remote", "add", "--default", "store", str(folder / "store"), cwd=top)
     (top / "dvc.lock").unlink()
     (top / "data" / "external").mkdir(parents=True, exist_ok=True)
-    kind.table(ROWS).to_csv(top / "data" / "external" / "table.csv", index=False)
-    options = ["--target", kind.target, "--key", kind.key, "--exclude", kind.time, "--no-run"]
+    table = kind.table(ROWS).assign(**{WEIGHT: np.random.default_rng(3).integers(1, 4, ROWS)})
+    table.to_csv(top / "data" / "external" / "table.csv", index=False)
+    options = ["--target", kind.target, "--key", kind.key, "--exclude", kind.time, "--weight", WEIGHT, "--no-run"]
     assert kind.said in run("ontime", "init", "--source", "data/external/table.csv", *options, cwd=top).stdout
     make_small(top / "params.yaml")
     commit(top, "fork")
@@ -97,7 +103,8 @@ def test_a_branch_is_reported_and_judged(kind: Kind, fork: Path) -> None:
     text = (fork / "report" / "report.md").read_text(encoding="utf-8")
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: gate: failed: {branch.failed} from ")
-    for expected in (*(f"| {name} |" for name in branch.metrics), "`data.options.exclude`"):
+    told = (f" rows, weighted by `{WEIGHT}`.", "`data.options.exclude`")
+    for expected in (*(f"| {name} |" for name in branch.metrics), *told):
         assert expected in text
     for name in branch.images:
         assert f"]({name}.png)" in text
