@@ -82,10 +82,9 @@ def podman(stores: list[dict[str, str]]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def bases(stores: list[dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def bases(stores: list[dict[str, str]]) -> list[str]:
     """Name of the base image in each store."""
-    folder = tmp_path_factory.mktemp("base")
-    return [find_base("podman", folder, store) for store in stores]
+    return [find_base("podman", store) for store in stores]
 
 
 def build(checkout: Path, base: str, variables: dict[str, str], umask: int, *options: str) -> Built:

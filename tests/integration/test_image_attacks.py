@@ -110,7 +110,7 @@ def real(tmp_path_factory: pytest.TempPathFactory, fork: Path) -> Iterator[Real]
     shutil.copytree(fork / "models" / "champion", checkout / "models" / "champion")
     stores = [tmp_path_factory.mktemp("podman") for _ in range(2)]
     variables = [new_store(store) for store in stores]
-    base, _ = (find_base("podman", top, one) for one in variables)
+    base, _ = (find_base("podman", one) for one in variables)
     sha256 = hashlib.sha256((checkout / "models" / "champion" / "model.onnx").read_bytes()).hexdigest()
     commit_ = git(checkout, "rev-parse", "HEAD").strip()
     with (

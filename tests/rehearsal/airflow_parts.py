@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.airflow_server import Airflow
 from tests.checkouts import TOP
-from tests.containers import KEPT, build
+from tests.containers import build
 from tests.integration.local_base import kept_base
 
 IMAGE = "localhost/ontime-pipelines"
@@ -22,7 +22,7 @@ JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob"}
 def build_image(podman: Mapping[str, str], checkout: Path = TOP, name: str = IMAGE) -> str:
     """The image of a checkout in the store; its name."""
     ignored = "--ignorefile=pipelines/Dockerfile.dockerignore"
-    build(podman, name, kept_base("podman", KEPT, podman), "--file=pipelines/Dockerfile", ignored, folder=checkout)
+    build(podman, name, kept_base("podman", podman), "--file=pipelines/Dockerfile", ignored, folder=checkout)
     return name
 
 

@@ -138,7 +138,7 @@ class Story:
         self.podman = {name: value for name, value in new_store(CACHE).items() if name in names}
         (CACHE / "registries.conf").write_text(f'[[registry]]\nlocation = "{self.rig.registry}"\ninsecure = true\n')
         self.podman["CONTAINERS_REGISTRIES_CONF"] = str(CACHE / "registries.conf")
-        self.base = kept_base("podman", CACHE, environment(**self.podman))
+        self.base = kept_base("podman", environment(**self.podman))
 
     def clone(self, name: str) -> Path:
         """A new clone of the team's repository, with its tags."""

@@ -18,7 +18,7 @@ from ontime.common.files import sha256
 from ontime.manifests.render import Manifest, parse
 from ontime.manifests.schemas import download
 from tests.checkouts import TOP, commit, copy_checkout, run
-from tests.containers import KEPT, build, push
+from tests.containers import build, push
 from tests.forwarded import forwarded
 from tests.integration.local_base import kept_base
 from tests.rehearsal.cluster.rig import Rig, rig
@@ -128,7 +128,7 @@ def application(image: str) -> Manifest:
 def spark_image(podman: dict[str, str]) -> str:
     """The image of the driver and the executors, in the store."""
     ignored = f"--ignorefile={DOCKER}/Dockerfile.dockerignore"
-    build(podman, SPARK, kept_base("podman", KEPT, podman), f"--file={DOCKER}/Dockerfile", ignored, folder=TOP)
+    build(podman, SPARK, kept_base("podman", podman), f"--file={DOCKER}/Dockerfile", ignored, folder=TOP)
     return SPARK
 
 
