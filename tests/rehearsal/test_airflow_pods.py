@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -49,7 +50,6 @@ class Stack:
 
     airflow: ByAccount
     rig: Rig
-    team: Team
     hub: Hub
     image: str
 
@@ -62,69 +62,84 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, podman: dict[str, str]) -> Iterator[Stack]:
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """Who has the repository."""
+    with team_at(team_graph(tmp_path_factory.mktemp("team"))) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def image(podman: dict[str, str], team: Team) -> str:
+    """The image with the repository's DAGs, in the store."""
+    return build_image(podman, team.clone, IMAGE)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, podman: dict[str, str], team: Team, image: str) -> Iterator[Stack]:
     """The cluster with what the chart and the committed manifests leave in it, and Airflow's parts beside it."""
     top = tmp_path_factory.mktemp("airflow")
+    aws, port = dict(line.split("=", 1) for line in team.aws.splitlines()), free_port()
     with (
-        team_at(team_graph(top)) as team,
         hub_server() as hub,
         postgres("airflow", "airflow") as database,
         rig(CACHE / "rehearsal" / "airflow", delivery=False) as cluster,
+        forwarded(GATEWAY, port_of(aws["AWS_ENDPOINT_URL"])) as store,
+        forwarded(GATEWAY, port_of(hub.url)) as forge,
+        forwarded(GATEWAY, port_of(cluster.repository_url)) as repository,
+        forwarded(GATEWAY, port) as api_server,
     ):
         git(team.clone, "push", "--quiet", str(cluster.repository), "HEAD:refs/heads/main")
-        aws = dict(line.split("=", 1) for line in team.aws.splitlines())
-        port = free_port()
-        with (
-            forwarded(GATEWAY, int(aws["AWS_ENDPOINT_URL"].rpartition(":")[2])) as store,
-            forwarded(GATEWAY, int(hub.url.rpartition(":")[2])) as forge,
-            forwarded(GATEWAY, int(cluster.repository_url.split(":")[2].partition("/")[0])) as repository,
-            forwarded(GATEWAY, port) as api_server,
-        ):
-            name = f"{cluster.registry}/ontime-pipelines"
-            digest = push(podman, build_image(podman, team.clone, IMAGE), name)
-            values = platform_values()
-            values["images"]["airflow"] = {"repository": name, "digest": digest}
-            own = {"ONTIME_ORIGIN": f"http://{repository}/repository.git"}
-            kept = [one for one in values["workers"]["kubernetes"]["env"] if one["name"] not in own]
-            # in a cloud, keys come by the account of the pods
-            own |= aws | {"AWS_ENDPOINT_URL": f"http://{store}", "GITHUB_REPOSITORY": REPOSITORY}
-            own["GITHUB_API_URL"] = f"http://{forge}"
-            values["workers"]["kubernetes"]["env"] = kept + [{"name": key, "value": own[key]} for key in own]
-            folders = {claim: make_folder(top / claim) for claim in ("runs", "airflow-logs")}
-            cluster.kubectl("create", "namespace", NAMESPACE)
-            for manifest in left_by_the_chart(configuration(values, f"http://{api_server}"), folders):
-                cluster.kubectl("apply", "--filename=-", text=json.dumps(manifest))
-            cluster.kubectl("apply", f"--kustomize={TOP / 'deployment' / 'kubernetes' / 'airflow'}")
-            settings = make_folder(top / "settings")
-            (settings / "pod.yaml").write_text(pod_template(values), encoding="utf-8")
-            write_json(settings / "kubeconfig", scheduler_kubeconfig(cluster))
-            os.chown(settings / "kubeconfig", USER, 0)
-            variables = variables_of(database.url("postgresql"), port, values["config"]["core"])
-            variables |= {
-                f"AIRFLOW__KUBERNETES_EXECUTOR__{key.upper()}": text
-                for key, text in {
-                    **values["config"]["kubernetes_executor"],
-                    "namespace": NAMESPACE,
-                    "pod_template_file": "/settings/pod.yaml",
-                    "in_cluster": "False",
-                    "config_file": "/settings/kubeconfig",
-                }.items()
-            }
-            variables |= {"AIRFLOW__CORE__EXECUTOR": values["executor"], "AIRFLOW__CORE__PARALLELISM": "2"}
-            volumes = (f"{folders['airflow-logs']}:/opt/airflow/logs", f"{settings}:/settings:ro")
-            containers = Containers(podman, top, variables, IMAGE, volumes)
-            try:
-                containers.make_database()
-                connection = json.dumps({"conn_type": "generic", "password": TOKEN})
-                containers.start("api-server", AIRFLOW_CONN_FORGE=connection)
-                containers.start("dag-processor")
-                containers.start("scheduler", "--skip-serve-logs")
-                process = containers.processes["scheduler"]
-                airflow = ByAccount(f"http://127.0.0.1:{port}", top, team.clone, process)
-                airflow.wait(lambda: airflow.dags() >= set(DAGS), START_SECONDS)
-                yield Stack(airflow, cluster, team, hub, f"{name}@{digest}")
-            finally:
-                containers.end()
+        name = f"{cluster.registry}/ontime-pipelines"
+        values = platform_values()
+        values["images"]["airflow"] = {"repository": name, "digest": push(podman, image, name)}
+        own = {"ONTIME_ORIGIN": f"http://{repository}/repository.git", "GITHUB_REPOSITORY": REPOSITORY}
+        # in a cloud, the pods' account has the keys
+        own |= aws | {"AWS_ENDPOINT_URL": f"http://{store}", "GITHUB_API_URL": f"http://{forge}"}
+        kept = [one for one in values["workers"]["kubernetes"]["env"] if one["name"] not in own]
+        values["workers"]["kubernetes"]["env"] = kept + [{"name": key, "value": own[key]} for key in own]
+        folders = {claim: make_folder(top / claim) for claim in ("runs", "airflow-logs")}
+        cluster.kubectl("create", "namespace", NAMESPACE)
+        for manifest in left_by_the_chart(configuration(values, f"http://{api_server}"), folders):
+            cluster.kubectl("apply", "--filename=-", text=json.dumps(manifest))
+        cluster.kubectl("apply", f"--kustomize={TOP / 'deployment' / 'kubernetes' / 'airflow'}")
+        settings = make_folder(top / "settings")
+        (settings / "pod.yaml").write_text(pod_template(values), encoding="utf-8")
+        write_json(settings / "kubeconfig", scheduler_kubeconfig(cluster))
+        os.chown(settings / "kubeconfig", USER, 0)
+        of_the_executor = {
+            **values["config"]["kubernetes_executor"],
+            "namespace": NAMESPACE,
+            "pod_template_file": "/settings/pod.yaml",
+            "in_cluster": "False",
+            "config_file": "/settings/kubeconfig",
+        }
+        variables = {
+            **variables_of(database.url("postgresql"), port, values["config"]["core"]),
+            **{f"AIRFLOW__KUBERNETES_EXECUTOR__{key.upper()}": text for key, text in of_the_executor.items()},
+            "AIRFLOW__CORE__EXECUTOR": values["executor"],
+            "AIRFLOW__CORE__PARALLELISM": "2",
+        }
+        volumes = (f"{folders['airflow-logs']}:/opt/airflow/logs", f"{settings}:/settings:ro")
+        containers = Containers(podman, top, variables, image, volumes)
+        try:
+            containers.make_database()
+            connection = json.dumps({"conn_type": "generic", "password": TOKEN})
+            containers.start("api-server", AIRFLOW_CONN_FORGE=connection)
+            containers.start("dag-processor")
+            containers.start("scheduler", "--skip-serve-logs")
+            process = containers.processes["scheduler"]
+            airflow = ByAccount(f"http://127.0.0.1:{port}", top, team.clone, process)
+            airflow.wait(lambda: airflow.dags() >= set(DAGS), START_SECONDS)
+            yield Stack(airflow, cluster, hub, f"{name}@{values['images']['airflow']['digest']}")
+        finally:
+            containers.end()
+
+
+def port_of(address: str) -> int:
+    """The port in an address."""
+    found = urlsplit(address).port
+    assert found
+    return found
 
 
 def make_folder(path: Path) -> Path:
