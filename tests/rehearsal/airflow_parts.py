@@ -95,10 +95,17 @@ class Containers:
             process.wait(timeout=60)
 
 
-def variables_of(url: str, port: int, core: Mapping[str, str]) -> dict[str, str]:
-    """What the chart gives every part: its database, keys, and where the API server is, here on a port of loopback."""
+def variables_of(url: str, port: int, configured: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """What the chart gives every part: its configuration, by sections, its database, keys, and where the API server is.
+
+    The API server is on a port of loopback here.
+    """
     return {
-        **{f"AIRFLOW__CORE__{name.upper()}": text for name, text in core.items()},
+        **{
+            f"AIRFLOW__{section.upper()}__{name.upper()}": text
+            for section, content in configured.items()
+            for name, text in content.items()
+        },
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "AIRFLOW__API__HOST": "127.0.0.1",

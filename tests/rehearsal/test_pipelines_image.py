@@ -35,7 +35,7 @@ def containers(podman: dict[str, str], image: str, tmp_path: Path) -> Iterator[C
     """Containers of the image with the chart's configuration and an empty database."""
     with postgres("airflow", "airflow") as database:
         # the address as CloudNativePG writes it
-        variables = variables_of(database.url("postgresql"), free_port(), platform_values()["config"]["core"])
+        variables = variables_of(database.url("postgresql"), free_port(), platform_values()["config"])
         made = Containers(podman, tmp_path, variables, image)
         try:
             yield made
@@ -63,3 +63,6 @@ def test_the_parts_run_on_postgresql_and_the_charts_probes_find_them_alive(conta
     airflow.wait(lambda: airflow.dags() >= set(DAGS), START_SECONDS)
     for part in JOBS:
         airflow.wait(functools.partial(containers.is_alive, part), START_SECONDS)
+        lines = (containers.folder / f"{part}.log").read_text(encoding="utf-8").splitlines()
+        # as the collector of logs expects them
+        assert {"event", "level"} <= json.loads(lines[-1]).keys()
