@@ -9,7 +9,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,9 @@ def show(*arguments: str, folder: Path | None = None) -> None:
         raise OntimeError(f"`{' '.join(['dvc', *arguments])}` failed; see its output above")
 
 
-def cache_folder() -> Path:
-    """Folder of the cache's objects: files by MD5, and of folders the listings, with the ending .dir.
+@contextmanager
+def opened_repository() -> Iterator[Any]:
+    """DVC's own view of the current folder, closed with the block.
 
     Raises:
         OntimeError: the current folder is no DVC repository, or one with wrong settings.
@@ -87,12 +89,21 @@ def cache_folder() -> Path:
 
     try:
         with Repo() as repo:
-            folder = repo.cache.local_cache_dir
+            yield repo
     except NotDvcRepoError:
         raise OntimeError("not a DVC repository; run this in the repository's top folder") from None
     except DvcException as error:
         raise OntimeError(f".dvc/config or .dvc/config.local: {one_line(error)}") from None
-    return Path(folder) / "files" / "md5"
+
+
+def cache_folder() -> Path:
+    """Folder of the cache's objects: files by MD5, and of folders the listings, with the ending .dir.
+
+    Raises:
+        OntimeError: the current folder is no DVC repository, or one with wrong settings.
+    """
+    with opened_repository() as repo:
+        return Path(repo.cache.local_cache_dir) / "files" / "md5"
 
 
 def how_to_push(path: str, lacking: Collection[str]) -> str:

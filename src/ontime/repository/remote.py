@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ontime.common.errors import OntimeError, one_line
-from ontime.repository.dvc import GOOGLE_SETTINGS
+from ontime.repository.dvc import GOOGLE_SETTINGS, opened_repository
 
 REMOTE = "models"
 """Its name in `.dvc/config` where there is none yet."""
@@ -79,6 +79,28 @@ def set_remote(address: str, account: str | None = None, dry_run: bool = False) 
     except DvcException as error:
         raise OntimeError(f"DVC remote: {one_line(error)}") from None
     return name
+
+
+def remote_address() -> str:
+    """The address of the remote that the project's commands set; empty if there is none.
+
+    Raises:
+        OntimeError: the current folder is no DVC repository, or one with wrong settings.
+    """
+    with opened_repository() as repo:
+        return str(repo.config["remote"].get(REMOTE, {}).get("url", ""))
+
+
+def set_local_options(**options: str | None) -> None:
+    """Set options of this remote in `.dvc/config.local`, and remove those whose value is None.
+
+    Raises:
+        OntimeError: the current folder is no DVC repository, or one with wrong settings.
+    """
+    with opened_repository() as repo, repo.config.edit("local") as config:
+        kept = {name: value for name, value in config["remote"].pop(REMOTE, {}).items() if name not in options}
+        if kept := kept | {name: value for name, value in options.items() if value is not None}:
+            config["remote"][REMOTE] = kept
 
 
 @contextmanager

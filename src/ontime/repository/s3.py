@@ -3,7 +3,6 @@
 Data is kept in `.s3/`; `.dvc/config.local` points the team's remote at the server until `ontime s3 --off`.
 """
 
-import contextlib
 import os
 import re
 import secrets
@@ -20,8 +19,7 @@ from botocore.session import get_session
 
 from ontime.common.errors import OntimeError
 from ontime.common.files import read_json, write_json
-from ontime.repository.dvc import dvc
-from ontime.repository.remote import REMOTE
+from ontime.repository.remote import REMOTE, remote_address, set_local_options
 
 FOLDER = Path(".s3")
 STATE = FOLDER / "server.json"
@@ -62,7 +60,11 @@ def command(off: bool) -> None:
     state = start(FOLDER, state.get("access_key_id"), state.get("secret_access_key"), bucket)
     write_json(STATE, state)
     STATE.chmod(0o600)
-    _point_remote(state)
+    set_local_options(
+        endpointurl=_address(int(state["port"])),
+        access_key_id=str(state["access_key_id"]),
+        secret_access_key=str(state["secret_access_key"]),
+    )
     click.echo(
         f"S3 at {_address(int(state['port']))}, bucket {bucket}, process {state['pid']}; stop it: ontime s3 --off"
     )
@@ -119,10 +121,7 @@ def stop() -> None:
     command_line = Path(f"/proc/{state['pid']}/cmdline")
     if command_line.exists() and b"weed" in command_line.read_bytes():
         end_server(state["pid"])
-    for option in ("endpointurl", "access_key_id", "secret_access_key"):
-        # the option may have been removed by hand
-        with contextlib.suppress(OntimeError):
-            dvc("remote", "modify", "--local", "--unset", REMOTE, option)
+    set_local_options(endpointurl=None, access_key_id=None, secret_access_key=None)
     click.echo("stopped; data stays in .s3")
 
 
@@ -142,19 +141,8 @@ def end_server(pid: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def _point_remote(state: dict[str, str | int]) -> None:
-    settings = {
-        "endpointurl": _address(int(state["port"])),
-        "access_key_id": str(state["access_key_id"]),
-        "secret_access_key": str(state["secret_access_key"]),
-    }
-    for option, value in settings.items():
-        dvc("remote", "modify", "--local", REMOTE, option, value)
-
-
 def _bucket_of_remote() -> str:
-    url = dict(line.split(maxsplit=1) for line in dvc("remote", "list").splitlines()).get(REMOTE, "").split()
-    found = re.fullmatch(r"s3://([^/]+)(/.*)?", url[0]) if url else None
+    found = re.fullmatch(r"s3://([^/]+)(/.*)?", remote_address())
     if found is None:
         raise OntimeError(f"the DVC remote {REMOTE} is not on S3; `ontime init --remote s3://BUCKET/PREFIX` sets it")
     return found[1]
