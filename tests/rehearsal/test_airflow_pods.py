@@ -268,18 +268,3 @@ def events_of(airflow: ByAccount, asset: str) -> list[dict[str, Any]]:
         "asset_events"
     ]
     return events
-
-
-@pytest.mark.parametrize(
-    "what", ["create secrets", "get secrets", "create pods --subresource=exec", "get configmaps", "list nodes"]
-)
-def test_the_scheduler_may_do_nothing_but_make_pods(stack: Stack, what: str) -> None:
-    def answer(question: str, account: str) -> str:
-        name = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
-        told = stack.rig.kubectl("auth", "can-i", *question.split(), name, f"--namespace={NAMESPACE}", check=False)
-        # warnings follow
-        return told.split()[0]
-
-    assert answer("create pods", "airflow-scheduler") == "yes"
-    assert answer(what, "airflow-scheduler") == "no"
-    assert answer("create pods", "airflow-worker") == "no"
