@@ -42,7 +42,8 @@ def copy_checkout(target: Path) -> Path:
     """What git tracks here, with changes not yet committed, as a git repository of its own; no data, no cache."""
     for name in sorted(listed_files(TOP)):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(TOP / name, target / name)
+        # with its mode, which git tracks
+        shutil.copy(TOP / name, target / name)
     git(target, "init", "--quiet", "--initial-branch=main")
     commit(target, "copy")
     return target

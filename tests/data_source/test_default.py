@@ -26,6 +26,9 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = copy_checkout(tmp_path_factory.mktemp("copied") / "checkout")
     if load_flights(top):
         commit(top, "flights")
+        # the files that name the model
+        run("ontime", *BACK, "--yes", cwd=top)
+        commit(top, "names")
     return top
 
 
@@ -52,8 +55,8 @@ def load_flights(top: Path) -> bool:
 
 def own_table(*options: str) -> None:
     """Configure a table in the checkout."""
-    Path("visits.csv").write_text("\n".join(["a,b,y", *ROWS, ""]))
-    run_command("init", "--source", "visits.csv", "--target", "y", "--no-run", *options)
+    Path("parcels.csv").write_text("\n".join(["a,b,y", *ROWS, ""]))
+    run_command("init", "--source", "parcels.csv", "--target", "y", "--no-run", *options)
 
 
 @pytest.mark.parametrize("committed", [False, True])
@@ -64,17 +67,17 @@ def test_after_a_table_of_ones_own_every_file_has_its_bytes_again(checkout: Path
         git(checkout, "diff", "--name-only").split()
     )
     if committed:
-        commit(checkout, "visits")
+        commit(checkout, "parcels")
     run_command(*BACK, *([] if committed else ["--yes"]))
     git(checkout, "add", "--all")
-    assert git(checkout, "diff", "--cached", "--name-only", first).split() == ["visits.csv"]
+    assert git(checkout, "diff", "--cached", "--name-only", first).split() == ["parcels.csv"]
     assert load_section("data", Data).source == SOURCE
-    assert Path("visits.csv").is_file()
+    assert Path("parcels.csv").is_file()
 
 
 def test_the_newest_commit_of_it_counts_also_if_it_came_by_a_merge(checkout: Path) -> None:
     own_table()
-    commit(checkout, "visits")
+    commit(checkout, "parcels")
     git(checkout, "switch", "--quiet", "--create", "theirs", "HEAD^")
     Path("data/README.md").write_text("# Data card: a newer one\n")
     commit(checkout, "newer")
@@ -86,7 +89,7 @@ def test_the_newest_commit_of_it_counts_also_if_it_came_by_a_merge(checkout: Pat
 
 def test_what_is_not_committed_stops_it_where_nobody_can_be_asked(checkout: Path) -> None:
     own_table()
-    commit(checkout, "visits")
+    commit(checkout, "parcels")
     with editing(Path("data/schema/table.yaml")) as content:
         content["fields"][0]["constraints"] = {"maximum": 9}
     before = git(checkout, "diff")
@@ -119,7 +122,7 @@ def test_at_a_terminal_it_asks(checkout: Path, answer: str, status: int) -> None
 
 def test_a_history_without_it_says_how_to_get_it(checkout: Path, tmp_path: Path) -> None:
     own_table()
-    commit(checkout, "visits")
+    commit(checkout, "parcels")
     git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{checkout}", "shallow")
     done = run("ontime", *BACK, cwd=tmp_path / "shallow", check=False)
     assert done.returncode == 1

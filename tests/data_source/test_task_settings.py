@@ -13,11 +13,12 @@ from ontime.data_source.task_settings import plots, set_task
 from ontime.model_training.families import FAMILIES
 from ontime.parameters import check_params
 from ontime.repository.yaml_files import plain, yaml_for_people
+from tests.live import PARAMS
 
 
 def loaded() -> tuple[Any, Any]:
     yaml = yaml_for_people()
-    return yaml.load(Path("params.yaml")), yaml.load(Path("dvc.yaml"))
+    return yaml.load(PARAMS), yaml.load(Path("dvc.yaml"))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from ontime.common.files import read_json
 from ontime.model_deployment.inference.signing import make_key, sign
 from tests.checkouts import BIN, commit, git
+from tests.forge import set_parameters
 from tests.forks import in_fork, make_fork
 from tests.services import serving
 
@@ -23,7 +24,8 @@ NAME = "visits"
 def fork(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A committed fork whose graph has run."""
     checkout = make_fork(tmp_path_factory.mktemp("fork") / "checkout", request.param)
-    (checkout / ".venv").symlink_to(BIN.parent)
+    (checkout / ".venv").mkdir()
+    (checkout / ".venv" / "bin").symlink_to(BIN)
     in_fork(checkout, "dvc", "repro")
     commit(checkout, "our model")
     return checkout
@@ -52,8 +54,7 @@ def test_a_pull_request_is_proven_and_judged(fork: Path) -> None:
     in_fork(fork, "ontime", "s3")
     try:
         in_fork(fork, "dvc", "push")
-        params = (fork / "params.yaml").read_text()
-        (fork / "params.yaml").write_text(params.replace("    C: 0.1\n", "    C: 0.2\n", 1))
+        set_parameters(fork, "train.logistic_regression", C=0.2)
         in_fork(fork, "dvc", "repro")
         commit(fork, "another penalty")
         in_fork(fork, "dvc", "push")
