@@ -35,18 +35,18 @@ def find_base(tool: str, environment: Mapping[str, str]) -> str:
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         archive = make_base()
         variables = [f"--change=ENV {name}={CERTIFICATES}" for name in ("PIP_CERT", "SSL_CERT_FILE")]
-        subprocess.run([tool, "import", *variables, archive, name()], env=environment, check=True)
-        return name()
+        subprocess.run([tool, "import", *variables, archive, stand_in()], env=environment, check=True)
+        return stand_in()
     return pinned
 
 
 def kept_base(tool: str, environment: Mapping[str, str]) -> str:
     """The same in a store that is kept: made again it would be another image, and every layer on it with it."""
-    made = subprocess.run([tool, "image", "exists", name()], env=environment, check=False)
-    return name() if made.returncode == 0 else find_base(tool, environment)
+    made = subprocess.run([tool, "image", "exists", stand_in()], env=environment, check=False)
+    return stand_in() if made.returncode == 0 else find_base(tool, environment)
 
 
-def name() -> str:
+def stand_in() -> str:
     """Name of the stand-in, by what it is made of."""
     certificates = Path(CERTIFICATES)
     content = PACKAGES.encode() + (certificates.read_bytes() if certificates.exists() else b"")
@@ -59,7 +59,7 @@ def make_base() -> Path:
     if shutil.which("mmdebstrap") is None or sources is None:
         pytest.skip("the base image can be neither pulled nor, without mmdebstrap and apt sources, be made")
     KEPT.mkdir(parents=True, exist_ok=True)
-    archive = KEPT / f"{name().rpartition('/')[2].replace(':', '-')}.tar"
+    archive = KEPT / f"{stand_in().rpartition('/')[2].replace(':', '-')}.tar"
     with (KEPT / ".base").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if archive.exists():

@@ -142,9 +142,7 @@ def remote_folder() -> Iterator[tuple[Any, str, str] | None]:
     Returns:
         Its file system of fsspec, its folder there, and its address; None if there is no remote.
     """
-    from dvc.repo import Repo
-
-    with Repo() as repo:
+    with opened_repository() as repo:
         name = repo.config["core"].get("remote")
     if not name:
         yield None
