@@ -23,6 +23,8 @@ ANSWER_SECONDS = 300
 """For a request, where many others share the processors."""
 DAGS = ("training", "monitoring")
 ENDED = {"success", "failed"}
+AROUND = {"prepare", "keep", "report", "propose", "announce", "remove"}
+"""The tasks of `training` that are no stages."""
 PROGRAMS = TOP / ".airflow" / "bin"
 
 
@@ -54,8 +56,14 @@ class Airflow:
 
     def event(self, asset: str, **extra: Any) -> None:
         """Report an event of an asset, as the web hook of an alert or of a forge would."""
-        (found,) = [one for one in self.call("assets?only_active=false&limit=100")["assets"] if one["name"] == asset]
-        self.call("assets/events", {"asset_id": found["id"], "extra": extra})
+        self.call("assets/events", {"asset_id": self._asset(asset), "extra": extra})
+
+    def events(self, asset: str) -> list[dict[str, Any]]:
+        """The events of an asset, the oldest first."""
+        # asked for all events, Airflow 3.3 answers 500 while a run that one of them started has no start yet
+        path = f"assets/events?asset_id={self._asset(asset)}&limit=100&order_by=timestamp"
+        found: list[dict[str, Any]] = self.call(path)["asset_events"]
+        return found
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
         """The runs of a DAG, the oldest first."""
@@ -66,6 +74,10 @@ class Airflow:
         """The tasks of a run by name."""
         path = f"dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'])}/taskInstances?limit=100"
         return {one["task_id"]: one for one in self.call(path)["task_instances"]}
+
+    def stages(self, run: Mapping[str, Any]) -> dict[str, str]:
+        """Whether the task of each stage in a run of `training` ran its stage."""
+        return {name: self.returned(run, name) for name in self.tasks(run) if name not in AROUND}
 
     def returned(self, run: Mapping[str, Any], task: str) -> Any:
         """What a task returned."""
@@ -131,6 +143,10 @@ class Airflow:
         ((name, password),) = content.items()
         return name, password
 
+    def _asset(self, name: str) -> int:
+        (found,) = [one for one in self.call("assets?only_active=false&limit=100")["assets"] if one["name"] == name]
+        return int(found["id"])
+
     def _ask(
         self, path: str, content: Mapping[str, Any] | None = None, method: str | None = None, **headers: str
     ) -> Any:
@@ -144,6 +160,11 @@ class Airflow:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path}: {error.code} {error.read()[:500]!r}") from None
+
+
+def connections(**secrets: str) -> dict[str, str]:
+    """Connections as variables of Airflow."""
+    return {name: json.dumps({"conn_type": "generic", "password": secret}) for name, secret in secrets.items()}
 
 
 @contextmanager

@@ -11,6 +11,12 @@ from tests.checkouts import TOP, commit, git, reproduce, run, small_fork
 from tests.commands import make_small
 from tests.forge import REPEATED, WEAK, bare, set_parameters
 
+OF_BOOSTING = {
+    *(f"{stage}.gradient_boosting" for stage in ("train", "evaluate", "cross-validate")),
+    *("select", "refit", "forward", "export"),
+}
+"""Airflow's tasks of the stages that a parameter of boosting, which is champion, makes run."""
+
 
 @dataclass(frozen=True)
 class Team:

@@ -50,7 +50,7 @@ class Containers:
     podman: dict[str, str]
     folder: Path
     variables: dict[str, str]
-    image: str = IMAGE
+    image: str
     volumes: tuple[str, ...] = ()
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 

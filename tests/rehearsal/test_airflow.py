@@ -13,23 +13,18 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.airflow_server import Airflow, airflow_server, make_environment
+from tests.airflow_server import AROUND, Airflow, airflow_server, connections, make_environment
 from tests.browser import Tab, chromium
 from tests.checkouts import git
 from tests.forge import REPOSITORY, Hub, hub_server
 from tests.servers import JsonHandler, http_server
-from tests.teams import Team, team_at, team_graph
+from tests.teams import OF_BOOSTING, Team, team_at, team_graph
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.xdist_group("airflow")]
 START = datetime(2013, 7, 1)
 MONTH = "2013-10"
 TOKEN = "app-token"  # noqa: S105 - of no account
 RUN_SECONDS = 900
-OF_BOOSTING = {
-    *(f"{stage}.gradient_boosting" for stage in ("train", "evaluate", "cross-validate")),
-    *("select", "refit", "forward", "export"),
-}
-"""The stages that a parameter of boosting, which is champion, makes run."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +43,9 @@ class Stack:
         self.airflow.event(asset, **extra)
         return self.airflow.new_run("training", known, RUN_SECONDS)
 
-    def stages(self, run: dict[str, Any]) -> dict[str, str]:
-        """Whether each stage's task ran its stage."""
-        names = [name for name in self.airflow.tasks(run) if name not in AROUND]
-        return {name: self.airflow.returned(run, name) for name in names}
-
     def states(self, run: dict[str, Any]) -> dict[str, tuple[str, int]]:
         """State and number of attempts of each task."""
         return {name: (one["state"], one["try_number"]) for name, one in self.airflow.tasks(run).items()}
-
-    def champions(self) -> list[dict[str, Any]]:
-        """The events of the asset `champion`, the oldest first."""
-        (asset,) = [one for one in self.airflow.call("assets?limit=100")["assets"] if one["name"] == "champion"]
-        # asked for all events, Airflow 3.3 answers 500 while a run that one of them started has no start yet
-        path = f"assets/events?asset_id={asset['id']}&limit=100&order_by=timestamp"
-        events: list[dict[str, Any]] = self.airflow.call(path)["asset_events"]
-        return events
-
-
-AROUND = {"prepare", "keep", "report", "propose", "announce", "remove"}
 
 
 @pytest.fixture(scope="module")
@@ -104,18 +83,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory, told: tuple[str, list[dict[s
             yield Stack(airflow, team, hub, messages, top)
 
 
-def connections(**secrets: str) -> dict[str, str]:
-    """Connections as variables of Airflow."""
-    return {name: json.dumps({"conn_type": "generic", "password": secret}) for name, secret in secrets.items()}
-
-
 def test_a_run_by_schedule_without_anything_new_skips_every_stage_and_proposes_nothing(stack: Stack) -> None:
     run = stack.airflow.ended(stack.airflow.runs("training")[0], RUN_SECONDS)
     assert (run["run_type"], run["state"]) == ("scheduled", "success")
-    assert set(stack.stages(run).values()) == {"skipped"}
+    assert set(stack.airflow.stages(run).values()) == {"skipped"}
     states = stack.states(run)
     assert {states[name][0] for name in ("keep", "report", "propose", "announce")} == {"skipped"}
-    assert not stack.champions()
+    assert not stack.airflow.events("champion")
     assert not stack.hub.opened
     assert not list((stack.folder / "airflow" / "runs").iterdir())
 
@@ -125,13 +99,13 @@ def test_an_alert_leads_to_a_proposed_champion_while_a_second_event_waits(stack:
     first = stack.run_of("alert", settings="train.gradient_boosting.max_iter=6", alert="age")
     known = stack.airflow.runs("training")
     stack.airflow.event("merged_pull_request", number=7)
-    (event,) = stack.airflow.wait(stack.champions, RUN_SECONDS)
+    (event,) = stack.airflow.wait(lambda: stack.airflow.events("champion"), RUN_SECONDS)
     seconds = time.monotonic() - begun
     first = stack.airflow.ended(first, RUN_SECONDS)
     assert first["state"] == "success"
     second = stack.airflow.new_run("training", known, 60)
     assert second["start_date"] >= first["end_date"]
-    stages = stack.stages(first)
+    stages = stack.airflow.stages(first)
     assert {name for name, what in stages.items() if what == "ran"} == OF_BOOSTING
     (pull_request,) = stack.hub.opened
     branch = pull_request["head"]
@@ -144,7 +118,7 @@ def test_an_alert_leads_to_a_proposed_champion_while_a_second_event_waits(stack:
     assert event["extra"]["md5"] == made["md5"]
     assert "passed" in stack.airflow.returned(first, "report")
     second = stack.airflow.ended(second, RUN_SECONDS)
-    assert set(stack.stages(second).values()) == {"skipped"}
+    assert set(stack.airflow.stages(second).values()) == {"skipped"}
     ran = sum(what == "ran" for what in stages.values())
     print(f"\nevent to champion: {seconds:.0f} s; stages run: {ran}, skipped: {len(stages) - ran}")
     print(f"second run waited: {(stamp(second['start_date']) - stamp(first['start_date'])):.0f} s")
@@ -170,7 +144,7 @@ def test_a_killed_worker_ends_its_command_which_has_no_key_and_the_task_is_tried
     run = stack.airflow.ended(run, RUN_SECONDS)
     assert run["state"] == "success"
     assert stack.states(run)["train.gradient_boosting"] == ("success", 2)
-    assert stack.stages(run)["export"] == "ran"
+    assert stack.airflow.stages(run)["export"] == "ran"
     print(f"\nkilled worker: the run succeeded {time.monotonic() - killed:.0f} s after")
 
 

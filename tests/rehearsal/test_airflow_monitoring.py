@@ -1,12 +1,11 @@
 """Real Airflow fills days of monitoring back in order: issues open and close, and a challenger is asked for."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from ontime.retraining.settings import read_settings
-from tests.airflow_server import airflow_server, make_environment
+from tests.airflow_server import airflow_server, connections, make_environment
 from tests.checkouts import TOP
 from tests.forge import REPOSITORY, hub_server
 from tests.watched import watched_model
@@ -30,7 +29,7 @@ def test_days_are_filled_back_in_order_and_the_last_one_asks_for_a_challenger(
             "MONITORING": forge.variables["MONITORING"],
             "GITHUB_API_URL": hub.url,
             "GITHUB_REPOSITORY": REPOSITORY,
-            "AIRFLOW_CONN_FORGE": json.dumps({"conn_type": "generic", "password": "app-token"}),
+            **connections(AIRFLOW_CONN_FORGE="app-token"),
         }
         with airflow_server(TOP, tmp_path / "airflow", **variables) as airflow:
             dates = ["--from-date", f"{DAYS[1]}T10:23:00+00:00", "--to-date", f"{DAYS[-1]}T10:23:00+00:00"]

@@ -19,7 +19,7 @@ import pytest
 from ontime.common.files import write_json
 from ontime.manifests.render import Manifest
 from tests.airflow_chart import configuration, platform_values, pod_template
-from tests.airflow_server import DAGS
+from tests.airflow_server import DAGS, connections
 from tests.checkouts import TOP, git
 from tests.containers import push
 from tests.forge import REPOSITORY, Hub, hub_server
@@ -29,7 +29,7 @@ from tests.rehearsal.airflow_parts import ByAccount, Containers, build_image, va
 from tests.rehearsal.cluster.rig import Rig, rig
 from tests.rehearsal.cluster.settings import API_SERVER, GATEWAY
 from tests.servers import free_port
-from tests.teams import Team, team_at, team_graph
+from tests.teams import OF_BOOSTING, Team, team_at, team_graph
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.xdist_group("rehearsal")]
 CACHE = Path.home() / ".cache" / "ontime"
@@ -39,9 +39,6 @@ USER = 50000
 TOKEN = "app-token"  # noqa: S105 - of no account
 START_SECONDS, RUN_SECONDS = 600, 3600
 STAGE = "train.gradient_boosting"
-RAN = {STAGE, "evaluate.gradient_boosting", "cross-validate.gradient_boosting", "select", "refit", "forward", "export"}
-"""The stages that a parameter of boosting, which is champion, makes run."""
-AROUND = {"prepare", "keep", "report", "propose", "announce", "remove"}
 
 
 @dataclass(frozen=True)
@@ -53,11 +50,9 @@ class Stack:
     hub: Hub
     image: str
 
-    def pods(self, *selector: str) -> list[dict[str, Any]]:
+    def pods(self) -> list[dict[str, Any]]:
         """The pods of tasks."""
-        chosen = [f"--selector={one}" for one in selector]
-        told = self.rig.kubectl("get", "pods", f"--namespace={NAMESPACE}", "--output=json", *chosen)
-        found: list[dict[str, Any]] = json.loads(told)["items"]
+        found: list[dict[str, Any]] = self.rig.get("pods", namespace=NAMESPACE)["items"]
         return found
 
 
@@ -122,8 +117,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, podman: dict[str, str], team
         containers = Containers(podman, top, variables, image, volumes)
         try:
             containers.make_database()
-            connection = json.dumps({"conn_type": "generic", "password": TOKEN})
-            containers.start("api-server", AIRFLOW_CONN_FORGE=connection)
+            containers.start("api-server", **connections(AIRFLOW_CONN_FORGE=TOKEN))
             containers.start("dag-processor")
             containers.start("scheduler", "--skip-serve-logs")
             process = containers.processes["scheduler"]
@@ -225,14 +219,13 @@ def test_an_event_leads_to_a_champion_by_pods_also_when_one_is_lost(stack: Stack
     lost = airflow.wait(lambda: (name := running(STAGE)) and is_at_work(airflow, run, STAGE) and name, RUN_SECONDS)
     stack.rig.kubectl("delete", "pod", lost, f"--namespace={NAMESPACE}", "--grace-period=0", "--force")
     airflow.wait(lambda: running("remove"), RUN_SECONDS)
-    (event,) = events_of(airflow, "champion")
+    (event,) = airflow.events("champion")
     seconds = round(time.monotonic() - begun)
     run = airflow.ended(run, RUN_SECONDS)
     tasks = airflow.tasks(run)
     assert run["state"] == "success", {name: one["state"] for name, one in tasks.items()}
     assert {name for name, one in tasks.items() if one["try_number"] != 1} == {STAGE}
-    stages = {name: airflow.returned(run, name) for name in tasks if name not in AROUND}
-    assert {name for name, what in stages.items() if what == "ran"} == RAN
+    assert {name for name, what in airflow.stages(run).items() if what == "ran"} == OF_BOOSTING
     (pull_request,) = stack.hub.opened
     assert event["extra"]["proposed"] == pull_request["html_url"]
     changed = git(stack.rig.repository, "show", f"{pull_request['head']}:params.yaml")
@@ -243,7 +236,12 @@ def test_an_event_leads_to_a_champion_by_pods_also_when_one_is_lost(stack: Stack
     assert len(seen) >= len(tasks)
     # Airflow keeps the pods that failed
     airflow.wait(lambda: {pod["status"]["phase"] for pod in stack.pods()} <= {"Failed"}, START_SECONDS)
-    figures["airflow_pods"] = {"event_to_champion_seconds": seconds, "pods": len(seen), "lost": 1, "ran": len(RAN)}
+    figures["airflow_pods"] = {
+        "event_to_champion_seconds": seconds,
+        "pods": len(seen),
+        "lost": 1,
+        "ran": len(OF_BOOSTING),
+    }
 
 
 def is_at_work(airflow: ByAccount, run: dict[str, Any], task: str) -> bool:
@@ -259,12 +257,3 @@ def check_pod(pod: dict[str, Any], image: str) -> None:
     assert pod["spec"]["securityContext"]["runAsUser"] == USER
     assert {one["name"] for one in pod["spec"]["volumes"]} == {"config", "logs", "runs"}
     assert TOKEN not in json.dumps(pod)
-
-
-def events_of(airflow: ByAccount, asset: str) -> list[dict[str, Any]]:
-    """The events of an asset, the oldest first."""
-    (found,) = [one for one in airflow.call("assets?limit=100")["assets"] if one["name"] == asset]
-    events: list[dict[str, Any]] = airflow.call(f"assets/events?asset_id={found['id']}&order_by=timestamp")[
-        "asset_events"
-    ]
-    return events
