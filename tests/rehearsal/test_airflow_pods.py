@@ -1,7 +1,7 @@
 """Airflow in a cluster: the KubernetesExecutor makes a pod for each task, with the rights of the committed account.
 
-The API server, the DAGs' processor and the scheduler are containers on this machine; what their chart leaves in the
-cluster for the pods of tasks is made here. The repository whose graph is run is small, and its image has its DAGs.
+The API server, the DAG processor and the scheduler are containers on this machine. This module creates what the chart
+would create in the cluster for the pods of tasks. The repository has a small graph, and its image has its DAGs.
 """
 
 import base64
@@ -58,7 +58,7 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    """Who has the repository."""
+    """The team whose repository Airflow runs."""
     with team_at(team_graph(tmp_path_factory.mktemp("team"))) as made:
         yield made
 
@@ -88,7 +88,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, podman: dict[str, str], team
         values = platform_values()
         values["images"]["airflow"] = {"repository": name, "digest": push(podman, image, name)}
         own = {"ONTIME_ORIGIN": f"http://{repository}/repository.git", "GITHUB_REPOSITORY": REPOSITORY}
-        # in a cloud, the pods' account has the keys
+        # in a cloud, pods may use the store by the role of their ServiceAccount
         own |= aws | {"AWS_ENDPOINT_URL": f"http://{store}", "GITHUB_API_URL": f"http://{forge}"}
         kept = [one for one in values["workers"]["kubernetes"]["env"] if one["name"] not in own]
         values["workers"]["kubernetes"]["env"] = kept + [{"name": key, "value": own[key]} for key in own]
@@ -181,7 +181,7 @@ def left_by_the_chart(configured: str, folders: dict[str, Path]) -> list[Manifes
 
 
 def scheduler_kubeconfig(cluster: Rig) -> Manifest:
-    """By which the scheduler is the account that the committed Role is bound to, and nobody else."""
+    """A kubeconfig with which the scheduler acts as the account that the committed Role is bound to."""
     account = ("token", "airflow-scheduler", f"--namespace={NAMESPACE}", "--duration=8h")
     token = cluster.kubectl("create", *account).strip()
     authority = base64.b64encode((cluster.folder / "certificates" / "ca.crt").read_bytes()).decode()
@@ -200,7 +200,7 @@ def test_an_event_leads_to_a_champion_by_pods_also_when_one_is_lost(stack: Stack
     airflow = stack.airflow
     airflow.call("dags/training", {"is_paused": False}, "PATCH")
     scheduled = airflow.new_run("training", [], START_SECONDS)
-    # the run by schedule, which is another test's
+    # the scheduled run that unpausing starts is tested in test_airflow.py; this one waits for its end
     airflow.call(f"dags/training/dagRuns/{scheduled['dag_run_id']}", {"state": "failed"}, "PATCH")
     airflow.ended(scheduled, START_SECONDS)
     begun = time.monotonic()
@@ -215,7 +215,7 @@ def test_an_event_leads_to_a_champion_by_pods_also_when_one_is_lost(stack: Stack
                 return str(pod["metadata"]["name"])
         return None
 
-    # one that has not begun yet is only made again
+    # a pod that is lost before its task begins is replaced without a second attempt
     lost = airflow.wait(lambda: (name := running(STAGE)) and is_at_work(airflow, run, STAGE) and name, RUN_SECONDS)
     stack.rig.kubectl("delete", "pod", lost, f"--namespace={NAMESPACE}", "--grace-period=0", "--force")
     airflow.wait(lambda: running("remove"), RUN_SECONDS)

@@ -108,7 +108,7 @@ PARTS = (
     ),
 )
 CLUSTER = ("kubernetes", "coredns", "metrics-server")
-"""The parts of a cluster that nothing is delivered to."""
+"""The parts of a cluster without Argo CD and Argo Rollouts."""
 
 
 @dataclass(frozen=True)
